@@ -1,0 +1,31 @@
+"""Errors a user can act on."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterable
+
+
+class InputError(ValueError):
+    """Wrong arguments or bad input: one line saying what, where, and what was expected.
+
+    The command line prints the message without a traceback and exits with status 2.
+    """
+
+
+def unknown_name(kind: str, name: str, known: Iterable[str]) -> InputError:
+    """Error for a name that is in no registry, with the nearest names that are.
+
+    Parameters
+    ----------
+    kind
+        What the name stands for, e.g. ``"data set"``.
+    name
+        The name as the user gave it.
+    known
+        All names that would have been accepted.
+    """
+    names = sorted(known)
+    near = difflib.get_close_matches(name.lower(), names, n=3, cutoff=0.5)
+    hint = f"did you mean {' or '.join(near)}?" if near else f"known: {', '.join(names)}"
+    return InputError(f"unknown {kind} '{name}'; {hint}")
