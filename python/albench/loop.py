@@ -15,7 +15,7 @@ from albench.annotate import annotation_cost, labelled_voxels
 from albench.evaluate import evaluate
 from albench.files import atomic_file, read_json, write_json
 from albench.pool import Unit
-from albench.runinfo import peak_rss_mib, utc_now
+from albench.runinfo import code_version, hardware, peak_rss_mib, utc_now, versions
 from albench.scoring.request import Need, Scores, ScoringPlan, class_weights
 from albench.seeding import Key, generator
 from albench.stages import run_stage
@@ -166,6 +166,7 @@ def _train_and_evaluate(
             "n_annotated_units": cost.n_units, "n_annotated_voxels": cost.n_voxels,
             "n_annotated_fg_voxels": cost.n_fg_voxels, "iterations": report.iterations, "train_loss": report.loss,
             "setup_s": report.setup_s, "fit_s": report.fit_s, "started_at": started_at,
+            "code_version": code_version(), "hardware": hardware(), "versions": versions(),
         }  # fmt: skip
 
     run_stage(folder, "train", [MODEL], train)

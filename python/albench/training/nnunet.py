@@ -13,17 +13,26 @@ import numpy as np
 import torch
 
 from albench.config import Protocol
-from albench.data import Dataset, write_nnunet_raw
+from albench.data import Case, Dataset, write_nnunet_raw
 from albench.files import atomic_file
 from albench.pool import Pool, Split, Unit
 from albench.seeding import Key
 from albench.training.base import Tick, TrainingReport
 from albench.training.model import NnunetModel
-from albench.training.planning import geometry_fingerprint, intensity_properties, plan, scan_case, slicing_axis
+from albench.training.planning import (
+    CaseScan,
+    geometry_fingerprint,
+    intensity_properties,
+    plan,
+    scan_case,
+    slicing_axis,
+)
 from albench.training.prepare import AnnotatedDataset, PreparedStore, preprocess
 from albench.training.trainer import ALTrainer, TrainingPlan
 
-_DATASET_ID = 1  # nnU-Net wants a number; the folder is ours alone, so any will do
+# nnU-Net wants numbers; the folder is ours alone, so any will do. Test cases have a folder of their own, because
+# the planner must not see them.
+_POOL_ID, _TEST_ID = 1, 2
 
 
 class NnunetTrainer:
@@ -43,13 +52,12 @@ class NnunetTrainer:
 
     def __init__(self, dataset: Dataset, protocol: Protocol, device: torch.device, work: Path) -> None:
         self._dataset = dataset
-        self._cases = {case.name: case for case in dataset.cases}
         self._protocol = protocol
         self._device = device
         self._base = work / "nnunet"
-        safe = "".join(character if character.isalnum() else "_" for character in dataset.name)
-        self._name = f"Dataset{_DATASET_ID:03d}_{safe}"
-        self._geometry: dict[str, Any] | None = None
+        self._title = "".join(letter if letter.isascii() and letter.isalnum() else "_" for letter in dataset.name)
+        self._name = f"Dataset{_POOL_ID:03d}_{self._title}"
+        self._scans: dict[str, CaseScan] = {}
 
     @property
     def store(self) -> PreparedStore:
@@ -58,35 +66,51 @@ class NnunetTrainer:
 
     def scan(self, split: Split, on_case: Tick) -> Pool:
         """Units are the slices inside nnU-Net's crop, along the axis that nnU-Net's 2d configuration slices."""
-        write_nnunet_raw(self._dataset, split.pool, self._base / "raw", _DATASET_ID, self._name)
-        scans = {}
-        for name in split.pool:
-            scans[name] = scan_case(self._cases[name], len(self._dataset.labels))
+        cases = self._raw(split.pool, _POOL_ID)
+        for case in cases:
+            self._scans[case.name] = scan_case(case, self._dataset.n_labels)
             on_case()
-        self._geometry = geometry_fingerprint(list(scans.values()))
-        axis = slicing_axis(self._base, self._name, self._protocol.network, self._geometry)
-        units, counts = [], []
-        for name, scan in sorted(scans.items()):
-            indices = range(*scan.box[axis])
-            units += [Unit(name, index) for index in indices]
-            counts.append(scan.voxel_counts[axis][indices.start : indices.stop])
+        geometry = geometry_fingerprint([self._scans[case.name] for case in cases])
+        axis = slicing_axis(self._base, self._name, self._protocol.network, geometry)
+        units: list[Unit] = []
+        counts = []
+        for case in cases:
+            scan = self._scans[case.name]
+            low, high = scan.box[axis]
+            units += [Unit(case.name, index) for index in range(low, high)]
+            counts.append(scan.voxel_counts[axis][low:high])
         voxel_counts = np.concatenate(counts)
         return Pool(tuple(units), dict.fromkeys(split.pool, axis), voxel_counts, voxel_counts.sum(axis=1))
 
     def prepare(self, split: Split, pool: Pool, start: Sequence[Unit], on_case: Tick) -> None:
         """Fingerprint, plan, preprocess."""
-        cases = [self._cases[name] for name in split.pool]
-        labels = len(self._dataset.labels)
-        geometry = self._geometry or geometry_fingerprint([scan_case(case, labels) for case in cases])
+        cases = self._raw(split.pool, _POOL_ID)
+        for case in cases:
+            if case.name not in self._scans:  # scanned by an earlier process
+                self._scans[case.name] = scan_case(case, self._dataset.n_labels)
         slices: dict[str, list[int]] = {}
         for unit in start:
             slices.setdefault(unit.case, []).append(unit.index)
-        intensities = intensity_properties(cases, slices, pool.axes[split.pool[0]])
-        plan(
-            self._base, self._name, self._protocol.network,
-            geometry | {"foreground_intensity_properties_per_channel": intensities},
-        )  # fmt: skip
-        preprocess(self.store, [self._cases[name] for name in (*split.pool, *split.test)], on_case)
+        fingerprint = geometry_fingerprint([self._scans[case.name] for case in cases]) | {
+            "foreground_intensity_properties_per_channel": intensity_properties(
+                cases, slices, pool.axes[split.pool[0]]
+            )
+        }
+        plan(self._base, self._name, self._protocol.network, fingerprint)
+        preprocess(self.store, [*cases, *self._raw(split.test, _TEST_ID)], on_case)
+
+    def _raw(self, names: Sequence[str], number: int) -> list[Case]:
+        """Cases as nnU-Net's raw format has them: one file a channel."""
+        folder = write_nnunet_raw(self._dataset, names, self._base / "raw", number, self._title)
+        ending = self._dataset.file_ending
+        return [
+            Case(
+                name,
+                tuple(folder / "imagesTr" / f"{name}_{c:04d}{ending}" for c in range(self._dataset.n_channels)),
+                folder / "labelsTr" / f"{name}{ending}",
+            )
+            for name in sorted(names)
+        ]
 
     def train(
         self,
@@ -117,7 +141,7 @@ class NnunetTrainer:
     def load(self, path: Path) -> NnunetModel:
         """Open a checkpoint."""
         return NnunetModel(
-            self.store, self._cases, _read_checkpoint(path)["network_weights"], self._device,
+            self.store, {case.name: case for case in self._dataset.cases}, _read_checkpoint(path)["network_weights"], self._device,
             self._protocol.scoring.batch_size,
         )  # fmt: skip
 
