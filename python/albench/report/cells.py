@@ -1,0 +1,126 @@
+"""Tables as people read them: the same cell texts in HTML, Markdown and on the terminal."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from albench.report.palette import label
+from albench.report.summary import DICE_AT, budgets_of, summary_table
+from albench.results import CEILING, OVERHEAD_STAGES, REFERENCE, STUDY_KEYS
+
+NONE = "–"
+
+
+@dataclass(frozen=True)
+class Cells:
+    """A table of texts; the first column is the strategy.
+
+    ``best`` holds (row, column) of the highest means, which readers look for; it claims no significance.
+    """
+
+    header: list[str]
+    rows: list[list[str]]
+    best: frozenset[tuple[int, int]] = frozenset()
+
+
+def summary_cells(part: pd.DataFrame) -> Cells:
+    """Cells of one data set and protocol's rows of the summary table."""
+    budgets = budgets_of(part)
+    header = ["strategy", "seeds", *(f"Dice at {name.removeprefix(DICE_AT)}" for name in budgets)]
+    header += ["final Dice", "AUBC", "% of ceiling", f"vs {REFERENCE}, last round", "n"]
+    rows = []
+    for _, row in part.iterrows():
+        measured = [_number(row[name]) for name in budgets]
+        final = _interval(row["final_dice"], row["final_low"], row["final_high"])
+        area = _interval(row["aubc"], row["aubc_low"], row["aubc_high"])
+        against = _interval(row["diff"], row["diff_low"], row["diff_high"], sign=True)
+        share = "100" if row["strategy"] == CEILING else _number(100 * row["ceiling_share"], 1)
+        n = (
+            NONE
+            if not row["diff_cases"] > 0
+            else f"{row['diff_cases']:.0f} cases, {row['diff_pairs']:.0f} pairs"
+        )
+        name = label(str(row["strategy"]))
+        rows.append([name, str(row["n_seeds"]), *measured, final, area, share, against, n])
+    best = set()
+    curves = part["strategy"].to_numpy() != CEILING
+    # one curve alone is not the best of anything
+    if curves.sum() > 1:
+        for column, name in enumerate([*budgets, "final_dice", "aubc"], start=2):
+            values = part[name].where(curves).round(3)
+            best |= {(int(row), column) for row in np.flatnonzero(values == values.max())}
+    return Cells(header, rows, frozenset(best))
+
+
+def timing_cells(part: pd.DataFrame) -> Cells:
+    """Cells of one data set and protocol's rows of the timing table."""
+    stages = [stage.removesuffix("_s") for stage in OVERHEAD_STAGES]
+    header = ["strategy", "seeds", "trainings", "train s", *(f"{stage} s" for stage in stages)]
+    header += ["overhead s", "overhead %", "peak MiB", "device"]
+    rows = [
+        [
+            label(str(row["strategy"])),
+            str(row["n_seeds"]),
+            str(row["n_rounds"]),
+            *(_number(row[column], 1) for column in ["train_s", *OVERHEAD_STAGES, "overhead_s"]),
+            _number(100 * row["overhead_share"], 1),
+            _number(row["peak_rss_mib"], 0),
+            str(row["device"]),
+        ]
+        for _, row in part.iterrows()
+    ]
+    return Cells(header, rows)
+
+
+def markdown(title: str, cells: Cells) -> str:
+    """Markdown section with one table; the highest means are bold."""
+    lines = [f"### {title}", "", _row(cells.header), _row(["---", *["---:"] * (len(cells.header) - 1)])]
+    for index, row in enumerate(cells.rows):
+        lines.append(
+            _row(f"**{text}**" if (index, col) in cells.best else text for col, text in enumerate(row))
+        )
+    return "\n".join(lines) + "\n"
+
+
+def print_summary(results: pd.DataFrame, console: Console) -> None:
+    """Print the summary table of each data set and protocol."""
+    summary = summary_table(results)
+    for study, part in summary.groupby(STUDY_KEYS):
+        cells = summary_cells(part)
+        table = Table(title=study_title(*map(str, study)), title_justify="left")
+        for column, name in enumerate(cells.header):
+            table.add_column(name, justify="left" if column == 0 else "right", no_wrap=column == 0)
+        for index, row in enumerate(cells.rows):
+            best = [(index, column) in cells.best for column in range(len(row))]
+            # Text, not markup: an interval's brackets are no style
+            table.add_row(*(Text(t, style="bold" if b else "") for t, b in zip(row, best, strict=True)))
+        console.print(table)
+
+
+def study_title(dataset: str, protocol: str) -> str:
+    """Name of a data set under a protocol."""
+    return f"{dataset}, {protocol} protocol"
+
+
+def _row(texts: Iterable[str]) -> str:
+    return f"| {' | '.join(texts)} |"
+
+
+def _number(value: float, digits: int = 3, sign: bool = False) -> str:
+    if np.isnan(value):
+        return NONE
+    text = f"{value:{'+' if sign else ''}.{digits}f}"
+    # a rounded zero has no sign
+    return text if float(text) != 0 else text.lstrip("+-")
+
+
+def _interval(mean: float, low: float, high: float, sign: bool = False) -> str:
+    text = _number(mean, sign=sign)
+    return text if np.isnan(low) else f"{text} [{_number(low, sign=sign)}, {_number(high, sign=sign)}]"

@@ -1,0 +1,257 @@
+"""Figures of a report, drawn without pyplot: no state is shared with a program that imports this."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import matplotlib as mpl
+import numpy as np
+import pandas as pd
+from matplotlib.axes import Axes
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
+from matplotlib.ticker import MaxNLocator
+
+from albench.report.palette import CEILING_STYLE, GREY, label, order, style
+from albench.results import CEILING
+
+WIDE, NARROW = "wide", "narrow"
+
+# matplotlib types the keys as a long literal, which a plain dictionary cannot meet
+_RC: Any = {
+    "font.family": ["DejaVu Sans"],
+    "font.size": 10,
+    "axes.titlesize": 11,
+    "axes.titleweight": "bold",
+    "axes.titlelocation": "left",
+    "axes.labelsize": 10,
+    "axes.edgecolor": "#9aa0a6",
+    "axes.linewidth": 0.8,
+    "axes.labelcolor": "#202124",
+    "axes.spines.right": False,
+    "xtick.color": GREY,
+    "ytick.color": GREY,
+    "xtick.labelcolor": "#3c4043",
+    "ytick.labelcolor": "#3c4043",
+    "grid.color": "#e4e7eb",
+    "grid.linewidth": 0.8,
+    "legend.frameon": False,
+    "savefig.facecolor": "white",
+    # the same table gives the same bytes
+    "svg.hashsalt": "al-bench",
+}
+
+
+@dataclass(frozen=True)
+class Panel:
+    """One learning-curve plot.
+
+    Attributes
+    ----------
+    title
+        Shown above the axes.
+    curves
+        Rows of :func:`albench.results.mean_dice` of one data set and protocol, with or without ceiling.
+    n_pool_units
+        Size of the pool, mean over seeds.
+    """
+
+    title: str
+    curves: pd.DataFrame
+    n_pool_units: float
+
+
+def curves_figure(panels: list[Panel], layout: str = WIDE) -> Figure:
+    """Dice against budget, one set of axes per panel, one legend for all."""
+    with mpl.rc_context(_RC):
+        n_columns = 1 if layout == NARROW or len(panels) == 1 else 2
+        n_rows = -(-len(panels) // n_columns)
+        names = order([name for panel in panels for name in panel.curves["strategy"] if name != CEILING])
+        per_row = 2 if layout == NARROW else 4 * n_columns
+        legend_inches = 0.25 * -(-(len(names) + 1) // per_row) + 0.25
+        width, height = (4.1, 3.9) if layout == NARROW else ((7.4, 4.5) if n_columns == 1 else (5.9, 4.2))
+        size = (width * n_columns, height * n_rows + legend_inches)
+        figure = _figure(size)
+        grid = figure.subplots(n_rows, n_columns, squeeze=False)
+        for axes, panel in zip(grid.flat, panels, strict=False):
+            _draw_panel(axes, panel, names)
+        for axes in grid.flat[len(panels) :]:
+            axes.set_axis_off()
+        figure.legend(
+            handles=[_handle(name) for name in names],
+            loc="outside lower center",
+            ncols=min(per_row, len(names)),
+            columnspacing=1.6,
+            handlelength=2.6,
+        )
+        return figure
+
+
+def slices_figure(queries: pd.DataFrame, layout: str = WIDE) -> Figure:
+    """How many slices of each case were annotated (left) and where in the case they lie (right), by strategy.
+
+    Parameters
+    ----------
+    queries
+        Queried units of one data set, the shared start left out; columns strategy, case, index.
+    """
+    with mpl.rc_context(_RC):
+        names = order(list(queries["strategy"]))
+        narrow = layout == NARROW
+        rows = len(names)
+        height = 0.34 * rows + 1.3
+        figure = _figure((4.1, 2 * height + 0.3) if narrow else (9.4, max(height, 2.4)))
+        shape = (2, 1) if narrow else (1, 2)
+        by_case, by_position = figure.subplots(*shape).flat
+        counts = queries.groupby(["strategy", "case"]).size().reset_index(name="n")
+        counts = counts.pivot_table(index="strategy", columns="case", values="n", fill_value=0).reindex(names)
+        counts = counts[counts.sum().sort_values(ascending=False, kind="stable").index]
+        _heat(by_case, counts.to_numpy(), names, figure=figure, unit="slices")
+        by_case.set_title("Slices by case")
+        by_case.set_xlabel(f"cases ({counts.shape[1]}), most annotated first")
+        by_case.set_xticks([])
+        indices = queries["index"].to_numpy()
+        edges = np.histogram_bin_edges(indices, bins=min(24, int(np.ptp(indices)) + 1))
+        shares = np.stack(
+            [
+                np.histogram(queries.loc[queries["strategy"] == name, "index"], bins=edges)[0]
+                / (queries["strategy"] == name).sum()
+                for name in names
+            ]
+        )
+        extent = (float(edges[0]), float(edges[-1]))
+        _heat(by_position, 100 * shares, names, figure=figure, unit="% of slices", extent=extent)
+        by_position.set_title("Slices by position")
+        by_position.set_xlabel("slice index on the original grid")
+        return figure
+
+
+def as_svg(figure: Figure) -> bytes:
+    """SVG with text as outlines, the same on every machine, and nothing that changes from run to run."""
+    return _saved(figure, "svg", metadata={"Date": None, "Creator": None})
+
+
+def as_png(figure: Figure, dpi: int = 200) -> bytes:
+    """PNG at ``dpi`` dots per inch."""
+    return _saved(figure, "png", dpi=dpi, metadata={"Software": None})
+
+
+def _saved(figure: Figure, kind: str, **options: Any) -> bytes:
+    buffer = io.BytesIO()
+    with mpl.rc_context(_RC):
+        figure.savefig(buffer, format=kind, **options)
+    return buffer.getvalue()
+
+
+def _figure(size: tuple[float, float]) -> Figure:
+    figure = Figure(figsize=size, layout="constrained")
+    FigureCanvasAgg(figure)
+    return figure
+
+
+def _handle(strategy: str) -> Line2D:
+    look = style(strategy)
+    return Line2D([], [], label=label(strategy), **_line(look.color, look.marker, look.line))
+
+
+def _line(color: str, marker: str, line: str) -> dict[str, Any]:
+    return {
+        "color": color,
+        "linestyle": line,
+        "linewidth": 1.8,
+        "marker": marker,
+        "markersize": 6,
+        "markeredgecolor": "white",
+        "markeredgewidth": 0.7,
+    }
+
+
+def _draw_panel(axes: Axes, panel: Panel, names: list[str]) -> None:
+    axes.grid(axis="y")
+    axes.set_axisbelow(True)
+    curves = panel.curves
+    for name in names:
+        own = curves[curves["strategy"] == name]
+        if own.empty:
+            continue
+        look = style(name)
+        n_seeds = own["seed"].nunique()
+        by_round = own.groupby("round").agg(
+            units=("n_annotated_units", "mean"), mean=("dice", "mean"), spread=("dice", "std")
+        )
+        if n_seeds > 1:
+            for _, seed in own.groupby("seed"):
+                x, y = seed["n_annotated_units"], seed["dice"]
+                axes.plot(x, y, color=look.color, linewidth=0.7, alpha=0.45)
+            low, high = by_round["mean"] - by_round["spread"], by_round["mean"] + by_round["spread"]
+            axes.fill_between(by_round["units"], low, high, color=look.color, alpha=0.13, linewidth=0)
+        line = _line(look.color, look.marker, look.line)
+        axes.plot(by_round["units"], by_round["mean"], zorder=3, **line)
+    _draw_ceiling(axes, curves[curves["strategy"] == CEILING])
+    budgets = curves.loc[curves["strategy"] != CEILING].groupby("round")["n_annotated_units"].mean()
+    if len(budgets) <= 10:
+        axes.set_xticks(budgets.to_numpy())
+    axes.set_title(panel.title, pad=10)
+    axes.set_xlabel("annotated slices (units)")
+    axes.set_ylabel("mean foreground Dice")
+    axes.yaxis.set_major_locator(MaxNLocator(nbins=6))
+    axes.margins(x=0.04, y=0.08)
+    if panel.n_pool_units > 0:
+        scale = 100 / panel.n_pool_units
+        share = axes.secondary_xaxis("top", functions=(_times(scale), _times(1 / scale)))
+        share.set_xlabel(f"% of the pool ({panel.n_pool_units:,.0f} units)", fontsize=9)
+        share.tick_params(labelsize=9)
+
+
+def _times(factor: float) -> Callable[[Any], Any]:
+    return lambda x: x * factor
+
+
+def _draw_ceiling(axes: Axes, ceiling: pd.DataFrame) -> None:
+    if ceiling.empty:
+        return
+    value = ceiling["dice"].mean()
+    axes.axhline(value, color=CEILING_STYLE.color, linestyle=CEILING_STYLE.line, linewidth=1.3)
+    n_seeds = len(ceiling)
+    axes.annotate(
+        f"all labels: {value:.3f} ({n_seeds} seed{'s' if n_seeds > 1 else ''})",
+        xy=(0, value),
+        xycoords=("axes fraction", "data"),
+        xytext=(5, 4),
+        textcoords="offset points",
+        color="#3c4043",
+        fontsize=9,
+    )
+
+
+def _heat(
+    axes: Axes,
+    values: np.ndarray[tuple[int, int], np.dtype[np.generic]],
+    names: list[str],
+    *,
+    figure: Figure,
+    unit: str,
+    extent: tuple[float, float] | None = None,
+) -> None:
+    left, right = extent or (0.0, float(values.shape[1]))
+    image = axes.imshow(
+        values,
+        aspect="auto",
+        interpolation="nearest",
+        cmap="Blues",
+        vmin=0,
+        extent=(left, right, len(names) - 0.5, -0.5),
+    )
+    axes.set_yticks(range(len(names)), [label(name) for name in names])
+    axes.set_yticks([index + 0.5 for index in range(len(names) - 1)], minor=True)
+    axes.grid(which="minor", axis="y", color="white", linewidth=2)
+    axes.tick_params(axis="y", which="both", length=0)
+    axes.spines[:].set_visible(False)
+    bar = figure.colorbar(image, ax=axes, pad=0.02, aspect=14, label=unit)
+    bar.outline.set_visible(False)
+    bar.locator = MaxNLocator(nbins=4, integer=True)
+    bar.update_ticks()

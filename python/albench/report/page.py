@@ -1,0 +1,184 @@
+"""The HTML page: everything it shows, put together for the template."""
+
+from __future__ import annotations
+
+import base64
+from dataclasses import dataclass
+from importlib.metadata import version
+
+import pandas as pd
+from jinja2 import Environment, PackageLoader, StrictUndefined
+
+from albench.report import provenance
+from albench.report.cells import Cells, study_title, summary_cells, timing_cells
+from albench.report.coverage import Annotated, annotated_units, chosen_units, coverage_table
+from albench.report.figures import NARROW, WIDE, Panel, as_svg, curves_figure, slices_figure
+from albench.report.inputs import Inputs
+from albench.report.palette import ORACLE_AIDED, label, order, style, swatch_path
+from albench.report.summary import timing_table
+from albench.results import CEILING, REFERENCE, STUDY_KEYS
+
+
+@dataclass(frozen=True)
+class Picture:
+    """A figure twice, for wide and narrow screens, as data URLs."""
+
+    wide: str
+    narrow: str
+    alt: str
+
+
+@dataclass(frozen=True)
+class Study:
+    """One data set under one protocol, as the page shows it."""
+
+    anchor: str
+    title: str
+    phantom: bool
+    findings: list[str]
+    curves: Picture
+    n_seeds: int
+    unpaired: int
+    strategies: list[str]
+    summary: Cells
+    timing_strategies: list[str]
+    timing: Cells
+
+
+@dataclass(frozen=True)
+class Selection:
+    """What was annotated in one data set."""
+
+    dataset: str
+    slices: Picture | None
+    coverage: list[dict[str, object]]
+    units: list[Annotated]
+
+
+def render(inputs: Inputs, panels: list[Panel], summary: pd.DataFrame) -> str:
+    """Return the page as one self-contained HTML document."""
+    timing = timing_table(inputs.runs)
+    groups = summary.groupby(STUDY_KEYS, sort=True)
+    studies = [
+        _study(f"study-{number}", (str(study[0]), str(study[1])), part, panel, timing)
+        for number, ((study, part), panel) in enumerate(zip(groups, panels, strict=True), start=1)
+    ]
+    environment = Environment(
+        loader=PackageLoader("albench.report"),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    environment.globals |= {
+        "color": lambda name: style(name).color,
+        "swatch": swatch_path,
+        "label": label,
+    }
+    datasets = list(dict.fromkeys(summary["dataset"]))
+    return environment.get_template("index.html.j2").render(
+        version=version("al-bench"),
+        datasets=datasets,
+        phantoms=[name for name in datasets if provenance.is_phantom(name)],
+        started=inputs.runs["started_at"].min()[:10] if len(inputs.runs) else "",
+        seeds_of_all=sorted(set(summary["n_seeds"])),
+        oracle_aided=sorted(ORACLE_AIDED & set(summary["strategy"])),
+        studies=studies,
+        selections=_selections(inputs.queries),
+        commands=provenance.commands(inputs),
+        facts=provenance.facts(inputs.runs) if len(inputs.runs) else [],
+        configs=[provenance.flatten(config) for config in inputs.configs],
+        reference=REFERENCE,
+        ceiling=CEILING,
+    )
+
+
+def findings(part: pd.DataFrame, n_pool_units: float) -> list[str]:
+    """Say in sentences what a study's rows show, and no more than they show."""
+    curves = part[(part["strategy"] != CEILING) & part["final_dice"].notna()]
+    practicable = curves[~curves["strategy"].isin(list(ORACLE_AIDED))]
+    if practicable.empty:
+        return ["No strategy has reached the last round yet."]
+    best = practicable.iloc[int(practicable["final_dice"].argmax())]
+    share = f" ({best['final_units'] / n_pool_units:.0%} of the pool)" if n_pool_units > 0 else ""
+    lines = [
+        f"Highest mean Dice after {best['final_units']:,} annotated slices{share}: "
+        f"{best['strategy']}, {best['final_dice']:.3f}."
+    ]
+    if best["diff_cases"] > 0:
+        text = f"Against {REFERENCE} on the same cases: {best['diff']:+.3f}"
+        if best["diff_low"] <= best["diff_high"]:
+            text += f" (95 % interval {best['diff_low']:+.3f} to {best['diff_high']:+.3f}"
+            text += f", n = {best['diff_cases']:.0f} cases)"
+            if best["diff_low"] <= 0 <= best["diff_high"]:
+                text += "; the interval holds 0, so this is no evidence of a difference"
+        lines.append(f"{text}.")
+    elif best["strategy"] == REFERENCE and len(practicable) > 1:
+        lines.append(f"No strategy's mean is above that of {REFERENCE}.")
+    if best["ceiling_share"] > 0:
+        lines.append(
+            f"That is {best['ceiling_share']:.1%} of the ceiling, training on all labels of the pool."
+        )
+    if curves["n_seeds"].max() == 1:
+        lines.append("1 seed: how much training noise moves these numbers was not measured.")
+    return lines
+
+
+def _study(
+    anchor: str, study: tuple[str, str], part: pd.DataFrame, panel: Panel, timing: pd.DataFrame
+) -> Study:
+    of_study = timing[(timing[STUDY_KEYS] == list(study)).all(axis=1)]
+    return Study(
+        anchor=anchor,
+        title=study_title(*study),
+        phantom=provenance.is_phantom(study[0]),
+        findings=findings(part, panel.n_pool_units),
+        curves=Picture(
+            _data_url(as_svg(curves_figure([panel], WIDE))),
+            _data_url(as_svg(curves_figure([panel], NARROW))),
+            _describe(panel),
+        ),
+        n_seeds=int(part.loc[part["strategy"] != CEILING, "n_seeds"].max()),
+        unpaired=int(part["diff_unpaired"].fillna(0).sum()),
+        strategies=list(part["strategy"]),
+        summary=summary_cells(part),
+        timing_strategies=list(of_study["strategy"]),
+        timing=timing_cells(of_study),
+    )
+
+
+def _describe(panel: Panel) -> str:
+    """Text for those who cannot see the curves: where each starts and ends."""
+    mean = panel.curves.groupby(["strategy", "round"])["dice"].mean().reset_index()
+    parts = []
+    for name in order(list(mean["strategy"])):
+        own = mean[mean["strategy"] == name]
+        first, last = own["dice"].iloc[0], own["dice"].iloc[-1]
+        parts.append(f"{name} {last:.3f}" if name == CEILING else f"{name} from {first:.3f} to {last:.3f}")
+    return (
+        f"Curves of mean foreground Dice against annotated slices, {panel.title}, first to last round: "
+        f"{'; '.join(parts)}. The table below holds every value."
+    )
+
+
+def _selections(queries: pd.DataFrame) -> list[Selection]:
+    coverage = coverage_table(queries)
+    found = []
+    for dataset, own in queries.groupby("dataset"):
+        chosen = chosen_units(own)
+        picture = None
+        if len(chosen):
+            alt = (
+                f"Two heat maps for {dataset}, one row per strategy. Left: annotated slices of each case. "
+                "Right: share of the annotated slices by slice position."
+            )
+            wide, narrow = (as_svg(slices_figure(chosen, layout)) for layout in (WIDE, NARROW))
+            picture = Picture(_data_url(wide), _data_url(narrow), alt)
+        rows = coverage[coverage["dataset"] == dataset].to_dict(orient="records")
+        records = [{str(key): value for key, value in row.items()} for row in rows]
+        found.append(Selection(str(dataset), picture, records, annotated_units(own)))
+    return found
+
+
+def _data_url(svg: bytes) -> str:
+    return f"data:image/svg+xml;base64,{base64.b64encode(svg).decode('ascii')}"

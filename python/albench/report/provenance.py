@@ -1,0 +1,92 @@
+"""Where the numbers come from: command, configuration, versions, machine."""
+
+from __future__ import annotations
+
+import json
+import shlex
+from typing import Any
+
+import pandas as pd
+
+from albench.errors import InputError
+from albench.report.inputs import Inputs
+from albench.report.palette import order
+
+PHANTOM = "phantom"
+
+
+def is_phantom(dataset: str) -> bool:
+    """Whether a data set is procedural: by its name, which is all that result files tell."""
+    return dataset.lower().startswith(PHANTOM)
+
+
+def commands(inputs: Inputs) -> list[str]:
+    """Command lines that lead to the same tables, one per run folder and without repetition."""
+    return list(dict.fromkeys(_command(config, inputs.results) for config in inputs.configs))
+
+
+def facts(runs: pd.DataFrame) -> list[tuple[str, str]]:
+    """Name and value of what the runs record about code and machine; several values are all listed."""
+    started = runs["started_at"]
+    shown = [
+        ("code version", _unique(runs["code_version"])),
+        ("configuration hash", _unique(runs["config_hash"])),
+        ("device", _unique(runs["device"])),
+        ("hardware", _unique(runs["hardware"])),
+        ("first and last run started", f"{started.min()} – {started.max()}"),
+    ]
+    versions: dict[str, set[str]] = {}
+    for text in runs["versions"].unique():
+        for name, version in _versions(text).items():
+            versions.setdefault(name, set()).add(str(version))
+    return shown + [(name, ", ".join(sorted(versions[name]))) for name in sorted(versions)]
+
+
+def flatten(config: dict[str, Any], prefix: str = "") -> list[tuple[str, str]]:
+    """Leaves of a nested configuration as dotted names and JSON values."""
+    leaves: list[tuple[str, str]] = []
+    for key, value in config.items():
+        if isinstance(value, dict) and value:
+            leaves += flatten(value, f"{prefix}{key}.")
+        else:
+            text = value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
+            leaves.append((f"{prefix}{key}", text))
+    return leaves
+
+
+def _command(config: dict[str, Any], results: pd.DataFrame) -> str:
+    protocol = config.get("protocol", {})
+    settings: dict[str, Any] = protocol if isinstance(protocol, dict) else {"name": protocol}
+    own = results
+    named = config.get("dataset", config.get("datasets"))
+    if isinstance(named, str | list):
+        own = own[own["dataset"].isin([named] if isinstance(named, str) else named)]
+    if "name" in settings:
+        own = own[own["protocol"] == settings["name"]]
+    if own.empty:
+        own = results
+    options = {
+        "dataset": ",".join(own["dataset"].unique()),
+        "strategy": ",".join(order(list(own["strategy"]))),
+        "protocol": ",".join(own["protocol"].unique()),
+        "seeds": int(own["seed"].max()) + 1,
+        "rounds": settings.get("rounds"),
+        "budget": settings.get("budget"),
+        "device": config.get("device"),
+    }
+    words = [f"--{name} {shlex.quote(str(value))}" for name, value in options.items() if value is not None]
+    return " ".join(["al-bench run", *words])
+
+
+def _unique(column: pd.Series[str]) -> str:
+    return ", ".join(sorted(column.unique()))
+
+
+def _versions(text: str) -> dict[str, Any]:
+    try:
+        value = json.loads(text)
+    except ValueError:
+        value = None
+    if not isinstance(value, dict):
+        raise InputError(f"runs.parquet: column 'versions': expected a JSON object, found {text[:40]!r}")
+    return value

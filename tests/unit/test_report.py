@@ -1,0 +1,366 @@
+from __future__ import annotations
+
+import io
+import json
+import re
+from html.parser import HTMLParser
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+from rich.console import Console
+
+from albench.errors import InputError
+from albench.report import build_report, print_summary, summary_table
+from albench.report.coverage import coverage_table
+from albench.report.inputs import read_inputs
+from albench.report.palette import order, style, swatch_path
+from albench.report.summary import timing_table
+from albench.results import ANNOTATED, RUN_KEYS, read_results, write_table
+
+N_POOL_CASES, N_TEST_CASES, N_SLICES = 20, 12, 30
+GAIN = {"random": 0.30, "entropy": 0.31, "usim-f": 0.36, "full": 0.42}
+
+
+def write_study(
+    folder: Path,
+    *,
+    dataset: str = "phantom",
+    strategies: tuple[str, ...] = ("random", "entropy", "usim-f", "full"),
+    n_seeds: int = 2,
+    n_rounds: int = 4,
+    empty_queries: bool = False,
+) -> Path:
+    """Run folder with curves that rise with the budget, drawn from a fixed generator."""
+    rng = np.random.default_rng(11)
+    results, runs = [], []
+    hardness = rng.normal(0, 0.05, size=N_TEST_CASES)
+    for strategy in strategies:
+        for seed in range(n_seeds):
+            for index in [n_rounds - 1] if strategy == "full" else range(n_rounds):
+                n_units = N_POOL_CASES * N_SLICES if strategy == "full" else 40 * (index + 1)
+                rise = 1 - np.exp(-n_units / 80)
+                # strategies share the first round
+                gain = GAIN["random"] if index == 0 else GAIN.get(strategy, 0.3)
+                key = {
+                    "dataset": dataset,
+                    "protocol": "quick",
+                    "strategy": strategy,
+                    "seed": seed,
+                    "round": index,
+                }
+                key |= dict(zip(ANNOTATED, (n_units, 6400 * n_units, 300 * n_units), strict=True))
+                for case, hard in enumerate(hardness):
+                    for label, base in [(1, 0.40), (2, 0.25)]:
+                        dice = np.clip(base + gain * rise + hard + rng.normal(0, 0.02), 0, 1)
+                        absent = label == 2 and case == 0
+                        row = {"case": f"test_{case:03d}", "label": label, "label_name": f"structure {label}"}
+                        results.append({**key, **row, "dice": np.nan if absent else dice})
+                stages = {"startup_s": 1, "score_s": 2, "select_s": 3, "annotate_s": 4, "evaluate_s": 5}
+                runs.append(
+                    {
+                        **key,
+                        **stages,
+                        "n_pool_units": N_POOL_CASES * N_SLICES,
+                        "iterations": 600,
+                        "train_loss": 0.3,
+                        "train_s": 60.0,
+                        "overhead_s": 15.0,
+                        "peak_rss_mib": 2100.0 + index,
+                        "shared": index == 0,
+                        "code_version": "0.1.0+abc1234",
+                        "config_hash": "0123456789ab",
+                        "device": "cpu",
+                        "hardware": "Example CPU, 2 cores",
+                        "versions": json.dumps({"torch": "2.13.0", "nnunetv2": "2.8.1"}),
+                        "started_at": f"2025-01-0{seed + 1}T10:00:00+00:00",
+                    }
+                )
+                middle = N_SLICES / 2
+                width = 2 if strategy == "usim-f" and index else 8
+                cases = rng.integers(0, N_POOL_CASES // 2 if strategy == "entropy" else N_POOL_CASES, size=40)
+                units = [
+                    {
+                        "case": f"pool_{case:03d}",
+                        "index": int(np.clip(rng.normal(middle, width), 0, N_SLICES - 1)),
+                        "axis": 0,
+                        "score": 0.5,
+                        "gain": None,
+                    }
+                    for case in (range(N_POOL_CASES) if strategy == "full" else cases)
+                ]
+                query = {"dataset": dataset, "strategy": strategy, "seed": seed, "round": index}
+                query["units"] = [] if empty_queries else units
+                file = folder / dataset / strategy / f"seed-{seed}" / f"round-{index}" / "query.json"
+                file.parent.mkdir(parents=True, exist_ok=True)
+                file.write_text(json.dumps(query))
+    write_table(pd.DataFrame(results), folder / "results.parquet")
+    write_table(pd.DataFrame(runs), folder / "runs.parquet")
+    config = {
+        "dataset": dataset,
+        "device": "cpu",
+        "protocol": {"name": "quick", "rounds": n_rounds, "budget": 40},
+    }
+    (folder / "config.json").write_text(json.dumps(config))
+    return folder
+
+
+class Page(HTMLParser):
+    """What the tests ask of a page: attributes of every tag, open tags left over, cells by table row."""
+
+    VOID = frozenset({"meta", "img", "source", "br", "link"})
+
+    def __init__(self, file: Path) -> None:
+        super().__init__()
+        self.tags: list[tuple[str, dict[str, str | None]]] = []
+        self.open: list[str] = []
+        self.rows: dict[str, list[str]] = {}
+        self.text = ""
+        self._row: list[str] | None = None
+        self.feed(file.read_text(encoding="utf-8"))
+        self.close()
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        attributes = dict(attrs)
+        self.tags.append((tag, attributes))
+        if tag not in self.VOID:
+            self.open.append(tag)
+        if tag == "tr" and attributes.get("data-strategy"):
+            self._row = self.rows.setdefault(str(attributes["data-strategy"]), [])
+        if tag in ("td", "th") and self._row is not None:
+            self._row.append("")
+
+    def handle_startendtag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.tags.append((tag, dict(attrs)))
+
+    def handle_endtag(self, tag: str) -> None:
+        assert self.open, f"</{tag}> closes nothing"
+        assert self.open.pop() == tag
+        if tag == "tr":
+            self._row = None
+
+    def handle_data(self, data: str) -> None:
+        if self.open and self.open[-1] != "style":
+            self.text += data
+        if self._row:
+            self._row[-1] += data
+
+
+@pytest.fixture(scope="module")
+def study(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return write_study(tmp_path_factory.mktemp("study"))
+
+
+@pytest.fixture(scope="module")
+def page(study: Path) -> Page:
+    return Page(build_report(study))
+
+
+def test_the_page_is_well_formed_and_needs_no_network(study: Path, page: Page) -> None:
+    file = study / "report" / "index.html"
+    assert page.open == []
+    assert file.stat().st_size < 10_000_000
+    assert not {tag for tag, _ in page.tags} & {"script", "link", "iframe"}
+    for tag, attributes in page.tags:
+        for name in ("src", "srcset", "href"):
+            value = attributes.get(name) or ""
+            assert not re.match(r"(https?:)?//", value), f"<{tag} {name}> leaves the page"
+            if tag in ("img", "source") and name in attributes:
+                assert value.startswith("data:image/")
+    css = re.search("<style>(.*)</style>", file.read_text(), re.DOTALL)
+    assert css
+    assert "url(" not in css.group(1)
+    assert "@import" not in css.group(1)
+
+
+def test_every_link_leads_to_a_section_or_a_file_beside_the_page(study: Path, page: Page) -> None:
+    anchors = {attributes.get("id") for _, attributes in page.tags}
+    links = [str(attributes["href"]) for tag, attributes in page.tags if tag == "a"]
+    assert len(links) >= 10
+    for link in links:
+        found = link[1:] in anchors if link.startswith("#") else (study / "report" / link).stat().st_size > 0
+        assert found, link
+
+
+def test_figures_carry_a_text_with_their_first_and_last_values(page: Page, study: Path) -> None:
+    texts = [attributes.get("alt") for tag, attributes in page.tags if tag == "img"]
+    assert len(texts) == 2
+    assert all(text and len(text) > 40 for text in texts)
+    row = summary_table(read_results(study)).set_index("strategy").loc["usim-f"]
+    assert f"usim-f from {row['dice@40']:.3f} to {row['dice@160']:.3f}" in str(texts[0])
+
+
+def test_numbers_on_the_page_are_those_of_the_table(page: Page, study: Path) -> None:
+    table = summary_table(read_results(study)).set_index("strategy")
+    for strategy, row in table.iterrows():
+        cells = page.rows[str(strategy)]
+        assert cells[0] == strategy
+        assert cells[1] == "2"
+        if strategy == "full":
+            assert cells[2:6] == ["–"] * 4
+        else:
+            assert cells[2:6] == [f"{row[f'dice@{budget}']:.3f}" for budget in (40, 80, 120, 160)]
+            assert cells[7] == f"{row['aubc']:.3f} [{row['aubc_low']:.3f}, {row['aubc_high']:.3f}]"
+            assert cells[8] == f"{100 * row['ceiling_share']:.1f}"
+        assert cells[6] == f"{row['final_dice']:.3f} [{row['final_low']:.3f}, {row['final_high']:.3f}]"
+    best = table.loc["usim-f"]
+    assert (
+        page.rows["usim-f"][9] == f"{best['diff']:+.3f} [{best['diff_low']:+.3f}, {best['diff_high']:+.3f}]"
+    )
+    # 12 cases x 2 classes x 2 seeds, less one class that is absent in one case
+    assert page.rows["usim-f"][10] == "12 cases, 46 pairs"
+
+
+def test_summary_table_agrees_with_the_rows_it_is_made_from(study: Path) -> None:
+    results = read_results(study)
+    table = summary_table(results).set_index("strategy")
+    last = results[(results["strategy"] == "entropy") & (results["round"] == 3)]
+    by_seed = last.groupby(["seed", "label"])["dice"].mean().groupby("seed").mean()
+    assert table.loc["entropy", "final_dice"] == pytest.approx(by_seed.mean())
+    assert table.loc["entropy", "dice@160"] == pytest.approx(by_seed.mean())
+    assert table.loc["entropy", "final_units"] == 160
+    assert table.loc["full", "final_units"] == N_POOL_CASES * N_SLICES
+    share = table.loc["entropy", "final_dice"] / table.loc["full", "final_dice"]
+    assert table.loc["entropy", "ceiling_share"] == pytest.approx(share)
+    difference = table.loc["entropy", "final_dice"] - table.loc["random", "final_dice"]
+    assert table.loc["entropy", "diff"] == pytest.approx(difference)
+    assert list(table.index) == ["random", "entropy", "usim-f", "full"]
+
+
+def test_phantoms_are_named_as_such_and_patients_are_not(page: Page, tmp_path: Path) -> None:
+    assert "procedural phantoms, not patients" in page.text
+    other = Page(build_report(write_study(tmp_path, dataset="hippocampus", n_seeds=1, n_rounds=2)))
+    assert "phantom" not in other.text.lower()
+
+
+def test_one_seed_is_said_to_be_one_and_has_no_interval_over_seeds(tmp_path: Path) -> None:
+    page = Page(build_report(write_study(tmp_path, n_seeds=1)))
+    assert "1 seed: how much training noise moves these numbers was not measured" in page.text
+    assert "[" not in page.rows["usim-f"][6]
+    assert "[" not in page.rows["usim-f"][7]
+    assert "standard deviation" not in page.text
+
+
+def test_without_ceiling_and_reference_the_page_claims_neither(tmp_path: Path) -> None:
+    page = Page(build_report(write_study(tmp_path, strategies=("entropy", "my-strategy"))))
+    assert page.rows["my-strategy"][8:11] == ["–", "–", "–"]
+    assert "of the ceiling, training on all labels" not in page.text
+    assert "Against random" not in page.text
+
+
+def test_two_data_sets_in_two_folders_make_one_report(tmp_path: Path) -> None:
+    folders = [
+        write_study(tmp_path / "a", n_rounds=2, n_seeds=1),
+        write_study(tmp_path / "b", dataset="spleen", n_rounds=3, n_seeds=1),
+    ]
+    with pytest.raises(InputError, match="report of 2 run folders: expected a folder"):
+        build_report(folders)
+    file = build_report(folders, tmp_path / "both")
+    table = pd.read_csv(tmp_path / "both" / "summary.csv").set_index(["dataset", "strategy"])
+    assert len(table) == 8
+    assert np.isnan(table.loc[("phantom", "random"), "dice@120"])
+    assert table.loc[("spleen", "random"), "dice@120"] > 0
+    page = Page(file)
+    assert "--dataset phantom" in page.text
+    assert "--dataset spleen" in page.text
+    assert (tmp_path / "both" / "summary.md").read_text().count("### ") == 2
+    assert not (tmp_path / "a" / "report").exists()
+
+
+def test_the_same_run_in_two_folders_is_refused(tmp_path: Path) -> None:
+    folders = [write_study(tmp_path / name, n_rounds=2, n_seeds=1) for name in "ab"]
+    with pytest.raises(InputError, match="expected each run in one folder, found two of dataset=phantom"):
+        build_report(folders, tmp_path / "both")
+
+
+def test_empty_queries_are_no_selection(tmp_path: Path) -> None:
+    page = Page(build_report(write_study(tmp_path, n_seeds=1, n_rounds=2, empty_queries=True)))
+    assert "The run folders hold no queries" in page.text
+    assert sum(tag == "img" for tag, _ in page.tags) == 1
+
+
+def test_a_study_still_running_is_reported_as_far_as_it_goes(study: Path, tmp_path: Path) -> None:
+    folder = write_study(tmp_path, n_seeds=1)
+    results = read_results(folder)
+    unfinished = (results["strategy"] == "usim-f") & (results["round"] > 1)
+    write_table(results[~unfinished], folder / "results.parquet")
+    page = Page(build_report(folder))
+    cells = page.rows["usim-f"]
+    assert cells[3] != "–"
+    assert cells[4:10] == ["–"] * 6
+    assert "usim-f, 0." not in page.text, "no finding may rest on an unfinished curve"
+
+
+@pytest.mark.parametrize(
+    ("damage", "message"),
+    [
+        (lambda d: (d / "results.parquet").unlink(), r"results\.parquet: expected a table"),
+        (lambda d: (d / "runs.parquet").unlink(), r"runs\.parquet: expected a table"),
+        (lambda d: (d / "config.json").unlink(), r"config\.json: expected a file"),
+        (lambda d: (d / "config.json").write_text("[]"), r"config\.json: expected a JSON object, found list"),
+        (
+            lambda d: next(d.glob("phantom/random/*/*/query.json")).write_text('{"dataset": "phantom"}'),
+            r"query\.json: expected key 'strategy', found dataset",
+        ),
+    ],
+    ids=["no results", "no runs", "no config", "config no object", "query without keys"],
+)
+def test_bad_run_folders_are_named_and_leave_no_report(tmp_path: Path, damage, message: str) -> None:
+    folder = write_study(tmp_path, n_seeds=1, n_rounds=2)
+    damage(folder)
+    with pytest.raises(InputError, match=message):
+        build_report(folder)
+    assert not (folder / "report").exists()
+
+
+def test_names_from_files_cannot_inject_markup(tmp_path: Path) -> None:
+    page = Page(build_report(write_study(tmp_path, strategies=("random", "<script>x</script>"), n_seeds=1)))
+    assert not [tag for tag, _ in page.tags if tag == "script"]
+    assert "<script>x</script>" in page.rows
+
+
+def test_a_report_is_the_same_each_time(study: Path, tmp_path: Path) -> None:
+    first, second = build_report(study, tmp_path / "1"), build_report(study, tmp_path / "2")
+    for file in sorted(first.parent.iterdir()):
+        assert file.read_bytes() == (second.parent / file.name).read_bytes(), file.name
+
+
+def test_the_terminal_shows_the_same_numbers(study: Path, page: Page) -> None:
+    stream = io.StringIO()
+    print_summary(read_results(study), Console(file=stream, width=220))
+    printed = stream.getvalue()
+    assert "phantom, quick protocol" in printed
+    for cell in page.rows["usim-f"][:10]:
+        assert cell in printed
+
+
+def test_timing_is_per_seed_and_overhead_a_share_of_training(study: Path) -> None:
+    runs = read_inputs([study]).runs
+    table = timing_table(runs).set_index("strategy")
+    assert table.loc["usim-f", "train_s"] == pytest.approx(4 * 60)
+    assert table.loc["usim-f", "overhead_share"] == pytest.approx(0.25)
+    assert table.loc["usim-f", "peak_rss_mib"] == 2103
+    assert table.loc["full", "n_rounds"] == 2
+    assert not runs.duplicated(subset=RUN_KEYS).any()
+
+
+def test_coverage_counts_cases_of_the_pool() -> None:
+    columns = ["dataset", "strategy", "seed", "round", "case", "index"]
+    chosen = [("d", "usim-f", 0, 0, "a", 1), ("d", "usim-f", 0, 1, "a", 2), ("d", "usim-f", 0, 1, "b", 2)]
+    pool = [("d", "full", 0, 3, case, 0) for case in "abcd"]
+    with_pool = coverage_table(pd.DataFrame(chosen + pool, columns=columns)).iloc[0]
+    assert (with_pool["units"], with_pool["cases"], with_pool["pool_cases"]) == (3, 2, 4)
+    assert with_pool["case_share"] == pytest.approx(0.5)
+    assert with_pool["most_units_in_a_case"] == 2
+    without = coverage_table(pd.DataFrame(chosen, columns=columns)).iloc[0]
+    assert without["pool_cases"] == 2
+
+
+def test_strategies_look_the_same_everywhere_and_known_ones_differ() -> None:
+    known = ["random", "entropy", "mcd", "stb", "bald", "power-bald", "coreset", "badge", "usim-f", "usim-c"]
+    looks = [(style(name).color, style(name).marker) for name in known]
+    assert len(set(looks)) == len(known)
+    assert style("somebody-elses") == style("somebody-elses")
+    assert order(["full", "zeta", "usim-f", "random"]) == ["random", "usim-f", "zeta", "full"]
+    assert swatch_path("random").startswith("M")
