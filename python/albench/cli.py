@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -18,10 +17,11 @@ from albench.errors import InputError
 
 app = typer.Typer(
     help="Active learning with nnU-Net: which slices should be annotated next?",
-    no_args_is_help=True,
     add_completion=False,
     pretty_exceptions_enable=False,
 )
+# Typer's error for wrong arguments; which click it comes from depends on its version.
+_UsageError = typer.BadParameter.__bases__[0]
 JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 
 
@@ -123,11 +123,10 @@ def _version(show: bool) -> None:
 
 @app.callback()
 def _options(
-    debug: Annotated[bool, typer.Option("--debug", help="Show tracebacks.")] = False,
+    debug: Annotated[bool, typer.Option("--debug", help="Show tracebacks; allowed anywhere.")] = False,
     version: Annotated[bool, typer.Option("--version", callback=_version, is_eager=True, help="Show it.")] = False,
 ) -> None:
-    if debug:
-        os.environ["ALBENCH_DEBUG"] = "1"
+    """Hold the options of the program itself; `main` has dealt with them."""
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
@@ -137,28 +136,30 @@ def main(arguments: Sequence[str] | None = None) -> None:
     when a check failed, 2 for wrong arguments or bad input, 130 when interrupted.
     """
     given = list(sys.argv[1:] if arguments is None else arguments)
-    if any(argument.split("=")[0] == "--dataset" for argument in given) and not _names_a_command(given):
-        position = 1 if given[0] == "--debug" else 0
-        given.insert(position, "run")
+    debug = "--debug" in given
+    given = [argument for argument in given if argument != "--debug"]
+    if given and given[0].startswith("-") and any(argument.split("=")[0] == "--dataset" for argument in given):
+        given.insert(0, "run")
     try:
-        app(given, prog_name="al-bench")
-    except InputError as error:
-        _fail(str(error), error)
-    except OSError as error:
-        place = f" {error.filename}" if error.filename else ""
-        _fail(f"{error.strerror or error}{':' + place if place else ''}", error)
-    except KeyboardInterrupt:
-        typer.echo("interrupted; finished stages are kept, the same command resumes", err=True)
+        status = app(given or ["--help"], prog_name="al-bench", standalone_mode=False)
+    except (KeyboardInterrupt, typer.Abort):
+        typer.echo("interrupted; finished stages are kept, and the same command resumes", err=True)
         sys.exit(130)
+    except Exception as error:
+        message = _explain(error)
+        if debug or message is None:
+            raise
+        typer.echo(f"al-bench: {' '.join(message.split())}", err=True)
+        sys.exit(2)
+    sys.exit(status if isinstance(status, int) else 0)
 
 
-def _names_a_command(arguments: Sequence[str]) -> bool:
-    first = next((argument for argument in arguments if argument != "--debug"), "")
-    return not first.startswith("-")
-
-
-def _fail(message: str, error: BaseException) -> None:
-    if os.environ.get("ALBENCH_DEBUG"):
-        raise error
-    typer.echo(f"al-bench: {' '.join(message.split())}", err=True)
-    sys.exit(2)
+def _explain(error: Exception) -> str | None:
+    """One line for an error the user can do something about, or None for a fault of ours."""
+    if isinstance(error, _UsageError):
+        return error.format_message()
+    if isinstance(error, InputError):
+        return str(error)
+    if isinstance(error, OSError):
+        return f"{error.strerror or error}{f': {error.filename}' if error.filename else ''}"
+    return None
