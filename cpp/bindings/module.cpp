@@ -1,3 +1,6 @@
-#include <pybind11/pybind11.h>
+#include "register.hpp"
 
-PYBIND11_MODULE(_core, m) { m.doc() = "al-bench selection core"; }
+PYBIND11_MODULE(_core, m) {
+  m.doc() = "al-bench selection core (private: use albench.core)";
+  albench::bindings::register_functions(m);
+}

@@ -1,0 +1,68 @@
+// Upper bounds of all candidates, searched by threshold.
+//
+// Lazy greedy (Minoux 1978) is usually written with a heap. Here each step asks for *all* candidates whose
+// bound reaches a threshold, so that they can be re-evaluated in one threaded batch; a heap would hand them
+// out one by one. Bounds sit in an array under block maxima: a query touches n / kBlock maxima and the blocks
+// that qualify.
+#pragma once
+
+#include <algorithm>
+#include <limits>
+#include <vector>
+
+#include "albench/types.hpp"
+
+namespace albench {
+
+class Bounds {
+ public:
+  static constexpr Index kBlock = 64;
+  static constexpr double kRemoved = -std::numeric_limits<double>::infinity();
+
+  explicit Bounds(Index size)
+      : value_(static_cast<std::size_t>(size), kRemoved),
+        block_max_(static_cast<std::size_t>((size + kBlock - 1) / kBlock), kRemoved) {}
+
+  double operator[](Index i) const { return value_[static_cast<std::size_t>(i)]; }
+  void set(Index i, double bound) { value_[static_cast<std::size_t>(i)] = bound; }
+
+  // To be called for every index set since, before the next search.
+  void settle(Index i) {
+    const Index block = i / kBlock;
+    double largest = kRemoved;
+    const Index end = std::min((block + 1) * kBlock, static_cast<Index>(value_.size()));
+    for (Index j = block * kBlock; j < end; ++j)
+      largest = std::max(largest, value_[static_cast<std::size_t>(j)]);
+    block_max_[static_cast<std::size_t>(block)] = largest;
+  }
+  void settle_all() {
+    for (Index i = 0; i < static_cast<Index>(value_.size()); i += kBlock) settle(i);
+  }
+
+  // Appends all indices with bound >= threshold, in ascending order.
+  void reaching(double threshold, std::vector<Index>& out) const {
+    for (std::size_t block = 0; block < block_max_.size(); ++block) {
+      if (!(block_max_[block] >= threshold)) continue;
+      const std::size_t end = std::min((block + 1) * kBlock, value_.size());
+      for (std::size_t i = block * kBlock; i < end; ++i)
+        if (value_[i] >= threshold) out.push_back(static_cast<Index>(i));
+    }
+  }
+
+  // The index of the largest bound (the lowest of equals), -1 if none is left.
+  Index argmax() const {
+    std::size_t best = 0;
+    for (std::size_t block = 1; block < block_max_.size(); ++block)
+      if (block_max_[block] > block_max_[best]) best = block;
+    if (block_max_.empty() || block_max_[best] == kRemoved) return -1;
+    std::size_t i = best * kBlock;
+    while (value_[i] != block_max_[best]) ++i;
+    return static_cast<Index>(i);
+  }
+
+ private:
+  std::vector<double> value_;
+  std::vector<double> block_max_;
+};
+
+}  // namespace albench

@@ -1,0 +1,58 @@
+// The inner loops, in one table per instruction set, chosen once at run time.
+//
+// Two rules make results reproducible:
+//  * Every output of a product is one chain of multiply-adds over the features in order, cut into chunks of
+//    kChunk whose results are added in order. The value therefore does not depend on the tile it was computed
+//    in, nor on the thread; AVX2 and AVX-512 give the same bits (both fuse), the portable path rounds twice.
+//  * Every sum over columns goes through 16 double lanes (column c into lane c mod 16) that are added in a
+//  fixed
+//    tree, and products are rounded before they are added. Given similarities, gains are the same bits on
+//    every instruction set. As rounding is monotone, a gain computed this way never rises while the memo
+//    grows, so stale gains are rigorous upper bounds and lazy greedy can equal naive greedy bit for bit.
+#pragma once
+
+#include "albench/types.hpp"
+
+namespace albench {
+
+constexpr Index kChunk = 512;      // features per multiply-add chain
+constexpr Index kRowStride = 528;  // floats between packed rows: off any power of two, so L1 sets differ
+constexpr Index kPanel = 32;       // query columns per packed panel
+constexpr Index kMicroRows = 12;   // rows a micro-kernel holds in registers
+constexpr Index kLanes = 16;       // double lanes of a sum over columns
+
+struct RowStart {  // what the first look at a row finds
+  double gain;     // sum_c w_c max(s_c, 0)
+  float max;       // max(0, max_c s_c)
+  bool finite;     // no NaN, no infinity
+};
+
+struct KernelTable {
+  const char* name;
+
+  // c[r, j] (+)= sum_k x[r, k] * panel[k, j] for r < rows <= kMicroRows, j < cols <= kPanel, k < depth <=
+  // kChunk. x has row stride kRowStride, panel has row stride kPanel; `accumulate` adds to c instead of
+  // replacing it.
+  void (*dot)(const float* x, Index rows, const float* panel, Index depth, float* c, Index ldc, Index cols,
+              bool accumulate);
+  // The same with (x - panel)^2 in place of the product: exact for equal points, unlike norms minus products.
+  void (*square_distance)(const float* x, Index rows, const float* panel, Index depth, float* c, Index ldc,
+                          Index cols, bool accumulate);
+
+  // sum_c w_c (max(s_c, memo_c) - memo_c); memo given in both widths. w may be null (all ones).
+  double (*facility_gain)(const float* s, const float* memo, const double* memo_wide, const double* w,
+                          Index n);
+  RowStart (*facility_start)(const float* s, const double* w, Index n);
+
+  // sum_k x_k^2: finite exactly where all x are, since squares of float32 stay far inside double.
+  double (*sum_of_squares)(const float* x, Index n);
+};
+
+// The table for this machine. ALBENCH_ISA=portable|avx2|avx512 in the environment restricts it (for tests).
+const KernelTable& kernels();
+
+const KernelTable& portable_kernels();
+const KernelTable* avx2_kernels();    // null where compiler or processor lacks it
+const KernelTable* avx512_kernels();  // likewise
+
+}  // namespace albench

@@ -1,0 +1,55 @@
+// Similarities of feature rows to query rows, tile by tile.
+#pragma once
+
+#include <vector>
+
+#include "albench/features.hpp"
+#include "albench/kernels.hpp"
+#include "albench/parallel.hpp"
+#include "albench/types.hpp"
+
+namespace albench {
+
+enum class Metric { cosine, dot, euclidean, rbf };
+
+// Private working memory of one thread.
+struct TileScratch {
+  std::vector<float> packed;    // kMicroRows x kRowStride
+  std::vector<double> squares;  // per row of the tile: sum of scaled squares
+};
+
+// The query side of a product, packed once: chunk by chunk, panel by panel, so that the micro-kernel reads it
+// in one stream. Metrics (d features, scale sigma, all ones if not given):
+//   cosine     sum sigma x q / sqrt(sum sigma x^2 sum sigma q^2); 0 where a vector is zero
+//   dot        sum sigma x q
+//   euclidean  exp(-D / d), rbf exp(-D^2 / d), with D^2 = sum sigma (x - q)^2
+class QueryPanels {
+ public:
+  QueryPanels(const Features& queries, Metric metric, const double* scale);
+
+  Index size() const { return size_; }
+  Index dim() const { return dim_; }
+
+  // Similarities of `count` rows of X to query columns [from, to), `from` a multiple of kPanel; out has row
+  // stride ldo. `row_norm`, where given, takes the factor of each row from an earlier call (cosine: 1 /
+  // norm). Where `found_norm` is given it receives those factors, and false comes back if a row holds NaN or
+  // infinity.
+  bool tile(const Features& x, const Index* rows, Index count, Index from, Index to, float* out, Index ldo,
+            const float* row_norm, float* found_norm, TileScratch& scratch) const;
+
+ private:
+  void pack(const Features& queries, const double* scale);
+
+  Metric metric_;
+  Index size_;
+  Index dim_;
+  Index panels_;
+  std::vector<float> packed_;
+  std::vector<float> row_scale_;  // what a row's features are multiplied by on loading; empty: nothing
+};
+
+// S[i, j] for all rows, written to out (n, q) row-major.
+void similarity(const Features& x, const QueryPanels& queries, float* out, ThreadPool& pool,
+                const Poll& poll);
+
+}  // namespace albench

@@ -1,0 +1,24 @@
+// Types shared by the whole core: indices, errors, and the hook through which a long loop can be interrupted.
+#pragma once
+
+#include <cstdint>
+#include <functional>
+#include <stdexcept>
+#include <string>
+
+namespace albench {
+
+using Index = std::int64_t;
+
+// Wrong argument of a caller: the message names the argument, what was expected and what was found.
+// The bindings turn it into Python's ValueError.
+class InputError : public std::invalid_argument {
+ public:
+  InputError(const std::string& argument, const std::string& expected, const std::string& found)
+      : std::invalid_argument("`" + argument + "`: expected " + expected + ", got " + found) {}
+};
+
+// Called now and then from the calling thread while it works; may throw to interrupt (Ctrl-C in Python).
+using Poll = std::function<void()>;
+
+}  // namespace albench

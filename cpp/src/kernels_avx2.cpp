@@ -1,0 +1,194 @@
+// AVX2 + FMA kernels: the same chains and lanes as the AVX-512 ones, half as wide.
+#include "albench/kernels.hpp"
+
+#if defined(__x86_64__) && (defined(__GNUC__) || defined(__clang__))
+#include <immintrin.h>
+
+#include <cmath>
+
+#define ALBENCH_AVX2 __attribute__((target("avx2,fma,f16c")))
+
+namespace albench {
+namespace {
+
+// Rows x 16 outputs, that is half a panel, in 2 * Rows registers of 16.
+template <int Rows, bool Square>
+ALBENCH_AVX2 void block(const float* x, const float* panel, Index depth, float* c, Index ldc, Index cols,
+                        bool accumulate) {
+  __m256 low[Rows];
+  __m256 high[Rows];
+#pragma GCC unroll 6
+  for (int r = 0; r < Rows; ++r) low[r] = high[r] = _mm256_setzero_ps();
+  for (Index k = 0; k < depth; ++k) {
+    const __m256 q0 = _mm256_loadu_ps(panel + k * kPanel);
+    const __m256 q1 = _mm256_loadu_ps(panel + k * kPanel + 8);
+#pragma GCC unroll 6
+    for (int r = 0; r < Rows; ++r) {
+      const __m256 xv = _mm256_broadcast_ss(x + r * kRowStride + k);
+      if (Square) {
+        const __m256 d0 = _mm256_sub_ps(xv, q0);
+        const __m256 d1 = _mm256_sub_ps(xv, q1);
+        low[r] = _mm256_fmadd_ps(d0, d0, low[r]);
+        high[r] = _mm256_fmadd_ps(d1, d1, high[r]);
+      } else {
+        low[r] = _mm256_fmadd_ps(xv, q0, low[r]);
+        high[r] = _mm256_fmadd_ps(xv, q1, high[r]);
+      }
+    }
+  }
+  for (int r = 0; r < Rows; ++r) {
+    alignas(32) float row[16];
+    _mm256_store_ps(row, low[r]);
+    _mm256_store_ps(row + 8, high[r]);
+    float* out = c + r * ldc;
+    const Index n = cols < 16 ? cols : 16;
+    for (Index j = 0; j < n; ++j) out[j] = accumulate ? out[j] + row[j] : row[j];
+  }
+}
+
+template <bool Square>
+ALBENCH_AVX2 void product(const float* x, Index rows, const float* panel, Index depth, float* c, Index ldc,
+                          Index cols, bool accumulate) {
+  for (Index half = 0; half < cols; half += 16) {
+    const float* xr = x;
+    float* cr = c + half;
+    for (Index left = rows; left > 0;) {
+      if (left >= 6) {
+        block<6, Square>(xr, panel + half, depth, cr, ldc, cols - half, accumulate);
+        left -= 6, xr += 6 * kRowStride, cr += 6 * ldc;
+      } else {
+        block<1, Square>(xr, panel + half, depth, cr, ldc, cols - half, accumulate);
+        left -= 1, xr += kRowStride, cr += ldc;
+      }
+    }
+  }
+}
+
+struct Lanes {  // 16 double lanes in the order of the portable path
+  __m256d part[4];
+};
+
+ALBENCH_AVX2 inline double add_lanes(const Lanes& l) {
+  const __m256d a = _mm256_add_pd(l.part[0], l.part[2]);
+  const __m256d b = _mm256_add_pd(l.part[1], l.part[3]);
+  const __m256d four = _mm256_add_pd(a, b);
+  const __m128d two = _mm_add_pd(_mm256_castpd256_pd128(four), _mm256_extractf128_pd(four, 1));
+  return _mm_cvtsd_f64(_mm_add_sd(two, _mm_unpackhi_pd(two, two)));
+}
+
+template <bool Weighted>
+ALBENCH_AVX2 inline void gain16(Lanes& l, const float* s, const float* memo, const double* memo_wide,
+                                const double* w) {
+#pragma GCC unroll 4
+  for (int p = 0; p < 4; ++p) {
+    const __m128 v = _mm_max_ps(_mm_loadu_ps(s + 4 * p), _mm_loadu_ps(memo + 4 * p));
+    __m256d rise = _mm256_sub_pd(_mm256_cvtps_pd(v), _mm256_loadu_pd(memo_wide + 4 * p));
+    if (Weighted) rise = _mm256_mul_pd(rise, _mm256_loadu_pd(w + 4 * p));
+    l.part[p] = _mm256_add_pd(l.part[p], rise);
+  }
+}
+
+template <bool Weighted>
+ALBENCH_AVX2 double gain(const float* s, const float* memo, const double* memo_wide, const double* w,
+                         Index n) {
+  Lanes l;
+  for (__m256d& part : l.part) part = _mm256_setzero_pd();
+  Index c = 0;
+  for (; c + 16 <= n; c += 16) gain16<Weighted>(l, s + c, memo + c, memo_wide + c, Weighted ? w + c : w);
+  if (c < n) {  // the rest, padded with columns that rise by nothing
+    float s_tail[16] = {};
+    float memo_tail[16] = {};
+    double wide_tail[16] = {};
+    double w_tail[16] = {};
+    for (Index j = 0; c + j < n; ++j) {
+      s_tail[j] = s[c + j];
+      memo_tail[j] = memo[c + j];
+      wide_tail[j] = memo_wide[c + j];
+      if (Weighted) w_tail[j] = w[c + j];
+    }
+    gain16<Weighted>(l, s_tail, memo_tail, wide_tail, w_tail);
+  }
+  return add_lanes(l);
+}
+
+ALBENCH_AVX2 double facility_gain(const float* s, const float* memo, const double* memo_wide, const double* w,
+                                  Index n) {
+  return w != nullptr ? gain<true>(s, memo, memo_wide, w, n) : gain<false>(s, memo, memo_wide, w, n);
+}
+
+ALBENCH_AVX2 RowStart facility_start(const float* s, const double* w, Index n) {
+  static const float zeros[16] = {};
+  static const double wide_zeros[16] = {};
+  Lanes l;
+  for (__m256d& part : l.part) part = _mm256_setzero_pd();
+  __m128 largest = _mm_setzero_ps();
+  bool finite = true;
+  for (Index c = 0; c < n; c += 16) {
+    float s_tail[16] = {};
+    double w_tail[16] = {};
+    const float* from = s + c;
+    const double* weight = w != nullptr ? w + c : nullptr;
+    if (n - c < 16) {
+      for (Index j = 0; c + j < n; ++j) s_tail[j] = s[c + j];
+      from = s_tail;
+      if (w != nullptr) {
+        for (Index j = 0; c + j < n; ++j) w_tail[j] = w[c + j];
+        weight = w_tail;
+      }
+    }
+    for (int p = 0; p < 4; ++p) {
+      const __m128 raw = _mm_loadu_ps(from + 4 * p);
+      // x - x is 0 for finite numbers and NaN otherwise.
+      const __m128 self = _mm_sub_ps(raw, raw);
+      finite = finite && _mm_movemask_ps(_mm_cmpunord_ps(self, self)) == 0;
+      largest = _mm_max_ps(largest, raw);
+    }
+    if (w != nullptr) {
+      gain16<true>(l, from, zeros, wide_zeros, weight);
+    } else {
+      gain16<false>(l, from, zeros, wide_zeros, weight);
+    }
+  }
+  alignas(16) float lane[4];
+  _mm_store_ps(lane, largest);
+  const float a = lane[0] > lane[1] ? lane[0] : lane[1];
+  const float b = lane[2] > lane[3] ? lane[2] : lane[3];
+  return {add_lanes(l), a > b ? a : b, finite};
+}
+
+ALBENCH_AVX2 double sum_of_squares(const float* x, Index n) {
+  Lanes l;
+  for (__m256d& part : l.part) part = _mm256_setzero_pd();
+  for (Index k = 0; k < n; k += 16) {
+    float tail[16] = {};
+    const float* from = x + k;
+    if (n - k < 16) {
+      for (Index j = 0; k + j < n; ++j) tail[j] = from[j];
+      from = tail;
+    }
+    for (int p = 0; p < 4; ++p) {
+      const __m256d v = _mm256_cvtps_pd(_mm_loadu_ps(from + 4 * p));
+      l.part[p] = _mm256_add_pd(l.part[p], _mm256_mul_pd(v, v));
+    }
+  }
+  return add_lanes(l);
+}
+
+}  // namespace
+
+const KernelTable* avx2_kernels() {
+  static const KernelTable table{"avx2",        product<false>, product<true>,
+                                 facility_gain, facility_start, sum_of_squares};
+  const bool here =
+      __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma") && __builtin_cpu_supports("f16c");
+  return here ? &table : nullptr;
+}
+
+}  // namespace albench
+#else
+namespace albench {
+const KernelTable* avx2_kernels() {
+  return nullptr;
+}
+}  // namespace albench
+#endif

@@ -1,0 +1,173 @@
+// AVX-512 kernels. Compiled for every x86-64 build through the target attribute, called only where the
+// processor has the instructions.
+#include "albench/kernels.hpp"
+
+#if defined(__x86_64__) && (defined(__GNUC__) || defined(__clang__))
+#include <immintrin.h>
+
+#define ALBENCH_AVX512 __attribute__((target("avx512f,avx512bw,avx512dq,avx512vl,avx2,fma,f16c")))
+
+namespace albench {
+namespace {
+
+ALBENCH_AVX512 inline __mmask16 first_lanes(Index n) {
+  return n >= 16 ? static_cast<__mmask16>(0xFFFF) : static_cast<__mmask16>((1U << n) - 1U);
+}
+
+ALBENCH_AVX512 inline void store_masked(float* out, __m512 value, Index n, bool accumulate) {
+  if (n <= 0) return;
+  const __mmask16 mask = first_lanes(n);
+  if (accumulate) value = _mm512_add_ps(_mm512_maskz_loadu_ps(mask, out), value);
+  _mm512_mask_storeu_ps(out, mask, value);
+}
+
+// Rows x 32 outputs stay in 2 * Rows registers while the chain over the features runs.
+template <int Rows, bool Square>
+ALBENCH_AVX512 void block(const float* x, const float* panel, Index depth, float* c, Index ldc, Index cols,
+                          bool accumulate) {
+  __m512 low[Rows];
+  __m512 high[Rows];
+#pragma GCC unroll 12
+  for (int r = 0; r < Rows; ++r) low[r] = high[r] = _mm512_setzero_ps();
+  for (Index k = 0; k < depth; ++k) {
+    const __m512 q0 = _mm512_loadu_ps(panel + k * kPanel);
+    const __m512 q1 = _mm512_loadu_ps(panel + k * kPanel + 16);
+#pragma GCC unroll 12
+    for (int r = 0; r < Rows; ++r) {
+      const __m512 xv = _mm512_set1_ps(x[r * kRowStride + k]);
+      if (Square) {
+        const __m512 d0 = _mm512_sub_ps(xv, q0);
+        const __m512 d1 = _mm512_sub_ps(xv, q1);
+        low[r] = _mm512_fmadd_ps(d0, d0, low[r]);
+        high[r] = _mm512_fmadd_ps(d1, d1, high[r]);
+      } else {
+        low[r] = _mm512_fmadd_ps(xv, q0, low[r]);
+        high[r] = _mm512_fmadd_ps(xv, q1, high[r]);
+      }
+    }
+  }
+#pragma GCC unroll 12
+  for (int r = 0; r < Rows; ++r) {
+    store_masked(c + r * ldc, low[r], cols, accumulate);
+    store_masked(c + r * ldc + 16, high[r], cols - 16, accumulate);
+  }
+}
+
+template <bool Square>
+ALBENCH_AVX512 void product(const float* x, Index rows, const float* panel, Index depth, float* c, Index ldc,
+                            Index cols, bool accumulate) {
+  while (rows > 0) {
+    if (rows >= 12) {
+      block<12, Square>(x, panel, depth, c, ldc, cols, accumulate);
+      rows -= 12, x += 12 * kRowStride, c += 12 * ldc;
+    } else if (rows >= 4) {
+      block<4, Square>(x, panel, depth, c, ldc, cols, accumulate);
+      rows -= 4, x += 4 * kRowStride, c += 4 * ldc;
+    } else {
+      block<1, Square>(x, panel, depth, c, ldc, cols, accumulate);
+      rows -= 1, x += kRowStride, c += ldc;
+    }
+  }
+}
+
+ALBENCH_AVX512 inline __m512d wide_low(__m512 v) {
+  return _mm512_cvtps_pd(_mm512_castps512_ps256(v));
+}
+ALBENCH_AVX512 inline __m512d wide_high(__m512 v) {
+  return _mm512_cvtps_pd(_mm512_extractf32x8_ps(v, 1));
+}
+
+ALBENCH_AVX512 inline double add_lanes(__m512d a, __m512d b) {
+  const __m512d eight = _mm512_add_pd(a, b);
+  const __m256d four = _mm256_add_pd(_mm512_castpd512_pd256(eight), _mm512_extractf64x4_pd(eight, 1));
+  const __m128d two = _mm_add_pd(_mm256_castpd256_pd128(four), _mm256_extractf128_pd(four, 1));
+  return _mm_cvtsd_f64(_mm_add_sd(two, _mm_unpackhi_pd(two, two)));
+}
+
+template <bool Weighted>
+ALBENCH_AVX512 double gain(const float* s, const float* memo, const double* memo_wide, const double* w,
+                           Index n) {
+  __m512d a = _mm512_setzero_pd();
+  __m512d b = _mm512_setzero_pd();
+  for (Index c = 0; c < n; c += 16) {
+    const __mmask16 mask = first_lanes(n - c);
+    const __mmask8 mask_a = static_cast<__mmask8>(mask);
+    const __mmask8 mask_b = static_cast<__mmask8>(mask >> 8);
+    const __m512 v = _mm512_max_ps(_mm512_maskz_loadu_ps(mask, s + c), _mm512_maskz_loadu_ps(mask, memo + c));
+    __m512d rise_a = _mm512_sub_pd(wide_low(v), _mm512_maskz_loadu_pd(mask_a, memo_wide + c));
+    __m512d rise_b = _mm512_sub_pd(wide_high(v), _mm512_maskz_loadu_pd(mask_b, memo_wide + c + 8));
+    if (Weighted) {
+      rise_a = _mm512_mul_pd(rise_a, _mm512_maskz_loadu_pd(mask_a, w + c));
+      rise_b = _mm512_mul_pd(rise_b, _mm512_maskz_loadu_pd(mask_b, w + c + 8));
+    }
+    a = _mm512_add_pd(a, rise_a);
+    b = _mm512_add_pd(b, rise_b);
+  }
+  return add_lanes(a, b);
+}
+
+ALBENCH_AVX512 double facility_gain(const float* s, const float* memo, const double* memo_wide,
+                                    const double* w, Index n) {
+  return w != nullptr ? gain<true>(s, memo, memo_wide, w, n) : gain<false>(s, memo, memo_wide, w, n);
+}
+
+template <bool Weighted>
+ALBENCH_AVX512 RowStart start(const float* s, const double* w, Index n) {
+  __m512d a = _mm512_setzero_pd();
+  __m512d b = _mm512_setzero_pd();
+  __m512 largest = _mm512_setzero_ps();
+  __m512i magnitude = _mm512_setzero_si512();  // the largest bit pattern without sign: shows NaN and infinity
+  const __m512i no_sign = _mm512_set1_epi32(0x7FFFFFFF);
+  for (Index c = 0; c < n; c += 16) {
+    const __mmask16 mask = first_lanes(n - c);
+    const __m512 raw = _mm512_maskz_loadu_ps(mask, s + c);
+    magnitude = _mm512_max_epu32(magnitude, _mm512_and_si512(_mm512_castps_si512(raw), no_sign));
+    const __m512 v = _mm512_max_ps(raw, _mm512_setzero_ps());
+    largest = _mm512_max_ps(largest, v);
+    __m512d low = wide_low(v);
+    __m512d high = wide_high(v);
+    if (Weighted) {
+      low = _mm512_mul_pd(low, _mm512_maskz_loadu_pd(static_cast<__mmask8>(mask), w + c));
+      high = _mm512_mul_pd(high, _mm512_maskz_loadu_pd(static_cast<__mmask8>(mask >> 8), w + c + 8));
+    }
+    a = _mm512_add_pd(a, low);
+    b = _mm512_add_pd(b, high);
+  }
+  const bool finite = _mm512_reduce_max_epu32(magnitude) < 0x7F800000U;
+  return {add_lanes(a, b), _mm512_reduce_max_ps(largest), finite};
+}
+
+ALBENCH_AVX512 RowStart facility_start(const float* s, const double* w, Index n) {
+  return w != nullptr ? start<true>(s, w, n) : start<false>(s, w, n);
+}
+
+// Squares of float32 are exact in double, so fusing them with the addition rounds no differently.
+ALBENCH_AVX512 double sum_of_squares(const float* x, Index n) {
+  __m512d a = _mm512_setzero_pd();
+  __m512d b = _mm512_setzero_pd();
+  for (Index k = 0; k < n; k += 16) {
+    const __m512 v = _mm512_maskz_loadu_ps(first_lanes(n - k), x + k);
+    a = _mm512_fmadd_pd(wide_low(v), wide_low(v), a);
+    b = _mm512_fmadd_pd(wide_high(v), wide_high(v), b);
+  }
+  return add_lanes(a, b);
+}
+
+}  // namespace
+
+const KernelTable* avx512_kernels() {
+  static const KernelTable table{"avx512",      product<false>, product<true>,
+                                 facility_gain, facility_start, sum_of_squares};
+  const bool here = __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") &&
+                    __builtin_cpu_supports("avx512dq") && __builtin_cpu_supports("avx512vl");
+  return here ? &table : nullptr;
+}
+
+}  // namespace albench
+#else
+namespace albench {
+const KernelTable* avx512_kernels() {
+  return nullptr;
+}
+}  // namespace albench
+#endif

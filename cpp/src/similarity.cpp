@@ -1,0 +1,147 @@
+#include "albench/similarity.hpp"
+
+#include <algorithm>
+#include <cmath>
+#include <numeric>
+#include <string>
+
+namespace albench {
+namespace {
+
+// Rows a thread takes at a time: enough to reuse one chunk of the queries from the second-level cache.
+constexpr Index kBlockRows = 8 * kMicroRows;
+
+bool by_distance(Metric metric) {
+  return metric == Metric::euclidean || metric == Metric::rbf;
+}
+
+double inverse_norm(double squares) {
+  return squares > 0.0 ? 1.0 / std::sqrt(squares) : 0.0;
+}
+
+}  // namespace
+
+QueryPanels::QueryPanels(const Features& queries, Metric metric, const double* scale)
+    : metric_(metric),
+      size_(queries.rows),
+      dim_(queries.cols),
+      panels_((queries.rows + kPanel - 1) / kPanel) {
+  // dot puts the whole scale on the query side; the others, which also need scaled norms or differences, put
+  // its root on both.
+  if (scale != nullptr && metric != Metric::dot) {
+    row_scale_.resize(static_cast<std::size_t>(dim_));
+    for (Index k = 0; k < dim_; ++k)
+      row_scale_[static_cast<std::size_t>(k)] = static_cast<float>(std::sqrt(scale[k]));
+  }
+  pack(queries, metric == Metric::dot ? scale : nullptr);
+}
+
+void QueryPanels::pack(const Features& queries, const double* scale) {
+  packed_.assign(static_cast<std::size_t>(panels_ * kPanel * dim_), 0.0F);
+  std::vector<float> row(static_cast<std::size_t>(dim_));
+  for (Index j = 0; j < size_; ++j) {
+    queries.load(j, 0, dim_, row.data());
+    double squares = 0.0;
+    for (Index k = 0; k < dim_; ++k) {
+      float& value = row[static_cast<std::size_t>(k)];
+      if (!row_scale_.empty()) value *= row_scale_[static_cast<std::size_t>(k)];
+      if (scale != nullptr) value = static_cast<float>(static_cast<double>(value) * scale[k]);
+      squares += static_cast<double>(value) * static_cast<double>(value);
+    }
+    if (!std::isfinite(squares))
+      throw InputError("Q", "finite values within float32", "NaN or infinity in row " + std::to_string(j));
+    if (metric_ == Metric::cosine) {
+      const double factor = inverse_norm(squares);
+      for (float& value : row) value = static_cast<float>(static_cast<double>(value) * factor);
+    }
+    for (Index start = 0; start < dim_; start += kChunk) {
+      const Index depth = std::min(kChunk, dim_ - start);
+      float* to = packed_.data() + start * panels_ * kPanel + (j / kPanel) * kPanel * depth + j % kPanel;
+      for (Index k = 0; k < depth; ++k) to[k * kPanel] = row[static_cast<std::size_t>(start + k)];
+    }
+  }
+}
+
+bool QueryPanels::tile(const Features& x, const Index* rows, Index count, Index from, Index to, float* out,
+                       Index ldo, const float* row_norm, float* found_norm, TileScratch& scratch) const {
+  const KernelTable& kernel = kernels();
+  const auto product = by_distance(metric_) ? kernel.square_distance : kernel.dot;
+  scratch.packed.resize(static_cast<std::size_t>(kMicroRows * kRowStride));
+  const bool need_squares = found_norm != nullptr || (metric_ == Metric::cosine && row_norm == nullptr);
+  if (need_squares) scratch.squares.assign(static_cast<std::size_t>(count), 0.0);
+
+  for (Index start = 0; start < dim_; start += kChunk) {
+    const Index depth = std::min(kChunk, dim_ - start);
+    const float* chunk = packed_.data() + start * panels_ * kPanel;
+    for (Index block = 0; block < count; block += kMicroRows) {
+      const Index in_block = std::min(kMicroRows, count - block);
+      for (Index r = 0; r < in_block; ++r) {
+        float* row = scratch.packed.data() + r * kRowStride;
+        x.load(rows[block + r], start, start + depth, row);
+        if (!row_scale_.empty())
+          for (Index k = 0; k < depth; ++k) row[k] *= row_scale_[static_cast<std::size_t>(start + k)];
+        if (need_squares)
+          scratch.squares[static_cast<std::size_t>(block + r)] += kernel.sum_of_squares(row, depth);
+      }
+      for (Index column = from; column < to; column += kPanel)
+        product(scratch.packed.data(), in_block, chunk + column * depth, depth,
+                out + block * ldo + column - from, ldo, std::min(kPanel, to - column), start > 0);
+    }
+  }
+
+  bool finite = true;
+  for (Index r = 0; r < count; ++r) {
+    float factor = 1.0F;
+    if (need_squares) {
+      const double squares = scratch.squares[static_cast<std::size_t>(r)];
+      finite = finite && std::isfinite(squares);
+      factor = static_cast<float>(inverse_norm(squares));
+      if (found_norm != nullptr) found_norm[r] = factor;
+    }
+    if (row_norm != nullptr) factor = row_norm[r];
+    float* s = out + r * ldo;
+    const Index n = to - from;
+    if (metric_ == Metric::cosine) {
+      for (Index j = 0; j < n; ++j) s[j] *= factor;
+    } else if (metric_ == Metric::rbf) {
+      const float scale = -1.0F / static_cast<float>(dim_);
+      for (Index j = 0; j < n; ++j) s[j] = std::exp(scale * s[j]);
+    } else if (metric_ == Metric::euclidean) {
+      const float scale = -1.0F / static_cast<float>(dim_);
+      for (Index j = 0; j < n; ++j) s[j] = std::exp(scale * std::sqrt(s[j]));
+    }
+  }
+  return finite;
+}
+
+void similarity(const Features& x, const QueryPanels& queries, float* out, ThreadPool& pool,
+                const Poll& poll) {
+  const Index q = queries.size();
+  std::vector<TileScratch> scratch(static_cast<std::size_t>(pool.size()));
+  std::vector<Index> rows(static_cast<std::size_t>(x.rows));
+  std::iota(rows.begin(), rows.end(), Index{0});
+  std::atomic<Index> bad{x.rows};
+  const Index blocks = (x.rows + kBlockRows - 1) / kBlockRows;
+  const Index group = 8 * static_cast<Index>(pool.size());  // blocks between two looks at Ctrl-C
+  for (Index first = 0; first < blocks; first += group) {
+    pool.run(std::min(group, blocks - first), [&](Index task, int worker) {
+      const Index begin = (first + task) * kBlockRows;
+      const Index count = std::min(kBlockRows, x.rows - begin);
+      float norms[kBlockRows];
+      const bool finite = queries.tile(x, rows.data() + begin, count, 0, q, out + begin * q, q, nullptr,
+                                       norms, scratch[static_cast<std::size_t>(worker)]);
+      if (!finite) {
+        Index seen = bad.load();
+        while (begin < seen && !bad.compare_exchange_weak(seen, begin)) {
+        }
+      }
+    });
+    poll();
+    if (bad.load() < x.rows)
+      throw InputError("X", "finite values within float32",
+                       "NaN or infinity in rows " + std::to_string(bad.load()) + " to " +
+                           std::to_string(std::min(x.rows, bad.load() + kBlockRows) - 1));
+  }
+}
+
+}  // namespace albench

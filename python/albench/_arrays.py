@@ -1,0 +1,112 @@
+"""Checks of the selection core's arguments: what comes in as anything leaves as an array of known kind."""
+
+from __future__ import annotations
+
+import os
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from albench.errors import InputError
+
+
+def wrong(argument: str, expected: str, found: object) -> InputError:
+    """Make an error that names the argument, what was expected and what was found."""
+    return InputError(f"`{argument}`: expected {expected}, got {found}")
+
+
+def threads(n_threads: int | None) -> int:
+    """Return the number of threads to use: where none is given, all cores this process may run on."""
+    if n_threads is None:
+        if hasattr(os, "sched_getaffinity"):
+            return len(os.sched_getaffinity(0))
+        return os.cpu_count() or 1
+    return integer("n_threads", n_threads, 1, 1024)
+
+
+def integer(argument: str, value: Any, low: int, high: int) -> int:
+    """Return `value` as an int within low..high."""
+    expected = f"an integer in {low}..{high}"
+    if isinstance(value, (bool, np.bool_)) or not isinstance(value, (int, np.integer)):
+        raise wrong(argument, expected, repr(value))
+    if not low <= value <= high:
+        raise wrong(argument, expected, value)
+    return int(value)
+
+
+def number(argument: str, value: Any, low: float = 0.0, high: float = np.inf) -> float:
+    """Return `value` as a finite float within low..high."""
+    expected = f"a finite number in [{low:g}, {high:g}]" if high < np.inf else f"a finite number >= {low:g}"
+    if isinstance(value, (bool, np.bool_)) or not isinstance(value, (int, float, np.integer, np.floating)):
+        raise wrong(argument, expected, repr(value))
+    if not (np.isfinite(value) and low <= value <= high):
+        raise wrong(argument, expected, value)
+    return float(value)
+
+
+def features(argument: str, value: ArrayLike) -> NDArray[Any]:
+    """Check a (n, d) matrix of float16, bfloat16 (as uint16), float32 or float64; does not copy."""
+    array = np.asanyarray(value)
+    if array.ndim != 2 or 0 in array.shape:
+        raise wrong(argument, "a matrix (rows, features) with at least one of each", f"shape {array.shape}")
+    if array.dtype.name == "bfloat16":
+        array = array.view(np.uint16)
+    known = array.dtype == np.uint16 or array.dtype in (np.float16, np.float32, np.float64)
+    if not known:
+        raise wrong(argument, "dtype float16, bfloat16, float32 or float64", array.dtype)
+    return array if array.dtype.isnative else array.astype(array.dtype.newbyteorder("="))
+
+
+def matrix(
+    argument: str, value: ArrayLike, rows: int | None = None, cols: int | None = None
+) -> NDArray[np.float32]:
+    """Return similarities in C-contiguous float32, copied only where they are something else."""
+    array = np.asanyarray(value)
+    expected = f"shape ({'n' if rows is None else rows}, {'q' if cols is None else cols})"
+    if (
+        array.ndim != 2
+        or 0 in array.shape
+        or (rows is not None and array.shape[0] != rows)
+        or (cols is not None and array.shape[1] != cols)
+    ):
+        raise wrong(argument, f"a non-empty matrix of {expected}", f"shape {array.shape}")
+    if array.dtype not in (np.float32, np.float64):
+        raise wrong(argument, "dtype float32 or float64", array.dtype)
+    with np.errstate(over="ignore"):  # what does not fit float32 becomes infinite, which the core reports
+        return np.ascontiguousarray(array, dtype=np.float32)
+
+
+def vector(argument: str, value: ArrayLike | None, length: int) -> NDArray[np.float64] | None:
+    """Return finite non-negative numbers (length,), or None."""
+    if value is None:
+        return None
+    array = np.asarray(value)
+    if array.shape != (length,):
+        raise wrong(argument, f"shape ({length},)", f"shape {array.shape}")
+    if array.dtype.kind not in "fiu":
+        raise wrong(argument, "real numbers", f"dtype {array.dtype}")
+    array = np.ascontiguousarray(array, dtype=np.float64)
+    if not np.isfinite(array).all():
+        raise wrong(argument, "finite numbers", f"NaN or infinity at {int(np.argmin(np.isfinite(array)))}")
+    if (array < 0).any():
+        raise wrong(argument, "numbers >= 0", f"{array.min():g} at {int(np.argmin(array))}")
+    return array
+
+
+def indices(argument: str, value: ArrayLike, size: int) -> NDArray[np.int64]:
+    """Return distinct indices within 0..size-1, in the order given."""
+    array = np.asarray(value)
+    if array.ndim != 1:
+        raise wrong(argument, "a list of indices", f"shape {array.shape}")
+    if array.size == 0:
+        return np.empty(0, dtype=np.int64)
+    if array.dtype.kind not in "iu":
+        raise wrong(argument, "integers", f"dtype {array.dtype}")
+    low, high = array.min(), array.max()
+    if low < 0 or high >= size:
+        raise wrong(argument, f"indices in 0..{size - 1}", low if low < 0 else high)
+    unique, counts = np.unique(array, return_counts=True)
+    if unique.size < array.size:
+        raise wrong(argument, "distinct indices", f"{unique[counts.argmax()]} more than once")
+    return np.ascontiguousarray(array, dtype=np.int64)

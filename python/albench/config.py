@@ -1,0 +1,171 @@
+"""Settings of a study: protocols as validated data, and what the command line adds to them."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from importlib import resources
+from typing import Annotated, Any, Literal
+
+import yaml
+from pydantic import BaseModel, ConfigDict, Field, PositiveFloat, PositiveInt, ValidationError
+
+from albench.errors import InputError, unknown_name
+
+Share = Annotated[float, Field(gt=0, lt=1)]
+
+
+class _Settings(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class PoolSettings(_Settings):
+    """Which cases form the pool and which are held out.
+
+    Attributes
+    ----------
+    max_cases
+        Cases in the pool, drawn by seed; None takes all that are not held out.
+    test_share, max_test_cases
+        Share of the cases held out for testing, and an upper bound on their number.
+    start
+        Units annotated at random before the first training.
+    """
+
+    max_cases: PositiveInt | None
+    test_share: Share
+    max_test_cases: PositiveInt | None
+    start: PositiveInt
+
+
+class NetworkSettings(_Settings):
+    """Departures from nnU-Net's own plans; None keeps what nnU-Net plans.
+
+    Attributes
+    ----------
+    base_features
+        Channels of the first stage; they double with every stage.
+    max_stages
+        Upper bound on the resolution stages.
+    max_slice_edge
+        Voxels: the median slice is resampled to a larger spacing until no edge is longer.
+    dropout
+        Rate of the dropout layers in training.
+    """
+
+    configuration: Literal["2d"]
+    base_features: PositiveInt
+    max_stages: Annotated[int, Field(ge=2)] | None
+    batch_size: Annotated[int, Field(ge=2)] | None
+    max_slice_edge: Annotated[int, Field(ge=16)] | None
+    dropout: Annotated[float, Field(ge=0, lt=1)]
+
+
+class TrainingSettings(_Settings):
+    """How long and how to train.
+
+    Attributes
+    ----------
+    first_iterations, round_iterations
+        Batches in the first and in each later training.
+    warm_start
+        Start a round from the last round's weights instead of fresh ones.
+    oversample_foreground
+        Share of a batch that is centred on a foreground voxel.
+    """
+
+    first_iterations: PositiveInt
+    round_iterations: PositiveInt
+    initial_lr: PositiveFloat
+    warm_start: bool
+    oversample_foreground: Annotated[float, Field(ge=0, le=1)]
+
+
+class ScoringSettings(_Settings):
+    """Stochastic forward passes over the pool: their number, dropout rate, and slices in a batch."""
+
+    passes: Annotated[int, Field(ge=2)]
+    dropout: Share
+    batch_size: PositiveInt
+
+
+class Protocol(_Settings):
+    """One way to run a study; `budget` units are annotated in each of the `rounds` - 1 queries."""
+
+    name: str
+    pool: PoolSettings
+    budget: PositiveInt
+    rounds: PositiveInt
+    network: NetworkSettings
+    training: TrainingSettings
+    scoring: ScoringSettings
+
+    @property
+    def chain_iterations(self) -> int:
+        """Iterations of all trainings of one chain: what the ceiling `full` gets in one go."""
+        return self.training.first_iterations + (self.rounds - 1) * self.training.round_iterations
+
+
+class StudyConfig(_Settings):
+    """Everything that decides what a study computes; written to OUT/config.json.
+
+    The number of seeds and the list of strategies are not settings of a result but a choice of which results
+    to have, so a finished study can be extended by more of either. Paths and the device count are left out:
+    a study may move.
+    """
+
+    dataset: str
+    dataset_checksum: str
+    trainer: Literal["nnunet", "fake"]
+    device: Literal["cpu", "cuda"]
+    protocol: Protocol
+
+    def digest(self) -> str:
+        """First 12 hex digits of the SHA-256 of the canonical JSON form."""
+        text = json.dumps(self.model_dump(mode="json"), sort_keys=True)
+        return hashlib.sha256(text.encode()).hexdigest()[:12]
+
+
+def protocol_names() -> list[str]:
+    """Names of the packaged protocols."""
+    files = resources.files("albench.protocols").iterdir()
+    return sorted(file.name.removesuffix(".yaml") for file in files if file.name.endswith(".yaml"))
+
+
+def load_protocol(name: str, **overrides: Any) -> Protocol:
+    """Load a packaged protocol.
+
+    Parameters
+    ----------
+    name
+        One of `protocol_names()`.
+    **overrides
+        Top-level settings to replace; None keeps the protocol's value.
+
+    Raises
+    ------
+    InputError
+        For an unknown name or a value that the setting does not accept.
+    """
+    if name not in protocol_names():
+        raise unknown_name("protocol", name, protocol_names())
+    text = (resources.files("albench.protocols") / f"{name}.yaml").read_text(encoding="utf-8")
+    values = yaml.safe_load(text) | {key: value for key, value in overrides.items() if value is not None}
+    try:
+        return Protocol.model_validate(values)
+    except ValidationError as error:
+        first = error.errors()[0]
+        where = ".".join(str(part) for part in first["loc"])
+        raise InputError(f"protocol '{name}', setting {where}: {first['msg']}; got {first['input']!r}") from None
+
+
+def difference(old: dict[str, Any], new: dict[str, Any], prefix: str = "") -> list[str]:
+    """Lines ``path: old -> new`` for every leaf in which two nested dictionaries differ."""
+    lines: list[str] = []
+    for key in sorted(old.keys() | new.keys()):
+        left, right = old.get(key), new.get(key)
+        if isinstance(left, dict) and isinstance(right, dict):
+            lines += difference(left, right, f"{prefix}{key}.")
+        elif left != right:
+            lines.append(f"{prefix}{key}: {left!r} -> {right!r}")
+    return lines

@@ -1,0 +1,24 @@
+"""Data sets: where they are, whether they are sound, and how nnU-Net gets them."""
+
+from albench.data.dataset import Case, Dataset
+from albench.data.images import Geometry, case_geometry
+from albench.data.load import load_dataset
+from albench.data.raw import write_nnunet_raw
+from albench.data.registry import REGISTRY, DatasetEntry, get_entry, list_entries
+from albench.data.verify import Problem, find_problems, verify_cases
+
+__all__ = [
+    "REGISTRY",
+    "Case",
+    "Dataset",
+    "DatasetEntry",
+    "Geometry",
+    "Problem",
+    "case_geometry",
+    "find_problems",
+    "get_entry",
+    "list_entries",
+    "load_dataset",
+    "verify_cases",
+    "write_nnunet_raw",
+]

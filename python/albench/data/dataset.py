@@ -1,0 +1,110 @@
+"""What a data set is to the rest of the package: names and files, no voxels."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Literal
+
+from albench.errors import unknown_name
+
+Kind = Literal["patients", "phantom"]
+
+
+@dataclass(frozen=True)
+class Case:
+    """One scan and its reference label.
+
+    Attributes
+    ----------
+    name
+        Unique in the data set; file names and result rows use it.
+    images
+        One file per channel, or one 4D file that holds all channels along its last axis (how the MSD stores
+        several modalities). :func:`albench.data.write_nnunet_raw` splits the latter.
+    label
+        Label image on the same grid, values as in :attr:`Dataset.labels`.
+    """
+
+    name: str
+    images: tuple[Path, ...]
+    label: Path
+
+
+@dataclass(frozen=True)
+class Dataset:
+    """A data set on disk.
+
+    Attributes
+    ----------
+    name
+        Registry name, or the folder's name where a path was given.
+    title
+        For people: report headings and tables.
+    root
+        Folder that holds ``dataset.json``.
+    channel_names
+        One per channel, in order. ``"CT"`` makes nnU-Net normalise Hounsfield units, all else is z-scored.
+    labels
+        Value to name, consecutive from 0 = background.
+    file_ending
+        Of images and labels alike, with the dot.
+    cases
+        Sorted by name.
+    kind
+        ``"phantom"`` for generated images, which are never to be shown as patients.
+    checksum
+        SHA-256 (hex) over labels, channels, case names and the bytes of every image and label; the same for
+        an archive and for the folder it was made from.
+    cache_dir
+        Where verdicts about this data set are kept; None: nowhere.
+    """
+
+    name: str
+    title: str
+    root: Path
+    channel_names: tuple[str, ...]
+    labels: dict[int, str]
+    file_ending: str
+    cases: tuple[Case, ...]
+    kind: Kind
+    checksum: str
+    cache_dir: Path | None = field(default=None, compare=False)
+
+    @property
+    def n_labels(self) -> int:
+        """Number of label values, background included."""
+        return len(self.labels)
+
+    @property
+    def n_channels(self) -> int:
+        """Number of image channels."""
+        return len(self.channel_names)
+
+    @property
+    def foreground_labels(self) -> tuple[int, ...]:
+        """Label values without background, ascending."""
+        return tuple(value for value in sorted(self.labels) if value != 0)
+
+    @property
+    def ignore_label(self) -> int:
+        """Value that nnU-Net is told to ignore: the first one no label uses."""
+        return max(self.labels) + 1
+
+    @property
+    def case_names(self) -> tuple[str, ...]:
+        """Names of all cases, sorted."""
+        return tuple(case.name for case in self.cases)
+
+    def case(self, name: str) -> Case:
+        """Look one case up.
+
+        Raises
+        ------
+        InputError
+            No case has this name.
+        """
+        for case in self.cases:
+            if case.name == name:
+                return case
+        raise unknown_name(f"case of {self.name}", name, self.case_names)

@@ -1,0 +1,153 @@
+"""Reader of the Medical Segmentation Decathlon's layout: ``dataset.json``, ``imagesTr``, ``labelsTr``."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path, PurePosixPath
+from typing import Any
+
+from albench.data.dataset import Case
+from albench.errors import InputError
+
+DATASET_JSON = "dataset.json"
+# Longest first: ".nii.gz" also ends in ".gz".
+_KNOWN_ENDINGS = (".nii.gz", ".nii", ".nrrd", ".mha", ".gipl")
+
+
+@dataclass(frozen=True)
+class MsdContent:
+    """What a ``dataset.json`` says, checked, before any image is opened."""
+
+    title: str
+    channel_names: tuple[str, ...]
+    labels: dict[int, str]
+    file_ending: str
+    cases: tuple[Case, ...]
+
+
+def find_msd_root(folder: Path) -> Path:
+    """Folder with ``dataset.json``: ``folder`` itself or its only child that has one.
+
+    Raises
+    ------
+    InputError
+        None or several such folders.
+    """
+    if (folder / DATASET_JSON).is_file():
+        return folder
+    found = sorted(path.parent for path in folder.glob(f"*/{DATASET_JSON}"))
+    if len(found) == 1:
+        return found[0]
+    names = ", ".join(path.name for path in found) or "none"
+    raise InputError(
+        f"{folder}: expected one data set ({DATASET_JSON} in it or in one folder), found {names}"
+    )
+
+
+def read_msd(root: Path) -> MsdContent:
+    """Read and check ``root/dataset.json``; images are not opened and need not exist.
+
+    Raises
+    ------
+    InputError
+        The file is missing, no JSON, lacks an entry, or lists a file outside of ``root``, a case twice, or
+        label values that are not consecutive from 0.
+    """
+    path = root / DATASET_JSON
+    try:
+        content = json.loads(path.read_text(encoding="utf-8-sig"))
+    except OSError as error:
+        raise InputError(f"{path}: cannot be read ({error.strerror})") from error
+    except ValueError as error:
+        raise InputError(f"{path}: expected JSON, found: {error}") from error
+    if not isinstance(content, dict):
+        raise InputError(f"{path}: expected a JSON object, found a {type(content).__name__}")
+    cases = _cases(root, path, content)
+    return MsdContent(
+        title=str(content.get("name") or root.name),
+        channel_names=_channel_names(path, content),
+        labels=_labels(path, content),
+        file_ending=_ending(cases),
+        cases=cases,
+    )
+
+
+def _numbered(path: Path, content: Mapping[str, Any], key: str) -> dict[int, str]:
+    """Entry ``key`` of the form {"0": "name", ...}, with whole numbers from 0 without gaps."""
+    entry = content.get(key)
+    if not isinstance(entry, dict) or not entry:
+        raise InputError(f'{path}: expected "{key}" as {{"0": name, ...}} (MSD layout), found {entry!r}')
+    try:
+        numbered = {int(number): str(name).strip() for number, name in entry.items()}
+    except ValueError as error:
+        raise InputError(
+            f'{path}: expected whole numbers as keys of "{key}", found {sorted(entry)}'
+        ) from error
+    if sorted(numbered) != list(range(len(entry))):
+        raise InputError(f'{path}: expected "{key}" numbered from 0 without gaps, found {sorted(numbered)}')
+    return dict(sorted(numbered.items()))
+
+
+def _channel_names(path: Path, content: Mapping[str, Any]) -> tuple[str, ...]:
+    # nnU-Net picks CT normalisation by the name; the MSD spells it in several ways.
+    names = _numbered(path, content, "modality").values()
+    return tuple(
+        "CT" if name.casefold() == "ct" else "MRI" if name.casefold() == "mri" else name for name in names
+    )
+
+
+def _labels(path: Path, content: Mapping[str, Any]) -> dict[int, str]:
+    labels = _numbered(path, content, "labels")
+    if len(labels) < 2:
+        raise InputError(f'{path}: expected background and at least one more in "labels", found {labels}')
+    if len(set(labels.values())) < len(labels):
+        raise InputError(f'{path}: expected different names in "labels", found {list(labels.values())}')
+    return labels | {0: "background"}
+
+
+def _inside(root: Path, path: Path, name: object) -> Path:
+    """File below ``root`` that an entry names, e.g. ``./imagesTr/a.nii.gz``."""
+    pure = PurePosixPath(name) if isinstance(name, str) else None
+    if pure is None or pure.is_absolute() or ".." in pure.parts or not pure.parts:
+        raise InputError(f"{path}: expected files inside the data set's folder, found {name!r}")
+    return root.joinpath(*pure.parts)
+
+
+def _stem(path: Path) -> str:
+    for ending in _KNOWN_ENDINGS:
+        if path.name.endswith(ending):
+            return path.name.removesuffix(ending)
+    return path.stem
+
+
+def _ending(cases: tuple[Case, ...]) -> str:
+    return cases[0].label.name.removeprefix(_stem(cases[0].label))
+
+
+def _cases(root: Path, path: Path, content: Mapping[str, Any]) -> tuple[Case, ...]:
+    training = content.get("training")
+    if not isinstance(training, list) or not training:
+        raise InputError(
+            f'{path}: expected a list of cases under "training" (MSD layout), found {training!r}'
+        )
+    cases: dict[str, Case] = {}
+    for pair in training:
+        if not isinstance(pair, dict) or not {"image", "label"} <= pair.keys():
+            raise InputError(f'{path}: expected {{"image": ..., "label": ...}} in "training", found {pair!r}')
+        label = _inside(root, path, pair["label"])
+        images = pair["image"] if isinstance(pair["image"], list) else [pair["image"]]
+        case = Case(_stem(label), tuple(_inside(root, path, image) for image in images), label)
+        if case.name in cases:
+            raise InputError(f'{path}: expected every case once in "training", found {case.name} twice')
+        cases[case.name] = case
+    ordered = tuple(cases[name] for name in sorted(cases))
+    ending = _ending(ordered)
+    for case in ordered:
+        for file in (*case.images, case.label):
+            if not file.name.endswith(ending):
+                raise InputError(
+                    f"{path}: expected one file ending for all cases ({ending}), found {file.name}"
+                )
+    return ordered

@@ -1,0 +1,131 @@
+"""Laying a data set out the way nnU-Net v2 wants it."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import SimpleITK
+
+from albench.data.dataset import Case, Dataset
+from albench.data.files import build_folder, write_json
+from albench.data.images import read_image
+from albench.data.msd import DATASET_JSON
+from albench.errors import InputError
+
+
+def write_nnunet_raw(
+    dataset: Dataset, cases: Sequence[str], out: Path, dataset_id: int, dataset_name: str
+) -> Path:
+    """Make an nnU-Net v2 raw data set of some of the cases.
+
+    Images and labels are links to the originals where the file system has links, copies otherwise; 4D images
+    are split into one file a channel. Never write *through* a file of the result: replace it. The folder
+    appears whole or not at all, and is left alone where it is there already.
+
+    Parameters
+    ----------
+    dataset
+        Source.
+    cases
+        Names of the cases to take.
+    out
+        Folder for raw data sets (nnU-Net's ``nnUNet_raw``).
+    dataset_id
+        1 to 999.
+    dataset_name
+        Letters, digits and underscores.
+
+    Returns
+    -------
+    Path
+        ``out/DatasetXXX_Name`` with ``imagesTr``, ``labelsTr`` and ``dataset.json``. The latter's labels have
+        the ignore label: one above the highest value.
+
+    Raises
+    ------
+    InputError
+        Unknown or repeated case, id or name outside what nnU-Net takes, an image that cannot be read, no
+        space left, or a folder of that name with other content.
+    """
+    if not 1 <= dataset_id <= 999:
+        raise InputError(f"dataset_id: expected 1 to 999, found {dataset_id}")
+    if not dataset_name.replace("_", "").isalnum() or not dataset_name.isascii():
+        raise InputError(f"dataset_name: expected letters, digits and underscores, found '{dataset_name}'")
+    chosen = [dataset.case(name) for name in sorted(cases)]
+    if not chosen or len({case.name for case in chosen}) < len(chosen):
+        raise InputError(f"{dataset.name}: expected at least one case and each once, found {sorted(cases)}")
+    folder = Path(out).absolute() / f"Dataset{dataset_id:03d}_{dataset_name}"
+    description = _description(dataset, chosen)
+
+    def fill(temporary: Path) -> None:
+        (temporary / "imagesTr").mkdir()
+        (temporary / "labelsTr").mkdir()
+        for case in chosen:
+            _write_images(case, dataset, temporary / "imagesTr")
+            _link(case.label, temporary / "labelsTr" / f"{case.name}{dataset.file_ending}")
+        write_json(temporary / DATASET_JSON, description)
+
+    build_folder(folder, fill)
+    _require_same(folder, description)
+    return folder
+
+
+def _description(dataset: Dataset, cases: Sequence[Case]) -> dict[str, Any]:
+    """Content of nnU-Net's ``dataset.json``; nnU-Net passes over the keys from ``source`` on, ours."""
+    return {
+        "channel_names": {str(index): name for index, name in enumerate(dataset.channel_names)},
+        "labels": {name: value for value, name in dataset.labels.items()} | {"ignore": dataset.ignore_label},
+        "numTraining": len(cases),
+        "file_ending": dataset.file_ending,
+        "name": dataset.title,
+        "source": dataset.name,
+        "source_checksum": dataset.checksum,
+        "source_kind": dataset.kind,
+        "cases": [case.name for case in cases],
+    }
+
+
+def _require_same(folder: Path, description: dict[str, Any]) -> None:
+    path = folder / DATASET_JSON
+    try:
+        found = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise InputError(f"{path}: expected the nnU-Net raw data set made before, found: {error}") from error
+    differing = sorted(key for key in description if found.get(key) != description[key])
+    if differing:
+        raise InputError(
+            f"{path}: expected the raw data set of the same cases of {description['source']}, found another "
+            f"{', '.join(differing)}; remove the folder or choose another one"
+        )
+
+
+def _link(source: Path, target: Path) -> None:
+    if not source.is_file():
+        raise InputError(f"{source}: expected a file, found none")
+    try:
+        target.symlink_to(source.resolve())
+    except OSError:
+        shutil.copyfile(source, target)
+
+
+def _write_images(case: Case, dataset: Dataset, folder: Path) -> None:
+    """One file a channel, named as nnU-Net wants them."""
+    targets = [
+        folder / f"{case.name}_{index:04d}{dataset.file_ending}" for index in range(dataset.n_channels)
+    ]
+    if len(case.images) == len(targets):
+        for source, target in zip(case.images, targets, strict=True):
+            _link(source, target)
+        return
+    image = read_image(case.images[0])
+    size = image.GetSize()
+    if len(case.images) != 1 or image.GetDimension() != 4 or size[3] != len(targets):
+        found = size[3] if image.GetDimension() == 4 else len(case.images)
+        raise InputError(f"{case.images[0]}: expected {len(targets)} channels, found {found}")
+    for index, target in enumerate(targets):
+        channel = SimpleITK.Extract(image, (*size[:3], 0), (0, 0, 0, index))
+        SimpleITK.WriteImage(channel, str(target), useCompression=True)

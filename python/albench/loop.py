@@ -1,0 +1,188 @@
+"""The active-learning loop: query, annotate, train, evaluate; every stage on disk before the next begins."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from albench.annotate import annotation_cost, labelled_voxels
+from albench.evaluate import evaluate
+from albench.files import atomic_file, read_json, write_json
+from albench.pool import Unit
+from albench.runinfo import code_version, hardware, peak_rss_mib, utc_now, versions
+from albench.scoring.request import Need, Scores, ScoringPlan, class_weights
+from albench.seeding import Key, generator
+from albench.stages import run_stage
+from albench.strategies import PoolView, Selection, Strategy
+from albench.study import SHARED, SeedSetup, Study
+
+QUERY, MODEL, EVALUATION = "query.json", "model.pth", "evaluation.parquet"
+
+
+@dataclass(frozen=True)
+class Chain:
+    """One strategy on one seed."""
+
+    study: Study
+    setup: SeedSetup
+    strategy: Strategy
+
+    def folder(self, number: int) -> Path:
+        """Folder of round `number`."""
+        return self.study.round_folder(self.strategy.name, self.setup.seed, number)
+
+    def key(self, number: int, *component: Key) -> tuple[Key, ...]:
+        """Name of a random stream; strategies share it, so that they differ by what they choose alone."""
+        return (self.study.dataset.name, self.setup.seed, number, *component)
+
+    def title(self, number: int) -> str:
+        """What progress lines call this round."""
+        return f"{self.study.dataset.name} {self.strategy.name} seed {self.setup.seed} round {number}"
+
+
+def run_chain(chain: Chain) -> None:
+    """Run all rounds of a chain that are not finished yet.
+
+    Round 0 trains on the starting set, once for all strategies; each later round first annotates what the
+    strategy picks with the last round's model. Round r's folder holds ``query.json`` (the units annotated for
+    it), ``model.pth`` and ``evaluation.parquet``.
+    """
+    protocol = chain.study.config.protocol
+    labelled: list[Unit] = []
+    model: Path | None = None
+    for number in range(protocol.rounds):
+        folder = chain.folder(number)
+        if number == 0:
+            run_stage(folder, "query", [QUERY], lambda: _write_start(chain))
+            labelled += read_query(folder / QUERY)
+            folder = chain.study.round_folder(SHARED, chain.setup.seed, 0)
+        else:
+            run_stage(folder, "query", [QUERY], lambda: _query(chain, number, labelled, model))  # noqa: B023
+            labelled += read_query(folder / QUERY)
+        training = protocol.training
+        iterations = training.round_iterations if number else training.first_iterations
+        initial = model if training.warm_start else None
+        _train_and_evaluate(chain, number, folder, labelled, iterations, initial)
+        model = folder / MODEL
+
+
+def run_ceiling(chain: Chain) -> None:
+    """Train once on every label, with the iterations of a whole chain, as the chain's last round."""
+    protocol = chain.study.config.protocol
+    number = protocol.rounds - 1
+    folder = chain.folder(number)
+    everything = Selection(indices=np.arange(len(chain.setup.pool), dtype=np.int64))
+    units = chain.setup.pool.units
+
+    def write() -> dict[str, Any]:
+        _write_query(folder / QUERY, chain, number, units, everything)
+        return {}
+
+    run_stage(folder, "query", [QUERY], write)
+    _train_and_evaluate(chain, number, folder, units, protocol.chain_iterations, None)
+
+
+def _write_start(chain: Chain) -> dict[str, Any]:
+    start = chain.setup.start
+    selection = Selection(indices=np.arange(len(start), dtype=np.int64))
+    _write_query(chain.folder(0) / QUERY, chain, 0, start, selection)
+    return {}
+
+
+def _query(chain: Chain, number: int, labelled: Sequence[Unit], model: Path | None) -> dict[str, Any]:
+    """Score the unlabelled units with the last model, let the strategy choose, write ``query.json``."""
+    assert model is not None
+    started = time.perf_counter()
+    protocol, strategy = chain.study.config.protocol, chain.strategy
+    known = set(labelled)
+    units = tuple(unit for unit in chain.setup.pool.units if unit not in known)
+    weights = class_weights(labelled_voxels(chain.setup.pool, labelled))
+    plan = ScoringPlan(
+        passes=protocol.scoring.passes, dropout=protocol.scoring.dropout, batch_size=protocol.scoring.batch_size,
+        class_weights=weights, key=chain.key(number, "score"),
+    )  # fmt: skip
+    needs = strategy.needs
+    with chain.study.reporter.task(f"{chain.title(number)}: scoring {len(units)} units") as advance:
+        scores = Scores()
+        if needs != Need.NOTHING:
+            scores = chain.setup.trainer.load(model).score(units, needs, plan, advance)
+    scored = time.perf_counter()
+    view = PoolView(units, scores, weights)
+    selection = strategy.select(view, protocol.budget, generator(*chain.key(number, "select")))
+    selected = time.perf_counter()
+    _write_query(chain.folder(number) / QUERY, chain, number, units, selection)
+    return {"score_s": scored - started, "select_s": selected - scored}
+
+
+def _write_query(path: Path, chain: Chain, number: int, units: Sequence[Unit], selection: Selection) -> None:
+    def number_or_null(value: float) -> float | None:
+        return None if np.isnan(value) else float(value)
+
+    chosen = [
+        {
+            "case": units[i].case,
+            "index": int(units[i].index),
+            "axis": int(chain.setup.pool.axes[units[i].case]),
+            "score": number_or_null(score),
+            "gain": number_or_null(gain),
+        }
+        for i, score, gain in zip(selection.indices, selection.scores, selection.gains, strict=True)
+    ]
+    header = {
+        "dataset": chain.study.dataset.name,
+        "strategy": chain.strategy.name,
+        "seed": chain.setup.seed,
+        "round": number,
+    }
+    write_json(path, header | {"units": chosen})
+
+
+def read_query(path: Path) -> list[Unit]:
+    """Units of a ``query.json``, in order."""
+    return [Unit(unit["case"], unit["index"]) for unit in read_json(path)["units"]]
+
+
+def _train_and_evaluate(
+    chain: Chain, number: int, folder: Path, labelled: Sequence[Unit], iterations: int, initial: Path | None
+) -> None:
+    reporter, trainer = chain.study.reporter, chain.setup.trainer
+
+    def train() -> dict[str, Any]:
+        started_at = utc_now()
+        title = f"{chain.title(number)}: training on {len(labelled)} units"
+        with reporter.task(title, iterations) as advance:
+            report = trainer.train(
+                labelled, iterations=iterations, key=chain.key(number, "train"), initial=initial,
+                target=folder / MODEL, on_iteration=lambda loss: advance(f"loss {loss:.3f}"),
+            )  # fmt: skip
+        cost = annotation_cost(chain.setup.pool, labelled)
+        return {
+            "n_annotated_units": cost.n_units, "n_annotated_voxels": cost.n_voxels,
+            "n_annotated_fg_voxels": cost.n_fg_voxels, "iterations": report.iterations, "train_loss": report.loss,
+            "setup_s": report.setup_s, "fit_s": report.fit_s, "started_at": started_at,
+            "code_version": code_version(), "hardware": hardware(), "versions": versions(),
+        }  # fmt: skip
+
+    run_stage(folder, "train", [MODEL], train)
+
+    def test() -> dict[str, Any]:
+        cases = chain.setup.split.test
+        with reporter.task(f"{chain.title(number)}: evaluating {len(cases)} cases", len(cases)) as advance:
+            table = evaluate(trainer.load(folder / MODEL), cases, chain.study.dataset.labels, advance)
+        _write_parquet(table, folder / EVALUATION)
+        dice = table.groupby("label")["dice"].mean().mean()
+        reporter.say(f"{chain.title(number)}: {len(labelled)} units, mean foreground Dice {dice:.3f}")
+        return {"peak_rss_mib": peak_rss_mib()}
+
+    run_stage(folder, "evaluate", [EVALUATION], test)
+
+
+def _write_parquet(table: pd.DataFrame, path: Path) -> None:
+    with atomic_file(path) as temporary:
+        table.to_parquet(temporary, index=False)

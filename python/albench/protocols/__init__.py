@@ -1,0 +1,1 @@
+"""Protocols of a study as packaged data: one YAML file each."""

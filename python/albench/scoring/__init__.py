@@ -1,0 +1,1 @@
+"""What a trained network says about unlabelled units: moments, entropy, gradient embeddings."""

@@ -1,0 +1,116 @@
+"""Gradient embeddings of USIM: Fisher-sampled decoder weights (-F) and the deepest encoder weights (-C)."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import nn
+
+from albench.pool import Unit
+from albench.scoring.batches import SliceBatch
+from albench.scoring.gradients import Columns, conv_tapes, unit_gradients, unit_weight_gradients
+from albench.scoring.request import FisherEmbedding
+
+SMALLEST_FISHER = 1e-20  # a parameter below this carries no information and would divide by nothing
+_MAX_BLOCK_BYTES = 256 * 2**20
+BatchMaker = Callable[[Sequence[Unit]], Iterator[SliceBatch]]
+
+
+def decoder_convs(network: nn.Module) -> list[nn.Conv2d]:
+    """Convolutions of the decoder's stages; neither the upsampling ones nor the heads."""
+    decoder = network.decoder
+    assert isinstance(decoder, nn.Module)
+    return [module for module in decoder.stages.modules() if isinstance(module, nn.Conv2d)]
+
+
+def deepest_conv(network: nn.Module) -> nn.Conv2d:
+    """Last convolution of the encoder's last stage."""
+    encoder = network.encoder
+    assert isinstance(encoder, nn.Module)
+    return [module for module in encoder.stages[-1].modules() if isinstance(module, nn.Conv2d)][-1]
+
+
+def draw(weights: NDArray[np.float64], size: int, rng: np.random.Generator) -> NDArray[np.int64]:
+    """Draw `size` positions without replacement with probability proportional to `weights`.
+
+    Fewer where fewer have positive weight; uniform where none has. Sorted.
+    """
+    positive = np.flatnonzero(weights > 0)
+    if positive.size == 0:
+        return np.sort(rng.choice(weights.size, min(size, weights.size), replace=False))
+    size = min(size, positive.size)
+    p = weights[positive] / weights[positive].sum()
+    return np.sort(positive[rng.choice(positive.size, size, replace=False, p=p)])
+
+
+def fisher_diagonal(network: nn.Module, convs: Sequence[nn.Conv2d], batches: Iterator[SliceBatch]) -> torch.Tensor:
+    """Mean over units of the squared gradient, each unit its own gradient; float64 (n_weights,)."""
+    total = torch.zeros(sum(conv.weight.numel() for conv in convs), dtype=torch.float64)
+    n_units = 0
+    for batch in batches:
+        offset = 0
+        for tape, conv in zip(conv_tapes(network, convs, batch), convs, strict=True):
+            size = conv.weight.numel()
+            step = max(1, _MAX_BLOCK_BYTES // (4 * size))
+            for begin in range(0, len(batch.positions), step):
+                part = type(tape)(tape.inputs[begin : begin + step], tape.output_gradients[begin : begin + step])
+                gradients = unit_weight_gradients(part, conv).flatten(1)
+                total[offset : offset + size] += gradients.square().sum(dim=0, dtype=torch.float64).cpu()
+            offset += size
+        n_units += len(batch.positions)
+    return total / n_units
+
+
+def fisher_embedding(
+    network: nn.Module,
+    units: Sequence[Unit],
+    batches: BatchMaker,
+    uncertainty: NDArray[np.float64],
+    *,
+    n_fisher_units: int,
+    n_parameters: int,
+    rng: np.random.Generator,
+) -> FisherEmbedding:
+    """Gradients of Fisher-sampled decoder weights for USIM-F (Föllmer et al. 2024).
+
+    Parameters
+    ----------
+    network
+        In eval mode, deep supervision on.
+    units
+        n units to embed.
+    batches
+        Makes batches of slices for a list of units.
+    uncertainty
+        float64 (n,): units for the Fisher diagonal are drawn in proportion to it.
+    n_fisher_units, n_parameters
+        At most so many units and parameters.
+    """
+    convs = decoder_convs(network)
+    sample = draw(uncertainty, n_fisher_units, rng)
+    fisher = fisher_diagonal(network, convs, batches([units[i] for i in sample])).numpy()
+    usable = np.where(fisher > SMALLEST_FISHER, fisher, 0.0)
+    if not usable.any():
+        raise ValueError("fisher: every decoder gradient vanishes, so no parameter can be sampled")
+    chosen = draw(usable, n_parameters, rng)
+    columns = Columns.locate(convs, torch.from_numpy(chosen))
+    gradients = np.empty((len(units), chosen.size), dtype=np.float32)
+    for batch, values in unit_gradients(network, convs, batches(units), columns):
+        gradients[batch.positions] = values.cpu().numpy()
+    return FisherEmbedding(gradients, fisher[chosen])
+
+
+def bottleneck_embedding(
+    network: nn.Module, units: Sequence[Unit], batches: BatchMaker, n_parameters: int
+) -> NDArray[np.float32]:
+    """Return the first `n_parameters` entries of the deepest encoder weights' gradient; float32 (n, d)."""
+    conv = deepest_conv(network)
+    size = min(n_parameters, conv.weight.numel())
+    columns = Columns.locate([conv], torch.arange(size))
+    result = np.empty((len(units), size), dtype=np.float32)
+    for batch, values in unit_gradients(network, [conv], batches(units), columns):
+        result[batch.positions] = values.cpu().numpy()
+    return result

@@ -1,0 +1,193 @@
+"""Per-unit gradients of chosen convolutions from one batched forward and backward pass.
+
+The loss is the cross-entropy with hard pseudo-labels. No network layer mixes units (normalisation is per
+instance), so the gradient of the summed loss with respect to a convolution's output at unit i is that of unit i
+alone, and its weight gradient is the correlation of that with the convolution's input.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+import torch
+from torch import nn
+from torch.nn import functional
+from torch.utils.hooks import RemovableHandle
+
+from albench.scoring.batches import SliceBatch
+
+
+@dataclass(frozen=True)
+class ConvTape:
+    """Input (b, c_in, row, column) of a convolution and the loss gradient at its output (b, c_out, row, column)."""
+
+    inputs: torch.Tensor
+    output_gradients: torch.Tensor
+
+
+def pseudo_label_loss(outputs: Sequence[torch.Tensor], batch: SliceBatch) -> torch.Tensor:
+    """Sum over units and heads of the cross-entropy with the network's own hard labels.
+
+    The labels are the full-resolution prediction, taken at the nearest voxel for the coarser heads as nnU-Net
+    does in training; padding does not count, and each unit's loss is the mean over its voxels.
+
+    Parameters
+    ----------
+    outputs
+        Logits of the deep-supervision heads, finest first, each (b, n_labels, row, column).
+    """
+    finest = outputs[0]
+    labels = finest.argmax(dim=1, keepdim=True).float()
+    inside = torch.zeros_like(labels)
+    inside[..., batch.crop[0], batch.crop[1]] = 1
+    total = finest.new_zeros(())
+    for logits in outputs:
+        size = logits.shape[2:]
+        target = functional.interpolate(labels, size=size, mode="nearest-exact")[:, 0].long()
+        weight = functional.interpolate(inside, size=size, mode="nearest-exact")[:, 0]
+        loss = functional.cross_entropy(logits, target, reduction="none") * weight
+        total = total + (loss.sum(dim=(1, 2)) / weight.sum(dim=(1, 2))).sum()
+    return total
+
+
+def conv_tapes(network: nn.Module, convs: Sequence[nn.Conv2d], batch: SliceBatch) -> list[ConvTape]:
+    """One forward and one backward pass, recording input and output gradient of every conv in `convs`.
+
+    Parameters' own gradients are never formed: the graph starts at the first recorded convolution.
+
+    Parameters
+    ----------
+    network
+        In eval mode, deep supervision on, its parameters not requiring gradients.
+    """
+    inputs: dict[nn.Module, torch.Tensor] = {}
+    outputs: dict[nn.Module, torch.Tensor] = {}
+
+    def record(module: nn.Module, args: tuple[torch.Tensor, ...], output: torch.Tensor) -> torch.Tensor:
+        if not output.requires_grad:
+            output.requires_grad_()
+        inputs[module] = args[0].detach()
+        outputs[module] = output
+        return output
+
+    handles: list[RemovableHandle] = [conv.register_forward_hook(record) for conv in convs]
+    try:
+        with torch.enable_grad():
+            loss = pseudo_label_loss(network(batch.images), batch)
+            gradients = torch.autograd.grad(loss, [outputs[conv] for conv in convs])
+    finally:
+        for handle in handles:
+            handle.remove()
+    return [
+        ConvTape(inputs[conv], gradient.detach()) for conv, gradient in zip(convs, gradients, strict=True)
+    ]
+
+
+def unit_weight_gradients(tape: ConvTape, conv: nn.Conv2d, out_channels: torch.Tensor | None = None) -> torch.Tensor:
+    """Weight gradient of each unit.
+
+    One batched matrix product per kernel offset. With stride 1 the offset input is a strided view of the padded
+    input, flattened over rows and columns; output gradients are laid out with the padded row length, so that the
+    columns which wrap around meet zeros. Nothing is unfolded.
+
+    Parameters
+    ----------
+    out_channels
+        int64 (k,): only these output channels; None takes all.
+
+    Returns
+    -------
+    Tensor
+        float32 (b, k, c_in, kernel row, kernel column).
+    """
+    gradients = tape.output_gradients if out_channels is None else tape.output_gradients[:, out_channels]
+    n, k, rows, columns = gradients.shape
+    (kernel_rows, kernel_columns), (pad_rows, pad_columns) = conv.kernel_size, _padding(conv)
+    # One spare row below lets the last offset's flattened window run past the image's end.
+    padded = functional.pad(tape.inputs, (pad_columns, pad_columns, pad_rows, pad_rows + 1)).contiguous()
+    width = padded.shape[3]
+    result = gradients.new_empty((n, k, conv.in_channels, kernel_rows, kernel_columns))
+    if conv.stride == (1, 1):
+        wide = functional.pad(gradients, (0, width - columns)).flatten(2)
+        flat = padded.flatten(2)
+        for i in range(kernel_rows):
+            for j in range(kernel_columns):
+                begin = i * width + j
+                window = flat[..., begin : begin + rows * width]
+                result[..., i, j] = torch.bmm(wide, window.transpose(1, 2))
+        return result
+    flat_gradients = gradients.flatten(2)
+    for i in range(kernel_rows):
+        for j in range(kernel_columns):
+            window = padded[
+                :,
+                :,
+                i : i + conv.stride[0] * (rows - 1) + 1 : conv.stride[0],
+                j : j + conv.stride[1] * (columns - 1) + 1 : conv.stride[1],
+            ]
+            result[..., i, j] = torch.bmm(flat_gradients, window.flatten(2).transpose(1, 2))
+    return result
+
+
+def _padding(conv: nn.Conv2d) -> tuple[int, int]:
+    if isinstance(conv.padding, str) or conv.groups != 1 or conv.dilation != (1, 1):
+        raise ValueError(f"conv: expected explicit padding, one group and no dilation, got {conv}")
+    return int(conv.padding[0]), int(conv.padding[1])
+
+
+@dataclass(frozen=True)
+class Columns:
+    """Entries of the concatenated, flattened weights of several convolutions, split by convolution.
+
+    Attributes
+    ----------
+    per_conv
+        For each convolution int64 indices into its flattened (c_out, c_in, row, column) weights.
+    order
+        int64 (P,): where each of the concatenated entries stood in the caller's order.
+    """
+
+    per_conv: tuple[torch.Tensor, ...]
+    order: torch.Tensor
+
+    @classmethod
+    def locate(cls, convs: Sequence[nn.Conv2d], indices: torch.Tensor) -> Columns:
+        """Split `indices` into the concatenation of all weights by convolution."""
+        per_conv: list[torch.Tensor] = []
+        order: list[torch.Tensor] = []
+        offset = 0
+        for conv in convs:
+            inside = (indices >= offset) & (indices < offset + conv.weight.numel())
+            order.append(torch.nonzero(inside)[:, 0])
+            per_conv.append(indices[inside] - offset)
+            offset += conv.weight.numel()
+        return cls(tuple(per_conv), torch.cat(order))
+
+
+def selected_gradients(tapes: Sequence[ConvTape], convs: Sequence[nn.Conv2d], columns: Columns) -> torch.Tensor:
+    """Per-unit gradients at the chosen entries; float32 (b, P) in the caller's order.
+
+    A convolution is skipped where nothing of it was chosen, and only the output channels that were are formed.
+    """
+    n = tapes[0].inputs.shape[0]
+    result = tapes[0].inputs.new_empty((n, columns.order.numel()))
+    done = 0
+    for tape, conv, entries in zip(tapes, convs, columns.per_conv, strict=True):
+        if entries.numel() == 0:
+            continue
+        per_channel = conv.weight[0].numel()
+        channels, row = torch.unique(entries // per_channel, return_inverse=True)
+        gradients = unit_weight_gradients(tape, conv, channels).flatten(1)
+        block = gradients[:, row * per_channel + entries % per_channel]
+        result[:, columns.order[done : done + entries.numel()]] = block
+        done += entries.numel()
+    return result
+
+
+def unit_gradients(
+    network: nn.Module, convs: Sequence[nn.Conv2d], batches: Iterator[SliceBatch], columns: Columns
+) -> Iterator[tuple[SliceBatch, torch.Tensor]]:
+    """Batches with the (b, P) gradients of their units."""
+    for batch in batches:
+        yield batch, selected_gradients(conv_tapes(network, convs, batch), convs, columns)

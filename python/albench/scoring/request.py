@@ -1,0 +1,117 @@
+"""What strategies may ask for, and what they get."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import Flag, auto
+
+import numpy as np
+from numpy.typing import NDArray
+
+from albench.seeding import Key
+
+
+class Need(Flag):
+    """Quantities a strategy needs of the unlabelled units; each is computed once a round."""
+
+    NOTHING = 0
+    ENTROPY = auto()
+    VARIANCE = auto()
+    FISHER = auto()
+    BOTTLENECK = auto()
+
+
+@dataclass(frozen=True)
+class ScoringPlan:
+    """How to compute what is needed.
+
+    Attributes
+    ----------
+    passes, dropout
+        Stochastic forward passes and the dropout rate in them.
+    batch_size
+        Slices in one forward pass.
+    class_weights
+        float64 (n_labels,): weight of each class in the uncertainty; they decide which units the Fisher
+        diagonal is estimated on.
+    key
+        Random stream of dropout masks and Fisher draws.
+    n_fisher_units, n_parameters
+        Units for the Fisher diagonal and size of a gradient embedding.
+    """
+
+    passes: int
+    dropout: float
+    batch_size: int
+    class_weights: NDArray[np.float64]
+    key: tuple[Key, ...]
+    n_fisher_units: int = 200
+    n_parameters: int = 10_000
+
+
+@dataclass(frozen=True, eq=False)
+class FisherEmbedding:
+    """Gradients of the sampled parameters.
+
+    Attributes
+    ----------
+    gradients
+        float32 (n, P).
+    fisher
+        float64 (P,): diagonal of the Fisher information at the sampled parameters, all positive.
+    """
+
+    gradients: NDArray[np.float32]
+    fisher: NDArray[np.float64]
+
+
+@dataclass(frozen=True, eq=False)
+class Scores:
+    """Quantities of n units, in their order; None where nobody asked.
+
+    Attributes
+    ----------
+    entropy
+        float64 (n,): mean over voxels of the softmax entropy in nats, one pass without dropout.
+    variance
+        float64 (n, n_labels): mean over voxels of the variance of the softmax over the stochastic passes.
+    fisher
+        Gradients of the decoder's convolutions.
+    bottleneck
+        float32 (n, d): gradient of the encoder's deepest convolution, first d entries.
+    """
+
+    entropy: NDArray[np.float64] | None = None
+    variance: NDArray[np.float64] | None = None
+    fisher: FisherEmbedding | None = None
+    bottleneck: NDArray[np.float32] | None = None
+
+
+def uncertainty(variance: NDArray[np.float64], class_weights: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Class-weighted uncertainty u_i = sum_c w_c mean_v Var_t p_t(i, c, v); float64 (n,)."""
+    return variance @ class_weights
+
+
+def class_weights(labelled_voxels: NDArray[np.int64]) -> NDArray[np.float64]:
+    """Inverse-frequency class weights of Föllmer et al. 2024, for classes seen or not.
+
+    Parameters
+    ----------
+    labelled_voxels
+        int64 (n_labels,): labelled voxels of each class, background first.
+
+    Returns
+    -------
+    ndarray
+        float64 (n_labels,): proportional to 1 / (share among the labelled voxels), background 0, sum 1. A class
+        not seen yet gets the largest weight of those seen; with no foreground seen at all, all weigh the same.
+    """
+    counts = np.asarray(labelled_voxels, dtype=np.float64)
+    weights = np.zeros_like(counts)
+    seen = counts > 0
+    seen[0] = False
+    weights[seen] = counts.sum() / counts[seen]
+    unseen = ~seen
+    unseen[0] = False
+    weights[unseen] = weights.max() if seen.any() else 1.0
+    return weights / weights.sum()

@@ -1,0 +1,113 @@
+"""What a strategy is: a small class that picks units from a view of the pool."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import ClassVar
+
+import numpy as np
+from numpy.typing import NDArray
+
+from albench.pool import Unit
+from albench.scoring.request import Need, Scores, uncertainty
+
+
+@dataclass(frozen=True, eq=False)
+class PoolView:
+    """What a strategy sees in one round.
+
+    Attributes
+    ----------
+    units
+        The n unlabelled units, sorted.
+    scores
+        What the strategy asked for, of these units in this order.
+    class_weights
+        float64 (n_labels,): from the labelled voxels, background 0, sum 1.
+    """
+
+    units: tuple[Unit, ...]
+    scores: Scores
+    class_weights: NDArray[np.float64]
+
+    @cached_property
+    def uncertainty(self) -> NDArray[np.float64]:
+        """Class-weighted variance over the stochastic passes; float64 (n,)."""
+        if self.scores.variance is None:
+            raise ValueError("scores: variance was not asked for in the strategy's needs")
+        return finite("variance", uncertainty(self.scores.variance, self.class_weights))
+
+
+@dataclass(frozen=True, eq=False)
+class Selection:
+    """Chosen units.
+
+    Attributes
+    ----------
+    indices
+        int64 (budget,): positions in the view's units, in order of choice.
+    scores
+        float64 (budget,): each chosen unit's own score, NaN where a strategy has none.
+    gains
+        float64 (budget,): what each choice added to the objective, NaN where there is none.
+    """
+
+    indices: NDArray[np.int64]
+    scores: NDArray[np.float64] = field(default_factory=lambda: np.empty(0))
+    gains: NDArray[np.float64] = field(default_factory=lambda: np.empty(0))
+
+    def __post_init__(self) -> None:
+        for name in ("scores", "gains"):
+            if getattr(self, name).size == 0:
+                object.__setattr__(self, name, np.full(self.indices.size, np.nan))
+
+
+class Strategy(ABC):
+    """Picks units to annotate. Trains nothing, predicts nothing, reads no disk.
+
+    Attributes
+    ----------
+    name
+        Name on the command line and in results.
+    summary
+        One line: what it prefers.
+    reference
+        Where it comes from.
+    needs
+        What has to be computed of the unlabelled units first.
+    """
+
+    name: ClassVar[str]
+    summary: ClassVar[str]
+    reference: ClassVar[str]
+    needs: ClassVar[Need] = Need.NOTHING
+
+    @abstractmethod
+    def select(self, view: PoolView, budget: int, rng: np.random.Generator) -> Selection:
+        """Choose `budget` different units of the view.
+
+        Parameters
+        ----------
+        view
+            n unlabelled units and what is known of them.
+        budget
+            1 to n.
+        rng
+            The only source of randomness.
+        """
+
+
+def finite(name: str, values: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Return `values`, or raise ValueError naming how many of them are not finite."""
+    bad = int(values.size - np.isfinite(values).sum())
+    if bad:
+        raise ValueError(f"{name}: expected finite values, got {bad} of {values.size} that are not")
+    return values
+
+
+def top(scores: NDArray[np.float64], budget: int) -> Selection:
+    """Return the `budget` highest scores, highest first, ties to the lowest index."""
+    order = np.argsort(-scores, kind="stable")[:budget].astype(np.int64)
+    return Selection(indices=order, scores=scores[order])

@@ -1,0 +1,22 @@
+"""Softmax entropy."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from albench.scoring.request import Need
+from albench.strategies.base import PoolView, Selection, Strategy, finite, top
+
+
+class Entropy(Strategy):
+    """Highest mean softmax entropy of one deterministic pass."""
+
+    name = "entropy"
+    summary = "highest mean softmax entropy, one pass without dropout"
+    reference = "Settles 2009, Active Learning Literature Survey"
+    needs = Need.ENTROPY
+
+    def select(self, view: PoolView, budget: int, rng: np.random.Generator) -> Selection:
+        """Take the `budget` units of highest entropy."""
+        assert view.scores.entropy is not None
+        return top(finite("entropy", view.scores.entropy), budget)

@@ -1,0 +1,19 @@
+"""All labels: the ceiling."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from albench.strategies.base import PoolView, Selection, Strategy
+
+
+class Full(Strategy):
+    """Every unit of the pool, whatever the budget; trained once, with the iterations of a whole chain."""
+
+    name = "full"
+    summary = "all labels of the pool: the ceiling, not a strategy one could follow"
+    reference = "baseline"
+
+    def select(self, view: PoolView, budget: int, rng: np.random.Generator) -> Selection:
+        """Take everything."""
+        return Selection(indices=np.arange(len(view.units), dtype=np.int64))

@@ -1,0 +1,126 @@
+"""A study of one data set: its folders, its trainer for a seed, and the labels every chain starts from."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from albench.config import StudyConfig
+from albench.data import Dataset
+from albench.errors import InputError
+from albench.pool import Pool, Split, Unit, split_cases
+from albench.progress import Reporter
+from albench.seeding import generator
+from albench.stages import run_stage
+from albench.training.base import Trainer
+
+SHARED = "_shared"
+"""Folder, in place of a strategy's, of what all strategies of a seed have in common."""
+
+TrainerFactory = Callable[[Path], Trainer]
+
+
+@dataclass(frozen=True)
+class Study:
+    """One data set under one configuration.
+
+    Attributes
+    ----------
+    out
+        Results folder of the whole run; this study's files are in ``out/<dataset>``.
+    make_trainer
+        Makes a trainer that works in the given folder.
+    """
+
+    dataset: Dataset
+    config: StudyConfig
+    out: Path
+    make_trainer: TrainerFactory
+    reporter: Reporter
+
+    def seed_folder(self, strategy: str, seed: int) -> Path:
+        """Folder of one chain."""
+        return self.out / self.dataset.name / strategy / f"seed-{seed}"
+
+    def round_folder(self, strategy: str, seed: int, number: int) -> Path:
+        """Folder of one round of a chain."""
+        return self.seed_folder(strategy, seed) / f"round-{number}"
+
+    def split(self, seed: int) -> Split:
+        """Pool and test cases; the test cases are the same for every seed, so that cases can be paired."""
+        settings = self.config.protocol.pool
+        return split_cases(
+            self.dataset.case_names,
+            test_share=settings.test_share,
+            max_test_cases=settings.max_test_cases,
+            max_pool_cases=settings.max_cases,
+            test_rng=generator(self.dataset.name, "test"),
+            pool_rng=generator(self.dataset.name, seed, "pool"),
+        )
+
+
+@dataclass(frozen=True)
+class SeedSetup:
+    """What all chains of a seed share.
+
+    Attributes
+    ----------
+    start
+        Units annotated before the first training, in the order they were drawn.
+    seconds
+        Time spent on scanning, planning and preprocessing.
+    """
+
+    seed: int
+    split: Split
+    pool: Pool
+    start: tuple[Unit, ...]
+    trainer: Trainer
+    seconds: float
+
+
+def start_units(pool: Pool, n: int, rng: np.random.Generator) -> tuple[Unit, ...]:
+    """Draw the starting set uniformly."""
+    return tuple(pool.units[i] for i in rng.choice(len(pool), n, replace=False))
+
+
+def check_budget(study: Study, pool: Pool) -> None:
+    """Refuse a study that would annotate more units than the pool has."""
+    protocol = study.config.protocol
+    wanted = protocol.pool.start + (protocol.rounds - 1) * protocol.budget
+    if wanted > len(pool):
+        raise InputError(
+            f"budget: {protocol.pool.start} starting units and {protocol.rounds - 1} rounds of {protocol.budget} "
+            f"make {wanted}, expected at most the {len(pool)} units in the pool of {study.dataset.name}"
+        )
+
+
+def setup_seed(study: Study, seed: int) -> SeedSetup:
+    """Scan, draw the starting set, plan and preprocess; what is done already is only read."""
+    folder = study.seed_folder(SHARED, seed)
+    trainer = study.make_trainer(folder)
+    split = study.split(seed)
+    title = f"{study.dataset.name} seed {seed}"
+
+    def scan() -> dict[str, int]:
+        with study.reporter.task(f"{title}: reading {len(split.pool)} cases", len(split.pool)) as advance:
+            pool = trainer.scan(split, advance)
+        check_budget(study, pool)
+        pool.save(folder / "pool.parquet")
+        return {"n_units": len(pool)}
+
+    scanned = run_stage(folder, "scan", ["pool.parquet"], scan)
+    pool = Pool.load(folder / "pool.parquet")
+    start = start_units(pool, study.config.protocol.pool.start, generator(study.dataset.name, seed, "start"))
+
+    def prepare() -> dict[str, int]:
+        n_cases = len(split.pool) + len(split.test)
+        with study.reporter.task(f"{title}: preprocessing {n_cases} cases", n_cases) as advance:
+            trainer.prepare(split, pool, start, advance)
+        return {"n_cases": n_cases}
+
+    prepared = run_stage(folder, "prepare", [], prepare)
+    return SeedSetup(seed, split, pool, start, trainer, scanned.seconds + prepared.seconds)

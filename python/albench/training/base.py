@@ -1,0 +1,86 @@
+"""The one interface between the loop and whatever trains, predicts and scores."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from albench.pool import Pool, Split, Unit
+from albench.scoring.request import Need, Scores, ScoringPlan
+from albench.seeding import Key
+
+Tick = Callable[[], None]
+
+
+@dataclass(frozen=True)
+class TrainingReport:
+    """What a training says of itself.
+
+    Attributes
+    ----------
+    iterations
+        Batches learned from.
+    loss
+        Mean training loss of the last tenth of them.
+    setup_s, fit_s
+        Seconds spent on laying labels over images and building the network, and on the iterations.
+    """
+
+    iterations: int
+    loss: float
+    setup_s: float
+    fit_s: float
+
+
+class Model(Protocol):
+    """A trained model."""
+
+    def predict(self, case: str) -> NDArray[np.uint8]:
+        """Label map of a pool or test case on its original grid, axes (z, y, x)."""
+
+    def reference(self, case: str) -> NDArray[np.uint8]:
+        """True label map on the same grid; for evaluation only."""
+
+    def score(self, units: Sequence[Unit], needs: Need, plan: ScoringPlan, on_batch: Tick) -> Scores:
+        """Compute what is needed of `units`, in their order; calls `on_batch` now and then."""
+
+
+class Trainer(Protocol):
+    """Trains models for one data set, one seed."""
+
+    def scan(self, split: Split, on_case: Tick) -> Pool:
+        """List the units of the pool's cases; reads each case once and writes nothing that later steps miss."""
+
+    def prepare(self, split: Split, pool: Pool, start: Sequence[Unit], on_case: Tick) -> None:
+        """Preprocess pool and test cases, once; `start` are the only units whose labels it may look at.
+
+        Can be interrupted and called again.
+        """
+
+    def train(
+        self,
+        units: Sequence[Unit],
+        *,
+        iterations: int,
+        key: tuple[Key, ...],
+        initial: Path | None,
+        target: Path,
+        on_iteration: Callable[[float], None],
+    ) -> TrainingReport:
+        """Train on the annotated `units` and write the model to the file `target`.
+
+        Parameters
+        ----------
+        key
+            Names of the random stream; equal arguments give an equal model.
+        initial
+            Model file to start from; None starts from fresh weights.
+        """
+
+    def load(self, path: Path) -> Model:
+        """Open a model that `train` wrote."""

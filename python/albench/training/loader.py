@@ -1,0 +1,72 @@
+"""nnU-Net's batches, the same ones at any number of loader processes."""
+
+from __future__ import annotations
+
+import contextlib
+import random
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+import torch
+from nnunetv2.training.dataloading.data_loader import nnUNetDataLoader
+from torch.utils.data import DataLoader, Dataset
+
+from albench.seeding import Key, seed_for
+
+
+@contextlib.contextmanager
+def seeded(*key: Key) -> Iterator[None]:
+    """Seed Python's, NumPy's and torch's global generators inside the block, then restore them.
+
+    nnU-Net's loader and augmentation draw from all three.
+    """
+    seed = seed_for(*key)
+    python_state, numpy_state = random.getstate(), np.random.get_state()  # noqa: NPY002
+    with torch.random.fork_rng(devices=[]):
+        random.seed(seed)
+        np.random.seed(seed % 2**32)  # noqa: NPY002
+        torch.manual_seed(seed)
+        try:
+            yield
+        finally:
+            random.setstate(python_state)
+            np.random.set_state(numpy_state)  # noqa: NPY002
+
+
+class _Batches(Dataset[dict[str, Any]]):
+    """Batch i is a pure function of (key, i), so neither order nor process count changes what is learned."""
+
+    def __init__(self, source: nnUNetDataLoader, n_batches: int, key: tuple[Key, ...]) -> None:
+        self._source = source
+        self._n_batches = n_batches
+        self._key = key
+
+    def __len__(self) -> int:
+        return self._n_batches
+
+    def __getitem__(self, index: int) -> dict[str, Any]:
+        with seeded(*self._key, index):
+            batch: dict[str, Any] = self._source.generate_train_batch()
+        return {"data": batch["data"], "target": batch["target"]}
+
+
+def batches(source: nnUNetDataLoader, *, n_batches: int, key: tuple[Key, ...], n_workers: int) -> DataLoader[Any]:
+    """Iterate over `n_batches` augmented batches of nnU-Net's loader.
+
+    Parameters
+    ----------
+    source
+        nnU-Net's loader, transforms included.
+    key
+        Names of the random stream; batch i draws from (key, i).
+    n_workers
+        Loader processes; 0 loads in this process.
+    """
+    return DataLoader(
+        _Batches(source, n_batches, key),
+        batch_size=None,
+        shuffle=False,
+        num_workers=n_workers,
+        prefetch_factor=4 if n_workers else None,
+    )

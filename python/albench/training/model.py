@@ -1,0 +1,162 @@
+"""A trained 2D nnU-Net: whole slices in batches for predicting and scoring."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+import torch
+from nnunetv2.imageio.simpleitk_reader_writer import SimpleITKIO
+from nnunetv2.inference.export_prediction import convert_predicted_logits_to_segmentation_with_correct_shape
+from nnunetv2.inference.predict_from_raw_data import nnUNetPredictor
+from nnunetv2.utilities.get_network_from_plans import get_network_from_plans
+from numpy.typing import NDArray
+from torch import nn
+
+from albench.data import Case
+from albench.pool import Unit
+from albench.scoring.batches import SliceBatch, slice_batches
+from albench.scoring.fisher import bottleneck_embedding, fisher_embedding
+from albench.scoring.moments import mean_entropy, mean_variance
+from albench.scoring.request import Need, Scores, ScoringPlan, uncertainty
+from albench.seeding import generator
+from albench.training.nnunet_env import quiet
+from albench.training.prepare import PreparedStore
+
+# Up to this many patches along each axis a slice goes through the network whole: the network is convolutional, and
+# tiling would cost several overlapping passes. Larger ones take nnU-Net's sliding window.
+_WHOLE_SLICE_PATCHES = 2
+
+
+class NnunetModel:
+    """Network of one training with the data set it was planned for.
+
+    Parameters
+    ----------
+    store
+        Preprocessed pool and test cases.
+    cases
+        Their files, by name.
+    weights
+        The network's state.
+    batch_size
+        Slices in one forward pass when predicting.
+    """
+
+    def __init__(
+        self,
+        store: PreparedStore,
+        cases: Mapping[str, Case],
+        weights: Mapping[str, torch.Tensor],
+        device: torch.device,
+        batch_size: int,
+    ) -> None:
+        self._store = store
+        self._cases = cases
+        self._device = device
+        self._batch_size = batch_size
+        self._patch_size = tuple(store.configuration_manager.patch_size)
+        self._divisors = tuple(np.prod(store.configuration_manager.pool_op_kernel_sizes, axis=0).tolist())
+        self.network = _build(store).to(device).eval().requires_grad_(False)
+        self.network.load_state_dict(dict(weights))
+
+    def predict(self, case: str) -> NDArray[np.uint8]:
+        """Label map on the original grid, axes (z, y, x)."""
+        image = self._store.image(case)
+        logits = self._logits(case, image)
+        labels = convert_predicted_logits_to_segmentation_with_correct_shape(
+            logits.cpu(),
+            self._store.plans_manager,
+            self._store.configuration_manager,
+            self._store.label_manager,
+            self._store.properties(case),
+            num_threads_torch=torch.get_num_threads(),
+        )
+        return np.asarray(labels, dtype=np.uint8)
+
+    def reference(self, case: str) -> NDArray[np.uint8]:
+        """Label map as it is in the data set, axes (z, y, x)."""
+        return np.asarray(SimpleITKIO().read_seg(str(self._cases[case].label))[0][0], dtype=np.uint8)
+
+    @torch.inference_mode()
+    def _logits(self, case: str, image: NDArray[np.float32]) -> torch.Tensor:
+        """Logits on the preprocessed grid, float32 (n_labels, slice, row, column)."""
+        if any(n > _WHOLE_SLICE_PATCHES * p for n, p in zip(image.shape[2:], self._patch_size, strict=True)):
+            with quiet():
+                return self._sliding_window.predict_sliding_window_return_logits(torch.from_numpy(image)).float()
+        self.network.decoder.deep_supervision = False
+        first = self._store.first_slice(case)
+        units = [Unit(case, first + i) for i in range(image.shape[1])]
+        result = torch.empty((self._store.label_manager.num_segmentation_heads, *image.shape[1:]))
+        for batch in self._batches(units, self._batch_size, {case: image}.__getitem__):
+            logits = self.network(batch.images)[..., batch.crop[0], batch.crop[1]]
+            result[:, batch.positions] = logits.transpose(0, 1).cpu()
+        return result
+
+    @cached_property
+    def _sliding_window(self) -> nnUNetPredictor:
+        predictor = nnUNetPredictor(
+            use_mirroring=False, perform_everything_on_device=True, device=self._device, allow_tqdm=False
+        )
+        predictor.manual_initialization(
+            self.network, self._store.plans_manager, self._store.configuration_manager, None,
+            self._store.dataset_json, "nnUNetTrainer", None,
+        )  # fmt: skip
+        self.network.decoder.deep_supervision = False
+        return predictor
+
+    def score(
+        self, units: Sequence[Unit], needs: Need, plan: ScoringPlan, on_batch: Callable[[], None] = lambda: None
+    ) -> Scores:
+        """Compute what is needed of `units`, in their order."""
+
+        def batches(wanted: Sequence[Unit]) -> Iterator[SliceBatch]:
+            for batch in self._batches(wanted, plan.batch_size, self._store.image):
+                yield batch
+                on_batch()
+
+        decoder: Any = self.network.decoder
+        values: dict[str, Any] = {}
+        decoder.deep_supervision = False
+        if Need.ENTROPY in needs:
+            values["entropy"] = mean_entropy(self.network, batches(units), len(units))
+        if needs & (Need.VARIANCE | Need.FISHER):
+            values["variance"] = mean_variance(
+                self.network, batches(units), len(units), plan.class_weights.size,
+                passes=plan.passes, dropout=plan.dropout, key=(*plan.key, "dropout"),
+            )  # fmt: skip
+        decoder.deep_supervision = True
+        if Need.FISHER in needs:
+            values["fisher"] = fisher_embedding(
+                self.network, units, batches, uncertainty(values["variance"], plan.class_weights),
+                n_fisher_units=plan.n_fisher_units, n_parameters=plan.n_parameters,
+                rng=generator(*plan.key, "fisher"),
+            )  # fmt: skip
+        if Need.BOTTLENECK in needs:
+            values["bottleneck"] = bottleneck_embedding(self.network, units, batches, plan.n_parameters)
+        decoder.deep_supervision = False
+        return Scores(**values)
+
+    def _batches(
+        self, units: Sequence[Unit], batch_size: int, image_of: Callable[[str], NDArray[np.float32]]
+    ) -> Iterator[SliceBatch]:
+        return slice_batches(
+            units, image_of, self._store.first_slice, patch_size=self._patch_size, divisors=self._divisors,
+            batch_size=batch_size, device=self._device,
+        )  # fmt: skip
+
+
+def _build(store: PreparedStore) -> nn.Module:
+    configuration = store.configuration_manager
+    network: nn.Module = get_network_from_plans(
+        configuration.network_arch_class_name,
+        configuration.network_arch_init_kwargs,
+        configuration.network_arch_init_kwargs_req_import,
+        len(store.dataset_json["channel_names"]),
+        store.label_manager.num_segmentation_heads,
+        allow_init=False,
+        deep_supervision=False,
+    )
+    return network

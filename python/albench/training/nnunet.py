@@ -1,0 +1,170 @@
+"""nnU-Net v2 behind the trainer interface."""
+
+from __future__ import annotations
+
+import io
+import os
+import time
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+from albench.config import Protocol
+from albench.data import Case, Dataset, write_nnunet_raw
+from albench.files import atomic_file
+from albench.pool import Pool, Split, Unit
+from albench.seeding import Key
+from albench.training.base import Tick, TrainingReport
+from albench.training.model import NnunetModel
+from albench.training.planning import (
+    CaseScan,
+    geometry_fingerprint,
+    intensity_properties,
+    plan,
+    scan_case,
+    slicing_axis,
+)
+from albench.training.prepare import AnnotatedDataset, PreparedStore, preprocess
+from albench.training.trainer import ALTrainer, TrainingPlan
+
+# nnU-Net wants numbers; the folder is ours alone, so any will do. Test cases have a folder of their own, because
+# the planner must not see them.
+_POOL_ID, _TEST_ID = 1, 2
+
+
+class NnunetTrainer:
+    """Plans, preprocesses, trains and opens nnU-Nets for one data set and one seed.
+
+    Parameters
+    ----------
+    dataset
+        Verified data set.
+    protocol
+        Network, training and scoring settings.
+    device
+        Where networks run.
+    work
+        Folder for nnU-Net's raw and preprocessed data.
+    """
+
+    def __init__(self, dataset: Dataset, protocol: Protocol, device: torch.device, work: Path) -> None:
+        self._dataset = dataset
+        self._protocol = protocol
+        self._device = device
+        self._base = work / "nnunet"
+        self._title = "".join(letter if letter.isascii() and letter.isalnum() else "_" for letter in dataset.name)
+        self._name = f"Dataset{_POOL_ID:03d}_{self._title}"
+        self._scans: dict[str, CaseScan] = {}
+
+    @property
+    def store(self) -> PreparedStore:
+        """The preprocessed data set."""
+        return PreparedStore(self._base / "preprocessed" / self._name, self._protocol.network.configuration)
+
+    def scan(self, split: Split, on_case: Tick) -> Pool:
+        """Units are the slices inside nnU-Net's crop, along the axis that nnU-Net's 2d configuration slices."""
+        cases = self._raw(split.pool, _POOL_ID)
+        for case in cases:
+            self._scans[case.name] = scan_case(case, self._dataset.n_labels)
+            on_case()
+        geometry = geometry_fingerprint([self._scans[case.name] for case in cases])
+        axis = slicing_axis(self._base, self._name, self._protocol.network, geometry)
+        units: list[Unit] = []
+        counts = []
+        for case in cases:
+            scan = self._scans[case.name]
+            low, high = scan.box[axis]
+            units += [Unit(case.name, index) for index in range(low, high)]
+            counts.append(scan.voxel_counts[axis][low:high])
+        voxel_counts = np.concatenate(counts)
+        return Pool(tuple(units), dict.fromkeys(split.pool, axis), voxel_counts, voxel_counts.sum(axis=1))
+
+    def prepare(self, split: Split, pool: Pool, start: Sequence[Unit], on_case: Tick) -> None:
+        """Fingerprint, plan, preprocess."""
+        cases = self._raw(split.pool, _POOL_ID)
+        for case in cases:
+            if case.name not in self._scans:  # scanned by an earlier process
+                self._scans[case.name] = scan_case(case, self._dataset.n_labels)
+        slices: dict[str, list[int]] = {}
+        for unit in start:
+            slices.setdefault(unit.case, []).append(unit.index)
+        fingerprint = geometry_fingerprint([self._scans[case.name] for case in cases]) | {
+            "foreground_intensity_properties_per_channel": intensity_properties(
+                cases, slices, pool.axes[split.pool[0]]
+            )
+        }
+        plan(self._base, self._name, self._protocol.network, fingerprint)
+        preprocess(self.store, [*cases, *self._raw(split.test, _TEST_ID)], on_case)
+
+    def _raw(self, names: Sequence[str], number: int) -> list[Case]:
+        """Cases as nnU-Net's raw format has them: one file a channel."""
+        folder = write_nnunet_raw(self._dataset, names, self._base / "raw", number, self._title)
+        ending = self._dataset.file_ending
+        return [
+            Case(
+                name,
+                tuple(folder / "imagesTr" / f"{name}_{c:04d}{ending}" for c in range(self._dataset.n_channels)),
+                folder / "labelsTr" / f"{name}{ending}",
+            )
+            for name in sorted(names)
+        ]
+
+    def train(
+        self,
+        units: Sequence[Unit],
+        *,
+        iterations: int,
+        key: tuple[Key, ...],
+        initial: Path | None,
+        target: Path,
+        on_iteration: Callable[[float], None],
+    ) -> TrainingReport:
+        """Train and write a checkpoint that nnU-Net's own predictor loads."""
+        started = time.perf_counter()
+        store = self.store
+        settings = self._protocol.training
+        training = TrainingPlan(iterations, settings.initial_lr, settings.oversample_foreground, key)
+        trainer = ALTrainer.create(
+            store, AnnotatedDataset(store, units), training, self._device, self._base / "results"
+        )
+        if initial is not None:
+            trainer.network.load_state_dict(_read_checkpoint(initial)["network_weights"])
+        ready = time.perf_counter()
+        loss = trainer.fit(n_workers=_n_loader_processes(), on_iteration=on_iteration)
+        done = time.perf_counter()
+        _write_checkpoint(target, trainer)
+        return TrainingReport(iterations, loss, setup_s=ready - started, fit_s=done - ready)
+
+    def load(self, path: Path) -> NnunetModel:
+        """Open a checkpoint."""
+        return NnunetModel(
+            self.store, {case.name: case for case in self._dataset.cases}, _read_checkpoint(path)["network_weights"], self._device,
+            self._protocol.scoring.batch_size,
+        )  # fmt: skip
+
+
+def _n_loader_processes() -> int:
+    """One loader process a core, at most four: more only wait for the network."""
+    return min(4, len(os.sched_getaffinity(0)))
+
+
+def _write_checkpoint(path: Path, trainer: ALTrainer) -> None:
+    checkpoint = {
+        "network_weights": trainer.network.state_dict(),
+        "trainer_name": "nnUNetTrainer",
+        "init_args": {"configuration": trainer.configuration_name, "fold": trainer.fold},
+        "inference_allowed_mirroring_axes": trainer.inference_allowed_mirroring_axes,
+    }
+    # Serialised in memory first: torch reports a full disk as an unspecific RuntimeError, the file system as OSError.
+    buffer = io.BytesIO()
+    torch.save(checkpoint, buffer)
+    with atomic_file(path) as temporary:
+        temporary.write_bytes(buffer.getbuffer())
+
+
+def _read_checkpoint(path: Path) -> dict[str, Any]:
+    checkpoint: dict[str, Any] = torch.load(path, map_location="cpu", weights_only=True)
+    return checkpoint

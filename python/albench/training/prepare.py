@@ -1,0 +1,161 @@
+"""Images through nnU-Net's preprocessor, once; labels are laid over them anew each round."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import blosc2
+import numpy as np
+from batchgenerators.utilities.file_and_folder_operations import load_json, load_pickle
+from nnunetv2.preprocessing.preprocessors.default_preprocessor import DefaultPreprocessor
+from nnunetv2.training.dataloading.nnunet_dataset import nnUNetBaseDataset
+from nnunetv2.utilities.label_handling.label_handling import LabelManager
+from nnunetv2.utilities.plans_handling.plans_handler import ConfigurationManager, PlansManager
+from numpy.typing import NDArray
+
+from albench.data import Case
+from albench.pool import Unit
+from albench.training.nnunet_env import quiet
+from albench.training.planning import PLANS_NAME
+
+
+@dataclass(frozen=True)
+class PreparedStore:
+    """A planned and preprocessed data set on disk, in nnU-Net's own format.
+
+    Attributes
+    ----------
+    folder
+        ``preprocessed/DatasetXXX_Name`` with plans, dataset.json and one folder of cases.
+    configuration
+        Name of the planned configuration, e.g. ``"2d"``.
+    """
+
+    folder: Path
+    configuration: str
+
+    @cached_property
+    def plans(self) -> dict[str, Any]:
+        """The plans file."""
+        return dict(load_json(str(self.folder / f"{PLANS_NAME}.json")))
+
+    @cached_property
+    def dataset_json(self) -> dict[str, Any]:
+        """nnU-Net's dataset.json, ignore label included."""
+        return dict(load_json(str(self.folder / "dataset.json")))
+
+    @cached_property
+    def plans_manager(self) -> PlansManager:
+        """nnU-Net's view of the plans."""
+        return PlansManager(self.plans)
+
+    @cached_property
+    def configuration_manager(self) -> ConfigurationManager:
+        """nnU-Net's view of the configuration."""
+        return self.plans_manager.get_configuration(self.configuration)
+
+    @cached_property
+    def label_manager(self) -> LabelManager:
+        """nnU-Net's view of the labels."""
+        return self.plans_manager.get_label_manager(self.dataset_json)
+
+    @property
+    def base(self) -> Path:
+        """Folder that holds nnU-Net's ``raw`` and ``preprocessed``."""
+        return self.folder.parent.parent
+
+    @property
+    def case_folder(self) -> Path:
+        """Folder of the preprocessed cases."""
+        return self.folder / str(self.configuration_manager.data_identifier)
+
+    def image(self, case: str) -> NDArray[np.float32]:
+        """Preprocessed image, float32 (channel, slice, row, column)."""
+        return np.asarray(blosc2.open(urlpath=str(self.case_folder / f"{case}.b2nd"), mode="r")[:])
+
+    def reference(self, case: str) -> NDArray[np.int16]:
+        """Preprocessed complete label map, int16 (1, slice, row, column); -1 outside the non-zero region."""
+        return np.asarray(blosc2.open(urlpath=str(self.case_folder / f"{case}_seg.b2nd"), mode="r")[:])
+
+    def properties(self, case: str) -> dict[str, Any]:
+        """nnU-Net's record of how the case was cropped and resampled."""
+        return dict(load_pickle(str(self.case_folder / f"{case}.pkl")))
+
+    def first_slice(self, case: str) -> int:
+        """Index on the original grid of the first preprocessed slice: nnU-Net crops empty margins."""
+        return int(self.properties(case)["bbox_used_for_cropping"][0][0])
+
+
+def preprocess(store: PreparedStore, cases: Sequence[Case], on_case: Callable[[], None] = lambda: None) -> None:
+    """Run nnU-Net's preprocessor on every case that is not there yet.
+
+    A case counts as there once its properties file is: nnU-Net writes that one last.
+    """
+    store.case_folder.mkdir(parents=True, exist_ok=True)
+    preprocessor = DefaultPreprocessor(verbose=False)
+    for case in cases:
+        target = store.case_folder / case.name
+        if not target.with_suffix(".pkl").exists():
+            with quiet():
+                preprocessor.run_case_save(
+                    str(target),
+                    [str(path) for path in case.images],
+                    str(case.label),
+                    store.plans_manager,
+                    store.configuration_manager,
+                    store.dataset_json,
+                )
+        on_case()
+
+
+class AnnotatedDataset(nnUNetBaseDataset):  # type: ignore[misc]
+    """Preprocessed cases as nnU-Net's data loader wants them, labelled in the annotated units only.
+
+    All other voxels carry nnU-Net's ignore label; cases without an annotated unit are left out. Arrays are
+    held in memory and shared with forked loader processes.
+
+    Parameters
+    ----------
+    store
+        The preprocessed data set.
+    units
+        Annotated units, original slice indices.
+    """
+
+    def __init__(self, store: PreparedStore, units: Iterable[Unit]) -> None:
+        slices: dict[str, list[int]] = {}
+        for unit in units:
+            slices.setdefault(unit.case, []).append(unit.index)
+        super().__init__(str(store.case_folder), sorted(slices))
+        manager = store.label_manager
+        classes = [*manager.foreground_labels, [-1, *manager.all_labels]]
+        self.n_units = {case: len(indices) for case, indices in slices.items()}
+        self._cases: dict[str, tuple[NDArray[np.float32], NDArray[np.int16], None, dict[str, Any]]] = {}
+        for case, indices in slices.items():
+            properties = store.properties(case)
+            rows = np.sort(np.asarray(indices)) - store.first_slice(case)
+            reference = store.reference(case)
+            labels = np.full_like(reference, manager.ignore_label)
+            labels[:, rows] = reference[:, rows]
+            properties["class_locations"] = DefaultPreprocessor._sample_foreground_locations(labels, classes)
+            self._cases[case] = (store.image(case), labels, None, properties)
+
+    def load_case(
+        self, identifier: str
+    ) -> tuple[NDArray[np.float32], NDArray[np.int16], None, dict[str, Any]]:
+        """Image, annotated labels, no earlier stage, properties with class locations."""
+        return self._cases[identifier]
+
+    @staticmethod
+    def save_case(data: Any, seg: Any, properties: Any, output_filename_truncated: str) -> None:
+        """Refuse: annotations are laid over preprocessed cases in memory only."""
+        raise TypeError("AnnotatedDataset is read-only")
+
+    @staticmethod
+    def get_identifiers(folder: str) -> list[str]:
+        """Names of the preprocessed cases in `folder`."""
+        return sorted(path.stem for path in Path(folder).glob("*.pkl"))

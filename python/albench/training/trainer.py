@@ -1,0 +1,157 @@
+"""nnU-Net's trainer with length, start weights and randomness as data."""
+
+from __future__ import annotations
+
+import copy
+import math
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from nnunetv2.training.dataloading.data_loader import nnUNetDataLoader
+from nnunetv2.training.lr_scheduler.polylr import PolyLRScheduler
+from nnunetv2.training.nnUNetTrainer.nnUNetTrainer import nnUNetTrainer
+
+from albench.seeding import Key
+from albench.training.loader import batches, seeded
+from albench.training.nnunet_env import nnunet_folders, quiet
+from albench.training.prepare import AnnotatedDataset, PreparedStore
+
+
+@dataclass(frozen=True)
+class TrainingPlan:
+    """One training.
+
+    Attributes
+    ----------
+    iterations
+        Batches; the learning rate decays polynomially over exactly these (nnU-Net decays per epoch).
+    oversample_foreground
+        Share of a batch centred on a foreground voxel.
+    key
+        Random stream of weights, batches and dropout.
+    """
+
+    iterations: int
+    initial_lr: float
+    oversample_foreground: float
+    key: tuple[Key, ...]
+
+
+class ALTrainer(nnUNetTrainer):  # type: ignore[misc]
+    """nnU-Net's network, loss, optimiser, augmentation and step, driven for a given number of iterations.
+
+    Cases are drawn in proportion to their annotated units, so every annotated unit is as likely as any other;
+    nnU-Net draws cases uniformly, which would show a lone slice of a case more often than each of ten.
+
+    Made by `create`: nnU-Net inspects its constructor's signature, so that one stays as it is.
+    """
+
+    _dataset: AnnotatedDataset
+    _plan: TrainingPlan
+
+    @classmethod
+    def create(
+        cls, store: PreparedStore, dataset: AnnotatedDataset, plan: TrainingPlan, device: torch.device, scratch: Path
+    ) -> ALTrainer:
+        """Build a trainer with a freshly initialised network.
+
+        Parameters
+        ----------
+        store
+            The preprocessed data set.
+        dataset
+            Cases with the round's annotations.
+        plan
+            Length and randomness.
+        scratch
+            Folder that nnU-Net may create its result folders in.
+        """
+        plans = copy.deepcopy(store.plans) | {"continue_training": False}
+        with nnunet_folders(store.base, results=scratch), quiet():
+            trainer = cls(plans, store.configuration, 0, copy.deepcopy(store.dataset_json), device)
+            trainer._dataset = dataset
+            trainer._plan = plan
+            trainer.initial_lr = plan.initial_lr
+            trainer.oversample_foreground_percent = plan.oversample_foreground
+            with seeded(*plan.key, "weights"):
+                trainer.initialize()
+        return trainer
+
+    def configure_optimizers(self) -> tuple[torch.optim.Optimizer, PolyLRScheduler]:
+        """nnU-Net's optimiser with its schedule stretched over this training's iterations."""
+        optimizer, _ = super().configure_optimizers()
+        return optimizer, PolyLRScheduler(optimizer, self.initial_lr, self._plan.iterations)
+
+    def print_to_log_file(self, *args: Any, also_print_to_console: bool = True, add_timestamp: bool = True) -> None:
+        """Keep nnU-Net's chatter off the console and the disk; results carry what matters."""
+
+    def source(self) -> nnUNetDataLoader:
+        """nnU-Net's training loader with nnU-Net's augmentation for this configuration."""
+        configuration = self.configuration_manager
+        rotation, dummy_2d, initial_patch_size, mirror_axes = (
+            self.configure_rotation_dummyDA_mirroring_and_inital_patch_size()
+        )
+        transforms = self.get_training_transforms(
+            configuration.patch_size,
+            rotation,
+            self._get_deep_supervision_scales(),
+            mirror_axes,
+            dummy_2d,
+            use_mask_for_norm=configuration.use_mask_for_norm,
+            is_cascaded=False,
+            foreground_labels=self.label_manager.foreground_labels,
+            regions=None,
+            ignore_label=self.label_manager.ignore_label,
+        )
+        counts = np.array([self._dataset.n_units[case] for case in self._dataset.identifiers], dtype=np.float64)
+        return nnUNetDataLoader(
+            self._dataset,
+            self.batch_size,
+            initial_patch_size,
+            configuration.patch_size,
+            self.label_manager,
+            oversample_foreground_percent=self.oversample_foreground_percent,
+            sampling_probabilities=counts / counts.sum(),
+            transforms=transforms,
+        )
+
+    def fit(self, *, n_workers: int, on_iteration: Callable[[float], None] = lambda loss: None) -> float:
+        """Train for the plan's iterations.
+
+        Parameters
+        ----------
+        n_workers
+            Loader processes; the result does not depend on it.
+        on_iteration
+            Called with the loss after every batch.
+
+        Returns
+        -------
+        float
+            Mean loss of the last tenth of the iterations.
+
+        Raises
+        ------
+        FloatingPointError
+            As soon as the loss is not finite.
+        """
+        plan = self._plan
+        loader = batches(
+            self.source(), n_batches=plan.iterations, key=(*plan.key, "batches"), n_workers=n_workers
+        )
+        self.set_deep_supervision_enabled(True)
+        self.network.train()
+        losses = np.empty(plan.iterations)
+        with seeded(*plan.key, "dropout"):
+            for iteration, batch in enumerate(loader):
+                self.lr_scheduler.step(iteration)
+                loss = float(self.train_step(batch)["loss"])
+                if not math.isfinite(loss):
+                    raise FloatingPointError(f"training loss is {loss} at iteration {iteration} of {plan.iterations}")
+                losses[iteration] = loss
+                on_iteration(loss)
+        return float(losses[-max(1, plan.iterations // 10) :].mean())
