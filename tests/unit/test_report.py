@@ -97,12 +97,9 @@ def write_study(
                 file.write_text(json.dumps(query))
     write_table(pd.DataFrame(results), folder / "results.parquet")
     write_table(pd.DataFrame(runs), folder / "runs.parquet")
-    config = {
-        "dataset": dataset,
-        "device": "cpu",
-        "protocol": {"name": "quick", "rounds": n_rounds, "budget": 40},
-    }
-    (folder / "config.json").write_text(json.dumps(config))
+    protocol = {"name": "quick", "rounds": n_rounds, "budget": 40}
+    settings = {"dataset": dataset, "device": "cpu", "protocol": protocol, "config_hash": "0123456789ab"}
+    (folder / "config.json").write_text(json.dumps({"datasets": {dataset: settings}}))
     return folder
 
 
@@ -244,8 +241,8 @@ def test_phantoms_are_named_as_such_and_patients_are_not(page: Page, one_seed: P
 def test_one_seed_is_said_to_be_one_and_has_no_interval_over_seeds(one_seed: Page) -> None:
     page = one_seed
     assert "1 seed: how much training noise moves these numbers was not measured" in page.text
-    assert "[" not in page.rows["usim-f"][6]
-    assert "[" not in page.rows["usim-f"][7]
+    assert "[" not in page.rows["usim-f"][4], "final Dice"
+    assert "[" not in page.rows["usim-f"][5], "AUBC"
     assert "standard deviation" not in page.text
 
 
@@ -259,12 +256,22 @@ def test_without_ceiling_and_reference_the_page_claims_neither(tmp_path: Path) -
     assert "Against random" not in page.text
 
 
+def test_the_ceiling_alone_is_reported_as_no_curve(tmp_path: Path) -> None:
+    folder = write_study(tmp_path, strategies=("full",), n_seeds=1)
+    page = Page(build_report(folder))
+    value = f"{summary_table(read_results(folder))['final_dice'].iloc[0]:.3f}"
+    assert f"Training on all labels of the pool reaches a mean Dice of {value}." in page.text
+    stream = io.StringIO()
+    print_summary(read_results(folder), Console(file=stream, width=60))
+    assert stream.getvalue().split()[-6:] == ["full", "1", value, "–", "100", "–"]
+
+
 def test_two_data_sets_in_two_folders_make_one_report(tmp_path: Path) -> None:
     folders = [
         write_study(tmp_path / "a", n_rounds=2, n_seeds=1),
         write_study(tmp_path / "b", dataset="spleen", n_rounds=3, n_seeds=1),
     ]
-    with pytest.raises(InputError, match="report of 2 run folders: expected a folder"):
+    with pytest.raises(InputError, match="report of 2 run folders: expected a report folder"):
         build_report(folders)
     file = build_report(folders, tmp_path / "both")
     table = pd.read_csv(tmp_path / "both" / "summary.csv").set_index(["dataset", "strategy"])
@@ -272,8 +279,9 @@ def test_two_data_sets_in_two_folders_make_one_report(tmp_path: Path) -> None:
     assert np.isnan(table.loc[("phantom", "random"), "dice@120"])
     assert table.loc[("spleen", "random"), "dice@120"] > 0
     page = Page(file)
-    assert "--dataset phantom" in page.text
-    assert "--dataset spleen" in page.text
+    options = "--strategy random,entropy,usim-f,full --protocol quick --seeds 1 --rounds {} --budget 40"
+    assert f"al-bench run --dataset phantom {options.format(2)} --device cpu" in page.text
+    assert f"al-bench run --dataset spleen {options.format(3)} --device cpu" in page.text
     assert (tmp_path / "both" / "summary.md").read_text().count("### ") == 2
     assert not (tmp_path / "a" / "report").exists()
 
@@ -309,12 +317,20 @@ def test_a_study_still_running_is_reported_as_far_as_it_goes(study: Path, tmp_pa
         (lambda d: (d / "runs.parquet").unlink(), r"runs\.parquet: expected a table"),
         (lambda d: (d / "config.json").unlink(), r"config\.json: expected a file"),
         (lambda d: (d / "config.json").write_text("[]"), r"config\.json: expected a JSON object, found list"),
+        (lambda d: (d / "config.json").write_text('{"seeds": 1}'), "expected key 'datasets' .*, found seeds"),
         (
             lambda d: next(d.glob("phantom/random/*/*/query.json")).write_text('{"dataset": "phantom"}'),
             r"query\.json: expected key 'strategy', found dataset",
         ),
     ],
-    ids=["no results", "no runs", "no config", "config no object", "query without keys"],
+    ids=[
+        "no results",
+        "no runs",
+        "no config",
+        "config no object",
+        "config without data sets",
+        "query without keys",
+    ],
 )
 def test_bad_run_folders_are_named_and_leave_no_report(tmp_path: Path, damage, message: str) -> None:
     folder = write_study(tmp_path, n_seeds=1, n_rounds=2)

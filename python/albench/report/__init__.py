@@ -48,7 +48,7 @@ def build_report(out_dirs: Path | Sequence[Path], report_dir: Path | None = None
     if report_dir is None:
         if len(folders) > 1:
             raise InputError(
-                f"report of {len(folders)} run folders: expected a folder to write to, found none"
+                f"report of {len(folders)} run folders: expected a report folder of its own, found none"
             )
         report_dir = folders[0] / "report"
     inputs = read_inputs(folders)

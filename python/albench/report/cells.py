@@ -119,7 +119,8 @@ def _layouts(cells: Cells, n_budgets: int) -> list[Cells]:
         cells.best,
     )
     last = 1 + n_budgets
-    kept = [column for column in range(len(cells.header) - 1) if column != last]
+    # a table of the ceiling alone has no budgets
+    kept = [column for column in range(len(cells.header) - 1) if n_budgets == 0 or column != last]
     return [cells, _columns(means, kept), _columns(means, [c for c in kept if not 2 < c < last])]
 
 

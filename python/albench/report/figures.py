@@ -82,13 +82,14 @@ def curves_figure(panels: list[Panel], layout: str = WIDE) -> Figure:
             _draw_panel(axes, panel, names)
         for axes in grid.flat[len(panels) :]:
             axes.set_axis_off()
-        figure.legend(
-            handles=[_handle(name) for name in names],
-            loc="outside lower center",
-            ncols=min(per_row, len(names)),
-            columnspacing=1.6,
-            handlelength=2.6,
-        )
+        if names:
+            figure.legend(
+                handles=[_handle(name) for name in names],
+                loc="outside lower center",
+                ncols=min(per_row, len(names)),
+                columnspacing=1.6,
+                handlelength=2.6,
+            )
         return figure
 
 
@@ -194,7 +195,7 @@ def _draw_panel(axes: Axes, panel: Panel, names: list[str]) -> None:
         axes.plot(by_round["units"], by_round["mean"], zorder=3, **line)
     _draw_ceiling(axes, curves[curves["strategy"] == CEILING])
     budgets = curves.loc[curves["strategy"] != CEILING].groupby("round")["n_annotated_units"].mean()
-    own_ticks = len(budgets) <= 10
+    own_ticks = 0 < len(budgets) <= 10
     if own_ticks:
         axes.set_xticks(budgets.to_numpy())
     axes.set_title(panel.title, pad=10)
@@ -202,7 +203,7 @@ def _draw_panel(axes: Axes, panel: Panel, names: list[str]) -> None:
     axes.set_ylabel("mean foreground Dice")
     axes.yaxis.set_major_locator(MaxNLocator(nbins=7, steps=[1, 2, 5, 10]))
     axes.margins(x=0.04, y=0.08)
-    if panel.n_pool_units > 0:
+    if panel.n_pool_units > 0 and len(budgets):
         scale = 100 / panel.n_pool_units
         share = axes.secondary_xaxis("top", functions=(_times(scale), _times(1 / scale)))
         share.set_xlabel(f"% of the pool ({panel.n_pool_units:,.0f} units)", fontsize=9)

@@ -97,6 +97,10 @@ def render(inputs: Inputs, panels: list[Panel], summary: pd.DataFrame) -> str:
 def findings(part: pd.DataFrame, n_pool_units: float) -> list[str]:
     """Say in sentences what a study's rows show, and no more than they show."""
     curves = part[(part["strategy"] != CEILING) & part["final_dice"].notna()]
+    if len(part) and (part["strategy"] == CEILING).all():
+        return [
+            f"Training on all labels of the pool reaches a mean Dice of {part['final_dice'].iloc[0]:.3f}."
+        ]
     practicable = curves[~curves["strategy"].isin(list(ORACLE_AIDED))]
     if practicable.empty:
         return ["No strategy has reached the last round yet."]
@@ -139,7 +143,7 @@ def _study(
             _data_url(as_svg(curves_figure([untitled], NARROW))),
             _describe(panel),
         ),
-        n_seeds=int(part.loc[part["strategy"] != CEILING, "n_seeds"].max()),
+        n_seeds=int(part["n_seeds"].max()),
         unpaired=int(part["diff_unpaired"].fillna(0).sum()),
         strategies=list(part["strategy"]),
         summary=summary_cells(part),
