@@ -81,7 +81,7 @@ def _panels(inputs: Inputs) -> list[Panel]:
 
 def _panel_title(dataset: str, protocol: str) -> str:
     # the figure travels without the page and its banner
-    note = " (procedural phantoms, not patients)" if is_phantom(dataset) else ""
+    note = " (not patients)" if is_phantom(dataset) else ""
     return f"{study_title(dataset, protocol)}{note}"
 
 

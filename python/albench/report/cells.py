@@ -17,6 +17,8 @@ from albench.report.summary import DICE_AT, budgets_of, summary_table
 from albench.results import CEILING, OVERHEAD_STAGES, REFERENCE, STUDY_KEYS
 
 NONE = "–"
+# seconds; the space does not break
+UNIT = "\u00a0s"
 
 
 @dataclass(frozen=True)
@@ -62,9 +64,9 @@ def summary_cells(part: pd.DataFrame) -> Cells:
 
 def timing_cells(part: pd.DataFrame) -> Cells:
     """Cells of one data set and protocol's rows of the timing table."""
-    stages = [stage.removesuffix("_s") for stage in OVERHEAD_STAGES]
-    header = ["strategy", "seeds", "trainings", "train s", *(f"{stage} s" for stage in stages)]
-    header += ["overhead s", "overhead %", "peak MiB"]
+    stages = [f"{stage.removesuffix('_s')}{UNIT}" for stage in OVERHEAD_STAGES]
+    header = ["strategy", "seeds", "trainings", f"train{UNIT}", *stages]
+    header += [f"overhead{UNIT}", "overhead %", "peak MiB"]
     rows = [
         [
             label(str(row["strategy"])),

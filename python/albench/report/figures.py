@@ -150,7 +150,7 @@ def _saved(figure: Figure, kind: str, **options: Any) -> bytes:
 
 
 def _figure(size: tuple[float, float]) -> Figure:
-    figure = Figure(figsize=size, layout=ConstrainedLayoutEngine(w_pad=0.12, h_pad=0.1, wspace=0.04))
+    figure = Figure(figsize=size, layout=ConstrainedLayoutEngine(w_pad=0.12, h_pad=0.1, wspace=0.08))
     FigureCanvasAgg(figure)
     return figure
 

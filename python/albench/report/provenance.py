@@ -38,7 +38,8 @@ def facts(runs: pd.DataFrame) -> list[tuple[str, str]]:
         ("configuration hash", _unique(runs["config_hash"])),
         ("device", _unique(runs["device"])),
         ("hardware", _unique(runs["hardware"])),
-        ("first and last run started", f"{started.min()} – {started.max()}"),
+        ("first run started", started.min()),
+        ("last run started", started.max()),
     ]
     versions: dict[str, set[str]] = {}
     for text in runs["versions"].unique():
