@@ -17,8 +17,9 @@ from albench.report.summary import DICE_AT, budgets_of, summary_table
 from albench.results import CEILING, OVERHEAD_STAGES, REFERENCE, STUDY_KEYS
 
 NONE = "–"
-# seconds; the space does not break
-UNIT = "\u00a0s"
+# keeps a number and what it counts on one line
+NBSP = "\u00a0"
+UNIT = f"{NBSP}s"
 
 
 @dataclass(frozen=True)
@@ -48,7 +49,7 @@ def summary_cells(part: pd.DataFrame) -> Cells:
         n = (
             NONE
             if not row["diff_cases"] > 0
-            else f"{row['diff_cases']:.0f} cases, {row['diff_pairs']:.0f} pairs"
+            else f"{row['diff_cases']:.0f}{NBSP}cases, {row['diff_pairs']:.0f}{NBSP}pairs"
         )
         name = label(str(row["strategy"]))
         rows.append([name, str(row["n_seeds"]), *measured, final, area, share, against, n])
