@@ -44,7 +44,7 @@ def pair_case(rng: np.random.Generator) -> PhantomCase:
 
     distance, along = _tube(rng, own)
     # The border between the parts: oblique and wavy, and not where the radius alone would put it.
-    border = rng.normal(0.44, 0.04) + 0.035 * smooth_field(rng, shape, spacing, 8.0)
+    border = rng.normal(0.43, 0.03) + 0.035 * smooth_field(rng, shape, spacing, 8.0)
     body = inside(distance, 0.8)
     # The intensity changes over several mm, so that it tells the parts apart but not where the border is.
     tail = inside((border - along) * 28.0, 3.0)
@@ -53,9 +53,9 @@ def pair_case(rng: np.random.Generator) -> PhantomCase:
     label[(distance < 0) & (along > border)] = 2
 
     image = _tissue(rng, own, shape, spacing)
-    contrast = rng.uniform(0.24, 0.4)
+    contrast = rng.uniform(0.26, 0.42)
     difference = rng.normal(0.14, 0.05)  # from head to tail; hardly there in some cases
-    texture = 0.05 * smooth_field(rng, shape, spacing, 4.0)
+    texture = 0.04 * smooth_field(rng, shape, spacing, 4.0)
     tissue = 0.56 + contrast + texture - difference * tail
     image = image * (1 - body) + tissue * body
     return PhantomCase(_acquire(rng, image, points, spacing, odd), label, spacing)
@@ -73,7 +73,7 @@ def _tube(rng: np.random.Generator, points: Array) -> tuple[Array, Array]:
             bend * (np.sin(np.pi * t) - 0.6) + hook * np.sin(2 * np.pi * t),
         ]
     )
-    thick, thin = rng.normal((7.0, 5.0), (0.7, 0.5))
+    thick, thin = rng.normal((7.0, 5.7), (0.6, 0.5))
     radius = (
         size
         * (thin + (thick - thin) * np.exp(-((t - 0.18) ** 2) / 0.055))
@@ -96,14 +96,15 @@ def _tissue(
 ) -> Array:
     """Surroundings: folded bright and dark tissue, fluid, and look-alikes that touch head and tail."""
     folds = smooth_field(rng, shape, spacing, 9.0)
-    image = 0.56 + 0.1 * np.tanh(2.5 * folds) + 0.04 * smooth_field(rng, shape, spacing, 3.0)
-    fluid = inside(1.35 - np.abs(smooth_field(rng, shape, spacing, 16.0)), 0.25)
+    image = 0.54 + 0.07 * np.tanh(2.5 * folds) + 0.03 * smooth_field(rng, shape, spacing, 3.0)
+    fluid = inside(1.5 - np.abs(smooth_field(rng, shape, spacing, 16.0)), 0.25)
     image = image * (1 - fluid) + 0.3 * fluid
-    for y in (-21.0, 19.0):
+    # The one at the head's end is as bright as the body in most cases, the one at the tail's end in few.
+    for y, low, high in ((-21.0, 0.62, 0.82), (19.0, 0.45, 0.68)):
         centre = np.array([0.0, y, 0.0]) + rng.normal(0, 3.0, 3)
         radii = rng.uniform(3.0, 6.5, 3)
         blob = inside(ellipsoid(own, centre, radii), 0.8)
-        image = image * (1 - blob) + rng.uniform(0.6, 0.8) * blob
+        image = image * (1 - blob) + rng.uniform(low, high) * blob
     return image
 
 
@@ -117,4 +118,4 @@ def _acquire(
     image = image * bias_field(rng, points, spacing, strength)
     if odd == "ghosted":
         image = ghosts(rng, image, rng.uniform(0.35, 0.55))
-    return to_int16(rng, rician(rng, image, rng.uniform(0.02, 0.065)))
+    return to_int16(rng, rician(rng, image, rng.uniform(0.02, 0.06)))
