@@ -97,12 +97,9 @@ def write_study(
                 file.write_text(json.dumps(query))
     write_table(pd.DataFrame(results), folder / "results.parquet")
     write_table(pd.DataFrame(runs), folder / "runs.parquet")
-    config = {
-        "dataset": dataset,
-        "device": "cpu",
-        "protocol": {"name": "quick", "rounds": n_rounds, "budget": 40},
-    }
-    (folder / "config.json").write_text(json.dumps(config))
+    protocol = {"name": "quick", "rounds": n_rounds, "budget": 40}
+    settings = {"dataset": dataset, "device": "cpu", "protocol": protocol, "config_hash": "0123456789ab"}
+    (folder / "config.json").write_text(json.dumps({"datasets": {dataset: settings}}))
     return folder
 
 
@@ -157,6 +154,13 @@ def page(study: Path) -> Page:
     return Page(build_report(study))
 
 
+@pytest.fixture(scope="module")
+def one_seed(tmp_path_factory: pytest.TempPathFactory) -> Page:
+    """Page of a data set of patients with one seed."""
+    folder = tmp_path_factory.mktemp("one-seed")
+    return Page(build_report(write_study(folder, dataset="hippocampus", n_seeds=1, n_rounds=2)))
+
+
 def test_the_page_is_well_formed_and_needs_no_network(study: Path, page: Page) -> None:
     file = study / "report" / "index.html"
     assert page.open == []
@@ -209,7 +213,8 @@ def test_numbers_on_the_page_are_those_of_the_table(page: Page, study: Path) -> 
         page.rows["usim-f"][9] == f"{best['diff']:+.3f} [{best['diff_low']:+.3f}, {best['diff_high']:+.3f}]"
     )
     # 12 cases x 2 classes x 2 seeds, less one class that is absent in one case
-    assert page.rows["usim-f"][10] == "12 cases, 46 pairs"
+    assert page.rows["usim-f"][10].replace("\u00a0", " ") == "12 cases, 46 pairs"
+    assert f"That is {100 * best['ceiling_share']:.1f} % of what training on all labels reaches" in page.text
 
 
 def test_summary_table_agrees_with_the_rows_it_is_made_from(study: Path) -> None:
@@ -228,25 +233,37 @@ def test_summary_table_agrees_with_the_rows_it_is_made_from(study: Path) -> None
     assert list(table.index) == ["random", "entropy", "usim-f", "full"]
 
 
-def test_phantoms_are_named_as_such_and_patients_are_not(page: Page, tmp_path: Path) -> None:
+def test_phantoms_are_named_as_such_and_patients_are_not(page: Page, one_seed: Page) -> None:
     assert "procedural phantoms, not patients" in page.text
-    other = Page(build_report(write_study(tmp_path, dataset="hippocampus", n_seeds=1, n_rounds=2)))
-    assert "phantom" not in other.text.lower()
+    assert "phantom" not in one_seed.text.lower()
 
 
-def test_one_seed_is_said_to_be_one_and_has_no_interval_over_seeds(tmp_path: Path) -> None:
-    page = Page(build_report(write_study(tmp_path, n_seeds=1)))
+def test_one_seed_is_said_to_be_one_and_has_no_interval_over_seeds(one_seed: Page) -> None:
+    page = one_seed
     assert "1 seed: how much training noise moves these numbers was not measured" in page.text
-    assert "[" not in page.rows["usim-f"][6]
-    assert "[" not in page.rows["usim-f"][7]
+    assert "[" not in page.rows["usim-f"][4], "final Dice"
+    assert "[" not in page.rows["usim-f"][5], "AUBC"
     assert "standard deviation" not in page.text
 
 
 def test_without_ceiling_and_reference_the_page_claims_neither(tmp_path: Path) -> None:
-    page = Page(build_report(write_study(tmp_path, strategies=("entropy", "my-strategy"))))
-    assert page.rows["my-strategy"][8:11] == ["–", "–", "–"]
-    assert "of the ceiling, training on all labels" not in page.text
+    """The name of one strategy is markup besides: a name from a file must not become a part of the page."""
+    name = "<script>x</script>"
+    page = Page(build_report(write_study(tmp_path, strategies=("entropy", name), n_rounds=2)))
+    assert page.rows[name][6:9] == ["–", "–", "–"]
+    assert not [tag for tag, _ in page.tags if tag == "script"]
+    assert "of what training on all labels reaches" not in page.text
     assert "Against random" not in page.text
+
+
+def test_the_ceiling_alone_is_reported_as_no_curve(tmp_path: Path) -> None:
+    folder = write_study(tmp_path, strategies=("full",), n_seeds=1)
+    page = Page(build_report(folder))
+    value = f"{summary_table(read_results(folder))['final_dice'].iloc[0]:.3f}"
+    assert f"Training on all labels of the pool reaches a mean Dice of {value}." in page.text
+    stream = io.StringIO()
+    print_summary(read_results(folder), Console(file=stream, width=60))
+    assert stream.getvalue().split()[-6:] == ["full", "1", value, "–", "100", "–"]
 
 
 def test_two_data_sets_in_two_folders_make_one_report(tmp_path: Path) -> None:
@@ -254,7 +271,7 @@ def test_two_data_sets_in_two_folders_make_one_report(tmp_path: Path) -> None:
         write_study(tmp_path / "a", n_rounds=2, n_seeds=1),
         write_study(tmp_path / "b", dataset="spleen", n_rounds=3, n_seeds=1),
     ]
-    with pytest.raises(InputError, match="report of 2 run folders: expected a folder"):
+    with pytest.raises(InputError, match="report of 2 run folders: expected a report folder"):
         build_report(folders)
     file = build_report(folders, tmp_path / "both")
     table = pd.read_csv(tmp_path / "both" / "summary.csv").set_index(["dataset", "strategy"])
@@ -262,8 +279,9 @@ def test_two_data_sets_in_two_folders_make_one_report(tmp_path: Path) -> None:
     assert np.isnan(table.loc[("phantom", "random"), "dice@120"])
     assert table.loc[("spleen", "random"), "dice@120"] > 0
     page = Page(file)
-    assert "--dataset phantom" in page.text
-    assert "--dataset spleen" in page.text
+    options = "--strategy random,entropy,usim-f,full --protocol quick --seeds 1 --rounds {} --budget 40"
+    assert f"al-bench run --dataset phantom {options.format(2)} --device cpu" in page.text
+    assert f"al-bench run --dataset spleen {options.format(3)} --device cpu" in page.text
     assert (tmp_path / "both" / "summary.md").read_text().count("### ") == 2
     assert not (tmp_path / "a" / "report").exists()
 
@@ -299,12 +317,20 @@ def test_a_study_still_running_is_reported_as_far_as_it_goes(study: Path, tmp_pa
         (lambda d: (d / "runs.parquet").unlink(), r"runs\.parquet: expected a table"),
         (lambda d: (d / "config.json").unlink(), r"config\.json: expected a file"),
         (lambda d: (d / "config.json").write_text("[]"), r"config\.json: expected a JSON object, found list"),
+        (lambda d: (d / "config.json").write_text('{"seeds": 1}'), "expected key 'datasets' .*, found seeds"),
         (
             lambda d: next(d.glob("phantom/random/*/*/query.json")).write_text('{"dataset": "phantom"}'),
             r"query\.json: expected key 'strategy', found dataset",
         ),
     ],
-    ids=["no results", "no runs", "no config", "config no object", "query without keys"],
+    ids=[
+        "no results",
+        "no runs",
+        "no config",
+        "config no object",
+        "config without data sets",
+        "query without keys",
+    ],
 )
 def test_bad_run_folders_are_named_and_leave_no_report(tmp_path: Path, damage, message: str) -> None:
     folder = write_study(tmp_path, n_seeds=1, n_rounds=2)
@@ -314,16 +340,12 @@ def test_bad_run_folders_are_named_and_leave_no_report(tmp_path: Path, damage, m
     assert not (folder / "report").exists()
 
 
-def test_names_from_files_cannot_inject_markup(tmp_path: Path) -> None:
-    page = Page(build_report(write_study(tmp_path, strategies=("random", "<script>x</script>"), n_seeds=1)))
-    assert not [tag for tag, _ in page.tags if tag == "script"]
-    assert "<script>x</script>" in page.rows
-
-
-def test_a_report_is_the_same_each_time(study: Path, tmp_path: Path) -> None:
-    first, second = build_report(study, tmp_path / "1"), build_report(study, tmp_path / "2")
-    for file in sorted(first.parent.iterdir()):
-        assert file.read_bytes() == (second.parent / file.name).read_bytes(), file.name
+def test_a_report_is_the_same_each_time(study: Path, page: Page, tmp_path: Path) -> None:
+    first, second = study / "report", build_report(study, tmp_path).parent
+    names = {file.name for file in first.iterdir()}
+    assert names >= {"index.html", "curves.png", "curves.svg", "summary.csv", "summary.md", "timing.csv"}
+    for name in names:
+        assert (first / name).read_bytes() == (second / name).read_bytes(), name
 
 
 def test_the_terminal_shows_the_same_numbers(study: Path, page: Page) -> None:
@@ -333,6 +355,22 @@ def test_the_terminal_shows_the_same_numbers(study: Path, page: Page) -> None:
     assert "phantom, quick protocol" in printed
     for cell in page.rows["usim-f"][:10]:
         assert cell in printed
+
+
+def test_a_narrow_terminal_drops_columns_but_cuts_no_number(tmp_path: Path) -> None:
+    results = read_results(write_study(tmp_path, n_seeds=1, n_rounds=10))
+    table = summary_table(results).set_index("strategy")
+    stream = io.StringIO()
+    print_summary(results, Console(file=stream, width=80))
+    lines = stream.getvalue().splitlines()
+    assert "…" not in stream.getvalue()
+    assert max(map(len, lines)) <= 80
+    cells = next(line for line in lines if "usim-f" in line).split()
+    row = table.loc["usim-f"]
+    assert cells == [
+        *("usim-f", "1", f"{row['dice@40']:.3f}", f"{row['final_dice']:.3f}"),
+        *(f"{row['aubc']:.3f}", f"{100 * row['ceiling_share']:.1f}", f"{row['diff']:+.3f}"),
+    ]
 
 
 def test_timing_is_per_seed_and_overhead_a_share_of_training(study: Path) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gzip
 import zlib
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -75,44 +76,77 @@ def require_file(path: Path) -> None:
         raise InputError(f"{path}: expected a file, found {'a folder' if path.is_dir() else 'none'}")
 
 
-def _stream_length(path: Path) -> int:
-    """Bytes of a file after decompression; decompressing to the end checks gzip's own checksum."""
+class _Voxels(NamedTuple):
+    """Where a NIfTI file has its voxels: offset in bytes, number, and dtype on disk."""
+
+    offset: int
+    n_voxels: int
+    dtype: np.dtype[Any]
+
+
+def _voxels(path: Path) -> _Voxels:
+    """Read what the header says; voxels are left alone."""
+    try:
+        image: Any = nibabel.load(path)
+    except ImageFileError:
+        # A small file cut short is "no image" to nibabel; reading to the end tells the two apart.
+        for _ in _pieces(path):
+            pass
+        raise
+    n_voxels = int(np.prod(image.shape, dtype=np.int64))
+    return _Voxels(int(image.dataobj.offset), n_voxels, np.dtype(image.get_data_dtype()))
+
+
+def _pieces(path: Path) -> Iterator[bytes]:
+    """Bytes of a file, decompressed; reading gzip to its end makes it check its own checksum."""
     with path.open("rb") as raw:
-        if raw.read(2) != _GZIP_MAGIC:
-            return path.stat().st_size
-    length = 0
-    with gzip.open(path) as stream:
-        while chunk := stream.read(_CHUNK):
-            length += len(chunk)
-    return length
+        compressed = raw.read(2) == _GZIP_MAGIC
+    with gzip.open(path) if compressed else path.open("rb") as stream:
+        while piece := stream.read(_CHUNK):
+            yield piece
 
 
-def require_whole(path: Path) -> None:
-    """Read the file to its end and raise where it is cut short or damaged.
+def _check_bytes(path: Path, voxels: _Voxels) -> None:
+    """Count the bytes and look at every floating-point voxel as it is on the disk."""
+    length, rest, finite = 0, b"", True
+    floating = np.issubdtype(voxels.dtype, np.floating)
+    for piece in _pieces(path):
+        body = piece[max(0, voxels.offset - length) :]
+        length += len(piece)
+        if floating:
+            rest += body
+            n_whole = len(rest) // voxels.dtype.itemsize
+            finite = finite and bool(np.isfinite(np.frombuffer(rest, voxels.dtype, n_whole)).all())
+            rest = rest[n_whole * voxels.dtype.itemsize :]
+    expected = voxels.offset + voxels.n_voxels * voxels.dtype.itemsize
+    if length < expected:
+        raise InputError(f"{path}: truncated: expected {expected} bytes of header and voxels, found {length}")
+    if not finite:
+        raise InputError(f"{path}: expected finite intensities, found NaN or infinity")
 
-    ITK reads a truncated ``.nii.gz`` without complaint and fills up with zeros, hence this look at the bytes.
+
+def require_sound(path: Path) -> None:
+    """Read the file to its end and raise where it is cut short or damaged or has voxels that are no numbers.
+
+    ITK reads a truncated ``.nii.gz`` without complaint and fills up with zeros, and puts zeros for NaN and
+    infinity, hence this look at the bytes of NIfTI files. Other formats are left to ITK.
 
     Raises
     ------
     InputError
-        Missing, truncated, or failing its own checksum.
+        Missing, truncated, failing its own checksum, or holding NaN or infinity.
     """
     require_file(path)
+    if not path.name.endswith((".nii", ".nii.gz")):
+        return
     try:
-        length = _stream_length(path)
-        if not path.name.endswith((".nii", ".nii.gz")):
-            return
-        header = nibabel.load(path).header
-        n_voxels = int(np.prod(header.get_data_shape(), dtype=np.int64))
-        expected = int(header.get_data_offset()) + n_voxels * int(header.get_data_dtype().itemsize)
+        _check_bytes(path, _voxels(path))
     except EOFError as error:
         raise InputError(
             f"{path}: truncated: expected a complete gzip file, found its end missing"
         ) from error
     except (OSError, zlib.error, ImageFileError) as error:
         raise InputError(f"{path}: unreadable: expected a NIfTI image, found: {_last_line(error)}") from error
-    if length < expected:
-        raise InputError(f"{path}: truncated: expected {expected} bytes of header and voxels, found {length}")
 
 
 def read_image(path: Path) -> Any:
@@ -126,9 +160,9 @@ def read_image(path: Path) -> Any:
     Raises
     ------
     InputError
-        Missing, truncated or unreadable.
+        Missing, truncated, unreadable, or with NaN or infinity.
     """
-    require_whole(path)
+    require_sound(path)
     try:
         return SimpleITK.ReadImage(str(path))
     except RuntimeError as error:

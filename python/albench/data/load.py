@@ -150,8 +150,12 @@ def _unpacked(archive: Path, cache_dir: Path) -> Path:
 
     def fill(folder: Path) -> None:
         unpack(archive, folder)
-        root = find_msd_root(folder)
-        files = [path for case in read_msd(root).cases for path in (*case.images, case.label)]
+        try:
+            cases = read_msd(find_msd_root(folder)).cases
+        except InputError as error:
+            # The temporary folder is gone when the message is read: the archive is what the user can look at.
+            raise InputError(str(error).replace(str(folder), str(archive))) from error
+        files = [path for case in cases for path in (*case.images, case.label)]
         missing = [path for path in files if not path.is_file()]
         # An archive cut between two members reads without an error: only the list of cases tells.
         if missing:

@@ -75,25 +75,27 @@ def _channels(image: Any) -> list[Any]:
     return [SimpleITK.Extract(image, (*size[:3], 0), (0, 0, 0, channel)) for channel in range(size[3])]
 
 
+def _form(image: Any) -> str:
+    return f"{image.GetDimension()} axes with {image.GetNumberOfComponentsPerPixel()} numbers a voxel"
+
+
 def _check_case(case: Case, dataset: Dataset) -> Iterator[str]:
     """Everything wrong with one case, in the order a person would look."""
     channels: list[tuple[Path, Any]] = []
+    n_unusable = 0
     for path in case.images:
         try:
             image = read_image(path)
         except InputError as error:
             yield str(error)
+            n_unusable += 1
             continue
         if image.GetDimension() not in (3, 4) or image.GetNumberOfComponentsPerPixel() != 1:
-            yield (
-                f"{path}: expected a 3D or 4D image of single numbers, found {image.GetDimension()} axes of "
-                + (f"{image.GetNumberOfComponentsPerPixel()} components")
-            )
+            yield f"{path}: expected a 3D or 4D image of single numbers, found {_form(image)}"
+            n_unusable += 1
             continue
-        if not np.isfinite(SimpleITK.GetArrayViewFromImage(image)).all():
-            yield f"{path}: expected finite intensities, found NaN or infinity"
         channels.extend((path, channel) for channel in _channels(image))
-    if len(channels) != dataset.n_channels and all(path.is_file() for path in case.images):
+    if len(channels) != dataset.n_channels and n_unusable == 0:
         names = ", ".join(dataset.channel_names)
         found = "1 channel" if len(channels) == 1 else f"{len(channels)} channels"
         yield f"{case.images[0]}: expected {dataset.n_channels} channels ({names}), found {found}"
@@ -103,9 +105,7 @@ def _check_case(case: Case, dataset: Dataset) -> Iterator[str]:
         yield str(error)
         return
     if label.GetDimension() != 3 or label.GetNumberOfComponentsPerPixel() != 1:
-        yield f"{case.label}: expected a 3D label, found {label.GetDimension()} axes of " + (
-            f"{label.GetNumberOfComponentsPerPixel()} components"
-        )
+        yield f"{case.label}: expected a 3D label, found {_form(label)}"
         return
     yield from _check_label(case.label, label, dataset.labels)
     if channels:

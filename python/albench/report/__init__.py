@@ -14,6 +14,7 @@ from albench.report.coverage import coverage_table
 from albench.report.figures import Panel, as_png, as_svg, curves_figure
 from albench.report.inputs import Inputs, read_inputs
 from albench.report.page import render
+from albench.report.provenance import is_phantom
 from albench.report.summary import summary_table, timing_table
 from albench.results import STUDY_KEYS, mean_dice
 
@@ -47,7 +48,7 @@ def build_report(out_dirs: Path | Sequence[Path], report_dir: Path | None = None
     if report_dir is None:
         if len(folders) > 1:
             raise InputError(
-                f"report of {len(folders)} run folders: expected a folder to write to, found none"
+                f"report of {len(folders)} run folders: expected a report folder of its own, found none"
             )
         report_dir = folders[0] / "report"
     inputs = read_inputs(folders)
@@ -73,9 +74,15 @@ def build_report(out_dirs: Path | Sequence[Path], report_dir: Path | None = None
 def _panels(inputs: Inputs) -> list[Panel]:
     pools = inputs.runs.groupby([*STUDY_KEYS, "seed"])["n_pool_units"].max().groupby(STUDY_KEYS).mean()
     return [
-        Panel(study_title(*map(str, study)), curves, float(pools.get(study, 0.0)))
+        Panel(_panel_title(*map(str, study)), curves, float(pools.get(study, 0.0)))
         for study, curves in mean_dice(inputs.results).groupby(STUDY_KEYS)
     ]
+
+
+def _panel_title(dataset: str, protocol: str) -> str:
+    # the figure travels without the page and its banner
+    note = " (not patients)" if is_phantom(dataset) else ""
+    return f"{study_title(dataset, protocol)}{note}"
 
 
 def _tables(inputs: Inputs, summary: pd.DataFrame) -> dict[str, bytes]:

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
+from rich.box import SIMPLE_HEAD
 from rich.console import Console
 from rich.table import Table
 from rich.text import Text
@@ -16,6 +17,9 @@ from albench.report.summary import DICE_AT, budgets_of, summary_table
 from albench.results import CEILING, OVERHEAD_STAGES, REFERENCE, STUDY_KEYS
 
 NONE = "–"
+# keeps a number and what it counts on one line
+NBSP = "\u00a0"
+UNIT = f"{NBSP}s"
 
 
 @dataclass(frozen=True)
@@ -33,7 +37,7 @@ class Cells:
 def summary_cells(part: pd.DataFrame) -> Cells:
     """Cells of one data set and protocol's rows of the summary table."""
     budgets = budgets_of(part)
-    header = ["strategy", "seeds", *(f"Dice at {name.removeprefix(DICE_AT)}" for name in budgets)]
+    header = ["strategy", "seeds", *(f"@{name.removeprefix(DICE_AT)}" for name in budgets)]
     header += ["final Dice", "AUBC", "% of ceiling", f"vs {REFERENCE}, last round", "n"]
     rows = []
     for _, row in part.iterrows():
@@ -45,15 +49,15 @@ def summary_cells(part: pd.DataFrame) -> Cells:
         n = (
             NONE
             if not row["diff_cases"] > 0
-            else f"{row['diff_cases']:.0f} cases, {row['diff_pairs']:.0f} pairs"
+            else f"{row['diff_cases']:.0f}{NBSP}cases, {row['diff_pairs']:.0f}{NBSP}pairs"
         )
         name = label(str(row["strategy"]))
         rows.append([name, str(row["n_seeds"]), *measured, final, area, share, against, n])
     best = set()
     curves = part["strategy"].to_numpy() != CEILING
-    # one curve alone is not the best of anything
+    # one curve alone is not the best of anything, nor is any in the first round, which all share
     if curves.sum() > 1:
-        for column, name in enumerate([*budgets, "final_dice", "aubc"], start=2):
+        for column, name in enumerate([*budgets[1:], "final_dice", "aubc"], start=3):
             values = part[name].where(curves).round(3)
             best |= {(int(row), column) for row in np.flatnonzero(values == values.max())}
     return Cells(header, rows, frozenset(best))
@@ -61,9 +65,9 @@ def summary_cells(part: pd.DataFrame) -> Cells:
 
 def timing_cells(part: pd.DataFrame) -> Cells:
     """Cells of one data set and protocol's rows of the timing table."""
-    stages = [stage.removesuffix("_s") for stage in OVERHEAD_STAGES]
-    header = ["strategy", "seeds", "trainings", "train s", *(f"{stage} s" for stage in stages)]
-    header += ["overhead s", "overhead %", "peak MiB", "device"]
+    stages = [f"{stage.removesuffix('_s')}{UNIT}" for stage in OVERHEAD_STAGES]
+    header = ["strategy", "seeds", "trainings", f"train{UNIT}", *stages]
+    header += [f"overhead{UNIT}", "overhead %", "peak MiB"]
     rows = [
         [
             label(str(row["strategy"])),
@@ -72,7 +76,6 @@ def timing_cells(part: pd.DataFrame) -> Cells:
             *(_number(row[column], 1) for column in ["train_s", *OVERHEAD_STAGES, "overhead_s"]),
             _number(100 * row["overhead_share"], 1),
             _number(row["peak_rss_mib"], 0),
-            str(row["device"]),
         ]
         for _, row in part.iterrows()
     ]
@@ -90,18 +93,48 @@ def markdown(title: str, cells: Cells) -> str:
 
 
 def print_summary(results: pd.DataFrame, console: Console) -> None:
-    """Print the summary table of each data set and protocol."""
+    """Print the summary table of each data set and protocol, as much of it as the console is wide."""
     summary = summary_table(results)
     for study, part in summary.groupby(STUDY_KEYS):
-        cells = summary_cells(part)
-        table = Table(title=study_title(*map(str, study)), title_justify="left")
+        layouts = _layouts(summary_cells(part), len(budgets_of(part)))
+        cells = next((cells for cells in layouts if _width(cells) <= console.width), layouts[-1])
+        table = Table(
+            title=study_title(*map(str, study)), title_justify="left", box=SIMPLE_HEAD, padding=(0, 1, 0, 0)
+        )
         for column, name in enumerate(cells.header):
-            table.add_column(name, justify="left" if column == 0 else "right", no_wrap=column == 0)
+            table.add_column(name, justify="left" if column == 0 else "right", no_wrap=True)
         for index, row in enumerate(cells.rows):
             best = [(index, column) in cells.best for column in range(len(row))]
             # Text, not markup: an interval's brackets are no style
             table.add_row(*(Text(t, style="bold" if b else "") for t, b in zip(row, best, strict=True)))
         console.print(table)
+
+
+def _layouts(cells: Cells, n_budgets: int) -> list[Cells]:
+    """Return the table as it is, then its means alone, then the means at the ends of the curve.
+
+    The last budget is the final Dice, which the ceiling has too, and goes with the intervals.
+    """
+    short = {"final Dice": "final", "% of ceiling": "% ceil."}
+    means = Cells(
+        [short.get(text, text.split(",")[0]) for text in cells.header],
+        [[text.split(" [")[0] for text in row] for row in cells.rows],
+        cells.best,
+    )
+    last = 1 + n_budgets
+    # a table of the ceiling alone has no budgets
+    kept = [column for column in range(len(cells.header) - 1) if n_budgets == 0 or column != last]
+    return [cells, _columns(means, kept), _columns(means, [c for c in kept if not 2 < c < last])]
+
+
+def _columns(cells: Cells, kept: list[int]) -> Cells:
+    best = frozenset((row, kept.index(column)) for row, column in cells.best if column in kept)
+    return Cells([cells.header[c] for c in kept], [[row[c] for c in kept] for row in cells.rows], best)
+
+
+def _width(cells: Cells) -> int:
+    """Characters of a line: the widest text of each column, two spaces between columns, the edges."""
+    return sum(max(map(len, column)) + 2 for column in zip(cells.header, *cells.rows, strict=True)) + 1
 
 
 def study_title(dataset: str, protocol: str) -> str:

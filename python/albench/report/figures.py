@@ -13,6 +13,7 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
+from matplotlib.layout_engine import ConstrainedLayoutEngine
 from matplotlib.lines import Line2D
 from matplotlib.ticker import MaxNLocator
 
@@ -53,7 +54,7 @@ class Panel:
     Attributes
     ----------
     title
-        Shown above the axes.
+        Shown above the axes; may be empty.
     curves
         Rows of :func:`albench.results.mean_dice` of one data set and protocol, with or without ceiling.
     n_pool_units
@@ -81,13 +82,14 @@ def curves_figure(panels: list[Panel], layout: str = WIDE) -> Figure:
             _draw_panel(axes, panel, names)
         for axes in grid.flat[len(panels) :]:
             axes.set_axis_off()
-        figure.legend(
-            handles=[_handle(name) for name in names],
-            loc="outside lower center",
-            ncols=min(per_row, len(names)),
-            columnspacing=1.6,
-            handlelength=2.6,
-        )
+        if names:
+            figure.legend(
+                handles=[_handle(name) for name in names],
+                loc="outside lower center",
+                ncols=min(per_row, len(names)),
+                columnspacing=1.6,
+                handlelength=2.6,
+            )
         return figure
 
 
@@ -104,7 +106,7 @@ def slices_figure(queries: pd.DataFrame, layout: str = WIDE) -> Figure:
         narrow = layout == NARROW
         rows = len(names)
         height = 0.34 * rows + 1.3
-        figure = _figure((4.1, 2 * height + 0.3) if narrow else (9.4, max(height, 2.4)))
+        figure = _figure((4.1, 2 * height + 0.3) if narrow else (8.6, max(height, 2.2)))
         shape = (2, 1) if narrow else (1, 2)
         by_case, by_position = figure.subplots(*shape).flat
         counts = queries.groupby(["strategy", "case"]).size().reset_index(name="n")
@@ -148,7 +150,7 @@ def _saved(figure: Figure, kind: str, **options: Any) -> bytes:
 
 
 def _figure(size: tuple[float, float]) -> Figure:
-    figure = Figure(figsize=size, layout="constrained")
+    figure = Figure(figsize=size, layout=ConstrainedLayoutEngine(w_pad=0.12, h_pad=0.1, wspace=0.08))
     FigureCanvasAgg(figure)
     return figure
 
@@ -193,18 +195,23 @@ def _draw_panel(axes: Axes, panel: Panel, names: list[str]) -> None:
         axes.plot(by_round["units"], by_round["mean"], zorder=3, **line)
     _draw_ceiling(axes, curves[curves["strategy"] == CEILING])
     budgets = curves.loc[curves["strategy"] != CEILING].groupby("round")["n_annotated_units"].mean()
-    if len(budgets) <= 10:
+    own_ticks = 0 < len(budgets) <= 10
+    if own_ticks:
         axes.set_xticks(budgets.to_numpy())
     axes.set_title(panel.title, pad=10)
     axes.set_xlabel("annotated slices (units)")
     axes.set_ylabel("mean foreground Dice")
-    axes.yaxis.set_major_locator(MaxNLocator(nbins=6))
+    axes.yaxis.set_major_locator(MaxNLocator(nbins=7, steps=[1, 2, 5, 10]))
     axes.margins(x=0.04, y=0.08)
-    if panel.n_pool_units > 0:
+    if panel.n_pool_units > 0 and len(budgets):
         scale = 100 / panel.n_pool_units
         share = axes.secondary_xaxis("top", functions=(_times(scale), _times(1 / scale)))
         share.set_xlabel(f"% of the pool ({panel.n_pool_units:,.0f} units)", fontsize=9)
         share.tick_params(labelsize=9)
+        if own_ticks:
+            shares = budgets.to_numpy() * scale
+            digits = 1 if shares[0] < 10 else 0
+            share.set_xticks(shares, [f"{value:.{digits}f}" for value in shares])
 
 
 def _times(factor: float) -> Callable[[Any], Any]:

@@ -11,7 +11,7 @@ from typing import Any
 import pandas as pd
 
 from albench.errors import InputError
-from albench.results import CEILING, RESULT_KEYS, RUN_KEYS, read_results, read_runs
+from albench.results import RESULT_KEYS, RUN_KEYS, read_results, read_runs
 
 CONFIG_FILE = "config.json"
 QUERY_COLUMNS = ["dataset", "strategy", "seed", "round", "position", "case", "index", "axis", "score", "gain"]
@@ -28,7 +28,7 @@ class Inputs:
     queries
         One row per annotated unit, columns QUERY_COLUMNS; ``position`` is its place in the query.
     configs
-        The resolved configuration of each folder.
+        The resolved configuration of each folder, ``{"datasets": {name: settings}}``.
     """
 
     results: pd.DataFrame
@@ -47,14 +47,14 @@ def read_inputs(out_dirs: Sequence[Path]) -> Inputs:
     """
     results = _joined([read_results(folder) for folder in out_dirs], RESULT_KEYS, out_dirs)
     runs = _joined([read_runs(folder) for folder in out_dirs], RUN_KEYS, out_dirs)
-    if (results["strategy"] == CEILING).all():
+    if results.empty:
         raise InputError(f"{_names(out_dirs)}: expected at least one finished round, found none")
     queries = [row for folder in out_dirs for row in _read_queries(folder)]
     return Inputs(
         results=results,
         runs=runs,
         queries=pd.DataFrame(queries, columns=QUERY_COLUMNS),
-        configs=[_read_json(folder / CONFIG_FILE) for folder in out_dirs],
+        configs=[_read_config(folder / CONFIG_FILE) for folder in out_dirs],
     )
 
 
@@ -81,6 +81,15 @@ def _read_json(file: Path) -> dict[str, Any]:
     if not isinstance(value, dict):
         raise InputError(f"{file}: expected a JSON object, found {type(value).__name__}")
     return value
+
+
+def _read_config(file: Path) -> dict[str, Any]:
+    config = _read_json(file)
+    datasets = config.get("datasets")
+    if not isinstance(datasets, dict) or not all(isinstance(value, dict) for value in datasets.values()):
+        found = ", ".join(config) or "none"
+        raise InputError(f"{file}: expected key 'datasets' with the settings of each data set, found {found}")
+    return config
 
 
 def _read_queries(folder: Path) -> list[tuple[Any, ...]]:

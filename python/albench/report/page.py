@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import base64
-from dataclasses import dataclass
+import itertools
+from dataclasses import dataclass, replace
 from importlib.metadata import version
 
 import pandas as pd
@@ -52,7 +53,7 @@ class Selection:
     dataset: str
     slices: Picture | None
     coverage: list[dict[str, object]]
-    units: list[Annotated]
+    units: list[tuple[str, list[Annotated]]]
 
 
 def render(inputs: Inputs, panels: list[Panel], summary: pd.DataFrame) -> str:
@@ -96,15 +97,21 @@ def render(inputs: Inputs, panels: list[Panel], summary: pd.DataFrame) -> str:
 def findings(part: pd.DataFrame, n_pool_units: float) -> list[str]:
     """Say in sentences what a study's rows show, and no more than they show."""
     curves = part[(part["strategy"] != CEILING) & part["final_dice"].notna()]
+    if len(part) and (part["strategy"] == CEILING).all():
+        return [
+            f"Training on all labels of the pool reaches a mean Dice of {part['final_dice'].iloc[0]:.3f}."
+        ]
     practicable = curves[~curves["strategy"].isin(list(ORACLE_AIDED))]
     if practicable.empty:
         return ["No strategy has reached the last round yet."]
     best = practicable.iloc[int(practicable["final_dice"].argmax())]
-    share = f" ({best['final_units'] / n_pool_units:.0%} of the pool)" if n_pool_units > 0 else ""
+    share = f" ({100 * best['final_units'] / n_pool_units:.0f} % of the pool)" if n_pool_units > 0 else ""
     lines = [
         f"Highest mean Dice after {best['final_units']:,} annotated slices{share}: "
         f"{best['strategy']}, {best['final_dice']:.3f}."
     ]
+    if best["ceiling_share"] > 0:
+        lines.append(f"That is {100 * best['ceiling_share']:.1f} % of what training on all labels reaches.")
     if best["diff_cases"] > 0:
         text = f"Against {REFERENCE} on the same cases: {best['diff']:+.3f}"
         if best["diff_low"] <= best["diff_high"]:
@@ -115,10 +122,6 @@ def findings(part: pd.DataFrame, n_pool_units: float) -> list[str]:
         lines.append(f"{text}.")
     elif best["strategy"] == REFERENCE and len(practicable) > 1:
         lines.append(f"No strategy's mean is above that of {REFERENCE}.")
-    if best["ceiling_share"] > 0:
-        lines.append(
-            f"That is {best['ceiling_share']:.1%} of the ceiling, training on all labels of the pool."
-        )
     if curves["n_seeds"].max() == 1:
         lines.append("1 seed: how much training noise moves these numbers was not measured.")
     return lines
@@ -127,6 +130,8 @@ def findings(part: pd.DataFrame, n_pool_units: float) -> list[str]:
 def _study(
     anchor: str, study: tuple[str, str], part: pd.DataFrame, panel: Panel, timing: pd.DataFrame
 ) -> Study:
+    # the section's heading is the title
+    untitled = replace(panel, title="")
     of_study = timing[(timing[STUDY_KEYS] == list(study)).all(axis=1)]
     return Study(
         anchor=anchor,
@@ -134,11 +139,11 @@ def _study(
         phantom=provenance.is_phantom(study[0]),
         findings=findings(part, panel.n_pool_units),
         curves=Picture(
-            _data_url(as_svg(curves_figure([panel], WIDE))),
-            _data_url(as_svg(curves_figure([panel], NARROW))),
+            _data_url(as_svg(curves_figure([untitled], WIDE))),
+            _data_url(as_svg(curves_figure([untitled], NARROW))),
             _describe(panel),
         ),
-        n_seeds=int(part.loc[part["strategy"] != CEILING, "n_seeds"].max()),
+        n_seeds=int(part["n_seeds"].max()),
         unpaired=int(part["diff_unpaired"].fillna(0).sum()),
         strategies=list(part["strategy"]),
         summary=summary_cells(part),
@@ -175,8 +180,10 @@ def _selections(queries: pd.DataFrame) -> list[Selection]:
             wide, narrow = (as_svg(slices_figure(chosen, layout)) for layout in (WIDE, NARROW))
             picture = Picture(_data_url(wide), _data_url(narrow), alt)
         rows = coverage[coverage["dataset"] == dataset].to_dict(orient="records")
+        by_strategy = itertools.groupby(annotated_units(own), key=lambda units: units.strategy)
+        units = [(name, list(of_seeds)) for name, of_seeds in by_strategy]
         records = [{str(key): value for key, value in row.items()} for row in rows]
-        found.append(Selection(str(dataset), picture, records, annotated_units(own)))
+        found.append(Selection(str(dataset), picture, records, units))
     return found
 
 

@@ -21,8 +21,13 @@ def is_phantom(dataset: str) -> bool:
 
 
 def commands(inputs: Inputs) -> list[str]:
-    """Command lines that lead to the same tables, one per run folder and without repetition."""
-    return list(dict.fromkeys(_command(config, inputs.results) for config in inputs.configs))
+    """Command lines that lead to the same tables: data sets of one configuration share one."""
+    shared: dict[str, tuple[dict[str, Any], list[str]]] = {}
+    for config in inputs.configs:
+        for name, settings in config.get("datasets", {}).items():
+            decisive = {key: settings.get(key) for key in ("protocol", "device")}
+            shared.setdefault(json.dumps(decisive, sort_keys=True), (decisive, []))[1].append(name)
+    return [_command(settings, names, inputs.results) for settings, names in shared.values()]
 
 
 def facts(runs: pd.DataFrame) -> list[tuple[str, str]]:
@@ -33,7 +38,8 @@ def facts(runs: pd.DataFrame) -> list[tuple[str, str]]:
         ("configuration hash", _unique(runs["config_hash"])),
         ("device", _unique(runs["device"])),
         ("hardware", _unique(runs["hardware"])),
-        ("first and last run started", f"{started.min()} – {started.max()}"),
+        ("first run started", started.min()),
+        ("last run started", started.max()),
     ]
     versions: dict[str, set[str]] = {}
     for text in runs["versions"].unique():
@@ -54,25 +60,18 @@ def flatten(config: dict[str, Any], prefix: str = "") -> list[tuple[str, str]]:
     return leaves
 
 
-def _command(config: dict[str, Any], results: pd.DataFrame) -> str:
-    protocol = config.get("protocol", {})
-    settings: dict[str, Any] = protocol if isinstance(protocol, dict) else {"name": protocol}
-    own = results
-    named = config.get("dataset", config.get("datasets"))
-    if isinstance(named, str | list):
-        own = own[own["dataset"].isin([named] if isinstance(named, str) else named)]
-    if "name" in settings:
-        own = own[own["protocol"] == settings["name"]]
-    if own.empty:
-        own = results
+def _command(settings: dict[str, Any], datasets: list[str], results: pd.DataFrame) -> str:
+    protocol = settings["protocol"] or {}
+    own = results[results["dataset"].isin(datasets)]
     options = {
-        "dataset": ",".join(own["dataset"].unique()),
-        "strategy": ",".join(order(list(own["strategy"]))),
-        "protocol": ",".join(own["protocol"].unique()),
-        "seeds": int(own["seed"].max()) + 1,
-        "rounds": settings.get("rounds"),
-        "budget": settings.get("budget"),
-        "device": config.get("device"),
+        "dataset": ",".join(dict.fromkeys(datasets)),
+        "strategy": ",".join(order(list(own["strategy"]))) or None,
+        "protocol": protocol.get("name"),
+        # seeds are numbered from 0; a table without rows yet has none
+        "seeds": None if own.empty else int(own["seed"].max()) + 1,
+        "rounds": protocol.get("rounds"),
+        "budget": protocol.get("budget"),
+        "device": settings["device"],
     }
     words = [f"--{name} {shlex.quote(str(value))}" for name, value in options.items() if value is not None]
     return " ".join(["al-bench run", *words])

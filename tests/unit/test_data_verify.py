@@ -1,0 +1,216 @@
+"""Every kind of bad case is found and named."""
+
+from __future__ import annotations
+
+import gzip
+import os
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+import SimpleITK
+from msd_fixtures import SHAPE, make_msd, truncate, write_nifti
+
+from albench.data import Dataset, case_geometry, find_problems, load_dataset, verify_cases
+from albench.data import verify as verify_module
+from albench.errors import InputError
+
+
+def load(root: Path) -> Dataset:
+    return load_dataset(str(root), data_dir=None, cache_dir=root.parent / "cache")
+
+
+@pytest.fixture
+def root(tmp_path: Path) -> Path:
+    return make_msd(tmp_path / "own")
+
+
+def image_of(root: Path) -> Path:
+    return root / "imagesTr" / "case_01.nii.gz"
+
+
+def label_of(root: Path) -> Path:
+    return root / "labelsTr" / "case_01.nii.gz"
+
+
+def _nan(root: Path) -> None:
+    array = np.ones(SHAPE, np.float32)
+    array[1, 2, 3] = np.nan
+    write_nifti(image_of(root), array)
+
+
+def _inf(root: Path) -> None:
+    array = np.ones(SHAPE, np.float32)
+    array[1, 2, 3] = -np.inf
+    write_nifti(image_of(root), array)
+
+
+def _corrupt(root: Path) -> None:
+    content = bytearray(image_of(root).read_bytes())
+    content[len(content) // 2] ^= 0xFF
+    image_of(root).write_bytes(bytes(content))
+
+
+def _gzip_of_truncated(root: Path) -> None:
+    content = gzip.decompress(image_of(root).read_bytes())
+    image_of(root).write_bytes(gzip.compress(content[:-10]))
+
+
+def _shifted(root: Path) -> None:
+    label = SimpleITK.ReadImage(str(label_of(root)))
+    label.SetOrigin((5.0, 0.0, 0.0))
+    SimpleITK.WriteImage(label, str(label_of(root)))
+
+
+def _flipped(root: Path) -> None:
+    label = SimpleITK.ReadImage(str(label_of(root)))
+    label.SetDirection((-1.0, 0, 0, 0, -1.0, 0, 0, 0, 1.0))
+    SimpleITK.WriteImage(label, str(label_of(root)))
+
+
+BAD: dict[str, tuple[Callable[[Path], object], Callable[[Path], Path], str]] = {
+    "image truncated": (lambda root: truncate(image_of(root), 0.5), image_of, "truncated"),
+    "image truncated at its last bytes": (lambda root: truncate(image_of(root), 0.98), image_of, "truncated"),
+    "label truncated": (lambda root: truncate(label_of(root), 0.5), label_of, "truncated"),
+    "compressed after truncation": (_gzip_of_truncated, image_of, "truncated"),
+    "image empty": (lambda root: image_of(root).write_bytes(b""), image_of, "unreadable"),
+    "no image at all": (lambda root: image_of(root).write_bytes(b"hello"), image_of, "unreadable"),
+    "flipped bits": (_corrupt, image_of, "unreadable"),
+    "image missing": (lambda root: image_of(root).unlink(), image_of, "expected a file, found none"),
+    "label missing": (lambda root: label_of(root).unlink(), label_of, "expected a file, found none"),
+    "other shape": (
+        lambda root: write_nifti(label_of(root), np.zeros((4, 5, 7), np.uint8)),
+        label_of,
+        "expected the image's shape (4, 5, 6) (z, y, x), found (4, 5, 7)",
+    ),
+    "other spacing": (
+        lambda root: write_nifti(label_of(root), np.zeros(SHAPE, np.uint8), (1.0, 1.5, 2.1)),
+        label_of,
+        "expected the image's spacing (2.0, 1.5, 1.0) mm (z, y, x), found (2.1, 1.5, 1.0)",
+    ),
+    "other origin": (_shifted, label_of, "expected the image's origin"),
+    "other orientation": (_flipped, label_of, "expected the image's orientation"),
+    "unknown label": (
+        lambda root: write_nifti(label_of(root), np.full(SHAPE, 7, np.uint8)),
+        label_of,
+        "expected only label values 0, 1, 2 (dataset.json), found 7",
+    ),
+    "negative label": (
+        lambda root: write_nifti(label_of(root), np.full(SHAPE, -1, np.int16)),
+        label_of,
+        "expected only label values 0, 1, 2 (dataset.json), found -1",
+    ),
+    "fractional label": (
+        lambda root: write_nifti(label_of(root), np.full(SHAPE, 0.5, np.float32)),
+        label_of,
+        "expected only label values 0, 1, 2 (dataset.json), found 0.5",
+    ),
+    "NaN": (_nan, image_of, "expected finite intensities, found NaN or infinity"),
+    "infinity": (_inf, image_of, "expected finite intensities, found NaN or infinity"),
+    "two channels": (
+        lambda root: write_nifti(image_of(root), np.ones((2, *SHAPE), np.float32)),
+        image_of,
+        "expected 1 channels (MRI), found 2 channels",
+    ),
+    "label with channels": (
+        lambda root: write_nifti(label_of(root), np.ones((2, *SHAPE), np.uint8)),
+        label_of,
+        "expected a 3D label, found 4 axes",
+    ),
+}
+
+
+@pytest.mark.parametrize("name", BAD)
+def test_bad_case_is_named(root: Path, name: str) -> None:
+    spoil, file_of, expected = BAD[name]
+    spoil(root)
+    with pytest.raises(InputError) as caught:
+        verify_cases(load(root), n_workers=2)
+    message = str(caught.value)
+    assert message.startswith("own: case case_01: ")
+    assert str(file_of(root)) in message
+    assert expected in message
+    assert "\n" not in message
+
+
+def test_good_data_set_passes(root: Path) -> None:
+    dataset = load(root)
+    verify_cases(dataset, n_workers=2)
+    assert find_problems(dataset, n_workers=1) == []
+
+
+def test_all_problems_are_counted_and_the_first_by_name_is_told(root: Path) -> None:
+    write_nifti(root / "labelsTr" / "case_02.nii.gz", np.full(SHAPE, 9, np.uint8))
+    truncate(root / "imagesTr" / "case_00.nii.gz", 0.5)
+    dataset = load(root)
+    problems = find_problems(dataset, n_workers=2)
+    assert [problem.case for problem in problems] == ["case_00", "case_02"]
+    with pytest.raises(InputError, match=r"case case_00: .*truncated.*; and 1 more$"):
+        verify_cases(dataset, n_workers=2)
+
+
+def test_verdict_is_remembered_until_a_file_changes(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    verify_cases(load(root), n_workers=1)
+    with monkeypatch.context() as patch:
+        patch.setattr(verify_module, "find_problems", None)  # reading again would fail
+        verify_cases(load(root), n_workers=1)
+    truncate(image_of(root), 0.5)
+    with pytest.raises(InputError, match="truncated"):
+        verify_cases(load(root), n_workers=1)
+
+
+def test_a_bad_data_set_is_not_remembered_as_good(root: Path) -> None:
+    truncate(image_of(root), 0.5)
+    for _ in range(2):
+        with pytest.raises(InputError, match="truncated"):
+            verify_cases(load(root), n_workers=1)
+
+
+def test_channels_of_a_4d_image(tmp_path: Path) -> None:
+    root = make_msd(tmp_path / "own", modality={"0": "T2", "1": "ADC"}, n_channels=2)
+    verify_cases(load(root), n_workers=1)
+    write_nifti(image_of(root), np.ones(SHAPE, np.float32))
+    with pytest.raises(
+        InputError, match=r"case_01\.nii\.gz: expected 2 channels \(T2, ADC\), found 1 channel$"
+    ):
+        verify_cases(load(root), n_workers=1)
+
+
+def test_rounded_headers_are_no_mismatch(root: Path) -> None:
+    write_nifti(label_of(root), np.zeros(SHAPE, np.uint8), (1.00001, 1.5, 2.0))
+    verify_cases(load(root), n_workers=1)
+
+
+def test_geometry_is_that_of_the_header(root: Path) -> None:
+    geometry = case_geometry(image_of(root))
+    assert geometry.shape == SHAPE
+    assert geometry.spacing_mm == pytest.approx((2.0, 1.5, 1.0))
+    write_nifti(image_of(root), np.ones((2, *SHAPE), np.float32))
+    assert case_geometry(image_of(root)) == geometry
+
+
+def test_geometry_reads_no_voxels(root: Path) -> None:
+    truncate(image_of(root), 0.6)
+    assert case_geometry(image_of(root)).shape == SHAPE
+
+
+@pytest.mark.parametrize("content", [None, b"hello"])
+def test_geometry_of_no_image(root: Path, content: bytes | None) -> None:
+    image_of(root).unlink() if content is None else image_of(root).write_bytes(content)
+    with pytest.raises(InputError, match=r"imagesTr/case_01\.nii\.gz: expected (a file|an image)"):
+        case_geometry(image_of(root))
+
+
+DATA = Path(os.environ.get("ALBENCH_DATA", "../shared/data"))
+
+
+@pytest.mark.data
+@pytest.mark.parametrize(("name", "n_cases"), [("hippocampus", 260)])
+def test_real_data_are_sound(tmp_path: Path, name: str, n_cases: int) -> None:
+    if not DATA.is_dir():
+        pytest.skip(f"no real data in {DATA} (ALBENCH_DATA)")
+    dataset = load_dataset(name, data_dir=DATA, cache_dir=tmp_path)
+    verify_cases(dataset, n_workers=2)
+    assert len(dataset.cases) == n_cases
+    assert case_geometry(dataset.cases[0].images[0]) == case_geometry(dataset.cases[0].label)
