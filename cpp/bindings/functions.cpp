@@ -1,147 +1,179 @@
-#include <memory>
-#include <mutex>
+#include <limits>
 
 #include "albench/facility_location.hpp"
-#include "albench/optimizers.hpp"
-#include "albench/similarity.hpp"
-#include "convert.hpp"
+#include "albench/log_determinant.hpp"
+#include "albench/row_sums.hpp"
+#include "function.hpp"
 #include "register.hpp"
 
 namespace albench::bindings {
 namespace {
 
-Metric metric_from(const std::string& name) {
-  if (name == "cosine") return Metric::cosine;
-  if (name == "dot") return Metric::dot;
-  if (name == "euclidean") return Metric::euclidean;
-  if (name == "rbf") return Metric::rbf;
-  throw InputError("metric", "'cosine', 'dot', 'euclidean' or 'rbf'", "'" + name + "'");
-}
-
-py::array_t<float> similarity_of(const py::array& x, const py::array& q, const std::string& metric,
-                                 const py::object& scale, int n_threads) {
-  const Features rows = features("X", x);
-  const Features queries = features("Q", q);
-  if (rows.cols != queries.cols)
-    throw InputError("Q", "shape (q, " + std::to_string(rows.cols) + ")", shape_of(q));
-  const std::vector<double> factors = doubles("scale", scale, rows.cols);
-  const Metric chosen = metric_from(metric);
-  py::array_t<float> out({rows.rows, queries.rows});
-  float* to = out.mutable_data();
-  {
-    const py::gil_scoped_release release;
-    const QueryPanels panels(queries, chosen, factors.empty() ? nullptr : factors.data());
-    ThreadPool pool(n_threads);
-    similarity(rows, panels, to, pool, poll_signals);
-  }
-  return out;
-}
-
-// A set function with what it borrows, and a lock: two Python threads must not drive one memo.
-struct Function {
-  std::unique_ptr<SetFunction> f;
-  py::object borrowed;
-  std::mutex in_use;
+// Where similarities come from, together with what keeps the memory alive.
+struct Input {
+  std::shared_ptr<Source> source;
+  std::vector<py::object> borrowed;
 };
 
-std::unique_ptr<Function> facility_location(const FloatMatrix& s, const py::object& weights, double eta,
-                                            int n_threads) {
-  if (s.ndim() != 2) throw InputError("S", "a matrix (n, q)", "shape " + shape_of(s));
-  std::vector<double> w = doubles("weights", weights, s.shape(1));
-  auto made = std::make_unique<Function>();
-  made->borrowed = s;
-  const float* data = s.data();
-  const Index n = s.shape(0);
-  const Index q = s.shape(1);
+Input from_matrix(const FloatMatrix& s) {
+  Input input;
+  const float* data = matrix("S", s, -1, -1);
+  input.source = std::make_shared<Source>(data, s.shape(0), s.shape(1));
+  input.borrowed.push_back(s);
+  return input;
+}
+
+Input from_features(const py::array& x, const py::array& q, const std::string& metric,
+                    const py::object& scale, int n_threads) {
+  Input input;
+  const Features rows = features("X", x);
+  const Features queries = features("Q", q, rows.cols);
+  const std::vector<double> factors = doubles("scale", scale, rows.cols);
+  const Metric chosen = metric_from(metric);
+  input.borrowed.push_back(x);
   const py::gil_scoped_release release;
-  ThreadPool pool(n_threads);
-  made->f = std::make_unique<FacilityLocation>(data, n, q, std::move(w), eta, pool, poll_signals);
+  ThreadPool pool(threads(n_threads));
+  QueryPanels panels(queries, chosen, factors.empty() ? nullptr : factors.data());
+  input.source = std::make_shared<Source>(rows, std::move(panels), pool, poll_signals);
+  return input;
+}
+
+// Builds a function with the GIL released; `make` gets the source, a pool, and nothing of Python.
+template <class Make>
+std::unique_ptr<Function> build(Input& input, int n_threads, const Make& make) {
+  if (input.source == nullptr) throw InputError("source", "one that has not been used", "a used one");
+  auto made = std::make_unique<Function>();
+  made->borrowed = std::move(input.borrowed);
+  const py::gil_scoped_release release;
+  ThreadPool pool(threads(n_threads));
+  made->f = make(std::move(*input.source), pool);
+  input.source.reset();
+  made->members.assign(static_cast<std::size_t>(made->f->size()), 0);
   return made;
 }
 
-std::unique_lock<std::mutex> hold(Function& function) {
-  std::unique_lock<std::mutex> lock(function.in_use, std::try_to_lock);
-  if (!lock) throw std::runtime_error("this function is in use by another thread (or by its own callback)");
-  return lock;
+std::unique_ptr<Function> facility_location(Input& input, const py::object& weights, double eta,
+                                            const py::object& caps, Index held_bytes, Index shadow_bytes,
+                                            int n_threads) {
+  if (input.source == nullptr) throw InputError("source", "one that has not been used", "a used one");
+  std::vector<double> w = doubles("weights", weights, input.source->cols());
+  const std::vector<double> wide_caps = doubles("caps", caps, input.source->cols());
+  number("eta", eta);
+  return build(input, n_threads, [&](Source&& source, ThreadPool& pool) {
+    std::vector<float> cut(wide_caps.size());
+    for (std::size_t c = 0; c < cut.size(); ++c) cut[c] = static_cast<float>(wide_caps[c]);
+    if (!cut.empty()) source.cap(std::move(cut), pool);
+    const Index whole = source.rows() * source.cols() * static_cast<Index>(sizeof(float));
+    if (source.dense() == nullptr && held_bytes >= whole) {
+      source.hold(pool, poll_signals);
+      shadow_bytes = std::min(shadow_bytes, held_bytes - whole);
+    }
+    return std::make_unique<FacilityLocation>(std::move(source), std::move(w), eta, shadow_bytes, pool,
+                                              poll_signals);
+  });
 }
 
-Index member(const Function& function, Index i) {
-  if (i < 0 || i >= function.f->size())
-    throw InputError("i", "an index in 0.." + std::to_string(function.f->size() - 1), std::to_string(i));
-  return i;
+std::unique_ptr<Function> graph_cut(Input& input, const py::object& weights, double lambda, int n_threads) {
+  if (input.source == nullptr) throw InputError("source", "one that has not been used", "a used one");
+  std::vector<double> w = doubles("weights", weights, input.source->cols());
+  number("lam", lambda);
+  return build(input, n_threads, [&](Source&& source, ThreadPool& pool) {
+    return std::make_unique<GraphCut>(std::move(source), std::move(w), lambda, pool, poll_signals);
+  });
 }
 
-py::tuple maximize_function(Function& function, Index budget, const std::string& optimizer,
-                            const py::array_t<Index, py::array::c_style>& candidates,
-                            const py::object& callback, int n_threads) {
-  const auto lock = hold(function);
-  GreedyOptions options;
-  options.budget = budget;
-  if (optimizer == "naive") {
-    options.optimizer = Optimizer::naive;
-  } else if (optimizer != "lazy") {
-    throw InputError("optimizer", "'lazy' or 'naive'", "'" + optimizer + "'");
+std::unique_ptr<Function> concave(Input& input, const py::object& weights, double eta, const std::string& psi,
+                                  int n_threads) {
+  if (input.source == nullptr) throw InputError("source", "one that has not been used", "a used one");
+  std::vector<double> w = doubles("weights", weights, input.source->cols());
+  number("eta", eta);
+  if (psi != "sqrt" && psi != "log" && psi != "inverse")
+    throw InputError("concave", "'sqrt', 'log' or 'inverse'", "'" + psi + "'");
+  const Concave chosen = psi == "sqrt" ? Concave::sqrt : psi == "log" ? Concave::log : Concave::inverse;
+  return build(input, n_threads, [&](Source&& source, ThreadPool& pool) {
+    return std::make_unique<ConcaveOverModular>(std::move(source), std::move(w), eta, chosen, pool,
+                                                poll_signals);
+  });
+}
+
+std::unique_ptr<Function> log_determinant(Input& input, const py::array& ground, const FloatMatrix& queries,
+                                          const std::string& metric, const py::object& scale, double eta,
+                                          double regularization, int n_threads) {
+  if (input.source == nullptr) throw InputError("source", "one that has not been used", "a used one");
+  const Index n = input.source->rows();
+  const Index q = input.source->cols();
+  number("eta", eta, 1.0);
+  if (!(regularization > 0.0 && regularization < 1e300))
+    throw InputError("regularization", "a finite number > 0", std::to_string(regularization));
+  const float* among_queries = matrix("queries", queries, q, q);
+  // From features where the source is made of features, else from an (n, n) matrix.
+  GroundKernel kernel(nullptr, n);
+  if (input.source->dense() == nullptr) {
+    const Features x = features("X", ground);
+    if (x.rows != n) throw InputError("X", std::to_string(n) + " rows", std::to_string(x.rows));
+    kernel = GroundKernel(x, metric_from(metric), doubles("scale", scale, x.cols));
+  } else {
+    kernel = GroundKernel(matrix("ground", py::cast<FloatMatrix>(ground), n, n), n);
   }
-  options.candidates.assign(candidates.data(), candidates.data() + candidates.size());
-  for (const Index i : options.candidates) member(function, i);
-  if (budget < 1 || budget > static_cast<Index>(options.candidates.size()))
-    throw InputError("budget", "1.." + std::to_string(options.candidates.size()), std::to_string(budget));
-  options.poll = poll_signals;
-  if (!callback.is_none())
-    options.progress = [&callback](Index chosen, Index index, double gain) {
-      const py::gil_scoped_acquire gil;
-      return !callback(chosen, index, gain).is(py::bool_(false));
-    };
-  Selection selection;
+  input.borrowed.push_back(ground);
+  return build(input, n_threads, [&](Source&& source, ThreadPool& pool) {
+    return std::make_unique<LogDeterminant>(std::move(kernel), source, among_queries, eta, regularization,
+                                            pool, poll_signals);
+  });
+}
+
+double gain(Function& self, Index i) {
+  const auto lock = self.hold();
+  if (self.members[self.place(i)] != 0) return 0.0;
+  ThreadPool alone(1);
   double value = 0.0;
-  {
-    const py::gil_scoped_release release;
-    ThreadPool pool(n_threads);
-    selection = maximize(*function.f, options, pool);
-    value = function.f->evaluate(selection.indices.data(), static_cast<Index>(selection.indices.size()));
-  }
-  return py::make_tuple(to_array(selection.indices), to_array(selection.gains), value);
+  self.f->gains(&i, 1, &value, alone, Poll());
+  return value;
+}
+
+void commit(Function& self, Index i) {
+  const auto lock = self.hold();
+  if (self.members[self.place(i)] != 0) return;
+  ThreadPool alone(1);
+  self.f->commit(i, alone);
+  self.members[static_cast<std::size_t>(i)] = 1;
+}
+
+void reset(Function& self) {
+  const auto lock = self.hold();
+  ThreadPool alone(1);
+  self.f->reset(alone, Poll());
+  std::fill(self.members.begin(), self.members.end(), std::uint8_t{0});
+}
+
+double evaluate(Function& self, const Indices& rows) {
+  const auto lock = self.hold();
+  const std::vector<Index> set = indices("indices", rows, self.f->size());
+  const py::gil_scoped_release release;
+  return self.f->evaluate(set.data(), static_cast<Index>(set.size()));
 }
 
 }  // namespace
 
 void register_functions(py::module_& m) {
-  m.def("similarity", similarity_of, py::arg("X"), py::arg("Q"), py::arg("metric"), py::arg("scale"),
-        py::arg("n_threads"));
-  m.def("isa", [] { return kernels().name; });
+  py::class_<Input>(m, "Source")
+      .def(py::init(&from_matrix), py::arg("S"))
+      .def(py::init(&from_features), py::arg("X"), py::arg("Q"), py::arg("metric"), py::arg("scale"),
+           py::arg("n_threads"));
   py::class_<Function>(m, "Function")
       .def_property_readonly("size", [](const Function& self) { return self.f->size(); })
-      .def("gain",
-           [](Function& self, Index i) {
-             const auto lock = hold(self);
-             member(self, i);
-             ThreadPool pool(1);
-             double gain = 0.0;
-             self.f->gains(&i, 1, &gain, pool, Poll());
-             return gain;
-           })
-      .def("commit",
-           [](Function& self, Index i) {
-             const auto lock = hold(self);
-             ThreadPool pool(1);
-             self.f->commit(member(self, i), pool);
-           })
-      .def("reset",
-           [](Function& self, int n_threads) {
-             const auto lock = hold(self);
-             const py::gil_scoped_release release;
-             ThreadPool pool(n_threads);
-             self.f->reset(pool, poll_signals);
-           })
-      .def("evaluate", [](Function& self, const py::array_t<Index, py::array::c_style>& rows) {
-        const auto lock = hold(self);
-        for (Index j = 0; j < rows.size(); ++j) member(self, rows.data()[j]);
-        return self.f->evaluate(rows.data(), rows.size());
-      });
-  m.def("facility_location", facility_location, py::arg("S"), py::arg("weights"), py::arg("eta"),
-        py::arg("n_threads"));
-  m.def("maximize", maximize_function, py::arg("f"), py::arg("budget"), py::arg("optimizer"),
-        py::arg("candidates"), py::arg("callback"), py::arg("n_threads"));
+      .def_property_readonly("diminishing", [](const Function& self) { return self.f->diminishing(); })
+      .def("gain", gain, py::arg("i"))
+      .def("commit", commit, py::arg("i"))
+      .def("reset", reset)
+      .def("evaluate", evaluate, py::arg("indices"));
+  m.def("facility_location", facility_location, py::arg("source"), py::arg("weights"), py::arg("eta"),
+        py::arg("caps"), py::arg("held_bytes"), py::arg("shadow_bytes"), py::arg("n_threads"));
+  m.def("graph_cut", graph_cut, py::arg("source"), py::arg("weights"), py::arg("lam"), py::arg("n_threads"));
+  m.def("concave_over_modular", concave, py::arg("source"), py::arg("weights"), py::arg("eta"),
+        py::arg("concave"), py::arg("n_threads"));
+  m.def("log_determinant", log_determinant, py::arg("source"), py::arg("ground"), py::arg("queries"),
+        py::arg("metric"), py::arg("scale"), py::arg("eta"), py::arg("regularization"), py::arg("n_threads"));
 }
 
 }  // namespace albench::bindings

@@ -1,177 +1,241 @@
 #include "albench/facility_location.hpp"
 
 #include <algorithm>
+#include <numeric>
 #include <string>
 
 namespace albench {
 namespace {
 
-constexpr Index kMinSegment = 64;   // columns: below this the bookkeeping outweighs the arithmetic
-constexpr Index kMaxSegments = 16;  // bounds the memory per row
-constexpr Index kRowsPerTask = 32;
-
-Index width_of_segments(Index q) {
-  const Index even = (q + kMaxSegments - 1) / kMaxSegments;
-  return std::max(kMinSegment, (even + kPanel - 1) / kPanel * kPanel);
-}
+constexpr Index kRowsPerTask = 64;
+constexpr Index kExactRows = 4;  // rows computed from scratch at a time where rows are made on demand
 
 }  // namespace
 
-FacilityLocation::FacilityLocation(const float* s, Index n, Index q, std::vector<double> weights, double eta,
+FacilityLocation::FacilityLocation(Source source, std::vector<double> weights, double eta, Index shadow_bytes,
                                    ThreadPool& pool, const Poll& poll)
-    : s_(s),
-      n_(n),
-      q_(q),
+    : source_(std::move(source)),
       weights_(std::move(weights)),
       eta_(eta),
-      segment_width_(width_of_segments(q)),
-      segments_((q + segment_width_ - 1) / segment_width_),
-      memo_(static_cast<std::size_t>(q), 0.0F),
-      memo_wide_(static_cast<std::size_t>(q), 0.0),
-      modular_(static_cast<std::size_t>(n), 0.0),
-      parts_(static_cast<std::size_t>(n * segments_)),
-      parts_time_(static_cast<std::size_t>(n * segments_)),
-      changed_(static_cast<std::size_t>(segments_), 0) {
-  first_pass(pool, poll);
+      memo_(static_cast<std::size_t>(source_.cols()), 0.0F),
+      memo_wide_(static_cast<std::size_t>(source_.cols()), 0.0),
+      modular_(static_cast<std::size_t>(source_.rows())),
+      start_(static_cast<std::size_t>(source_.rows())) {
+  first_pass(pool, poll, shadow_bytes);
 }
 
-Index FacilityLocation::segment_length(Index segment) const {
-  return std::min(segment_width_, q_ - segment_begin(segment));
+bool FacilityLocation::start_row(Index row, const float* s, float& largest) {
+  const RowStart start = kernels().facility_start(s, weights(), source_.cols());
+  modular_[static_cast<std::size_t>(row)] = eta_ * static_cast<double>(start.max);
+  start_[static_cast<std::size_t>(row)] = modular_[static_cast<std::size_t>(row)] + start.gain;
+  largest = std::max(largest, start.max);
+  return start.finite;
 }
 
-void FacilityLocation::first_pass(ThreadPool& pool, const Poll& poll) {
-  constexpr Index kRows = 256;
-  std::atomic<Index> bad{n_};
-  const Index tasks = (n_ + kRows - 1) / kRows;
+void FacilityLocation::first_pass(ThreadPool& pool, const Poll& poll, Index shadow_bytes) {
+  const Index n = source_.rows();
+  const Index q = source_.cols();
+  const Index shadow_rows = std::min(n, shadow_bytes / Shadow::bytes_per_row(q));
+  const bool dense = source_.dense() != nullptr;
+  if (!dense) {
+    // Whatever has no shadow is kept up to date column by column.
+    if (shadow_rows > 0)
+      shadow_ = std::make_unique<Shadow>(shadow_rows, q, source_.largest_possible(), weights_);
+    delta_ = std::make_unique<DeltaBounds>(n, q);
+  }
+  const Index block = dense ? 256 : source_.tile_rows();
+  const Index tasks = (n + block - 1) / block;
   const Index group = 64 * static_cast<Index>(pool.size());
+  BadRow bad(n);
+  std::vector<float> largest(static_cast<std::size_t>(tasks), 0.0F);
+  scratch_.resize(static_cast<std::size_t>(pool.size()));
   for (Index first = 0; first < tasks; first += group) {
-    pool.run(std::min(group, tasks - first), [&](Index task, int) {
-      const Index begin = (first + task) * kRows;
-      const Index end = std::min(n_, begin + kRows);
-      for (Index row = begin; row < end; ++row) {
-        float largest = 0.0F;
-        bool finite = true;
-        for (Index segment = 0; segment < segments_; ++segment) {
-          const Index column = segment_begin(segment);
-          const RowStart start =
-              kernels().facility_start(s_ + row * q_ + column, weights_from(column), segment_length(segment));
-          largest = std::max(largest, start.max);
-          finite = finite && start.finite;
-          parts_[static_cast<std::size_t>(row * segments_ + segment)] = start.gain;
-          parts_time_[static_cast<std::size_t>(row * segments_ + segment)] = 0;
-        }
-        modular_[static_cast<std::size_t>(row)] = eta_ * static_cast<double>(largest);
-        if (!finite) {
-          Index seen = bad.load();
-          while (row < seen && !bad.compare_exchange_weak(seen, row)) {
-          }
-        }
+    pool.run(std::min(group, tasks - first), [&](Index task, int worker) {
+      const Index begin = (first + task) * block;
+      const Index count = std::min(block, n - begin);
+      const float* s = dense ? source_.dense() + begin * q : nullptr;
+      if (!dense) {
+        TileScratch& scratch = scratch_[static_cast<std::size_t>(worker)];
+        scratch.values.resize(static_cast<std::size_t>(block * q));
+        std::vector<Index> rows(static_cast<std::size_t>(count));
+        std::iota(rows.begin(), rows.end(), begin);
+        source_.read(rows.data(), count, scratch.values.data(), scratch);
+        s = scratch.values.data();
+      }
+      for (Index r = 0; r < count; ++r) {
+        if (!start_row(begin + r, s + r * q, largest[static_cast<std::size_t>(first + task)]))
+          bad.report(begin + r);
+        if (!dense && begin + r < shadow_rows) shadow_->store(begin + r, s + r * q);
       }
     });
-    poll();
+    if (poll) poll();
   }
-  if (bad.load() < n_)
-    throw InputError("S", "finite values", "NaN or infinity in row " + std::to_string(bad.load()));
-  untouched_ = true;
+  bad.throw_if_any(source_.argument());
+  if (dense && shadow_rows == n && q > 32) {
+    // Filled as rows are looked at again: their similarities are in cache then.
+    const float most = *std::max_element(largest.begin(), largest.end());
+    shadow_ = std::make_unique<Shadow>(n, q, static_cast<double>(most), weights_);
+  }
 }
 
-void FacilityLocation::reset(ThreadPool& pool, const Poll& poll) {
+void FacilityLocation::reset(ThreadPool&, const Poll&) {
   std::fill(memo_.begin(), memo_.end(), 0.0F);
   std::fill(memo_wide_.begin(), memo_wide_.end(), 0.0);
-  std::fill(changed_.begin(), changed_.end(), 0U);
-  time_ = 0;
-  if (!untouched_) first_pass(pool, poll);
+  if (shadow_) shadow_->clear_memo();
+  if (delta_) delta_->reset();
 }
 
-double FacilityLocation::segment_gain(Index row, Index segment) const {
-  const Index column = segment_begin(segment);
-  return kernels().facility_gain(s_ + row * q_ + column, memo_.data() + column, memo_wide_.data() + column,
-                                 weights_from(column), segment_length(segment));
+double FacilityLocation::gain_of(Index row, const float* s) const {
+  return modular_[static_cast<std::size_t>(row)] +
+         kernels().facility_gain(s, memo_.data(), memo_wide_.data(), weights(), source_.cols());
 }
 
-double FacilityLocation::exact_gain(Index row) const {
-  double sum = modular_[static_cast<std::size_t>(row)];
-  for (Index segment = 0; segment < segments_; ++segment) sum += segment_gain(row, segment);
-  return sum;
-}
-
-void FacilityLocation::gains(const Index* rows, Index count, double* out, ThreadPool& pool, const Poll&) {
-  pool.run((count + kRowsPerTask - 1) / kRowsPerTask, [&](Index task, int) {
-    const Index end = std::min(count, (task + 1) * kRowsPerTask);
-    for (Index j = task * kRowsPerTask; j < end; ++j) out[j] = exact_gain(rows[j]);
-  });
+void FacilityLocation::gains(const Index* rows, Index count, double* out, ThreadPool& pool,
+                             const Poll& poll) {
+  const Index q = source_.cols();
+  const bool dense = source_.dense() != nullptr;
+  const Index block =
+      dense ? kRowsPerTask : std::min(source_.tile_rows(), (count + pool.size() - 1) / pool.size());
+  const Index tasks = (count + block - 1) / block;
+  const Index group = 64 * static_cast<Index>(pool.size());
+  scratch_.resize(std::max(scratch_.size(), static_cast<std::size_t>(pool.size())));
+  for (Index first = 0; first < tasks; first += group) {
+    pool.run(std::min(group, tasks - first), [&](Index task, int worker) {
+      const Index begin = (first + task) * block;
+      const Index end = std::min(count, begin + block);
+      if (dense) {
+        for (Index j = begin; j < end; ++j) out[j] = gain_of(rows[j], source_.dense() + rows[j] * q);
+        return;
+      }
+      TileScratch& scratch = scratch_[static_cast<std::size_t>(worker)];
+      scratch.values.resize(static_cast<std::size_t>(block * q));
+      source_.read(rows + begin, end - begin, scratch.values.data(), scratch);
+      for (Index j = begin; j < end; ++j) out[j] = gain_of(rows[j], scratch.values.data() + (j - begin) * q);
+    });
+    if (poll) poll();
+  }
 }
 
 void FacilityLocation::start_bounds(double* out) const {
-  for (Index row = 0; row < n_; ++row) {
-    double sum = modular_[static_cast<std::size_t>(row)];
-    for (Index segment = 0; segment < segments_; ++segment)
-      sum += parts_[static_cast<std::size_t>(row * segments_ + segment)];
-    out[row] = sum;
-  }
+  std::copy(start_.begin(), start_.end(), out);
 }
 
-double FacilityLocation::refine_row(Index row, double bound, double threshold) {
-  double* part = parts_.data() + row * segments_;
-  std::uint32_t* computed = parts_time_.data() + row * segments_;
-  double running = bound;  // follows the bound up to rounding; decides only when to stop and sum properly
-  for (;;) {
-    // The oldest stale segment has had the longest time to fall.
-    Index oldest = -1;
-    for (Index segment = 0; segment < segments_; ++segment)
-      if (computed[segment] < changed_[static_cast<std::size_t>(segment)] &&
-          (oldest < 0 || computed[segment] < computed[oldest]))
-        oldest = segment;
-    if (oldest >= 0) {
-      const double fresh = segment_gain(row, oldest);
-      running -= part[oldest] - fresh;
-      part[oldest] = fresh;
-      computed[oldest] = time_;
-      if (running >= threshold) continue;
-    }
-    double sum = modular_[static_cast<std::size_t>(row)];
-    for (Index segment = 0; segment < segments_; ++segment) sum += part[segment];
-    if (sum < threshold || oldest < 0) return sum;
-    running = sum;
-  }
-}
-
-void FacilityLocation::refine(const Index* rows, Index count, double threshold, double* out, ThreadPool& pool,
-                              const Poll&) {
+void FacilityLocation::refine_dense(const Index* rows, Index count, double threshold, double* out,
+                                    ThreadPool& pool) {
+  const Index q = source_.cols();
   pool.run((count + kRowsPerTask - 1) / kRowsPerTask, [&](Index task, int) {
+    double best = threshold;
     const Index end = std::min(count, (task + 1) * kRowsPerTask);
-    for (Index j = task * kRowsPerTask; j < end; ++j) out[j] = refine_row(rows[j], out[j], threshold);
+    for (Index j = task * kRowsPerTask; j < end; ++j) {
+      // Rows of a batch lie scattered, so the hardware cannot guess the next one.
+      if (shadow_ && j + 3 < end && shadow_->holds(rows[j + 3])) shadow_->prefetch(rows[j + 3]);
+      const Index row = rows[j];
+      const float* s = source_.dense() + row * q;
+      if (shadow_) {
+        if (!shadow_->holds(row)) {
+          shadow_->store(row, s);
+        } else {
+          const double bound = modular_[static_cast<std::size_t>(row)] + shadow_->rise(row);
+          if (bound < best) {
+            out[j] = std::min(out[j], bound);
+            continue;
+          }
+        }
+      }
+      out[j] = gain_of(row, s);
+      best = std::max(best, out[j]);
+    }
   });
 }
 
-void FacilityLocation::commit(Index row, ThreadPool&) {
-  ++time_;
-  untouched_ = false;
-  const float* s = s_ + row * q_;
-  for (Index segment = 0; segment < segments_; ++segment) {
-    const Index begin = segment_begin(segment);
-    const Index end = begin + segment_length(segment);
-    for (Index c = begin; c < end; ++c) {
-      const auto column = static_cast<std::size_t>(c);
-      if (s[c] <= memo_[column]) continue;
-      memo_[column] = s[c];
-      memo_wide_[column] = static_cast<double>(s[c]);
-      changed_[static_cast<std::size_t>(segment)] = time_;
+void FacilityLocation::bound_features(const Index* rows, Index count, double* out, ThreadPool& pool,
+                                      const Poll& poll) {
+  std::vector<Index> shadowed;
+  std::vector<Index> others;
+  for (Index j = 0; j < count; ++j) (shadow_ && shadow_->holds(rows[j]) ? shadowed : others).push_back(j);
+  const auto held = static_cast<Index>(shadowed.size());
+  pool.run((held + kRowsPerTask - 1) / kRowsPerTask, [&](Index task, int) {
+    const Index end = std::min(held, (task + 1) * kRowsPerTask);
+    for (Index h = task * kRowsPerTask; h < end; ++h) {
+      if (h + 1 < end) shadow_->prefetch(rows[shadowed[static_cast<std::size_t>(h + 1)]]);
+      const Index j = shadowed[static_cast<std::size_t>(h)];
+      const double bound = modular_[static_cast<std::size_t>(rows[j])] + shadow_->rise(rows[j]);
+      out[j] = std::min(out[j], bound);
     }
+  });
+  delta_->lower(source_, memo_, weights_, rows, others, out, pool, poll);
+}
+
+void FacilityLocation::refine(const Index* rows, Index count, double threshold, double* out, ThreadPool& pool,
+                              const Poll& poll) {
+  if (source_.dense() != nullptr) {
+    refine_dense(rows, count, threshold, out, pool);
+    return;
+  }
+  bound_features(rows, count, out, pool, poll);
+  // From the largest bound down, until what is left cannot reach the best exact gain.
+  std::vector<Index> left;
+  for (Index j = 0; j < count; ++j)
+    if (out[j] >= threshold) left.push_back(j);
+  std::vector<Index> exact(static_cast<std::size_t>(kExactRows * pool.size()));
+  std::vector<double> gain(exact.size());
+  std::size_t done = 0;
+  const auto above = [&](Index a, Index b) { return out[a] > out[b] || (out[a] == out[b] && a < b); };
+  while (done < left.size()) {
+    const std::size_t take = std::min(exact.size(), left.size() - done);
+    const auto begin = left.begin() + static_cast<std::ptrdiff_t>(done);
+    std::partial_sort(begin, begin + static_cast<std::ptrdiff_t>(take), left.end(), above);
+    if (out[left[done]] < threshold) break;
+    for (std::size_t e = 0; e < take; ++e) exact[e] = rows[left[done + e]];
+    gains(exact.data(), static_cast<Index>(take), gain.data(), pool, poll);
+    for (std::size_t e = 0; e < take; ++e) {
+      out[left[done + e]] = gain[e];
+      threshold = std::max(threshold, gain[e]);
+      delta_->refreshed(exact[e]);
+    }
+    done += take;
   }
 }
 
-double FacilityLocation::evaluate(const Index* rows, Index count) {
-  double value = 0.0;
-  for (Index c = 0; c < q_; ++c) {
-    float largest = 0.0F;
-    for (Index j = 0; j < count; ++j) largest = std::max(largest, s_[rows[j] * q_ + c]);
-    value += (weights_.empty() ? 1.0 : weights_[static_cast<std::size_t>(c)]) * static_cast<double>(largest);
+void FacilityLocation::commit(Index row, ThreadPool&) {
+  const Index q = source_.cols();
+  scratch_.resize(std::max<std::size_t>(scratch_.size(), 1));
+  const float* s = nullptr;
+  if (source_.dense() != nullptr) {
+    s = source_.dense() + row * q;
+  } else {
+    scratch_[0].values.resize(std::max(scratch_[0].values.size(), static_cast<std::size_t>(q)));
+    source_.read(&row, 1, scratch_[0].values.data(), scratch_[0]);
+    s = scratch_[0].values.data();
   }
+  changes_.clear();
+  for (Index c = 0; c < q; ++c) {
+    const auto column = static_cast<std::size_t>(c);
+    if (s[c] <= memo_[column]) continue;
+    changes_.push_back({c, memo_[column]});
+    memo_[column] = s[c];
+    memo_wide_[column] = static_cast<double>(s[c]);
+    if (shadow_) shadow_->raise_memo(c, s[c]);
+  }
+  if (delta_) delta_->committed(changes_);
+}
+
+double FacilityLocation::evaluate(const Index* rows, Index count) {
+  const auto q = static_cast<std::size_t>(source_.cols());
   std::vector<Index> members(rows, rows + count);
   std::sort(members.begin(), members.end());
   members.erase(std::unique(members.begin(), members.end()), members.end());
-  for (const Index row : members) value += modular_[static_cast<std::size_t>(row)];
+  std::vector<float> s(q);
+  std::vector<float> largest(q, 0.0F);
+  TileScratch scratch;
+  double value = 0.0;
+  for (const Index row : members) {
+    source_.read(&row, 1, s.data(), scratch);
+    for (std::size_t c = 0; c < q; ++c) largest[c] = std::max(largest[c], s[c]);
+    value += modular_[static_cast<std::size_t>(row)];
+  }
+  for (std::size_t c = 0; c < q; ++c)
+    value += (weights_.empty() ? 1.0 : weights_[c]) * static_cast<double>(largest[c]);
   return value;
 }
 

@@ -8,11 +8,28 @@
 namespace albench {
 namespace {
 
-bool better(double gain, Index index, double best_gain, Index best) {
-  return best < 0 || gain > best_gain || (gain == best_gain && index < best);
+// Indices of the batch with the largest gains, without `except`: at most kept.capacity of them, in no order.
+void keep_largest(const std::vector<Index>& batch, const std::vector<double>& gain, Index except,
+                  std::size_t most, std::vector<Index>& kept) {
+  std::vector<std::pair<double, Index>> heap;  // smallest of the kept on top
+  const auto larger = [](const std::pair<double, Index>& a, const std::pair<double, Index>& b) {
+    return a.first > b.first;
+  };
+  for (std::size_t j = 0; j < batch.size(); ++j) {
+    if (batch[j] == except || (heap.size() == most && gain[j] <= heap.front().first)) continue;
+    if (heap.size() == most) {
+      std::pop_heap(heap.begin(), heap.end(), larger);
+      heap.pop_back();
+    }
+    heap.emplace_back(gain[j], batch[j]);
+    std::push_heap(heap.begin(), heap.end(), larger);
+  }
+  kept.clear();
+  for (const auto& [value, index] : heap) kept.push_back(index);
 }
 
-// Records a choice; false if the caller asked to stop.
+}  // namespace
+
 bool take(SetFunction& f, const GreedyOptions& options, ThreadPool& pool, Selection& out, Index index,
           double gain) {
   f.commit(index, pool);
@@ -22,7 +39,7 @@ bool take(SetFunction& f, const GreedyOptions& options, ThreadPool& pool, Select
   return !options.progress || options.progress(static_cast<Index>(out.indices.size()), index, gain);
 }
 
-Selection naive(SetFunction& f, const GreedyOptions& options, ThreadPool& pool) {
+Selection naive_greedy(SetFunction& f, const GreedyOptions& options, ThreadPool& pool) {
   Selection out;
   std::vector<Index> left = options.candidates;
   std::vector<double> gain(left.size());
@@ -38,8 +55,10 @@ Selection naive(SetFunction& f, const GreedyOptions& options, ThreadPool& pool) 
   return out;
 }
 
-Selection lazy(SetFunction& f, const GreedyOptions& options, ThreadPool& pool) {
+Selection lazy_greedy(SetFunction& f, const GreedyOptions& options, ThreadPool& pool) {
   constexpr std::size_t kRunnersUp = 16;
+  constexpr std::size_t kLargeBatch = 2048;
+  constexpr std::size_t kShare = 32;
   Selection out;
   Bounds bounds(f.size());
   {
@@ -51,55 +70,69 @@ Selection lazy(SetFunction& f, const GreedyOptions& options, ThreadPool& pool) {
   std::vector<Index> runners_up;  // best of the last step's other candidates: a good first threshold
   std::vector<Index> batch;
   std::vector<double> gain;
+  Best best;
   const auto refine = [&](double threshold) {
     gain.resize(batch.size());
     for (std::size_t j = 0; j < batch.size(); ++j) gain[j] = bounds[batch[j]] * f.bound_factor();
     f.refine(batch.data(), static_cast<Index>(batch.size()), threshold, gain.data(), pool, options.poll);
     for (std::size_t j = 0; j < batch.size(); ++j) bounds.set(batch[j], gain[j]);
-    for (const Index i : batch) bounds.settle(i);
+    for (std::size_t j = 0; j < batch.size(); ++j)
+      if (j + 1 == batch.size() || batch[j + 1] / Bounds::kBlock != batch[j] / Bounds::kBlock)
+        bounds.settle(batch[j]);
+    // What is not exact lies below the largest, which is.
+    for (std::size_t j = 0; j < batch.size(); ++j)
+      if (gain[j] >= threshold) best.see(batch[j], gain[j]);
   };
 
   for (Index step = 0; step < options.budget; ++step) {
-    Index best = -1;
-    double best_gain = Bounds::kRemoved;
-    // Some exact gains first: the best of them is the threshold all others have to reach.
+    best = Best();
+    // A first threshold: the best of some candidates that are likely to be good.
     batch = runners_up;
     const Index top = bounds.argmax();
     if (std::find(batch.begin(), batch.end(), top) == batch.end()) batch.push_back(top);
+    std::sort(batch.begin(), batch.end());
     refine(Bounds::kRemoved);
-    for (std::size_t j = 0; j < batch.size(); ++j)
-      if (better(gain[j], batch[j], best_gain, best)) best = batch[j], best_gain = gain[j];
 
     batch.clear();
-    bounds.reaching(best_gain / f.bound_factor(), batch);
-    refine(best_gain);
-    for (std::size_t j = 0; j < batch.size(); ++j)
-      if (better(gain[j], batch[j], best_gain, best)) best = batch[j], best_gain = gain[j];
+    bounds.reaching(best.gain / f.bound_factor(), batch);
+    if (batch.size() > kLargeBatch) {
+      // The most promising few first: they raise the threshold for all others.
+      std::vector<double> value(batch.size());
+      for (std::size_t j = 0; j < batch.size(); ++j) value[j] = bounds[batch[j]];
+      const auto cut = value.begin() + static_cast<std::ptrdiff_t>(value.size() / kShare);
+      std::nth_element(value.begin(), cut, value.end(), [](double a, double b) { return a > b; });
+      batch.clear();
+      bounds.reaching(*cut, batch);
+      refine(best.gain);
+      batch.clear();
+      bounds.reaching(best.gain / f.bound_factor(), batch);
+    }
+    refine(best.gain);
+    keep_largest(batch, gain, best.index, kRunnersUp, runners_up);
 
-    // Rows of the last batch with the largest gains start the next step.
-    std::vector<std::size_t> order(batch.size());
-    for (std::size_t j = 0; j < order.size(); ++j) order[j] = j;
-    const std::size_t keep = std::min(order.size(), kRunnersUp + 1);
-    std::partial_sort(order.begin(), order.begin() + static_cast<std::ptrdiff_t>(keep), order.end(),
-                      [&](std::size_t a, std::size_t b) { return gain[a] > gain[b]; });
-    runners_up.clear();
-    for (std::size_t j = 0; j < keep; ++j)
-      if (batch[order[j]] != best) runners_up.push_back(batch[order[j]]);
-
-    bounds.set(best, Bounds::kRemoved);
-    bounds.settle(best);
-    if (!take(f, options, pool, out, best, best_gain)) break;
+    bounds.set(best.index, Bounds::kRemoved);
+    bounds.settle(best.index);
+    if (!take(f, options, pool, out, best.index, best.gain)) break;
   }
   return out;
 }
 
-}  // namespace
-
 Selection maximize(SetFunction& f, const GreedyOptions& options, ThreadPool& pool) {
-  if (options.optimizer == Optimizer::lazy && !f.diminishing())
-    throw InputError("optimizer", "'naive' for a function whose gains may rise", "'lazy'");
+  const bool by_bounds = options.optimizer == Optimizer::lazy || options.optimizer == Optimizer::lazier;
+  if (by_bounds && !f.diminishing())
+    throw InputError("optimizer", "'naive' or 'stochastic' for a function whose gains may rise",
+                     options.optimizer == Optimizer::lazy ? "'lazy'" : "'lazier'");
   f.reset(pool, options.poll);
-  return options.optimizer == Optimizer::naive ? naive(f, options, pool) : lazy(f, options, pool);
+  switch (options.optimizer) {
+    case Optimizer::naive:
+      return naive_greedy(f, options, pool);
+    case Optimizer::lazy:
+      return lazy_greedy(f, options, pool);
+    case Optimizer::stochastic:
+    case Optimizer::lazier:
+      break;
+  }
+  return sampled_greedy(f, options, pool);
 }
 
 }  // namespace albench

@@ -12,18 +12,18 @@ namespace albench {
 namespace {
 
 // Rows x 16 outputs, that is half a panel, in 2 * Rows registers of 16.
-template <int Rows, bool Square>
+template <unsigned Rows, bool Square>
 ALBENCH_AVX2 void block(const float* x, const float* panel, Index depth, float* c, Index ldc, Index cols,
                         bool accumulate) {
   __m256 low[Rows];
   __m256 high[Rows];
 #pragma GCC unroll 6
-  for (int r = 0; r < Rows; ++r) low[r] = high[r] = _mm256_setzero_ps();
+  for (unsigned r = 0; r < Rows; ++r) low[r] = high[r] = _mm256_setzero_ps();
   for (Index k = 0; k < depth; ++k) {
     const __m256 q0 = _mm256_loadu_ps(panel + k * kPanel);
     const __m256 q1 = _mm256_loadu_ps(panel + k * kPanel + 8);
 #pragma GCC unroll 6
-    for (int r = 0; r < Rows; ++r) {
+    for (unsigned r = 0; r < Rows; ++r) {
       const __m256 xv = _mm256_broadcast_ss(x + r * kRowStride + k);
       if (Square) {
         const __m256 d0 = _mm256_sub_ps(xv, q0);
@@ -36,7 +36,7 @@ ALBENCH_AVX2 void block(const float* x, const float* panel, Index depth, float* 
       }
     }
   }
-  for (int r = 0; r < Rows; ++r) {
+  for (unsigned r = 0; r < Rows; ++r) {
     alignas(32) float row[16];
     _mm256_store_ps(row, low[r]);
     _mm256_store_ps(row + 8, high[r]);
@@ -156,6 +156,61 @@ ALBENCH_AVX2 RowStart facility_start(const float* s, const double* w, Index n) {
   return {add_lanes(l), a > b ? a : b, finite};
 }
 
+template <bool Weighted>
+ALBENCH_AVX2 double clamped(const float* s, const float* low, const float* high, const double* w, Index n) {
+  Lanes l;
+  for (__m256d& part : l.part) part = _mm256_setzero_pd();
+  for (Index c = 0; c < n; c += 16) {
+    float tail[3][16] = {};
+    double w_tail[16] = {};
+    const float* from[3] = {s + c, low + c, high + c};
+    const double* weight = Weighted ? w + c : nullptr;
+    if (n - c < 16) {
+      for (Index j = 0; c + j < n; ++j) {
+        for (int t = 0; t < 3; ++t) tail[t][j] = from[t][j];
+        if (Weighted) w_tail[j] = weight[j];
+      }
+      for (int t = 0; t < 3; ++t) from[t] = tail[t];
+      weight = w_tail;
+    }
+#pragma GCC unroll 4
+    for (int p = 0; p < 4; ++p) {
+      const __m128 base = _mm_loadu_ps(from[1] + 4 * p);
+      const __m128 v =
+          _mm_min_ps(_mm_max_ps(_mm_loadu_ps(from[0] + 4 * p), base), _mm_loadu_ps(from[2] + 4 * p));
+      __m256d rise = _mm256_sub_pd(_mm256_cvtps_pd(v), _mm256_cvtps_pd(base));
+      if (Weighted) rise = _mm256_mul_pd(rise, _mm256_loadu_pd(weight + 4 * p));
+      l.part[p] = _mm256_add_pd(l.part[p], rise);
+    }
+  }
+  return add_lanes(l);
+}
+
+ALBENCH_AVX2 double clamped_rise(const float* s, const float* low, const float* high, const double* w,
+                                 Index n) {
+  return w != nullptr ? clamped<true>(s, low, high, w, n) : clamped<false>(s, low, high, w, n);
+}
+
+ALBENCH_AVX2 std::int64_t quantised_rise(const std::uint16_t* s, const std::uint16_t* memo,
+                                         const std::int16_t* w, Index n) {
+  __m256i total = _mm256_setzero_si256();
+  for (Index begin = 0; begin < n; begin += 256) {
+    // At most 16 sums of two products below 2^25 each: 32 bits hold them.
+    __m256i part = _mm256_setzero_si256();
+    const Index end = begin + 256 < n ? begin + 256 : n;
+    for (Index c = begin; c < end; c += 16) {
+      const __m256i rise = _mm256_subs_epu16(_mm256_loadu_si256(reinterpret_cast<const __m256i*>(s + c)),
+                                             _mm256_loadu_si256(reinterpret_cast<const __m256i*>(memo + c)));
+      const __m256i weight = _mm256_loadu_si256(reinterpret_cast<const __m256i*>(w + c));
+      part = _mm256_add_epi32(part, _mm256_madd_epi16(rise, weight));
+    }
+    total = _mm256_add_epi64(total, _mm256_cvtepu32_epi64(_mm256_castsi256_si128(part)));
+    total = _mm256_add_epi64(total, _mm256_cvtepu32_epi64(_mm256_extracti128_si256(part, 1)));
+  }
+  const __m128i two = _mm_add_epi64(_mm256_castsi256_si128(total), _mm256_extracti128_si256(total, 1));
+  return _mm_extract_epi64(two, 0) + _mm_extract_epi64(two, 1);
+}
+
 ALBENCH_AVX2 double sum_of_squares(const float* x, Index n) {
   Lanes l;
   for (__m256d& part : l.part) part = _mm256_setzero_pd();
@@ -174,11 +229,40 @@ ALBENCH_AVX2 double sum_of_squares(const float* x, Index n) {
   return add_lanes(l);
 }
 
+ALBENCH_AVX2 double squared_distance(const float* x, const float* y, Index n) {
+  Lanes l;
+  for (__m256d& part : l.part) part = _mm256_setzero_pd();
+  for (Index k = 0; k < n; k += 16) {
+    float x_tail[16] = {};
+    float y_tail[16] = {};
+    const float* a = x + k;
+    const float* b = y + k;
+    if (n - k < 16) {
+      for (Index j = 0; k + j < n; ++j) x_tail[j] = a[j], y_tail[j] = b[j];
+      a = x_tail, b = y_tail;
+    }
+    for (int p = 0; p < 4; ++p) {
+      const __m256d v =
+          _mm256_sub_pd(_mm256_cvtps_pd(_mm_loadu_ps(a + 4 * p)), _mm256_cvtps_pd(_mm_loadu_ps(b + 4 * p)));
+      l.part[p] = _mm256_add_pd(l.part[p], _mm256_mul_pd(v, v));
+    }
+  }
+  return add_lanes(l);
+}
+
 }  // namespace
 
 const KernelTable* avx2_kernels() {
-  static const KernelTable table{"avx2",        product<false>, product<true>,
-                                 facility_gain, facility_start, sum_of_squares};
+  static const KernelTable table{"avx2",
+                                 product<false>,
+                                 product<true>,
+                                 facility_gain,
+                                 facility_start,
+                                 clamped_rise,
+                                 portable_kernels().quantise,
+                                 quantised_rise,
+                                 sum_of_squares,
+                                 squared_distance};
   const bool here =
       __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma") && __builtin_cpu_supports("f16c");
   return here ? &table : nullptr;

@@ -22,18 +22,18 @@ ALBENCH_AVX512 inline void store_masked(float* out, __m512 value, Index n, bool 
 }
 
 // Rows x 32 outputs stay in 2 * Rows registers while the chain over the features runs.
-template <int Rows, bool Square>
+template <unsigned Rows, bool Square>
 ALBENCH_AVX512 void block(const float* x, const float* panel, Index depth, float* c, Index ldc, Index cols,
                           bool accumulate) {
   __m512 low[Rows];
   __m512 high[Rows];
 #pragma GCC unroll 12
-  for (int r = 0; r < Rows; ++r) low[r] = high[r] = _mm512_setzero_ps();
+  for (unsigned r = 0; r < Rows; ++r) low[r] = high[r] = _mm512_setzero_ps();
   for (Index k = 0; k < depth; ++k) {
     const __m512 q0 = _mm512_loadu_ps(panel + k * kPanel);
     const __m512 q1 = _mm512_loadu_ps(panel + k * kPanel + 16);
 #pragma GCC unroll 12
-    for (int r = 0; r < Rows; ++r) {
+    for (unsigned r = 0; r < Rows; ++r) {
       const __m512 xv = _mm512_set1_ps(x[r * kRowStride + k]);
       if (Square) {
         const __m512 d0 = _mm512_sub_ps(xv, q0);
@@ -47,7 +47,7 @@ ALBENCH_AVX512 void block(const float* x, const float* panel, Index depth, float
     }
   }
 #pragma GCC unroll 12
-  for (int r = 0; r < Rows; ++r) {
+  for (unsigned r = 0; r < Rows; ++r) {
     store_masked(c + r * ldc, low[r], cols, accumulate);
     store_masked(c + r * ldc + 16, high[r], cols - 16, accumulate);
   }
@@ -141,6 +141,69 @@ ALBENCH_AVX512 RowStart facility_start(const float* s, const double* w, Index n)
   return w != nullptr ? start<true>(s, w, n) : start<false>(s, w, n);
 }
 
+template <bool Weighted>
+ALBENCH_AVX512 double clamped(const float* s, const float* low, const float* high, const double* w, Index n) {
+  __m512d a = _mm512_setzero_pd();
+  __m512d b = _mm512_setzero_pd();
+  for (Index c = 0; c < n; c += 16) {
+    const __mmask16 mask = first_lanes(n - c);
+    const __m512 from = _mm512_maskz_loadu_ps(mask, low + c);
+    const __m512 v = _mm512_min_ps(_mm512_max_ps(_mm512_maskz_loadu_ps(mask, s + c), from),
+                                   _mm512_maskz_loadu_ps(mask, high + c));
+    __m512d rise_a = _mm512_sub_pd(wide_low(v), wide_low(from));
+    __m512d rise_b = _mm512_sub_pd(wide_high(v), wide_high(from));
+    if (Weighted) {
+      rise_a = _mm512_mul_pd(rise_a, _mm512_maskz_loadu_pd(static_cast<__mmask8>(mask), w + c));
+      rise_b = _mm512_mul_pd(rise_b, _mm512_maskz_loadu_pd(static_cast<__mmask8>(mask >> 8), w + c + 8));
+    }
+    a = _mm512_add_pd(a, rise_a);
+    b = _mm512_add_pd(b, rise_b);
+  }
+  return add_lanes(a, b);
+}
+
+ALBENCH_AVX512 double clamped_rise(const float* s, const float* low, const float* high, const double* w,
+                                   Index n) {
+  return w != nullptr ? clamped<true>(s, low, high, w, n) : clamped<false>(s, low, high, w, n);
+}
+
+ALBENCH_AVX512 bool quantise(const float* s, float inverse_unit, std::uint16_t* out, Index n) {
+  const __m512 inverse = _mm512_set1_ps(inverse_unit);
+  const __m512 slack = _mm512_set1_ps(kQuantumSlack);
+  const __m512 most = _mm512_set1_ps(32766.0F);
+  const __m512i one = _mm512_set1_epi32(1);
+  __mmask16 over = 0;
+  for (Index c = 0; c < n; c += 16) {
+    const __mmask16 mask = first_lanes(n - c);
+    const __m512 positive = _mm512_max_ps(_mm512_maskz_loadu_ps(mask, s + c), _mm512_setzero_ps());
+    const __m512 scaled = _mm512_mul_ps(positive, inverse);
+    const __m512 raised = _mm512_add_ps(scaled, slack);
+    over = static_cast<__mmask16>(over | _mm512_cmp_ps_mask(raised, most, _CMP_NLT_UQ));
+    __m512i quantum = _mm512_cvttps_epi32(_mm512_min_ps(raised, most));
+    quantum = _mm512_mask_add_epi32(quantum, _mm512_cmp_ps_mask(scaled, _mm512_setzero_ps(), _CMP_GT_OQ),
+                                    quantum, one);
+    _mm512_mask_cvtepi32_storeu_epi16(out + c, mask, quantum);
+  }
+  return over == 0;
+}
+
+ALBENCH_AVX512 std::int64_t quantised_rise(const std::uint16_t* s, const std::uint16_t* memo,
+                                           const std::int16_t* w, Index n) {
+  __m512i total = _mm512_setzero_si512();
+  for (Index begin = 0; begin < n; begin += 512) {
+    // At most 16 sums of two products below 2^25 each: 32 bits hold them.
+    __m512i part = _mm512_setzero_si512();
+    const Index end = begin + 512 < n ? begin + 512 : n;
+    for (Index c = begin; c < end; c += 32) {
+      const __m512i rise = _mm512_subs_epu16(_mm512_loadu_si512(s + c), _mm512_loadu_si512(memo + c));
+      part = _mm512_add_epi32(part, _mm512_madd_epi16(rise, _mm512_loadu_si512(w + c)));
+    }
+    total = _mm512_add_epi64(total, _mm512_cvtepu32_epi64(_mm512_castsi512_si256(part)));
+    total = _mm512_add_epi64(total, _mm512_cvtepu32_epi64(_mm512_extracti64x4_epi64(part, 1)));
+  }
+  return _mm512_reduce_add_epi64(total);
+}
+
 // Squares of float32 are exact in double, so fusing them with the addition rounds no differently.
 ALBENCH_AVX512 double sum_of_squares(const float* x, Index n) {
   __m512d a = _mm512_setzero_pd();
@@ -153,11 +216,27 @@ ALBENCH_AVX512 double sum_of_squares(const float* x, Index n) {
   return add_lanes(a, b);
 }
 
+ALBENCH_AVX512 double squared_distance(const float* x, const float* y, Index n) {
+  __m512d a = _mm512_setzero_pd();
+  __m512d b = _mm512_setzero_pd();
+  for (Index k = 0; k < n; k += 16) {
+    const __mmask16 mask = first_lanes(n - k);
+    const __m512 xv = _mm512_maskz_loadu_ps(mask, x + k);
+    const __m512 yv = _mm512_maskz_loadu_ps(mask, y + k);
+    const __m512d low = _mm512_sub_pd(wide_low(xv), wide_low(yv));
+    const __m512d high = _mm512_sub_pd(wide_high(xv), wide_high(yv));
+    a = _mm512_add_pd(a, _mm512_mul_pd(low, low));
+    b = _mm512_add_pd(b, _mm512_mul_pd(high, high));
+  }
+  return add_lanes(a, b);
+}
+
 }  // namespace
 
 const KernelTable* avx512_kernels() {
-  static const KernelTable table{"avx512",      product<false>, product<true>,
-                                 facility_gain, facility_start, sum_of_squares};
+  static const KernelTable table{"avx512",       product<false>,  product<true>, facility_gain,
+                                 facility_start, clamped_rise,    quantise,      quantised_rise,
+                                 sum_of_squares, squared_distance};
   const bool here = __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") &&
                     __builtin_cpu_supports("avx512dq") && __builtin_cpu_supports("avx512vl");
   return here ? &table : nullptr;

@@ -55,17 +55,58 @@ RowStart facility_start(const float* s, const double* w, Index n) {
   return {add_lanes(lane), largest, finite};
 }
 
+double clamped_rise(const float* s, const float* low, const float* high, const double* w, Index n) {
+  double lane[kLanes] = {};
+  for (Index c = 0; c < n; ++c) {
+    const float clamped = std::min(std::max(s[c], low[c]), high[c]);
+    const double rise = static_cast<double>(clamped) - static_cast<double>(low[c]);
+    lane[c % kLanes] += w != nullptr ? w[c] * rise : rise;
+  }
+  return add_lanes(lane);
+}
+
+bool quantise(const float* s, float inverse_unit, std::uint16_t* out, Index n) {
+  bool fits = true;
+  for (Index c = 0; c < n; ++c) {
+    const float scaled = std::max(s[c], 0.0F) * inverse_unit;
+    const float raised = scaled + kQuantumSlack;
+    fits = fits && raised < 32766.0F;
+    // Truncation plus one is at least the ceiling, and cheaper.
+    out[c] =
+        static_cast<std::uint16_t>(static_cast<int>(std::min(raised, 32766.0F)) + (scaled > 0.0F ? 1 : 0));
+  }
+  return fits;
+}
+
+std::int64_t quantised_rise(const std::uint16_t* s, const std::uint16_t* memo, const std::int16_t* w,
+                            Index n) {
+  std::int64_t sum = 0;
+  for (Index c = 0; c < n; ++c)
+    if (s[c] > memo[c]) sum += static_cast<std::int64_t>(s[c] - memo[c]) * w[c];
+  return sum;
+}
+
 double sum_of_squares(const float* x, Index n) {
   double lane[kLanes] = {};
   for (Index k = 0; k < n; ++k) lane[k % kLanes] += static_cast<double>(x[k]) * static_cast<double>(x[k]);
   return add_lanes(lane);
 }
 
+double squared_distance(const float* x, const float* y, Index n) {
+  double lane[kLanes] = {};
+  for (Index k = 0; k < n; ++k) {
+    const double difference = static_cast<double>(x[k]) - static_cast<double>(y[k]);
+    lane[k % kLanes] += difference * difference;
+  }
+  return add_lanes(lane);
+}
+
 }  // namespace
 
 const KernelTable& portable_kernels() {
-  static const KernelTable table{"portable",    product<false>, product<true>,
-                                 facility_gain, facility_start, sum_of_squares};
+  static const KernelTable table{"portable",     product<false>,  product<true>, facility_gain,
+                                 facility_start, clamped_rise,    quantise,      quantised_rise,
+                                 sum_of_squares, squared_distance};
   return table;
 }
 

@@ -15,10 +15,6 @@ bool by_distance(Metric metric) {
   return metric == Metric::euclidean || metric == Metric::rbf;
 }
 
-double inverse_norm(double squares) {
-  return squares > 0.0 ? 1.0 / std::sqrt(squares) : 0.0;
-}
-
 }  // namespace
 
 QueryPanels::QueryPanels(const Features& queries, Metric metric, const double* scale)
@@ -36,6 +32,46 @@ QueryPanels::QueryPanels(const Features& queries, Metric metric, const double* s
   pack(queries, metric == Metric::dot ? scale : nullptr);
 }
 
+float QueryPanels::inverse_norm(double squares) {
+  return squares > 0.0 ? static_cast<float>(1.0 / std::sqrt(squares)) : 0.0F;
+}
+
+void QueryPanels::select(const QueryPanels& all, const std::vector<Index>& columns) {
+  metric_ = all.metric_;
+  size_ = static_cast<Index>(columns.size());
+  dim_ = all.dim_;
+  panels_ = (size_ + kPanel - 1) / kPanel;
+  row_scale_ = all.row_scale_;
+  packed_.resize(static_cast<std::size_t>(panels_ * kPanel * dim_));
+  for (Index start = 0; start < dim_; start += kChunk) {
+    const Index depth = std::min(kChunk, dim_ - start);
+    for (Index panel = 0; panel < panels_; ++panel) {
+      float* to = packed_.data() + start * panels_ * kPanel + panel * kPanel * depth;
+      for (Index j = 0; j < kPanel; ++j) {
+        // The last panel is filled up with copies of its last column.
+        const Index column = columns[static_cast<std::size_t>(std::min(panel * kPanel + j, size_ - 1))];
+        const float* from = all.packed_.data() + start * all.panels_ * kPanel +
+                            (column / kPanel) * kPanel * depth + column % kPanel;
+        for (Index k = 0; k < depth; ++k) to[k * kPanel + j] = from[k * kPanel];
+      }
+    }
+  }
+}
+
+double QueryPanels::squares(const Features& x, Index row, TileScratch& scratch) const {
+  scratch.packed.resize(static_cast<std::size_t>(kMicroRows * kRowStride));
+  float* values = scratch.packed.data();
+  double sum = 0.0;
+  for (Index start = 0; start < dim_; start += kChunk) {
+    const Index depth = std::min(kChunk, dim_ - start);
+    x.load(row, start, start + depth, values);
+    if (!row_scale_.empty())
+      for (Index k = 0; k < depth; ++k) values[k] *= row_scale_[static_cast<std::size_t>(start + k)];
+    sum += kernels().sum_of_squares(values, depth);
+  }
+  return sum;
+}
+
 void QueryPanels::pack(const Features& queries, const double* scale) {
   packed_.assign(static_cast<std::size_t>(panels_ * kPanel * dim_), 0.0F);
   std::vector<float> row(static_cast<std::size_t>(dim_));
@@ -50,8 +86,9 @@ void QueryPanels::pack(const Features& queries, const double* scale) {
     }
     if (!std::isfinite(squares))
       throw InputError("Q", "finite values within float32", "NaN or infinity in row " + std::to_string(j));
+    largest_norm_ = std::max(largest_norm_, std::sqrt(squares));
     if (metric_ == Metric::cosine) {
-      const double factor = inverse_norm(squares);
+      const double factor = squares > 0.0 ? 1.0 / std::sqrt(squares) : 0.0;
       for (float& value : row) value = static_cast<float>(static_cast<double>(value) * factor);
     }
     for (Index start = 0; start < dim_; start += kChunk) {
@@ -95,7 +132,7 @@ bool QueryPanels::tile(const Features& x, const Index* rows, Index count, Index 
     if (need_squares) {
       const double squares = scratch.squares[static_cast<std::size_t>(r)];
       finite = finite && std::isfinite(squares);
-      factor = static_cast<float>(inverse_norm(squares));
+      factor = inverse_norm(squares);
       if (found_norm != nullptr) found_norm[r] = factor;
     }
     if (row_norm != nullptr) factor = row_norm[r];

@@ -45,6 +45,55 @@ def number(argument: str, value: Any, low: float = 0.0, high: float = np.inf) ->
     return float(value)
 
 
+def positive(argument: str, value: Any) -> float:
+    """Return `value` as a finite float > 0."""
+    checked = number(argument, value)
+    if checked == 0.0:
+        raise wrong(argument, "a finite number > 0", value)
+    return checked
+
+
+METRICS = ("cosine", "dot", "euclidean", "rbf")
+
+
+def choice(argument: str, value: Any, known: tuple[str, ...]) -> str:
+    """Return `value` if it is one of the known names."""
+    if value not in known:
+        raise wrong(argument, f"one of {', '.join(known)}", repr(value))
+    return str(value)
+
+
+def metric(value: Any) -> str:
+    """Return the name of a known metric."""
+    return choice("metric", value, METRICS)
+
+
+def finite(argument: str, array: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Return a matrix that holds neither NaN nor infinity."""
+    rows = np.isfinite(array).all(axis=1)
+    if not rows.all():
+        raise wrong(
+            argument, "finite values within float32", f"NaN or infinity in row {int(np.argmin(rows))}"
+        )
+    return array
+
+
+def symmetric(argument: str, array: NDArray[np.float32]) -> None:
+    """Insist on a symmetric matrix, up to what rounding in float32 leaves."""
+    largest = float(np.abs(array).max())
+    asymmetry = float(np.abs(array - array.T).max())
+    if asymmetry > 1e-4 * max(largest, 1e-30):
+        raise wrong(argument, "a symmetric matrix", f"entries that differ by {asymmetry:g} from their mirror")
+
+
+def present(argument: str, weights: NDArray[np.float64]) -> NDArray[np.intp]:
+    """Return where weights are positive."""
+    where = np.flatnonzero(weights)
+    if where.size == 0:
+        raise wrong(argument, "some weight > 0", "all 0")
+    return where
+
+
 def features(argument: str, value: ArrayLike) -> NDArray[Any]:
     """Check a (n, d) matrix of float16, bfloat16 (as uint16), float32 or float64; does not copy."""
     array = np.asanyarray(value)

@@ -1,32 +1,67 @@
 from collections.abc import Callable
+from typing import Any, overload
 
 import numpy as np
 from numpy.typing import NDArray
 
+_Floats = NDArray[np.float64] | None
+
+class Source:
+    @overload
+    def __init__(self, S: NDArray[np.float32]) -> None: ...
+    @overload
+    def __init__(
+        self, X: NDArray[Any], Q: NDArray[Any], metric: str, scale: _Floats, n_threads: int
+    ) -> None: ...
+
 class Function:
     @property
     def size(self) -> int: ...
+    @property
+    def diminishing(self) -> bool: ...
     def gain(self, i: int) -> float: ...
     def commit(self, i: int) -> None: ...
-    def reset(self, n_threads: int) -> None: ...
-    def evaluate(self, rows: NDArray[np.int64]) -> float: ...
+    def reset(self) -> None: ...
+    def evaluate(self, indices: NDArray[np.int64]) -> float: ...
 
 def isa() -> str: ...
 def similarity(
-    X: NDArray[np.generic],
-    Q: NDArray[np.generic],
-    metric: str,
-    scale: NDArray[np.float64] | None,
-    n_threads: int,
+    X: NDArray[Any], Q: NDArray[Any], metric: str, scale: _Floats, n_threads: int
 ) -> NDArray[np.float32]: ...
 def facility_location(
-    S: NDArray[np.float32], weights: NDArray[np.float64] | None, eta: float, n_threads: int
+    source: Source,
+    weights: _Floats,
+    eta: float,
+    caps: _Floats,
+    held_bytes: int,
+    shadow_bytes: int,
+    n_threads: int,
+) -> Function: ...
+def graph_cut(source: Source, weights: _Floats, lam: float, n_threads: int) -> Function: ...
+def concave_over_modular(
+    source: Source, weights: _Floats, eta: float, concave: str, n_threads: int
+) -> Function: ...
+def log_determinant(
+    source: Source,
+    ground: NDArray[Any],
+    queries: NDArray[np.float32],
+    metric: str,
+    scale: _Floats,
+    eta: float,
+    regularization: float,
+    n_threads: int,
 ) -> Function: ...
 def maximize(
     f: Function,
     budget: int,
     optimizer: str,
+    epsilon: float,
+    seed: int,
     candidates: NDArray[np.int64],
     callback: Callable[[int, int, float], object] | None,
     n_threads: int,
 ) -> tuple[NDArray[np.int64], NDArray[np.float64], float]: ...
+def kcenter_greedy(
+    X: NDArray[Any], budget: int, centres: NDArray[Any] | None, taken: NDArray[np.int64], n_threads: int
+) -> NDArray[np.int64]: ...
+def kmeans_plusplus(X: NDArray[Any], budget: int, seed: int, n_threads: int) -> NDArray[np.int64]: ...

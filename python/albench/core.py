@@ -1,7 +1,8 @@
 """Selection core: similarities, submodular set functions, greedy maximisation; NumPy arrays in and out.
 
 Guarantees: ties go to the lowest index; lazy greedy returns the indices and gains of naive greedy, bit for
-bit; the same input gives the same output at any number of threads. Needs nothing but NumPy.
+bit; the same input gives the same output at any number of threads, from a matrix as from features. Needs
+nothing but NumPy.
 """
 
 from __future__ import annotations
@@ -14,8 +15,35 @@ from numpy.typing import ArrayLike, NDArray
 
 from albench import _arrays as check
 from albench import _core
+from albench._functions import (
+    ConcaveOverModular,
+    FacilityLocation,
+    FacilityLocationMI,
+    FacilityLocationVariantMI,
+    GraphCutMI,
+    LogDeterminantMI,
+    SetFunction,
+)
 
-METRICS = ("cosine", "dot", "euclidean", "rbf")
+__all__ = [
+    "METRICS",
+    "OPTIMIZERS",
+    "ConcaveOverModular",
+    "FacilityLocation",
+    "FacilityLocationMI",
+    "FacilityLocationVariantMI",
+    "GraphCutMI",
+    "LogDeterminantMI",
+    "Selection",
+    "SetFunction",
+    "kcenter_greedy",
+    "kmeans_plusplus",
+    "maximize",
+    "similarity",
+]
+
+METRICS = check.METRICS
+OPTIMIZERS = ("lazy", "naive", "stochastic", "lazier")
 
 
 def similarity(
@@ -57,60 +85,8 @@ def similarity(
     rows, queries = check.features("X", X), check.features("Q", Q)
     if rows.shape[1] != queries.shape[1]:
         raise check.wrong("Q", f"shape (q, {rows.shape[1]})", f"shape {queries.shape}")
-    if metric not in METRICS:
-        raise check.wrong("metric", f"one of {', '.join(METRICS)}", repr(metric))
     factors = check.vector("scale", scale, rows.shape[1])
-    return _core.similarity(rows, queries, metric, factors, check.threads(n_threads))
-
-
-class SetFunction:
-    """A monotone set function over a ground set 0..n-1, with a memo of the set committed so far."""
-
-    _f: _core.Function
-
-    @property
-    def n(self) -> int:
-        """Size of the ground set."""
-        return self._f.size
-
-    def gain(self, i: int) -> float:
-        """Gain f(A + i) - f(A) for the committed set A."""
-        return self._f.gain(check.integer("i", i, 0, self.n - 1))
-
-    def commit(self, i: int) -> None:
-        """Add `i` to the committed set."""
-        self._f.commit(check.integer("i", i, 0, self.n - 1))
-
-    def reset(self) -> None:
-        """Empty the committed set."""
-        self._f.reset(check.threads(None))
-
-    def evaluate(self, indices: ArrayLike) -> float:
-        """Value of any set of distinct indices, from the definition; leaves the committed set alone."""
-        return self._f.evaluate(check.indices("indices", indices, self.n))
-
-
-class FacilityLocationVariantMI(SetFunction):
-    """Facility-location variant mutual information between the chosen set and weighted queries.
-
-    f(A; Q) = sum_q w_q max_{a in A} s(a, q) + eta sum_{a in A} max_q s(a, q), negative s counting as 0.
-    Monotone submodular, so greedy reaches at least 1 - 1/e of the best value (Kothawade et al., PRISM, AAAI
-    2022; Föllmer et al., MIDL 2024).
-
-    Parameters
-    ----------
-    S
-        (n, q) float32 or float64, finite. C-contiguous float32 is borrowed, anything else copied.
-    weights
-        (q,) finite and >= 0, e.g. multiplicities of queries; None: ones.
-    eta
-        Finite and >= 0.
-    """
-
-    def __init__(self, S: ArrayLike, weights: ArrayLike | None = None, eta: float = 1.0) -> None:
-        matrix = check.matrix("S", S)
-        w = check.vector("weights", weights, matrix.shape[1])
-        self._f = _core.facility_location(matrix, w, check.number("eta", eta), check.threads(None))
+    return _core.similarity(rows, queries, check.metric(metric), factors, check.threads(n_threads))
 
 
 @dataclass(frozen=True, eq=False)
@@ -136,6 +112,8 @@ def maximize(  # noqa: PLR0917 (the order is part of the public interface)
     f: SetFunction,
     budget: int,
     optimizer: str = "lazy",
+    epsilon: float = 0.01,
+    seed: int = 0,
     n_threads: int | None = None,
     candidates: ArrayLike | None = None,
     callback: Callable[[int, int, float], object] | None = None,
@@ -149,15 +127,22 @@ def maximize(  # noqa: PLR0917 (the order is part of the public interface)
     budget
         Number of elements to choose, 1..number of candidates.
     optimizer
-        ``"naive"`` evaluates every candidate in every step; ``"lazy"`` (Minoux 1978) gives the same indices
-        and gains from a fraction of the evaluations.
+        ``"naive"`` evaluates every candidate in every step. ``"lazy"`` (Minoux 1978) gives the same indices
+        and gains from a fraction of the evaluations. ``"stochastic"`` (Mirzasoleiman et al., AAAI 2015)
+        evaluates a uniform sample, drawn without replacement, of (n / budget) ln(1 / epsilon) candidates in
+        every step: 1 - 1/e - epsilon in expectation. ``"lazier"`` gives the choice of ``"stochastic"`` from
+        fewer evaluations. ``"lazy"`` and ``"lazier"`` refuse functions that are not submodular.
+    epsilon
+        In (0, 1); read by the two sampling optimisers only.
+    seed
+        0..2^64 - 1; read by the two sampling optimisers only.
     n_threads
         None: all cores this process may run on. The result does not depend on it.
     candidates
         Distinct indices to choose from; None: all.
     callback
         Called as callback(n_chosen, index, gain) after every choice; returning False ends with the choice so
-        far, an exception is passed on.
+        far, an exception is passed on (the function is then reset).
 
     Raises
     ------
@@ -166,14 +151,86 @@ def maximize(  # noqa: PLR0917 (the order is part of the public interface)
     """
     if not isinstance(f, SetFunction):
         raise check.wrong("f", "a set function of albench.core", type(f).__name__)
-    if optimizer not in ("lazy", "naive"):
-        raise check.wrong("optimizer", "'lazy' or 'naive'", repr(optimizer))
+    name = check.choice("optimizer", optimizer, OPTIMIZERS)
+    if name in ("lazy", "lazier") and not f.submodular:
+        raise check.wrong("optimizer", f"naive or stochastic for {type(f).__name__}", repr(name))
     if candidates is None:
         pool = np.arange(f.n, dtype=np.int64)
     else:
         pool = np.sort(check.indices("candidates", candidates, f.n))
         if pool.size == 0:
             raise check.wrong("candidates", "at least one index", "none")
+    if callback is not None and not callable(callback):
+        raise check.wrong("callback", "a callable or None", type(callback).__name__)
     k = check.integer("budget", budget, 1, int(pool.size))
-    found = _core.maximize(f._f, k, optimizer, pool, callback, check.threads(n_threads))
+    e = check.positive("epsilon", epsilon)
+    if e >= 1:
+        raise check.wrong("epsilon", "a number in (0, 1)", epsilon)
+    s = check.integer("seed", seed, 0, 2**64 - 1)
+    found = _core.maximize(f._f, k, name, e, s, pool, callback, check.threads(n_threads))
     return Selection(*found)
+
+
+def kcenter_greedy(
+    X: ArrayLike, budget: int, labelled: ArrayLike | None = None, n_threads: int | None = None
+) -> NDArray[np.int64]:
+    """k-centre greedy: each step takes the row farthest (Euclidean) from all taken and labelled ones.
+
+    Farthest-first traversal (Gonzalez 1985), within twice the best radius; CoreSet of Sener and Savarese
+    (ICLR 2018).
+
+    Parameters
+    ----------
+    X
+        (n, d), kinds as for `similarity`.
+    budget
+        1..number of rows that are not labelled.
+    labelled
+        Centres to begin with: a list of row indices of `X`, which are never chosen, or features (m, d). None
+        or empty: the first choice is row 0, as all rows are equally far from nothing.
+
+    Returns
+    -------
+    (budget,) int64, in order of choice; ties go to the lowest index.
+    """
+    rows = check.features("X", X)
+    taken = np.empty(0, dtype=np.int64)
+    centres = None
+    if labelled is not None and np.ndim(labelled) == 2:
+        if np.shape(labelled)[0] > 0:
+            centres = check.features("labelled", labelled)
+            if centres.shape[1] != rows.shape[1]:
+                raise check.wrong("labelled", f"shape (m, {rows.shape[1]})", f"shape {centres.shape}")
+    elif labelled is not None:
+        taken = check.indices("labelled", labelled, rows.shape[0])
+        if taken.size == rows.shape[0]:
+            raise check.wrong("labelled", f"fewer than {rows.shape[0]} indices", taken.size)
+    k = check.integer("budget", budget, 1, rows.shape[0] - int(taken.size))
+    return _core.kcenter_greedy(rows, k, centres, taken, check.threads(n_threads))
+
+
+def kmeans_plusplus(
+    X: ArrayLike, budget: int, rng_seed: int = 0, n_threads: int | None = None
+) -> NDArray[np.int64]:
+    """k-means++ seeding: rows drawn with probability proportional to their squared distance to those taken.
+
+    The first is the row of largest norm, as in BADGE (Ash et al., ICLR 2020; Arthur and Vassilvitskii, SODA
+    2007). Where all that is left coincides with taken rows, the lowest index.
+
+    Parameters
+    ----------
+    X
+        (n, d), kinds as for `similarity`.
+    budget
+        1..n.
+    rng_seed
+        0..2^64 - 1.
+
+    Returns
+    -------
+    (budget,) int64 distinct, in order of choice.
+    """
+    rows = check.features("X", X)
+    k = check.integer("budget", budget, 1, rows.shape[0])
+    seed = check.integer("rng_seed", rng_seed, 0, 2**64 - 1)
+    return _core.kmeans_plusplus(rows, k, seed, check.threads(n_threads))

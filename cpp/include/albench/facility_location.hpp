@@ -1,31 +1,33 @@
 // Facility location over query columns, and the family built on it.
 //
 // f(A) = sum_q w_q max_{a in A} s(a, q)+ + sum_{a in A} b_a, where + is the positive part. b_a = 0 gives
-// facility location; b_a = eta max_q s(a, q)+ gives the facility-location variant mutual information (Iyer et
-// al., "Submodular combinatorial information measures", 2021; Kothawade et al., PRISM, AAAI 2022). Monotone
+// facility location; b_a = eta max_q s(a, q)+ the facility-location variant mutual information; similarities
+// cut at caps the facility-location mutual information (Kothawade et al., PRISM, AAAI 2022). Monotone
 // submodular.
 //
-// The memo holds, per column, the largest similarity of the set so far. A row's gain is kept as a sum over
-// column segments, each with the time it was computed: as the memo only grows, old segments are upper bounds,
-// and a row needs only as many fresh segments as it takes to fall below the best candidate.
+// The memo holds, per column, the largest similarity of the set so far. As it only grows, an old gain is an
+// upper bound; `refine` lowers bounds cheaply (Shadow, DeltaBounds) and computes exactly only what reaches
+// the threshold.
 #pragma once
 
-#include <cstdint>
+#include <memory>
 #include <vector>
 
-#include "albench/kernels.hpp"
+#include "albench/delta_bounds.hpp"
 #include "albench/set_function.hpp"
+#include "albench/shadow.hpp"
+#include "albench/source.hpp"
 
 namespace albench {
 
 class FacilityLocation : public SetFunction {
  public:
-  // s: borrowed (n, q) row-major similarities. weights: q non-negative numbers, or empty for ones. eta:
-  // factor of the modular part.
-  FacilityLocation(const float* s, Index n, Index q, std::vector<double> weights, double eta,
+  // weights: one non-negative number per column, or empty for ones; eta: factor of the modular part;
+  // shadow_bytes: what may be spent on a Shadow.
+  FacilityLocation(Source source, std::vector<double> weights, double eta, Index shadow_bytes,
                    ThreadPool& pool, const Poll& poll);
 
-  Index size() const override { return n_; }
+  Index size() const override { return source_.rows(); }
   bool diminishing() const override { return true; }
   void reset(ThreadPool& pool, const Poll& poll) override;
   void gains(const Index* rows, Index count, double* out, ThreadPool& pool, const Poll& poll) override;
@@ -36,31 +38,24 @@ class FacilityLocation : public SetFunction {
   double evaluate(const Index* rows, Index count) override;
 
  private:
-  void first_pass(ThreadPool& pool, const Poll& poll);
-  const double* weights_from(Index column) const {
-    return weights_.empty() ? nullptr : weights_.data() + column;
-  }
-  Index segment_begin(Index segment) const { return segment * segment_width_; }
-  Index segment_length(Index segment) const;
-  double segment_gain(Index row, Index segment) const;
-  double exact_gain(Index row) const;
-  double refine_row(Index row, double bound, double threshold);
+  void first_pass(ThreadPool& pool, const Poll& poll, Index shadow_bytes);
+  bool start_row(Index row, const float* s, float& largest);
+  const double* weights() const { return weights_.empty() ? nullptr : weights_.data(); }
+  double gain_of(Index row, const float* s) const;
+  void refine_dense(const Index* rows, Index count, double threshold, double* out, ThreadPool& pool);
+  void bound_features(const Index* rows, Index count, double* out, ThreadPool& pool, const Poll& poll);
 
-  const float* s_;
-  Index n_;
-  Index q_;
+  Source source_;
   std::vector<double> weights_;
   double eta_;
-  Index segment_width_;
-  Index segments_;
   std::vector<float> memo_;
   std::vector<double> memo_wide_;
-  std::vector<double> modular_;            // (n,) b_a
-  std::vector<double> parts_;              // (n, segments) upper bounds, exact where fresh
-  std::vector<std::uint32_t> parts_time_;  // (n, segments) when they were computed
-  std::vector<std::uint32_t> changed_;     // (segments,) when the memo last rose
-  std::uint32_t time_ = 0;                 // commits since reset
-  bool untouched_ = false;                 // parts_ hold the gains of the empty set
+  std::vector<double> modular_;  // (n,) b_a
+  std::vector<double> start_;    // (n,) gains of the empty set
+  std::unique_ptr<Shadow> shadow_;
+  std::unique_ptr<DeltaBounds> delta_;
+  std::vector<TileScratch> scratch_;
+  std::vector<DeltaBounds::Change> changes_;
 };
 
 }  // namespace albench

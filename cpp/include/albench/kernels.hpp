@@ -21,6 +21,9 @@ constexpr Index kPanel = 32;       // query columns per packed panel
 constexpr Index kMicroRows = 12;   // rows a micro-kernel holds in registers
 constexpr Index kLanes = 16;       // double lanes of a sum over columns
 
+// Larger than the rounding of s * inverse_unit (at most 2^15 * 2^-23 units, twice), so ceilings stay bounds.
+constexpr float kQuantumSlack = 0.01F;
+
 struct RowStart {  // what the first look at a row finds
   double gain;     // sum_c w_c max(s_c, 0)
   float max;       // max(0, max_c s_c)
@@ -44,8 +47,20 @@ struct KernelTable {
                           Index n);
   RowStart (*facility_start)(const float* s, const double* w, Index n);
 
+  // sum_c w_c (min(max(s_c, low_c), high_c) - low_c): what raising the memo from low to high takes from a
+  // gain.
+  double (*clamped_rise)(const float* s, const float* low, const float* high, const double* w, Index n);
+
+  // 15-bit upper bounds: out_c = ceil(max(s_c, 0) * inverse_unit + kQuantumSlack). False if one does not fit.
+  bool (*quantise)(const float* s, float inverse_unit, std::uint16_t* out, Index n);
+  // sum_c w_c max(s_c - memo_c, 0) over 15-bit s and memo and 10-bit w; n a multiple of 32.
+  std::int64_t (*quantised_rise)(const std::uint16_t* s, const std::uint16_t* memo, const std::int16_t* w,
+                                 Index n);
+
   // sum_k x_k^2: finite exactly where all x are, since squares of float32 stay far inside double.
   double (*sum_of_squares)(const float* x, Index n);
+  // sum_k (x_k - y_k)^2, in double.
+  double (*squared_distance)(const float* x, const float* y, Index n);
 };
 
 // The table for this machine. ALBENCH_ISA=portable|avx2|avx512 in the environment restricts it (for tests).

@@ -24,9 +24,9 @@ class SetFunction {
   // Upper bounds on the gains of all candidates, known without work after reset; out has size() places.
   virtual void start_bounds(double* out) const = 0;
 
-  // Gains as far as they matter: on entry out[j] is an upper bound on the gain of rows[j]; on return it is
-  // the exact gain (the bits `gains` would give) where that is >= threshold, else any upper bound <
-  // threshold.
+  // Gains as far as they matter: on entry out[j] is an upper bound on the gain of rows[j], and so it is on
+  // return, with this added: whatever is >= threshold and is the largest of all out (ties included) is the
+  // exact gain, the bits `gains` would give.
   virtual void refine(const Index* rows, Index count, double threshold, double* out, ThreadPool& pool,
                       const Poll& poll) {
     (void)threshold;

@@ -16,6 +16,8 @@ enum class Metric { cosine, dot, euclidean, rbf };
 struct TileScratch {
   std::vector<float> packed;    // kMicroRows x kRowStride
   std::vector<double> squares;  // per row of the tile: sum of scaled squares
+  std::vector<float> factors;   // per row of the tile
+  std::vector<float> values;    // a tile of similarities, for whoever reads it
 };
 
 // The query side of a product, packed once: chunk by chunk, panel by panel, so that the micro-kernel reads it
@@ -29,6 +31,15 @@ class QueryPanels {
 
   Index size() const { return size_; }
   Index dim() const { return dim_; }
+  Metric metric() const { return metric_; }
+  double largest_norm() const { return largest_norm_; }  // of the packed queries
+
+  // Fills this with the given columns of `all`, in the given order; buffers are reused between calls.
+  void select(const QueryPanels& all, const std::vector<Index>& columns);
+
+  // Sum of the scaled squares of a row; not finite where a value is not.
+  double squares(const Features& x, Index row, TileScratch& scratch) const;
+  static float inverse_norm(double squares);
 
   // Similarities of `count` rows of X to query columns [from, to), `from` a multiple of kPanel; out has row
   // stride ldo. `row_norm`, where given, takes the factor of each row from an earlier call (cosine: 1 /
@@ -37,13 +48,17 @@ class QueryPanels {
   bool tile(const Features& x, const Index* rows, Index count, Index from, Index to, float* out, Index ldo,
             const float* row_norm, float* found_norm, TileScratch& scratch) const;
 
+  // An empty selection, to be filled by `select`.
+  QueryPanels() = default;
+
  private:
   void pack(const Features& queries, const double* scale);
 
-  Metric metric_;
-  Index size_;
-  Index dim_;
-  Index panels_;
+  Metric metric_ = Metric::dot;
+  Index size_ = 0;
+  Index dim_ = 0;
+  Index panels_ = 0;
+  double largest_norm_ = 0.0;
   std::vector<float> packed_;
   std::vector<float> row_scale_;  // what a row's features are multiplied by on loading; empty: nothing
 };

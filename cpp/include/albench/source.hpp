@@ -1,0 +1,76 @@
+// Where similarities of candidates to columns come from: a matrix, or features from which rows are made on
+// demand.
+#pragma once
+
+#include <memory>
+#include <vector>
+
+#include "albench/similarity.hpp"
+
+namespace albench {
+
+// Reports the lowest row that was found to hold NaN or infinity; any thread may call `report`.
+class BadRow {
+ public:
+  explicit BadRow(Index none) : row_(none), none_(none) {}
+  void report(Index row) {
+    Index seen = row_.load();
+    while (row < seen && !row_.compare_exchange_weak(seen, row)) {
+    }
+  }
+  void throw_if_any(const std::string& argument) const {
+    if (row_.load() < none_)
+      throw InputError(argument, "finite values within float32",
+                       "NaN or infinity in row " + std::to_string(row_.load()));
+  }
+
+ private:
+  std::atomic<Index> row_;
+  Index none_;
+};
+
+class Source {
+ public:
+  // Borrows s (n, q), row-major.
+  Source(const float* s, Index n, Index q) : dense_(s), n_(n), q_(q) {}
+  // Borrows the features; `panels` are the packed columns.
+  Source(const Features& x, QueryPanels panels, ThreadPool& pool, const Poll& poll);
+
+  Index rows() const { return n_; }
+  Index cols() const { return q_; }
+  const float* dense() const { return dense_; }  // null where rows are made on demand
+  const QueryPanels* panels() const { return panels_.get(); }
+  const char* argument() const { return panels_ ? "X" : "S"; }
+
+  // Every similarity is at most this (features only): from the norms, hence known before any product.
+  double largest_possible() const { return largest_possible_; }
+
+  // Similarities are cut at these values, one a column (facility-location mutual information).
+  void cap(std::vector<float> caps, ThreadPool& pool);
+
+  // Makes all rows once and holds them: (n, q) float32.
+  void hold(ThreadPool& pool, const Poll& poll);
+
+  // Rows a call to `read` handles best.
+  Index tile_rows() const;
+
+  // Similarities of `count` rows to all columns, out (count, q). Dense sources copy; use dense() there.
+  void read(const Index* rows, Index count, float* out, TileScratch& scratch) const;
+  // The same for columns [0, cols) of a selection of the panels; caps are not applied.
+  void read_selected(const Index* rows, Index count, const QueryPanels& selection, Index cols, float* out,
+                     Index ldo, TileScratch& scratch) const;
+  const std::vector<float>& caps() const { return caps_; }
+
+ private:
+  const float* dense_ = nullptr;
+  Index n_;
+  Index q_;
+  Features x_;
+  std::unique_ptr<QueryPanels> panels_;
+  std::vector<float> norms_;
+  std::vector<float> caps_;
+  std::vector<float> owned_;
+  double largest_possible_ = 0.0;
+};
+
+}  // namespace albench

@@ -1,0 +1,155 @@
+#include "albench/row_sums.hpp"
+
+#include <algorithm>
+#include <cmath>
+#include <numeric>
+
+namespace albench {
+namespace {
+
+double positive(float s) {
+  return s > 0.0F ? static_cast<double>(s) : 0.0;
+}
+
+double psi_of(Concave psi, double x) {
+  switch (psi) {
+    case Concave::sqrt:
+      return std::sqrt(x);
+    case Concave::log:
+      return std::log1p(x);
+    case Concave::inverse:
+      break;
+  }
+  return x / (1.0 + x);
+}
+
+// psi(memo + s) - psi(memo) in a form without cancellation.
+double psi_rise(Concave psi, double memo, double s) {
+  switch (psi) {
+    case Concave::sqrt:
+      return s > 0.0 ? s / (std::sqrt(memo + s) + std::sqrt(memo)) : 0.0;
+    case Concave::log:
+      return std::log1p(s / (1.0 + memo));
+    case Concave::inverse:
+      break;
+  }
+  return s / ((1.0 + memo) * (1.0 + memo + s));
+}
+
+std::vector<Index> distinct(const Index* rows, Index count) {
+  std::vector<Index> members(rows, rows + count);
+  std::sort(members.begin(), members.end());
+  members.erase(std::unique(members.begin(), members.end()), members.end());
+  return members;
+}
+
+}  // namespace
+
+RowSums::RowSums(Source source, std::vector<double> weights, ThreadPool& pool, const Poll& poll)
+    : source_(std::move(source)),
+      weights_(std::move(weights)),
+      sums_(static_cast<std::size_t>(source_.rows())) {
+  BadRow bad(source_.rows());
+  std::vector<Index> all(sums_.size());
+  std::iota(all.begin(), all.end(), Index{0});
+  for_rows(all.data(), source_.rows(), pool, poll, [&](Index j, const float* s) {
+    const RowStart start =
+        kernels().facility_start(s, weights_.empty() ? nullptr : weights_.data(), source_.cols());
+    sums_[static_cast<std::size_t>(j)] = start.gain;
+    if (!start.finite) bad.report(j);
+  });
+  bad.throw_if_any(source_.argument());
+}
+
+void RowSums::for_rows(const Index* rows, Index count, ThreadPool& pool, const Poll& poll,
+                       const std::function<void(Index, const float*)>& use) {
+  const Index q = source_.cols();
+  const bool dense = source_.dense() != nullptr;
+  const Index block = dense ? 32 : source_.tile_rows();
+  const Index tasks = (count + block - 1) / block;
+  const Index group = 64 * static_cast<Index>(pool.size());
+  scratch_.resize(std::max(scratch_.size(), static_cast<std::size_t>(pool.size())));
+  for (Index first = 0; first < tasks; first += group) {
+    pool.run(std::min(group, tasks - first), [&](Index task, int worker) {
+      const Index begin = (first + task) * block;
+      const Index end = std::min(count, begin + block);
+      if (dense) {
+        for (Index j = begin; j < end; ++j) use(j, source_.dense() + rows[j] * q);
+        return;
+      }
+      TileScratch& scratch = scratch_[static_cast<std::size_t>(worker)];
+      scratch.values.resize(static_cast<std::size_t>(block * q));
+      source_.read(rows + begin, end - begin, scratch.values.data(), scratch);
+      for (Index j = begin; j < end; ++j) use(j, scratch.values.data() + (j - begin) * q);
+    });
+    if (poll) poll();
+  }
+}
+
+void GraphCut::gains(const Index* rows, Index count, double* out, ThreadPool&, const Poll&) {
+  for (Index j = 0; j < count; ++j) out[j] = factor_ * sums_[static_cast<std::size_t>(rows[j])];
+}
+
+void GraphCut::start_bounds(double* out) const {
+  std::transform(sums_.begin(), sums_.end(), out, [&](double sum) { return factor_ * sum; });
+}
+
+double GraphCut::evaluate(const Index* rows, Index count) {
+  double value = 0.0;
+  for (const Index row : distinct(rows, count)) value += factor_ * sums_[static_cast<std::size_t>(row)];
+  return value;
+}
+
+ConcaveOverModular::ConcaveOverModular(Source source, std::vector<double> weights, double eta, Concave psi,
+                                       ThreadPool& pool, const Poll& poll)
+    : RowSums(std::move(source), std::move(weights), pool, poll),
+      eta_(eta),
+      psi_(psi),
+      memo_(static_cast<std::size_t>(source_.cols()), 0.0),
+      start_(sums_.size()) {
+  std::vector<Index> all(sums_.size());
+  std::iota(all.begin(), all.end(), Index{0});
+  gains(all.data(), source_.rows(), start_.data(), pool, poll);
+}
+
+double ConcaveOverModular::gain_of(Index row, const float* s) const {
+  double rise = 0.0;
+  for (Index c = 0; c < source_.cols(); ++c)
+    rise += weight(c) * psi_rise(psi_, memo_[static_cast<std::size_t>(c)], positive(s[c]));
+  return eta_ * psi_of(psi_, sums_[static_cast<std::size_t>(row)]) + rise;
+}
+
+void ConcaveOverModular::reset(ThreadPool&, const Poll&) {
+  std::fill(memo_.begin(), memo_.end(), 0.0);
+}
+
+void ConcaveOverModular::gains(const Index* rows, Index count, double* out, ThreadPool& pool,
+                               const Poll& poll) {
+  for_rows(rows, count, pool, poll, [&](Index j, const float* s) { out[j] = gain_of(rows[j], s); });
+}
+
+void ConcaveOverModular::start_bounds(double* out) const {
+  std::copy(start_.begin(), start_.end(), out);
+}
+
+void ConcaveOverModular::commit(Index row, ThreadPool&) {
+  std::vector<float> s(static_cast<std::size_t>(source_.cols()));
+  source_.read(&row, 1, s.data(), scratch_.front());
+  for (std::size_t c = 0; c < s.size(); ++c) memo_[c] += positive(s[c]);
+}
+
+double ConcaveOverModular::evaluate(const Index* rows, Index count) {
+  std::vector<float> s(static_cast<std::size_t>(source_.cols()));
+  std::vector<double> sum(s.size(), 0.0);
+  TileScratch scratch;
+  double value = 0.0;
+  for (const Index row : distinct(rows, count)) {
+    source_.read(&row, 1, s.data(), scratch);
+    for (std::size_t c = 0; c < s.size(); ++c) sum[c] += positive(s[c]);
+    value += eta_ * psi_of(psi_, sums_[static_cast<std::size_t>(row)]);
+  }
+  for (std::size_t c = 0; c < s.size(); ++c) value += weight(static_cast<Index>(c)) * psi_of(psi_, sum[c]);
+  return value;
+}
+
+}  // namespace albench

@@ -1,0 +1,104 @@
+#include "albench/source.hpp"
+
+#include <algorithm>
+#include <cmath>
+#include <numeric>
+
+namespace albench {
+namespace {
+
+constexpr Index kRowsPerTask = 1024;
+
+}  // namespace
+
+Source::Source(const Features& x, QueryPanels panels, ThreadPool& pool, const Poll& poll)
+    : n_(x.rows),
+      q_(panels.size()),
+      x_(x),
+      panels_(std::make_unique<QueryPanels>(std::move(panels))),
+      norms_(static_cast<std::size_t>(x.rows)) {
+  BadRow bad(n_);
+  const Index tasks = (n_ + kRowsPerTask - 1) / kRowsPerTask;
+  std::vector<double> largest(static_cast<std::size_t>(tasks), 0.0);
+  std::vector<TileScratch> scratch(static_cast<std::size_t>(pool.size()));
+  const Index group = 16 * static_cast<Index>(pool.size());
+  for (Index first = 0; first < tasks; first += group) {
+    pool.run(std::min(group, tasks - first), [&](Index t, int worker) {
+      const Index task = first + t;
+      for (Index row = task * kRowsPerTask; row < std::min(n_, (task + 1) * kRowsPerTask); ++row) {
+        const double squares = panels_->squares(x_, row, scratch[static_cast<std::size_t>(worker)]);
+        if (!std::isfinite(squares)) bad.report(row);
+        norms_[static_cast<std::size_t>(row)] = QueryPanels::inverse_norm(squares);
+        largest[static_cast<std::size_t>(task)] = std::max(largest[static_cast<std::size_t>(task)], squares);
+      }
+    });
+    if (poll) poll();
+  }
+  bad.throw_if_any("X");
+  const double norm = std::sqrt(*std::max_element(largest.begin(), largest.end()));
+  // One part in a thousand covers the rounding of float32 products.
+  largest_possible_ = (panels_->metric() == Metric::dot ? norm * panels_->largest_norm() : 1.0) * 1.001;
+  if (!std::isfinite(static_cast<float>(largest_possible_)))
+    throw InputError("X", "features whose products fit float32", "norms whose product does not");
+}
+
+void Source::cap(std::vector<float> caps, ThreadPool& pool) {
+  caps_ = std::move(caps);
+  if (dense_ == nullptr) return;
+  std::vector<float> cut(static_cast<std::size_t>(n_ * q_));
+  pool.run(n_, [&](Index row, int) {
+    for (Index c = 0; c < q_; ++c)
+      cut[static_cast<std::size_t>(row * q_ + c)] =
+          std::min(dense_[row * q_ + c], caps_[static_cast<std::size_t>(c)]);
+  });
+  owned_ = std::move(cut);
+  dense_ = owned_.data();
+}
+
+Index Source::tile_rows() const {
+  return panels_ && panels_->dim() > kChunk ? 8 * kMicroRows : kMicroRows;
+}
+
+void Source::hold(ThreadPool& pool, const Poll& poll) {
+  if (dense_ != nullptr) return;
+  std::vector<float> all(static_cast<std::size_t>(n_ * q_));
+  const Index block = 8 * kMicroRows;
+  const Index tasks = (n_ + block - 1) / block;
+  std::vector<TileScratch> scratch(static_cast<std::size_t>(pool.size()));
+  const Index group = 8 * static_cast<Index>(pool.size());
+  for (Index first = 0; first < tasks; first += group) {
+    pool.run(std::min(group, tasks - first), [&](Index t, int worker) {
+      const Index begin = (first + t) * block;
+      Index rows[8 * kMicroRows];
+      const Index count = std::min(block, n_ - begin);
+      std::iota(rows, rows + count, begin);
+      read(rows, count, all.data() + begin * q_, scratch[static_cast<std::size_t>(worker)]);
+    });
+    if (poll) poll();
+  }
+  owned_ = std::move(all);
+  dense_ = owned_.data();
+}
+
+void Source::read(const Index* rows, Index count, float* out, TileScratch& scratch) const {
+  if (dense_ != nullptr) {
+    for (Index r = 0; r < count; ++r) std::copy_n(dense_ + rows[r] * q_, q_, out + r * q_);
+    return;
+  }
+  read_selected(rows, count, *panels_, q_, out, q_, scratch);
+  if (caps_.empty()) return;
+  for (Index r = 0; r < count; ++r)
+    for (Index c = 0; c < q_; ++c)
+      out[r * q_ + c] = std::min(out[r * q_ + c], caps_[static_cast<std::size_t>(c)]);
+}
+
+void Source::read_selected(const Index* rows, Index count, const QueryPanels& selection, Index cols,
+                           float* out, Index ldo, TileScratch& scratch) const {
+  // One factor a row is all that `tile` needs besides the features.
+  scratch.factors.resize(static_cast<std::size_t>(count));
+  for (Index r = 0; r < count; ++r)
+    scratch.factors[static_cast<std::size_t>(r)] = norms_[static_cast<std::size_t>(rows[r])];
+  selection.tile(x_, rows, count, 0, cols, out, ldo, scratch.factors.data(), nullptr, scratch);
+}
+
+}  // namespace albench
