@@ -72,9 +72,7 @@ def finite(argument: str, array: NDArray[np.float32]) -> NDArray[np.float32]:
     """Return a matrix that holds neither NaN nor infinity."""
     rows = np.isfinite(array).all(axis=1)
     if not rows.all():
-        raise wrong(
-            argument, "finite values within float32", f"NaN or infinity in row {int(np.argmin(rows))}"
-        )
+        raise wrong(argument, "finite values within float32", f"NaN or infinity in row {int(np.argmin(rows))}")
     return array
 
 
@@ -107,9 +105,7 @@ def features(argument: str, value: ArrayLike) -> NDArray[Any]:
     return array if array.dtype.isnative else array.astype(array.dtype.newbyteorder("="))
 
 
-def matrix(
-    argument: str, value: ArrayLike, rows: int | None = None, cols: int | None = None
-) -> NDArray[np.float32]:
+def matrix(argument: str, value: ArrayLike, rows: int | None = None, cols: int | None = None) -> NDArray[np.float32]:
     """Return similarities in C-contiguous float32, copied only where they are something else."""
     array = np.asanyarray(value)
     expected = f"shape ({'n' if rows is None else rows}, {'q' if cols is None else cols})"

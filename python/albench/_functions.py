@@ -74,9 +74,7 @@ def _pair(X: ArrayLike, Q: ArrayLike) -> tuple[NDArray[Any], NDArray[Any]]:
     return rows, queries
 
 
-def _source(
-    X: NDArray[Any], Q: NDArray[Any], metric: str, scale: ArrayLike | None, n_threads: int
-) -> _core.Source:
+def _source(X: NDArray[Any], Q: NDArray[Any], metric: str, scale: ArrayLike | None, n_threads: int) -> _core.Source:
     factors = check.vector("scale", scale, X.shape[1])
     return _core.Source(X, Q, check.metric(metric), factors, n_threads)
 
@@ -210,9 +208,7 @@ class FacilityLocationMI(SetFunction):
         Finite and >= 0.
     """
 
-    def __init__(
-        self, S: ArrayLike, ground: ArrayLike, weights: ArrayLike | None = None, eta: float = 1.0
-    ) -> None:
+    def __init__(self, S: ArrayLike, ground: ArrayLike, weights: ArrayLike | None = None, eta: float = 1.0) -> None:
         matrix = check.finite("S", check.matrix("S", S))
         kernel = check.matrix("ground", ground, matrix.shape[0], matrix.shape[0])
         check.finite("ground", kernel)

@@ -13,7 +13,7 @@ from rich.console import Console
 from rich.table import Table
 
 from albench import __version__
-from albench.errors import InputError
+from albench.errors import InputError, WorkerError
 
 app = typer.Typer(
     help="Active learning with nnU-Net: which slices should be annotated next?",
@@ -37,16 +37,20 @@ def run(
     data: Annotated[Path | None, typer.Option(help="Folder with the data sets; default: ALBENCH_DATA.")] = None,
     out: Annotated[Path, typer.Option(help="Results folder.")] = Path("out"),
     cache: Annotated[
-        Path | None, typer.Option(help="Unpacked data and phantoms; default: ALBENCH_CACHE or ~/.cache/al-bench.")
+        Path | None,
+        typer.Option(help="Unpacked data and phantoms; default: ALBENCH_CACHE or ~/.cache/al-bench."),
     ] = None,
+    jobs: Annotated[int | None, typer.Option(min=1, help="Chains side by side; default: as the cores allow.")] = None,
     resume: Annotated[
-        bool, typer.Option("--resume/--fresh", help="Continue what is in --out, or set it aside and start anew.")
+        bool,
+        typer.Option("--resume/--fresh", help="Continue what is in --out, or set it aside and start anew."),
     ] = True,
 ) -> None:
     """Run a study: strategies x seeds on one or more data sets; then write tables, figures and the report."""
-    from albench.run import RunRequest, run_studies
+    from albench.run import RunRequest
+    from albench.run import run as run_request
 
-    run_studies(
+    run_request(
         RunRequest(
             datasets=_names("dataset", dataset),
             strategies=_names("strategy", strategy),
@@ -58,17 +62,21 @@ def run(
             data=data,
             out=out,
             cache=cache,
+            jobs=jobs,
             fresh=not resume,
         )
     )
 
 
 @app.command()
-def report(out: Annotated[list[Path], typer.Argument(help="Results folder, or several to merge.")]) -> None:
+def report(
+    out: Annotated[list[Path], typer.Argument(help="Results folder, or several to merge.")],
+    to: Annotated[Path | None, typer.Option(help="Where to write; default: OUT/report of a single folder.")] = None,
+) -> None:
     """Write figures, tables and the HTML report from result files alone."""
     from albench.report import build_report
 
-    typer.echo(f"report: {build_report(out)}")
+    typer.echo(f"report: {build_report(out, to)}")
 
 
 @app.command()
@@ -85,7 +93,8 @@ def datasets(json_output: JsonOption = False) -> None:
 
 @app.command()
 def strategies(
-    name: Annotated[str | None, typer.Argument(help="Explain this one.")] = None, json_output: JsonOption = False
+    name: Annotated[str | None, typer.Argument(help="Explain this one.")] = None,
+    json_output: JsonOption = False,
 ) -> None:
     """List the strategies, or explain one."""
     from albench.strategies import get_strategy, strategy_names
@@ -145,6 +154,9 @@ def main(arguments: Sequence[str] | None = None) -> None:
     except (KeyboardInterrupt, typer.Abort):
         typer.echo("interrupted; finished stages are kept, and the same command resumes", err=True)
         sys.exit(130)
+    except WorkerError as error:
+        typer.echo(f"al-bench: {error}", err=True)
+        sys.exit(1)
     except Exception as error:
         message = _explain(error)
         if debug or message is None:
@@ -157,7 +169,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
 def _explain(error: Exception) -> str | None:
     """One line for an error the user can do something about, or None for a fault of ours."""
     if isinstance(error, _UsageError):
-        return error.format_message()
+        return str(error.format_message())  # type: ignore[attr-defined]
     if isinstance(error, InputError):
         return str(error)
     if isinstance(error, OSError):

@@ -70,6 +70,11 @@ class TrainingSettings(_Settings):
         Batches in the first and in each later training.
     warm_start
         Start a round from the last round's weights instead of fresh ones.
+    momentum
+        Nesterov momentum; its horizon of 1 / (1 - momentum) batches has to be short against a training.
+    mirroring
+        Whether images are mirrored at random, as nnU-Net does. Short trainings then confuse classes that differ
+        by their side only, as left and right parotid.
     oversample_foreground
         Share of a batch that is centred on a foreground voxel.
     """
@@ -77,6 +82,8 @@ class TrainingSettings(_Settings):
     first_iterations: PositiveInt
     round_iterations: PositiveInt
     initial_lr: PositiveFloat
+    momentum: Annotated[float, Field(ge=0, lt=1)]
+    mirroring: bool
     warm_start: bool
     oversample_foreground: Annotated[float, Field(ge=0, le=1)]
 
@@ -90,9 +97,21 @@ class ScoringSettings(_Settings):
 
 
 class Protocol(_Settings):
-    """One way to run a study; `budget` units are annotated in each of the `rounds` - 1 queries."""
+    """One way to run a study.
+
+    Attributes
+    ----------
+    cpu_threads
+        Threads of one chain where it runs on the CPU. Sums are split by thread, so another number may change
+        the last bits of a result.
+    budget
+        Units annotated in each of the `rounds` - 1 queries.
+    rounds
+        Trainings of a chain, the one on the starting set included.
+    """
 
     name: str
+    cpu_threads: PositiveInt
     pool: PoolSettings
     budget: PositiveInt
     rounds: PositiveInt

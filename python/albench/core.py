@@ -108,7 +108,7 @@ class Selection:
     value: float
 
 
-def maximize(  # noqa: PLR0917 (the order is part of the public interface)
+def maximize(
     f: SetFunction,
     budget: int,
     optimizer: str = "lazy",
@@ -209,9 +209,7 @@ def kcenter_greedy(
     return _core.kcenter_greedy(rows, k, centres, taken, check.threads(n_threads))
 
 
-def kmeans_plusplus(
-    X: ArrayLike, budget: int, rng_seed: int = 0, n_threads: int | None = None
-) -> NDArray[np.int64]:
+def kmeans_plusplus(X: ArrayLike, budget: int, rng_seed: int = 0, n_threads: int | None = None) -> NDArray[np.int64]:
     """k-means++ seeding: rows drawn with probability proportional to their squared distance to those taken.
 
     The first is the row of largest norm, as in BADGE (Ash et al., ICLR 2020; Arthur and Vassilvitskii, SODA

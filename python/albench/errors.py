@@ -13,6 +13,10 @@ class InputError(ValueError):
     """
 
 
+class WorkerError(RuntimeError):
+    """A process of ours ended before its work; nothing finished is lost. Exit status 1."""
+
+
 def unknown_name(kind: str, name: str, known: Iterable[str]) -> InputError:
     """Error for a name that is in no registry, with the nearest names that are.
 

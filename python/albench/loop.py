@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -27,48 +28,55 @@ QUERY, MODEL, EVALUATION = "query.json", "model.pth", "evaluation.parquet"
 
 @dataclass(frozen=True)
 class Chain:
-    """One strategy on one seed."""
+    """One strategy on one seed; no strategy stands for the start that all share."""
 
     study: Study
     setup: SeedSetup
-    strategy: Strategy
+    strategy: Strategy | None
+
+    @property
+    def name(self) -> str:
+        """Name of the strategy, and of the chain's folder."""
+        return self.strategy.name if self.strategy else SHARED
 
     def folder(self, number: int) -> Path:
         """Folder of round `number`."""
-        return self.study.round_folder(self.strategy.name, self.setup.seed, number)
+        return self.study.round_folder(self.name, self.setup.seed, number)
 
     def key(self, number: int, *component: Key) -> tuple[Key, ...]:
         """Name of a random stream; strategies share it, so that they differ by what they choose alone."""
         return (self.study.dataset.name, self.setup.seed, number, *component)
 
     def title(self, number: int) -> str:
-        """What progress lines call this round."""
-        return f"{self.study.dataset.name} {self.strategy.name} seed {self.setup.seed} round {number}"
+        """Return what progress lines call this round."""
+        return f"{self.study.dataset.name} {self.name.removeprefix('_')} seed {self.setup.seed} round {number}"
+
+
+def run_start(study: Study, setup: SeedSetup) -> Path:
+    """Train and evaluate on the starting set, once for all strategies of a seed; return the model file."""
+    folder = study.round_folder(SHARED, setup.seed, 0)
+    chain = Chain(study, setup, None)
+    _train_and_evaluate(chain, 0, folder, setup.start, study.config.protocol.training.first_iterations, None)
+    return folder / MODEL
 
 
 def run_chain(chain: Chain) -> None:
     """Run all rounds of a chain that are not finished yet.
 
-    Round 0 trains on the starting set, once for all strategies; each later round first annotates what the
-    strategy picks with the last round's model. Round r's folder holds ``query.json`` (the units annotated for
-    it), ``model.pth`` and ``evaluation.parquet``.
+    Round 0 is the shared start; each later round first annotates what the strategy picks with the last round's
+    model. Round r's folder holds ``query.json`` (the units annotated for it), ``model.pth`` and
+    ``evaluation.parquet``.
     """
     protocol = chain.study.config.protocol
-    labelled: list[Unit] = []
-    model: Path | None = None
-    for number in range(protocol.rounds):
+    run_stage(chain.folder(0), "query", [QUERY], lambda: _write_start(chain))
+    model = run_start(chain.study, chain.setup)
+    labelled = list(chain.setup.start)
+    for number in range(1, protocol.rounds):
         folder = chain.folder(number)
-        if number == 0:
-            run_stage(folder, "query", [QUERY], lambda: _write_start(chain))
-            labelled += read_query(folder / QUERY)
-            folder = chain.study.round_folder(SHARED, chain.setup.seed, 0)
-        else:
-            run_stage(folder, "query", [QUERY], lambda: _query(chain, number, labelled, model))  # noqa: B023
-            labelled += read_query(folder / QUERY)
-        training = protocol.training
-        iterations = training.round_iterations if number else training.first_iterations
-        initial = model if training.warm_start else None
-        _train_and_evaluate(chain, number, folder, labelled, iterations, initial)
+        run_stage(folder, "query", [QUERY], partial(_query, chain, number, labelled, model))
+        labelled += read_query(folder / QUERY)
+        initial = model if protocol.training.warm_start else None
+        _train_and_evaluate(chain, number, folder, labelled, protocol.training.round_iterations, initial)
         model = folder / MODEL
 
 
@@ -95,18 +103,21 @@ def _write_start(chain: Chain) -> dict[str, Any]:
     return {}
 
 
-def _query(chain: Chain, number: int, labelled: Sequence[Unit], model: Path | None) -> dict[str, Any]:
+def _query(chain: Chain, number: int, labelled: Sequence[Unit], model: Path) -> dict[str, Any]:
     """Score the unlabelled units with the last model, let the strategy choose, write ``query.json``."""
-    assert model is not None
     started = time.perf_counter()
     protocol, strategy = chain.study.config.protocol, chain.strategy
+    assert strategy is not None
     known = set(labelled)
     units = tuple(unit for unit in chain.setup.pool.units if unit not in known)
     weights = class_weights(labelled_voxels(chain.setup.pool, labelled))
     plan = ScoringPlan(
-        passes=protocol.scoring.passes, dropout=protocol.scoring.dropout, batch_size=protocol.scoring.batch_size,
-        class_weights=weights, key=chain.key(number, "score"),
-    )  # fmt: skip
+        passes=protocol.scoring.passes,
+        dropout=protocol.scoring.dropout,
+        batch_size=protocol.scoring.batch_size,
+        class_weights=weights,
+        key=chain.key(number, "score"),
+    )
     needs = strategy.needs
     with chain.study.reporter.task(f"{chain.title(number)}: scoring {len(units)} units") as advance:
         scores = Scores()
@@ -136,7 +147,7 @@ def _write_query(path: Path, chain: Chain, number: int, units: Sequence[Unit], s
     ]
     header = {
         "dataset": chain.study.dataset.name,
-        "strategy": chain.strategy.name,
+        "strategy": chain.name,
         "seed": chain.setup.seed,
         "round": number,
     }
@@ -158,16 +169,27 @@ def _train_and_evaluate(
         title = f"{chain.title(number)}: training on {len(labelled)} units"
         with reporter.task(title, iterations) as advance:
             report = trainer.train(
-                labelled, iterations=iterations, key=chain.key(number, "train"), initial=initial,
-                target=folder / MODEL, on_iteration=lambda loss: advance(f"loss {loss:.3f}"),
-            )  # fmt: skip
+                labelled,
+                iterations=iterations,
+                key=chain.key(number, "train"),
+                initial=initial,
+                target=folder / MODEL,
+                on_iteration=lambda loss: advance(f"loss {loss:.3f}"),
+            )
         cost = annotation_cost(chain.setup.pool, labelled)
         return {
-            "n_annotated_units": cost.n_units, "n_annotated_voxels": cost.n_voxels,
-            "n_annotated_fg_voxels": cost.n_fg_voxels, "iterations": report.iterations, "train_loss": report.loss,
-            "setup_s": report.setup_s, "fit_s": report.fit_s, "started_at": started_at,
-            "code_version": code_version(), "hardware": hardware(), "versions": versions(),
-        }  # fmt: skip
+            "n_annotated_units": cost.n_units,
+            "n_annotated_voxels": cost.n_voxels,
+            "n_annotated_fg_voxels": cost.n_fg_voxels,
+            "iterations": report.iterations,
+            "train_loss": report.loss,
+            "setup_s": report.setup_s,
+            "fit_s": report.fit_s,
+            "started_at": started_at,
+            "code_version": code_version(),
+            "hardware": hardware(),
+            "versions": versions(),
+        }
 
     run_stage(folder, "train", [MODEL], train)
 

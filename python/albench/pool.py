@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import NamedTuple
 
 import numpy as np
 import pandas as pd
@@ -15,7 +14,8 @@ from albench.errors import InputError
 from albench.files import atomic_file
 
 
-class Unit(NamedTuple):
+@dataclass(frozen=True, order=True, slots=True)
+class Unit:
     """One 2D slice: the `index`-th along the slicing axis of the image of `case`, on its original grid."""
 
     case: str
@@ -67,11 +67,11 @@ class Pool:
         try:
             return np.array([lookup[unit] for unit in units], dtype=np.int64)
         except KeyError as error:
-            raise InputError(f"unit {tuple(error.args[0])} is not in the pool of {len(self)} units") from None
+            raise InputError(f"unit {error.args[0]} is not in the pool of {len(self)} units") from None
 
     def save(self, path: Path) -> None:
         """Write the pool as a Parquet table, one row a unit."""
-        table = pd.DataFrame(self.units, columns=["case", "index"])
+        table = pd.DataFrame([(unit.case, unit.index) for unit in self.units], columns=["case", "index"])
         table["axis"] = table["case"].map(self.axes)
         table["n_voxels"] = self.n_voxels
         for label in range(self.voxel_counts.shape[1]):

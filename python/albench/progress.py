@@ -1,21 +1,70 @@
-"""Progress on the terminal: bars where it is one, plain lines where it is not."""
+"""Progress on the terminal: bars where it is one, plain lines where it is not; also from worker processes."""
 
 from __future__ import annotations
 
 import contextlib
+import itertools
+import os
+import queue
 import sys
+import threading
 import time
 from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import Any, Protocol
 
 from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+from rich.progress import (
+    BarColumn,
+    MofNCompleteColumn,
+    Progress,
+    TaskID,
+    TextColumn,
+    TimeElapsedColumn,
+    TimeRemainingColumn,
+)
 
 _LINE_EVERY_S = 20.0
+_EVENT_EVERY_S = 0.5
 Advance = Callable[..., None]
 
 
-class Reporter:
-    """Says what is being done.
+class Reporter(Protocol):
+    """Says what is being done."""
+
+    def say(self, text: str) -> None:
+        """Print one line."""
+
+    def task(self, title: str, total: int | None = None) -> contextlib.AbstractContextManager[Advance]:
+        """Show a task; the block gets a function to call after each of its `total` steps.
+
+        The function takes an optional note (e.g. the loss) as its only argument.
+        """
+
+
+class Silent:
+    """Says nothing; for tests and library use."""
+
+    def say(self, text: str) -> None:
+        """Print nothing."""
+
+    @contextlib.contextmanager
+    def task(self, title: str, total: int | None = None) -> Iterator[Advance]:
+        """Show nothing."""
+        yield lambda note="": None
+
+
+@dataclass
+class _Task:
+    title: str
+    total: int | None
+    started: float
+    last_line: float
+    bar: TaskID | None = None
+
+
+class Terminal:
+    """Shows tasks on standard error, several at a time.
 
     Parameters
     ----------
@@ -24,57 +73,140 @@ class Reporter:
     """
 
     def __init__(self, console: Console | None = None) -> None:
-        self.console = console or Console(file=sys.stderr, soft_wrap=True)
+        self._console = console or Console(file=sys.stderr, soft_wrap=True)
+        self._bars: Progress | None = None
+        self._tasks: dict[object, _Task] = {}
+        self._lock = threading.Lock()
+        self._ids = itertools.count()
 
     def say(self, text: str) -> None:
         """Print one line."""
-        self.console.print(text, markup=False, highlight=False)
+        self._console.print(text, markup=False, highlight=False)
 
     @contextlib.contextmanager
     def task(self, title: str, total: int | None = None) -> Iterator[Advance]:
-        """Show a task; the block gets a function to call after each of its `total` steps.
-
-        The function takes an optional note (e.g. the loss) as its only argument.
-        """
-        if self.console.is_terminal:
-            yield from self._bar(title, total)
-        else:
-            yield from self._lines(title, total)
-
-    def _bar(self, title: str, total: int | None) -> Iterator[Advance]:
-        columns = (
-            TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn(),
-            TimeRemainingColumn(), TextColumn("{task.fields[note]}"),
-        )  # fmt: skip
-        with Progress(*columns, console=self.console, transient=True) as progress:
-            task = progress.add_task(title, total=total, note="")
-
-            def advance(note: str = "") -> None:
-                progress.update(task, advance=1, note=note)
-
-            started = time.perf_counter()
-            yield advance
-        self.say(f"{title}: {time.perf_counter() - started:.1f} s")
-
-    def _lines(self, title: str, total: int | None) -> Iterator[Advance]:
-        started = last = time.perf_counter()
-        n_done = 0
+        """Show a task of this process."""
+        task, n_done = next(self._ids), 0
 
         def advance(note: str = "") -> None:
-            nonlocal last, n_done
+            nonlocal n_done
             n_done += 1
+            self.step(task, n_done, note)
+
+        self.begin(task, title, total)
+        try:
+            yield advance
+        except BaseException:
+            self.end(task, done=False)
+            raise
+        self.end(task, done=True)
+
+    def begin(self, task: object, title: str, total: int | None) -> None:
+        """Open a task under the name `task`."""
+        with self._lock:
             now = time.perf_counter()
-            if now - last >= _LINE_EVERY_S:
-                last = now
-                of = f" of {total}" if total else ""
-                self.say(f"{title}: {n_done}{of} after {now - started:.0f} s {note}".rstrip())
+            shown = self._tasks[task] = _Task(title, total, now, now)
+            if self._console.is_terminal:
+                if self._bars is None:
+                    self._bars = Progress(
+                        TextColumn("{task.description}"),
+                        BarColumn(),
+                        MofNCompleteColumn(),
+                        TimeElapsedColumn(),
+                        TimeRemainingColumn(),
+                        TextColumn("{task.fields[note]}"),
+                        console=self._console,
+                        transient=True,
+                    )
+                    self._bars.start()
+                shown.bar = self._bars.add_task(title, total=total, note="")
 
-        yield advance
-        self.say(f"{title}: {time.perf_counter() - started:.1f} s")
+    def step(self, task: object, n_done: int, note: str) -> None:
+        """Say how far a task is."""
+        with self._lock:
+            shown = self._tasks[task]
+            if self._bars is not None and shown.bar is not None:
+                self._bars.update(shown.bar, completed=n_done, note=note)
+                return
+            now = time.perf_counter()
+            if now - shown.last_line >= _LINE_EVERY_S:
+                shown.last_line = now
+                of = f" of {shown.total}" if shown.total else ""
+                self.say(f"{shown.title}: {n_done}{of} after {now - shown.started:.0f} s {note}".rstrip())
+
+    def end(self, task: object, *, done: bool) -> None:
+        """Close a task."""
+        with self._lock:
+            shown = self._tasks.pop(task)
+            if self._bars is not None and shown.bar is not None:
+                self._bars.remove_task(shown.bar)
+                if not self._tasks:
+                    self._bars.stop()
+                    self._bars = None
+            if done:
+                self.say(f"{shown.title}: {time.perf_counter() - shown.started:.1f} s")
 
 
-class Silent(Reporter):
-    """Says nothing; for tests and library use."""
+class Remote:
+    """Reporter of a worker process: sends what happens to the process that owns the terminal.
 
-    def __init__(self) -> None:
-        super().__init__(Console(quiet=True))
+    Parameters
+    ----------
+    events
+        Queue that a `relay` reads.
+    """
+
+    def __init__(self, events: Any) -> None:
+        self._events = events
+        self._ids = itertools.count()
+
+    def say(self, text: str) -> None:
+        """Send one line."""
+        self._events.put(("say", text))
+
+    @contextlib.contextmanager
+    def task(self, title: str, total: int | None = None) -> Iterator[Advance]:
+        """Send a task's progress, at most twice a second."""
+        task, n_done, last = (os.getpid(), next(self._ids)), 0, 0.0
+
+        def advance(note: str = "") -> None:
+            nonlocal n_done, last
+            n_done += 1
+            if time.perf_counter() - last >= _EVENT_EVERY_S:
+                last = time.perf_counter()
+                self._events.put(("step", task, n_done, note))
+
+        self._events.put(("begin", task, title, total))
+        done = False
+        try:
+            yield advance
+            done = True
+        finally:
+            self._events.put(("end", task, done))
+
+
+@contextlib.contextmanager
+def relay(events: Any, terminal: Terminal) -> Iterator[None]:
+    """Show on `terminal` what `Remote` reporters put on the queue, until the block ends."""
+    stop = threading.Event()
+
+    def show() -> None:
+        while True:
+            try:
+                kind, *values = events.get(timeout=0.2)
+            except queue.Empty:
+                if stop.is_set():
+                    return
+                continue
+            if kind == "end":
+                terminal.end(values[0], done=values[1])
+            else:
+                getattr(terminal, kind)(*values)
+
+    thread = threading.Thread(target=show, daemon=True)
+    thread.start()
+    try:
+        yield
+    finally:
+        stop.set()
+        thread.join()

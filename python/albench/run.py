@@ -2,27 +2,25 @@
 
 from __future__ import annotations
 
-import contextlib
-import fcntl
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
 from rich.console import Console
 
-from albench.config import StudyConfig, load_protocol
+from albench.config import Protocol, StudyConfig, load_protocol
 from albench.data import Dataset, load_dataset, verify_cases
 from albench.errors import InputError, unknown_name
-from albench.progress import Reporter
+from albench.outfolder import claim_folder, output_folder
+from albench.progress import Terminal
 from albench.report import build_report, print_summary
 from albench.results import read_results
 from albench.strategies import get_strategy
-from albench.study import Study, TrainerFactory
-from albench.sweep import claim_folder, run_study
-
-_LOCK = ".lock"
+from albench.study import Study
+from albench.sweep import run_studies
+from albench.training.base import Trainer
 
 
 @dataclass(frozen=True)
@@ -39,36 +37,48 @@ class RunRequest:
     data: Path | None
     out: Path
     cache: Path | None
+    jobs: int | None
     fresh: bool
 
 
-def run_studies(request: RunRequest) -> None:
+def run(request: RunRequest) -> None:
     """Check everything that can be checked before anything is computed, then run, then report."""
-    reporter = Reporter()
+    reporter = Terminal()
     for name in request.strategies:
         get_strategy(name)
     protocol = load_protocol(request.protocol, rounds=request.rounds, budget=request.budget)
     device = choose_device(request.device)
+    n_processes = request.jobs or choose_processes(request, protocol, device)
     cache = request.cache or Path(os.environ.get("ALBENCH_CACHE", "~/.cache/al-bench")).expanduser()
-    n_cores = len(os.sched_getaffinity(0))
     studies: list[Study] = []
     for name in request.datasets:
         with reporter.task(f"{name}: reading and verifying"):
             dataset = load_dataset(name, data_dir=request.data, cache_dir=cache)
-            verify_cases(dataset, n_workers=n_cores)
+            verify_cases(dataset, n_workers=n_cores())
         config = StudyConfig(
-            dataset=dataset.name, dataset_checksum=dataset.checksum, trainer="nnunet", device=device, protocol=protocol
+            dataset=dataset.name,
+            dataset_checksum=dataset.checksum,
+            trainer="nnunet",
+            device=device,
+            protocol=protocol,
         )
-        studies.append(Study(dataset, config, request.out, _nnunet(dataset, config), reporter))
+        studies.append(Study(dataset, config, request.out, NnunetFactory(dataset, config, n_processes), reporter))
     with output_folder(request.out, fresh=request.fresh):
         for study in studies:
             claim_folder(request.out, study.config)
-        for study in studies:
-            run_study(study, request.strategies, range(request.seeds))
+        run_studies(studies, request.strategies, range(request.seeds), n_processes)
         index = build_report(request.out)
     console = Console()
     print_summary(read_results(request.out), console)
     console.print(f"report: {index}", markup=False, highlight=False, soft_wrap=True)
+
+
+def choose_processes(request: RunRequest, protocol: Protocol, device: str) -> int:
+    """As many chains side by side as there are cores for, or chains; one where they would share a GPU."""
+    if device == "cuda":
+        return 1
+    n_chains = len(request.datasets) * len(request.strategies) * request.seeds
+    return max(1, min(n_cores() // protocol.cpu_threads, n_chains))
 
 
 def choose_device(name: str) -> Literal["cpu", "cuda"]:
@@ -82,46 +92,35 @@ def choose_device(name: str) -> Literal["cpu", "cuda"]:
     return "cuda" if name != "cpu" and torch.cuda.is_available() else "cpu"
 
 
-@contextlib.contextmanager
-def output_folder(out: Path, *, fresh: bool) -> Iterator[None]:
-    """Hold `out` for this process; with `fresh`, what is there is renamed to ``<out>.old-<n>`` first.
+@dataclass(frozen=True)
+class NnunetFactory:
+    """Makes nnU-Net trainers; can be sent to another process.
 
-    Raises
-    ------
-    InputError
-        If another process holds the folder.
+    Attributes
+    ----------
+    n_processes
+        Chains that run side by side; the cores are shared out among them.
     """
-    out.mkdir(parents=True, exist_ok=True)
-    with _lock(out):
-        if fresh and any(entry.name != _LOCK for entry in out.iterdir()):
-            number = 1
-            while (aside := out.with_name(f"{out.name}.old-{number}")).exists():
-                number += 1
-            aside.mkdir()
-            for entry in list(out.iterdir()):
-                if entry.name != _LOCK:
-                    entry.rename(aside / entry.name)
-        yield
+
+    dataset: Dataset
+    config: StudyConfig
+    n_processes: int
+
+    def __call__(self, work: Path) -> Trainer:
+        """Make a trainer that works in the folder `work`."""
+        import torch
+
+        from albench.training.nnunet import NnunetTrainer
+
+        cores = n_cores() // self.n_processes
+        if self.config.device == "cpu":
+            torch.set_num_threads(self.config.protocol.cpu_threads)
+            cores -= self.config.protocol.cpu_threads
+        return NnunetTrainer(
+            self.dataset, self.config.protocol, torch.device(self.config.device), work, max(0, min(8, cores))
+        )
 
 
-@contextlib.contextmanager
-def _lock(out: Path) -> Iterator[None]:
-    with (out / _LOCK).open("a+") as handle:
-        try:
-            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            handle.seek(0)
-            holder = handle.read().strip() or "unknown"
-            raise InputError(f"--out {out}: in use by another al-bench, process {holder}") from None
-        handle.truncate(0)
-        handle.write(str(os.getpid()))
-        handle.flush()
-        yield
-
-
-def _nnunet(dataset: Dataset, config: StudyConfig) -> TrainerFactory:
-    import torch
-
-    from albench.training.nnunet import NnunetTrainer
-
-    return lambda work: NnunetTrainer(dataset, config.protocol, torch.device(config.device), work)
+def n_cores() -> int:
+    """Cores that this process may use."""
+    return len(os.sched_getaffinity(0))

@@ -53,9 +53,7 @@ def load_stage(folder: Path, name: str) -> StageRecord | None:
     return record
 
 
-def run_stage(
-    folder: Path, name: str, outputs: Sequence[str], compute: Callable[[], Mapping[str, Any]]
-) -> StageRecord:
+def run_stage(folder: Path, name: str, outputs: Sequence[str], compute: Callable[[], Mapping[str, Any]]) -> StageRecord:
     """Run a stage, unless it finished before.
 
     Parameters

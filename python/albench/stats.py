@@ -6,7 +6,6 @@ area. Functions that draw random numbers take their generator: a report is the s
 
 from __future__ import annotations
 
-import zlib
 from dataclasses import dataclass
 
 import numpy as np
@@ -43,11 +42,6 @@ class PairedDifference:
     n_seeds: int
     n_pairs: int
     n_unpaired: int
-
-
-def generator(*names: str) -> np.random.Generator:
-    """Seed a generator from ``names`` alone: no row's interval may change when another row is added."""
-    return np.random.default_rng(zlib.crc32("/".join(names).encode()))
 
 
 def aubc(dice: npt.ArrayLike) -> float:

@@ -1,110 +1,134 @@
-"""Strategies x seeds of one data set, one after the other, and the tables made of their rounds."""
+"""Strategies x seeds x data sets, side by side in processes of this machine."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from pathlib import Path
+import multiprocessing
+import signal
+from collections.abc import Callable, Sequence
+from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
+from concurrent.futures.process import BrokenProcessPool
+from dataclasses import dataclass, replace
 from typing import Any
 
-import pandas as pd
-
-from albench.config import StudyConfig, difference
-from albench.errors import InputError
-from albench.files import read_json, write_json
-from albench.loop import EVALUATION, Chain, run_ceiling, run_chain
-from albench.results import CEILING, RESULTS_FILE, RUNS_FILE, write_table
-from albench.stages import load_stage
+from albench.collect import write_tables
+from albench.errors import WorkerError
+from albench.loop import Chain, run_ceiling, run_chain, run_start
+from albench.progress import Remote, Terminal, relay
+from albench.results import CEILING
 from albench.strategies import get_strategy
-from albench.study import SHARED, Study, setup_seed
-
-CONFIG_FILE = "config.json"
+from albench.study import Study, setup_seed
 
 
-def claim_folder(out: Path, config: StudyConfig) -> None:
-    """Write the study's configuration into ``out/config.json``, or check that it is there already.
+@dataclass(frozen=True)
+class Job:
+    """A part of a study that one process works on.
 
-    Raises
-    ------
-    InputError
-        If the folder holds this data set under another configuration, or other files and no configuration.
+    Attributes
+    ----------
+    strategy
+        Name of the chain's strategy; None stands for what all chains of the seed share up to the first model.
     """
-    path = out / CONFIG_FILE
-    stored: dict[str, Any] = read_json(path) if path.is_file() else {"datasets": {}}
-    if not path.is_file() and out.is_dir() and any(not entry.name.startswith(".") for entry in out.iterdir()):
-        raise InputError(f"--out {out}: expected an empty folder or one made by al-bench, found other files")
-    mine = config.model_dump(mode="json")
-    theirs = stored["datasets"].get(config.dataset)
-    if theirs is not None:
-        changed = difference({k: v for k, v in theirs.items() if k != "config_hash"}, mine)
-        if changed:
-            raise InputError(
-                f"--out {out}: holds results of {config.dataset} under another configuration "
-                f"({'; '.join(changed)}); choose another folder, or --fresh to set this one aside"
-            )
-        return
-    stored["datasets"][config.dataset] = mine | {"config_hash": config.digest()}
-    write_json(path, stored)
+
+    study: Study
+    seed: int
+    strategy: str | None
 
 
-def run_study(study: Study, strategies: Sequence[str], seeds: Sequence[int]) -> None:
-    """Run every strategy on every seed; tables are written anew after each chain."""
-    for seed in seeds:
-        setup = setup_seed(study, seed)
-        for name in strategies:
-            chain = Chain(study, setup, get_strategy(name)())
-            if name == CEILING:
-                run_ceiling(chain)
-            else:
-                run_chain(chain)
-            write_tables(study.out)
+def run_job(job: Job) -> None:
+    """Run a job to its end; finished stages are skipped."""
+    setup = setup_seed(job.study, job.seed)
+    if job.strategy is None:
+        run_start(job.study, setup)
+    elif job.strategy == CEILING:
+        run_ceiling(Chain(job.study, setup, get_strategy(CEILING)()))
+    else:
+        run_chain(Chain(job.study, setup, get_strategy(job.strategy)()))
 
 
-def write_tables(out: Path) -> None:
-    """Collect all finished rounds below `out` into ``results.parquet`` and ``runs.parquet``."""
-    results, runs = [], []
-    for name, config in read_json(out / CONFIG_FILE)["datasets"].items():
-        keys = {"dataset": name, "protocol": config["protocol"]["name"]}
-        for query in sorted((out / name).glob("*/seed-*/round-*/query.json")):
-            number = int(query.parent.name.removeprefix("round-"))
-            seed = int(query.parent.parent.name.removeprefix("seed-"))
-            strategy = query.parent.parent.parent.name
-            rows = _round(out / name, keys | {"strategy": strategy, "seed": seed, "round": number}, config)
-            if rows is not None:
-                results.append(rows[0])
-                runs.append(rows[1])
-    if results:
-        write_table(pd.concat(results, ignore_index=True), out / RESULTS_FILE)
-        write_table(pd.DataFrame(runs), out / RUNS_FILE)
+def run_studies(studies: Sequence[Study], strategies: Sequence[str], seeds: Sequence[int], n_processes: int) -> None:
+    """Run every strategy on every seed of every study; tables are written anew after each job.
+
+    Chains of a seed start when their common first model is there. One process runs everything here; more run in
+    spawned ones.
+    """
+    # Dearest first, so that no long chain is left to run alone at the end.
+    chains = sorted(
+        (name for name in strategies if name != CEILING),
+        key=lambda name: -get_strategy(name).needs.value.bit_count(),
+    )
+    for study in studies:
+        for seed in seeds:
+            setup_seed(study, seed)
+    first = [Job(study, seed, None) for study in studies for seed in seeds if chains]
+    if CEILING in strategies:
+        first = [Job(study, seed, CEILING) for study in studies for seed in seeds] + first
+
+    def following(job: Job) -> list[Job]:
+        write_tables(job.study.out)
+        return [replace(job, strategy=name) for name in chains] if job.strategy is None else []
+
+    if n_processes == 1:
+        _run_here(first, following)
+    else:
+        _run_in_processes(first, following, n_processes)
 
 
-def _round(folder: Path, keys: dict[str, Any], config: dict[str, Any]) -> tuple[pd.DataFrame, dict[str, Any]] | None:
-    """Result rows and run row of one round, or None where it is not finished."""
-    own = folder / keys["strategy"] / f"seed-{keys['seed']}" / f"round-{keys['round']}"
-    common = folder / SHARED / f"seed-{keys['seed']}"
-    shared = keys["round"] == 0 and keys["strategy"] != CEILING
-    place = common / "round-0" if shared else own
-    scan, prepare = load_stage(common, "scan"), load_stage(common, "prepare")
-    query, train, test = load_stage(own, "query"), load_stage(place, "train"), load_stage(place, "evaluate")
-    if scan is None or prepare is None or query is None or train is None or test is None:
-        return None
-    counts = {key: value for key, value in train.notes.items() if key.startswith("n_annotated_")}
-    overhead = {
-        "startup_s": scan.seconds + prepare.seconds if shared else 0.0,
-        "score_s": query.notes.get("score_s", 0.0),
-        "select_s": query.notes.get("select_s", 0.0),
-        "annotate_s": train.notes["setup_s"],
-        "evaluate_s": test.seconds,
-    }
-    run = {
-        **keys,
-        **train.notes,
-        **overhead,
-        "train_s": train.notes["fit_s"],
-        "overhead_s": sum(overhead.values()),
-        "n_pool_units": scan.notes["n_units"],
-        "peak_rss_mib": test.notes["peak_rss_mib"],
-        "shared": shared,
-        "config_hash": config["config_hash"],
-        "device": config["device"],
-    }
-    return pd.read_parquet(place / EVALUATION).assign(**keys, **counts), run
+def _run_here(jobs: list[Job], following: Callable[[Job], list[Job]]) -> None:
+    while jobs:
+        job = jobs.pop(0)
+        run_job(job)
+        jobs = following(job) + jobs
+
+
+def _run_in_processes(jobs: list[Job], following: Callable[[Job], list[Job]], n_processes: int) -> None:
+    context = multiprocessing.get_context("spawn")
+    events = context.Queue()
+    terminal = Terminal()
+    with (
+        relay(events, terminal),
+        ProcessPoolExecutor(n_processes, context, initializer=_initialise, initargs=(events,)) as executor,
+    ):
+        running: dict[Future[None], Job] = {}
+        try:
+            running = {executor.submit(_work, _portable(job)): job for job in jobs}
+            while running:
+                done, _ = wait(running, return_when=FIRST_COMPLETED)
+                for future in done:
+                    job = running.pop(future)
+                    future.result()
+                    running |= {executor.submit(_work, _portable(new)): new for new in following(job)}
+        except BrokenProcessPool:
+            raise WorkerError(
+                "a worker process died, most often for want of memory; finished stages are kept, and the same "
+                "command resumes (fewer --jobs need less memory)"
+            ) from None
+        except BaseException:
+            _kill(executor)
+            raise
+
+
+def _kill(executor: ProcessPoolExecutor) -> None:
+    """Stop workers at once: whatever they were doing is either on disk or done again."""
+    processes = list((executor._processes or {}).values())
+    executor.shutdown(wait=False, cancel_futures=True)
+    for process in processes:
+        process.kill()
+
+
+_EVENTS: Any = None
+
+
+def _initialise(events: Any) -> None:
+    global _EVENTS  # noqa: PLW0603
+    _EVENTS = events
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent gets it too, and decides
+
+
+def _portable(job: Job) -> Job:
+    from albench.progress import Silent
+
+    return replace(job, study=replace(job.study, reporter=Silent()))
+
+
+def _work(job: Job) -> None:
+    run_job(replace(job, study=replace(job.study, reporter=Remote(_EVENTS))))

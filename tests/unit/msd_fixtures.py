@@ -37,9 +37,7 @@ def make_msd(
         "name": "Tiny",
         "modality": modality or {"0": "MRI"},
         "labels": {"0": "background", "1": "Anterior", "2": "Posterior"},
-        "training": [
-            {"image": f"./imagesTr/{name}", "label": f"./labelsTr/{name}"} for name in reversed(names)
-        ],
+        "training": [{"image": f"./imagesTr/{name}", "label": f"./labelsTr/{name}"} for name in reversed(names)],
     }
     (root / "dataset.json").write_text(json.dumps(description | changes))
     return root

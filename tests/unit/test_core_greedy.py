@@ -76,12 +76,7 @@ def submodlib_naive(S, budget, eta=1.0):
     f = submodlib.FacilityLocationVariantMutualInformationFunction(
         n=S.shape[0], num_queries=S.shape[1], query_sijs=S, queryDiversityEta=eta
     )
-    return [
-        i
-        for i, _ in f.maximize(
-            budget, optimizer="NaiveGreedy", stopIfZeroGain=False, stopIfNegativeGain=False
-        )
-    ]
+    return [i for i, _ in f.maximize(budget, optimizer="NaiveGreedy", stopIfZeroGain=False, stopIfNegativeGain=False)]
 
 
 @pytest.mark.filterwarnings("ignore")
@@ -108,9 +103,7 @@ def test_candidates_restrict_the_choice():
     S, w, eta = random_instance(3, n=50)
     allowed = [40, 7, 13, 21]
     for optimizer in ("lazy", "naive"):
-        r = core.maximize(
-            core.FacilityLocationVariantMI(S, w, eta), 4, optimizer=optimizer, candidates=allowed
-        )
+        r = core.maximize(core.FacilityLocationVariantMI(S, w, eta), 4, optimizer=optimizer, candidates=allowed)
         assert sorted(r.indices) == sorted(allowed)
 
 

@@ -14,8 +14,8 @@ from msd_fixtures import make_msd, make_tar, truncate
 
 from albench.data import REGISTRY, get_entry, list_entries, load_dataset
 from albench.data import load as load_module
-from albench.data.files import build_folder, write_json
 from albench.errors import InputError
+from albench.files import build_folder, write_json
 
 
 @pytest.fixture
@@ -56,9 +56,7 @@ def test_checksum_follows_a_changed_file(task: Path, cache: Path, part: str) -> 
     assert load_dataset("hippocampus", data_dir=task.parent, cache_dir=cache).checksum != before
 
 
-def test_archive_is_unpacked_once(
-    task: Path, tmp_path: Path, cache: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_archive_is_unpacked_once(task: Path, tmp_path: Path, cache: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     archive = make_tar(task, tmp_path / "own.tar")
     first = load_dataset(str(archive), data_dir=None, cache_dir=cache)
     assert first.name == "own"
@@ -88,9 +86,7 @@ def test_environment_says_where_data_are(task: Path, cache: Path, monkeypatch: p
     assert load_dataset("hippocampus", data_dir=None, cache_dir=cache).root == task
 
 
-def test_default_place_is_beside_the_checkout(
-    tmp_path: Path, cache: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_default_place_is_beside_the_checkout(tmp_path: Path, cache: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     make_msd(tmp_path / "shared" / "data" / "Task04_Hippocampus")
     (tmp_path / "checkout").mkdir()
     monkeypatch.chdir(tmp_path / "checkout")
@@ -110,17 +106,13 @@ def test_missing_data_names_place_and_remedy(tmp_path: Path, cache: Path) -> Non
 
 
 def test_another_data_set_is_not_taken(task: Path, cache: Path) -> None:
-    with pytest.raises(
-        InputError, match=r"'spleen': looked in .*Task04_Hippocampus.* found another data set"
-    ):
+    with pytest.raises(InputError, match=r"'spleen': looked in .*Task04_Hippocampus.* found another data set"):
         load_dataset("spleen", data_dir=task, cache_dir=cache)
 
 
 def test_registry_labels_must_agree(tmp_path: Path, cache: Path) -> None:
     make_msd(tmp_path / "Task04_Hippocampus", labels={"0": "background", "1": "a"})
-    with pytest.raises(
-        InputError, match=r"Task04_Hippocampus/dataset\.json: expected the labels of hippocampus"
-    ):
+    with pytest.raises(InputError, match=r"Task04_Hippocampus/dataset\.json: expected the labels of hippocampus"):
         load_dataset("hippocampus", data_dir=tmp_path, cache_dir=cache)
 
 
@@ -246,9 +238,7 @@ def test_archive_cut_between_members(task: Path, tmp_path: Path, cache: Path) ->
         for path in sorted(task.rglob("*")):
             if path.name != "case_01.nii.gz":
                 tar.add(path, arcname=f"own/{path.relative_to(task)}", recursive=False)
-    with pytest.raises(
-        InputError, match=r"own\.tar: incomplete .* expected 6 images and labels, 2 are not in it"
-    ):
+    with pytest.raises(InputError, match=r"own\.tar: incomplete .* expected 6 images and labels, 2 are not in it"):
         load_dataset(str(tmp_path / "own.tar"), data_dir=None, cache_dir=cache)
 
 

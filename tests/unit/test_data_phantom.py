@@ -46,9 +46,7 @@ def test_cases_do_not_depend_on_each_other(cases: dict[str, list[PhantomCase]]) 
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_labels_are_valid_and_ends_are_background(
-    cases: dict[str, list[PhantomCase]], kind: PhantomKind
-) -> None:
+def test_labels_are_valid_and_ends_are_background(cases: dict[str, list[PhantomCase]], kind: PhantomKind) -> None:
     for case in cases[kind]:
         assert case.label.dtype == np.uint8
         assert case.image.dtype == np.int16
@@ -86,12 +84,8 @@ def test_no_threshold_segments_the_foreground(cases: dict[str, list[PhantomCase]
 
 
 @pytest.mark.parametrize("name", ["phantom", "phantom-pair", "phantom-organ", "phantom-lesion"])
-def test_loads_verifies_and_says_it_is_a_phantom(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str
-) -> None:
-    monkeypatch.setattr(
-        "albench.data.load.build_phantom", lambda kind, cache: build_phantom(kind, cache, n_cases=2)
-    )
+def test_loads_verifies_and_says_it_is_a_phantom(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str) -> None:
+    monkeypatch.setattr("albench.data.load.build_phantom", lambda kind, cache: build_phantom(kind, cache, n_cases=2))
     dataset = load_dataset(name, data_dir=None, cache_dir=tmp_path)
     verify_cases(dataset, n_workers=1)
     assert (dataset.name, dataset.kind, dataset.channel_names) == (name, "phantom", ("phantom",))

@@ -105,9 +105,7 @@ def test_folder_of_other_content_is_refused(tmp_path: Path) -> None:
     dataset = load(make_msd(tmp_path / "own"))
     folder = write_nnunet_raw(dataset, ["case_00"], tmp_path / "raw", 1, "Same")
     before = (folder / "dataset.json").read_text()
-    with pytest.raises(
-        InputError, match=r"Dataset001_Same/dataset\.json: .* found another cases, numTraining"
-    ):
+    with pytest.raises(InputError, match=r"Dataset001_Same/dataset\.json: .* found another cases, numTraining"):
         write_nnunet_raw(dataset, ["case_00", "case_01"], tmp_path / "raw", 1, "Same")
     assert (folder / "dataset.json").read_text() == before
     (folder / "dataset.json").unlink()

@@ -171,9 +171,7 @@ def test_channels_of_a_4d_image(tmp_path: Path) -> None:
     root = make_msd(tmp_path / "own", modality={"0": "T2", "1": "ADC"}, n_channels=2)
     verify_cases(load(root), n_workers=1)
     write_nifti(image_of(root), np.ones(SHAPE, np.float32))
-    with pytest.raises(
-        InputError, match=r"case_01\.nii\.gz: expected 2 channels \(T2, ADC\), found 1 channel$"
-    ):
+    with pytest.raises(InputError, match=r"case_01\.nii\.gz: expected 2 channels \(T2, ADC\), found 1 channel$"):
         verify_cases(load(root), n_workers=1)
 
 

@@ -209,9 +209,7 @@ def test_numbers_on_the_page_are_those_of_the_table(page: Page, study: Path) -> 
             assert cells[8] == f"{100 * row['ceiling_share']:.1f}"
         assert cells[6] == f"{row['final_dice']:.3f} [{row['final_low']:.3f}, {row['final_high']:.3f}]"
     best = table.loc["usim-f"]
-    assert (
-        page.rows["usim-f"][9] == f"{best['diff']:+.3f} [{best['diff_low']:+.3f}, {best['diff_high']:+.3f}]"
-    )
+    assert page.rows["usim-f"][9] == f"{best['diff']:+.3f} [{best['diff_low']:+.3f}, {best['diff_high']:+.3f}]"
     # 12 cases x 2 classes x 2 seeds, less one class that is absent in one case
     assert page.rows["usim-f"][10].replace("\u00a0", " ") == "12 cases, 46 pairs"
     assert f"That is {100 * best['ceiling_share']:.1f} % of what training on all labels reaches" in page.text

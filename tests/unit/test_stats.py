@@ -4,11 +4,11 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from albench.seeding import generator
 from albench.stats import (
     aubc,
     bootstrap_mean,
     curve_scores,
-    generator,
     paired_difference,
     share_of_ceiling,
 )

@@ -7,8 +7,8 @@ import tarfile
 from collections.abc import Iterator
 from pathlib import Path, PurePosixPath
 
-from albench.data.files import writing_to
 from albench.errors import InputError
+from albench.files import writing_to
 
 ARCHIVE_ENDINGS = (".tar", ".tar.gz", ".tgz")
 
@@ -33,13 +33,10 @@ def _members(archive: Path, tar: tarfile.TarFile) -> Iterator[tarfile.TarInfo]:
         if any(part.startswith("._") or part == "__MACOSX" for part in parts):
             continue  # resource forks that macOS adds: they look like images by name and are none
         if member.name.startswith("/") or ".." in parts:
-            raise InputError(
-                f"{archive}: unsafe member '{member.name}'; expected paths inside the archive's folder"
-            )
+            raise InputError(f"{archive}: unsafe member '{member.name}'; expected paths inside the archive's folder")
         if not (member.isfile() or member.isdir()):
             raise InputError(
-                f"{archive}: unsafe member '{member.name}'; expected plain files and folders, "
-                "found a link or a device"
+                f"{archive}: unsafe member '{member.name}'; expected plain files and folders, found a link or a device"
             )
         yield member
 

@@ -8,8 +8,8 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from albench.data.dataset import Case
-from albench.data.files import write_json
 from albench.errors import InputError
+from albench.files import write_json
 
 _CHUNK = 1 << 20
 _MISSING = "missing"

@@ -58,9 +58,7 @@ def case_geometry(path: Path) -> Geometry:
         raise InputError(f"{path}: expected an image, found: {_last_line(error)}") from error
     size, spacing = reader.GetSize(), reader.GetSpacing()
     if len(size) not in (3, 4):
-        raise InputError(
-            f"{path}: expected 3 spatial axes (and at most one of channels), found {len(size)} axes"
-        )
+        raise InputError(f"{path}: expected 3 spatial axes (and at most one of channels), found {len(size)} axes")
     return Geometry((size[2], size[1], size[0]), (spacing[2], spacing[1], spacing[0]))
 
 
@@ -142,9 +140,7 @@ def require_sound(path: Path) -> None:
     try:
         _check_bytes(path, _voxels(path))
     except EOFError as error:
-        raise InputError(
-            f"{path}: truncated: expected a complete gzip file, found its end missing"
-        ) from error
+        raise InputError(f"{path}: truncated: expected a complete gzip file, found its end missing") from error
     except (OSError, zlib.error, ImageFileError) as error:
         raise InputError(f"{path}: unreadable: expected a NIfTI image, found: {_last_line(error)}") from error
 
@@ -169,9 +165,7 @@ def read_image(path: Path) -> Any:
         raise InputError(f"{path}: unreadable: expected an image, found: {_last_line(error)}") from error
 
 
-def write_image(
-    array: NDArray[Any], path: Path, *, spacing_mm: tuple[float, float, float], note: str
-) -> None:
+def write_image(array: NDArray[Any], path: Path, *, spacing_mm: tuple[float, float, float], note: str) -> None:
     """Write a compressed NIfTI file; the same voxels give the same bytes.
 
     Parameters

@@ -9,11 +9,11 @@ from pathlib import Path
 from albench.data.archive import archive_stem, is_archive, unpack
 from albench.data.checksum import dataset_checksum, hash_files, index_path_for
 from albench.data.dataset import Dataset
-from albench.data.files import build_folder, writing_to
 from albench.data.msd import DATASET_JSON, find_msd_root, read_msd
 from albench.data.phantom import build_phantom
 from albench.data.registry import REGISTRY, DatasetEntry, get_entry
 from albench.errors import InputError
+from albench.files import build_folder, writing_to
 
 DATA_VARIABLE = "ALBENCH_DATA"
 DEFAULT_DATA_DIR = Path("../shared/data")
@@ -73,8 +73,7 @@ def _dataset(root: Path, cache_dir: Path, name: str, entry: DatasetEntry | None)
     content = read_msd(root)
     if entry is not None and sorted(content.labels) != sorted(entry.labels):
         raise InputError(
-            f"{root / DATASET_JSON}: expected the labels of {entry.name} {entry.labels}, "
-            f"found {content.labels}"
+            f"{root / DATASET_JSON}: expected the labels of {entry.name} {entry.labels}, found {content.labels}"
         )
     return Dataset(
         name=name,

@@ -41,9 +41,7 @@ def find_msd_root(folder: Path) -> Path:
     if len(found) == 1:
         return found[0]
     names = ", ".join(path.name for path in found) or "none"
-    raise InputError(
-        f"{folder}: expected one data set ({DATASET_JSON} in it or in one folder), found {names}"
-    )
+    raise InputError(f"{folder}: expected one data set ({DATASET_JSON} in it or in one folder), found {names}")
 
 
 def read_msd(root: Path) -> MsdContent:
@@ -82,9 +80,7 @@ def _numbered(path: Path, content: Mapping[str, Any], key: str) -> dict[int, str
     try:
         numbered = {int(number): str(name).strip() for number, name in entry.items()}
     except ValueError as error:
-        raise InputError(
-            f'{path}: expected whole numbers as keys of "{key}", found {sorted(entry)}'
-        ) from error
+        raise InputError(f'{path}: expected whole numbers as keys of "{key}", found {sorted(entry)}') from error
     if sorted(numbered) != list(range(len(entry))):
         raise InputError(f'{path}: expected "{key}" numbered from 0 without gaps, found {sorted(numbered)}')
     return dict(sorted(numbered.items()))
@@ -93,9 +89,7 @@ def _numbered(path: Path, content: Mapping[str, Any], key: str) -> dict[int, str
 def _channel_names(path: Path, content: Mapping[str, Any]) -> tuple[str, ...]:
     # nnU-Net picks CT normalisation by the name; the MSD spells it in several ways.
     names = _numbered(path, content, "modality").values()
-    return tuple(
-        "CT" if name.casefold() == "ct" else "MRI" if name.casefold() == "mri" else name for name in names
-    )
+    return tuple("CT" if name.casefold() == "ct" else "MRI" if name.casefold() == "mri" else name for name in names)
 
 
 def _labels(path: Path, content: Mapping[str, Any]) -> dict[int, str]:
@@ -129,9 +123,7 @@ def _ending(cases: tuple[Case, ...]) -> str:
 def _cases(root: Path, path: Path, content: Mapping[str, Any]) -> tuple[Case, ...]:
     training = content.get("training")
     if not isinstance(training, list) or not training:
-        raise InputError(
-            f'{path}: expected a list of cases under "training" (MSD layout), found {training!r}'
-        )
+        raise InputError(f'{path}: expected a list of cases under "training" (MSD layout), found {training!r}')
     cases: dict[str, Case] = {}
     for pair in training:
         if not isinstance(pair, dict) or not {"image", "label"} <= pair.keys():
@@ -147,7 +139,5 @@ def _cases(root: Path, path: Path, content: Mapping[str, Any]) -> tuple[Case, ..
     for case in ordered:
         for file in (*case.images, case.label):
             if not file.name.endswith(ending):
-                raise InputError(
-                    f"{path}: expected one file ending for all cases ({ending}), found {file.name}"
-                )
+                raise InputError(f"{path}: expected one file ending for all cases ({ending}), found {file.name}")
     return ordered

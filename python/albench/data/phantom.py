@@ -9,7 +9,6 @@ from pathlib import Path
 
 import numpy as np
 
-from albench.data.files import build_folder, write_json
 from albench.data.images import write_image
 from albench.data.msd import DATASET_JSON
 from albench.data.phantom_fields import PhantomCase
@@ -18,6 +17,7 @@ from albench.data.phantom_organ import organ_case
 from albench.data.phantom_pair import pair_case
 from albench.data.registry import REGISTRY, PhantomKind
 from albench.errors import InputError
+from albench.files import build_folder, write_json
 
 # Part of the folder's name and of every case's seed: raise it with any change that alters a voxel, so that
 # results of different phantoms are never taken for the same.
@@ -87,9 +87,7 @@ def _fill(folder: Path, kind: PhantomKind, seed: int, n_cases: int) -> None:
         case = generate_case(kind, seed, index)
         for part, array in (("imagesTr", case.image), ("labelsTr", case.label)):
             note = f"al-bench phantom-{kind}, generated, no patient; seed {seed}, case {index}"
-            write_image(
-                array, folder / part / f"{names[index]}.nii.gz", spacing_mm=case.spacing_mm, note=note
-            )
+            write_image(array, folder / part / f"{names[index]}.nii.gz", spacing_mm=case.spacing_mm, note=note)
 
     # Threads suffice: the time goes into array work that runs without Python's lock.
     with ThreadPoolExecutor(min(4, os.cpu_count() or 1)) as executor:

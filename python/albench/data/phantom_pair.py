@@ -74,11 +74,7 @@ def _tube(rng: np.random.Generator, points: Array) -> tuple[Array, Array]:
         ]
     )
     thick, thin = rng.normal((7.0, 5.7), (0.6, 0.5))
-    radius = (
-        size
-        * (thin + (thick - thin) * np.exp(-((t - 0.18) ** 2) / 0.055))
-        * np.sqrt(np.clip(8 * (1 - t), 0, 1))
-    )
+    radius = size * (thin + (thick - thin) * np.exp(-((t - 0.18) ** 2) / 0.055)) * np.sqrt(np.clip(8 * (1 - t), 0, 1))
     best = np.full(points.shape[1:], np.inf)
     along = np.zeros(points.shape[1:])
     for index in range(_N_AXIS_POINTS):

@@ -11,15 +11,13 @@ from typing import Any
 import SimpleITK
 
 from albench.data.dataset import Case, Dataset
-from albench.data.files import build_folder, write_json
 from albench.data.images import read_image
 from albench.data.msd import DATASET_JSON
 from albench.errors import InputError
+from albench.files import build_folder, write_json
 
 
-def write_nnunet_raw(
-    dataset: Dataset, cases: Sequence[str], out: Path, dataset_id: int, dataset_name: str
-) -> Path:
+def write_nnunet_raw(dataset: Dataset, cases: Sequence[str], out: Path, dataset_id: int, dataset_name: str) -> Path:
     """Make an nnU-Net v2 raw data set of some of the cases.
 
     Images and labels are links to the originals where the file system has links, copies otherwise; 4D images
@@ -114,9 +112,7 @@ def _link(source: Path, target: Path) -> None:
 
 def _write_images(case: Case, dataset: Dataset, folder: Path) -> None:
     """One file a channel, named as nnU-Net wants them."""
-    targets = [
-        folder / f"{case.name}_{index:04d}{dataset.file_ending}" for index in range(dataset.n_channels)
-    ]
+    targets = [folder / f"{case.name}_{index:04d}{dataset.file_ending}" for index in range(dataset.n_channels)]
     if len(case.images) == len(targets):
         for source, target in zip(case.images, targets, strict=True):
             _link(source, target)

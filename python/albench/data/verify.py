@@ -13,9 +13,9 @@ import SimpleITK
 from numpy.typing import NDArray
 
 from albench.data.dataset import Case, Dataset
-from albench.data.files import write_json
 from albench.data.images import read_image
 from albench.errors import InputError
+from albench.files import write_json
 
 # Headers store float32 and people resave images with other tools: differences below a thousandth of a voxel
 # (position) or 1e-3 (direction cosines) move no label by anything visible.
@@ -164,6 +164,4 @@ def verify_cases(dataset: Dataset, *, n_workers: int) -> None:
         more = f"; and {len(problems) - 1} more" if len(problems) > 1 else ""
         raise InputError(f"{dataset.name}: case {problems[0].case}: {problems[0].message}{more}")
     if verdict is not None:
-        write_json(
-            verdict, {"dataset": dataset.name, "n_cases": len(dataset.cases), "checksum": dataset.checksum}
-        )
+        write_json(verdict, {"dataset": dataset.name, "n_cases": len(dataset.cases), "checksum": dataset.checksum})

@@ -47,9 +47,7 @@ def build_report(out_dirs: Path | Sequence[Path], report_dir: Path | None = None
         raise InputError("report: expected at least one run folder, found none")
     if report_dir is None:
         if len(folders) > 1:
-            raise InputError(
-                f"report of {len(folders)} run folders: expected a report folder of its own, found none"
-            )
+            raise InputError(f"report of {len(folders)} run folders: expected a report folder of its own, found none")
         report_dir = folders[0] / "report"
     inputs = read_inputs(folders)
     summary = summary_table(inputs.results)
@@ -95,8 +93,6 @@ def _tables(inputs: Inputs, summary: pd.DataFrame) -> dict[str, bytes]:
     }
     files = {name: table.to_csv(index=False).encode() for name, table in tables.items()}
     for name, table, cells in [("summary", summary, summary_cells), ("timing", timing, timing_cells)]:
-        parts = [
-            markdown(study_title(*map(str, study)), cells(part)) for study, part in table.groupby(STUDY_KEYS)
-        ]
+        parts = [markdown(study_title(*map(str, study)), cells(part)) for study, part in table.groupby(STUDY_KEYS)]
         files[f"{name}.md"] = "\n".join(parts).encode()
     return files

@@ -86,9 +86,7 @@ def markdown(title: str, cells: Cells) -> str:
     """Markdown section with one table; the highest means are bold."""
     lines = [f"### {title}", "", _row(cells.header), _row(["---", *["---:"] * (len(cells.header) - 1)])]
     for index, row in enumerate(cells.rows):
-        lines.append(
-            _row(f"**{text}**" if (index, col) in cells.best else text for col, text in enumerate(row))
-        )
+        lines.append(_row(f"**{text}**" if (index, col) in cells.best else text for col, text in enumerate(row)))
     return "\n".join(lines) + "\n"
 
 
@@ -98,9 +96,7 @@ def print_summary(results: pd.DataFrame, console: Console) -> None:
     for study, part in summary.groupby(STUDY_KEYS):
         layouts = _layouts(summary_cells(part), len(budgets_of(part)))
         cells = next((cells for cells in layouts if _width(cells) <= console.width), layouts[-1])
-        table = Table(
-            title=study_title(*map(str, study)), title_justify="left", box=SIMPLE_HEAD, padding=(0, 1, 0, 0)
-        )
+        table = Table(title=study_title(*map(str, study)), title_justify="left", box=SIMPLE_HEAD, padding=(0, 1, 0, 0))
         for column, name in enumerate(cells.header):
             table.add_column(name, justify="left" if column == 0 else "right", no_wrap=True)
         for index, row in enumerate(cells.rows):

@@ -68,8 +68,7 @@ def annotated_units(queries: pd.DataFrame) -> list[Annotated]:
     for strategy in order([name for name in queries["strategy"] if name != CEILING]):
         for seed, own in queries[queries["strategy"] == strategy].groupby("seed"):
             cases = [
-                (str(case), ", ".join(map(str, sorted(indices))))
-                for case, indices in own.groupby("case")["index"]
+                (str(case), ", ".join(map(str, sorted(indices)))) for case, indices in own.groupby("case")["index"]
             ]
             found.append(Annotated(strategy, int(str(seed)), len(own), cases))
     return found

@@ -98,9 +98,7 @@ def findings(part: pd.DataFrame, n_pool_units: float) -> list[str]:
     """Say in sentences what a study's rows show, and no more than they show."""
     curves = part[(part["strategy"] != CEILING) & part["final_dice"].notna()]
     if len(part) and (part["strategy"] == CEILING).all():
-        return [
-            f"Training on all labels of the pool reaches a mean Dice of {part['final_dice'].iloc[0]:.3f}."
-        ]
+        return [f"Training on all labels of the pool reaches a mean Dice of {part['final_dice'].iloc[0]:.3f}."]
     practicable = curves[~curves["strategy"].isin(list(ORACLE_AIDED))]
     if practicable.empty:
         return ["No strategy has reached the last round yet."]
@@ -127,9 +125,7 @@ def findings(part: pd.DataFrame, n_pool_units: float) -> list[str]:
     return lines
 
 
-def _study(
-    anchor: str, study: tuple[str, str], part: pd.DataFrame, panel: Panel, timing: pd.DataFrame
-) -> Study:
+def _study(anchor: str, study: tuple[str, str], part: pd.DataFrame, panel: Panel, timing: pd.DataFrame) -> Study:
     # the section's heading is the title
     untitled = replace(panel, title="")
     of_study = timing[(timing[STUDY_KEYS] == list(study)).all(axis=1)]

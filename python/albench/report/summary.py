@@ -9,10 +9,10 @@ import pandas as pd
 
 from albench.report.palette import order
 from albench.results import CEILING, OVERHEAD_STAGES, REFERENCE, STUDY_KEYS, mean_dice
+from albench.seeding import generator
 from albench.stats import (
     bootstrap_mean,
     curve_scores,
-    generator,
     paired_difference,
     share_of_ceiling,
 )

@@ -21,16 +21,16 @@ BatchMaker = Callable[[Sequence[Unit]], Iterator[SliceBatch]]
 
 def decoder_convs(network: nn.Module) -> list[nn.Conv2d]:
     """Convolutions of the decoder's stages; neither the upsampling ones nor the heads."""
-    decoder = network.decoder
-    assert isinstance(decoder, nn.Module)
-    return [module for module in decoder.stages.modules() if isinstance(module, nn.Conv2d)]
+    return _convs(network.get_submodule("decoder.stages"))
 
 
 def deepest_conv(network: nn.Module) -> nn.Conv2d:
     """Last convolution of the encoder's last stage."""
-    encoder = network.encoder
-    assert isinstance(encoder, nn.Module)
-    return [module for module in encoder.stages[-1].modules() if isinstance(module, nn.Conv2d)][-1]
+    return _convs(network.get_submodule("encoder.stages"))[-1]
+
+
+def _convs(module: nn.Module) -> list[nn.Conv2d]:
+    return [part for part in module.modules() if isinstance(part, nn.Conv2d)]
 
 
 def draw(weights: NDArray[np.float64], size: int, rng: np.random.Generator) -> NDArray[np.int64]:

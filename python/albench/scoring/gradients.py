@@ -79,9 +79,7 @@ def conv_tapes(network: nn.Module, convs: Sequence[nn.Conv2d], batch: SliceBatch
     finally:
         for handle in handles:
             handle.remove()
-    return [
-        ConvTape(inputs[conv], gradient.detach()) for conv, gradient in zip(convs, gradients, strict=True)
-    ]
+    return [ConvTape(inputs[conv], gradient.detach()) for conv, gradient in zip(convs, gradients, strict=True)]
 
 
 def unit_weight_gradients(tape: ConvTape, conv: nn.Conv2d, out_channels: torch.Tensor | None = None) -> torch.Tensor:

@@ -42,7 +42,8 @@ def stochastic(network: nn.Module, rate: float) -> Iterator[None]:
 
 def softmax_entropy(probabilities: torch.Tensor) -> torch.Tensor:
     """Entropy in nats over axis 1, with 0 log 0 = 0."""
-    return torch.special.entr(probabilities).sum(dim=1)
+    entropy: torch.Tensor = torch.special.entr(probabilities).sum(dim=1)
+    return entropy
 
 
 @torch.inference_mode()

@@ -89,7 +89,7 @@ class Scores:
 
 def uncertainty(variance: NDArray[np.float64], class_weights: NDArray[np.float64]) -> NDArray[np.float64]:
     """Class-weighted uncertainty u_i = sum_c w_c mean_v Var_t p_t(i, c, v); float64 (n,)."""
-    return variance @ class_weights
+    return np.asarray(variance @ class_weights)
 
 
 def class_weights(labelled_voxels: NDArray[np.int64]) -> NDArray[np.float64]:

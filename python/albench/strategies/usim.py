@@ -25,7 +25,11 @@ def knee(values: NDArray[np.float64]) -> int | None:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # kneed warns where it finds no knee; None says so already
         found = KneeLocator(
-            np.arange(values.size), np.sort(values)[::-1], S=_KNEE_SENSITIVITY, curve="convex", direction="decreasing"
+            np.arange(values.size),
+            np.sort(values)[::-1],
+            S=_KNEE_SENSITIVITY,
+            curve="convex",
+            direction="decreasing",
         ).knee
     return None if found is None else int(found)
 

@@ -44,7 +44,7 @@ class Model(Protocol):
         """Label map of a pool or test case on its original grid, axes (z, y, x)."""
 
     def reference(self, case: str) -> NDArray[np.uint8]:
-        """True label map on the same grid; for evaluation only."""
+        """Return the true label map on the same grid; for evaluation only."""
 
     def score(self, units: Sequence[Unit], needs: Need, plan: ScoringPlan, on_batch: Tick) -> Scores:
         """Compute what is needed of `units`, in their order; calls `on_batch` now and then."""

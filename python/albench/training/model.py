@@ -86,7 +86,7 @@ class NnunetModel:
         if any(n > _WHOLE_SLICE_PATCHES * p for n, p in zip(image.shape[2:], self._patch_size, strict=True)):
             with quiet():
                 return self._sliding_window.predict_sliding_window_return_logits(torch.from_numpy(image)).float()
-        self.network.decoder.deep_supervision = False
+        self._deep_supervision(False)
         first = self._store.first_slice(case)
         units = [Unit(case, first + i) for i in range(image.shape[1])]
         result = torch.empty((self._store.label_manager.num_segmentation_heads, *image.shape[1:]))
@@ -101,14 +101,23 @@ class NnunetModel:
             use_mirroring=False, perform_everything_on_device=True, device=self._device, allow_tqdm=False
         )
         predictor.manual_initialization(
-            self.network, self._store.plans_manager, self._store.configuration_manager, None,
-            self._store.dataset_json, "nnUNetTrainer", None,
-        )  # fmt: skip
-        self.network.decoder.deep_supervision = False
+            self.network,
+            self._store.plans_manager,
+            self._store.configuration_manager,
+            None,
+            self._store.dataset_json,
+            "nnUNetTrainer",
+            None,
+        )
+        self._deep_supervision(False)
         return predictor
 
     def score(
-        self, units: Sequence[Unit], needs: Need, plan: ScoringPlan, on_batch: Callable[[], None] = lambda: None
+        self,
+        units: Sequence[Unit],
+        needs: Need,
+        plan: ScoringPlan,
+        on_batch: Callable[[], None] = lambda: None,
     ) -> Scores:
         """Compute what is needed of `units`, in their order."""
 
@@ -117,35 +126,51 @@ class NnunetModel:
                 yield batch
                 on_batch()
 
-        decoder: Any = self.network.decoder
         values: dict[str, Any] = {}
-        decoder.deep_supervision = False
+        self._deep_supervision(False)
         if Need.ENTROPY in needs:
             values["entropy"] = mean_entropy(self.network, batches(units), len(units))
         if needs & (Need.VARIANCE | Need.FISHER):
             values["variance"] = mean_variance(
-                self.network, batches(units), len(units), plan.class_weights.size,
-                passes=plan.passes, dropout=plan.dropout, key=(*plan.key, "dropout"),
-            )  # fmt: skip
-        decoder.deep_supervision = True
+                self.network,
+                batches(units),
+                len(units),
+                plan.class_weights.size,
+                passes=plan.passes,
+                dropout=plan.dropout,
+                key=(*plan.key, "dropout"),
+            )
+        self._deep_supervision(True)
         if Need.FISHER in needs:
             values["fisher"] = fisher_embedding(
-                self.network, units, batches, uncertainty(values["variance"], plan.class_weights),
-                n_fisher_units=plan.n_fisher_units, n_parameters=plan.n_parameters,
+                self.network,
+                units,
+                batches,
+                uncertainty(values["variance"], plan.class_weights),
+                n_fisher_units=plan.n_fisher_units,
+                n_parameters=plan.n_parameters,
                 rng=generator(*plan.key, "fisher"),
-            )  # fmt: skip
+            )
         if Need.BOTTLENECK in needs:
             values["bottleneck"] = bottleneck_embedding(self.network, units, batches, plan.n_parameters)
-        decoder.deep_supervision = False
+        self._deep_supervision(False)
         return Scores(**values)
+
+    def _deep_supervision(self, enabled: bool) -> None:
+        self.network.get_submodule("decoder").deep_supervision = enabled  # type: ignore[assignment]
 
     def _batches(
         self, units: Sequence[Unit], batch_size: int, image_of: Callable[[str], NDArray[np.float32]]
     ) -> Iterator[SliceBatch]:
         return slice_batches(
-            units, image_of, self._store.first_slice, patch_size=self._patch_size, divisors=self._divisors,
-            batch_size=batch_size, device=self._device,
-        )  # fmt: skip
+            units,
+            image_of,
+            self._store.first_slice,
+            patch_size=self._patch_size,
+            divisors=self._divisors,
+            batch_size=batch_size,
+            device=self._device,
+        )
 
 
 def _build(store: PreparedStore) -> nn.Module:

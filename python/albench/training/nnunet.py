@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import io
-import os
 import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -48,12 +47,17 @@ class NnunetTrainer:
         Where networks run.
     work
         Folder for nnU-Net's raw and preprocessed data.
+    n_loader_processes
+        Processes that prepare batches; 0 prepares them in this one. Results do not depend on it.
     """
 
-    def __init__(self, dataset: Dataset, protocol: Protocol, device: torch.device, work: Path) -> None:
+    def __init__(
+        self, dataset: Dataset, protocol: Protocol, device: torch.device, work: Path, n_loader_processes: int
+    ) -> None:
         self._dataset = dataset
         self._protocol = protocol
         self._device = device
+        self._n_loader_processes = n_loader_processes
         self._base = work / "nnunet"
         self._title = "".join(letter if letter.isascii() and letter.isalnum() else "_" for letter in dataset.name)
         self._name = f"Dataset{_POOL_ID:03d}_{self._title}"
@@ -92,9 +96,7 @@ class NnunetTrainer:
         for unit in start:
             slices.setdefault(unit.case, []).append(unit.index)
         fingerprint = geometry_fingerprint([self._scans[case.name] for case in cases]) | {
-            "foreground_intensity_properties_per_channel": intensity_properties(
-                cases, slices, pool.axes[split.pool[0]]
-            )
+            "foreground_intensity_properties_per_channel": intensity_properties(cases, slices, pool.axes[split.pool[0]])
         }
         plan(self._base, self._name, self._protocol.network, fingerprint)
         preprocess(self.store, [*cases, *self._raw(split.test, _TEST_ID)], on_case)
@@ -126,14 +128,21 @@ class NnunetTrainer:
         started = time.perf_counter()
         store = self.store
         settings = self._protocol.training
-        training = TrainingPlan(iterations, settings.initial_lr, settings.oversample_foreground, key)
+        training = TrainingPlan(
+            iterations,
+            settings.initial_lr,
+            settings.momentum,
+            settings.mirroring,
+            settings.oversample_foreground,
+            key,
+        )
         trainer = ALTrainer.create(
             store, AnnotatedDataset(store, units), training, self._device, self._base / "results"
         )
         if initial is not None:
             trainer.network.load_state_dict(_read_checkpoint(initial)["network_weights"])
         ready = time.perf_counter()
-        loss = trainer.fit(n_workers=_n_loader_processes(), on_iteration=on_iteration)
+        loss = trainer.fit(n_workers=self._n_loader_processes, on_iteration=on_iteration)
         done = time.perf_counter()
         _write_checkpoint(target, trainer)
         return TrainingReport(iterations, loss, setup_s=ready - started, fit_s=done - ready)
@@ -141,14 +150,12 @@ class NnunetTrainer:
     def load(self, path: Path) -> NnunetModel:
         """Open a checkpoint."""
         return NnunetModel(
-            self.store, {case.name: case for case in self._dataset.cases}, _read_checkpoint(path)["network_weights"], self._device,
+            self.store,
+            {case.name: case for case in self._dataset.cases},
+            _read_checkpoint(path)["network_weights"],
+            self._device,
             self._protocol.scoring.batch_size,
-        )  # fmt: skip
-
-
-def _n_loader_processes() -> int:
-    """One loader process a core, at most four: more only wait for the network."""
-    return min(4, len(os.sched_getaffinity(0)))
+        )
 
 
 def _write_checkpoint(path: Path, trainer: ALTrainer) -> None:

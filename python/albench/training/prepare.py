@@ -144,9 +144,7 @@ class AnnotatedDataset(nnUNetBaseDataset):  # type: ignore[misc]
             properties["class_locations"] = DefaultPreprocessor._sample_foreground_locations(labels, classes)
             self._cases[case] = (store.image(case), labels, None, properties)
 
-    def load_case(
-        self, identifier: str
-    ) -> tuple[NDArray[np.float32], NDArray[np.int16], None, dict[str, Any]]:
+    def load_case(self, identifier: str) -> tuple[NDArray[np.float32], NDArray[np.int16], None, dict[str, Any]]:
         """Image, annotated labels, no earlier stage, properties with class locations."""
         return self._cases[identifier]
 

@@ -31,12 +31,16 @@ class TrainingPlan:
         Batches; the learning rate decays polynomially over exactly these (nnU-Net decays per epoch).
     oversample_foreground
         Share of a batch centred on a foreground voxel.
+    mirroring
+        Whether augmentation mirrors along every axis, as nnU-Net's does.
     key
         Random stream of weights, batches and dropout.
     """
 
     iterations: int
     initial_lr: float
+    momentum: float
+    mirroring: bool
     oversample_foreground: float
     key: tuple[Key, ...]
 
@@ -55,7 +59,12 @@ class ALTrainer(nnUNetTrainer):  # type: ignore[misc]
 
     @classmethod
     def create(
-        cls, store: PreparedStore, dataset: AnnotatedDataset, plan: TrainingPlan, device: torch.device, scratch: Path
+        cls,
+        store: PreparedStore,
+        dataset: AnnotatedDataset,
+        plan: TrainingPlan,
+        device: torch.device,
+        scratch: Path,
     ) -> ALTrainer:
         """Build a trainer with a freshly initialised network.
 
@@ -82,8 +91,10 @@ class ALTrainer(nnUNetTrainer):  # type: ignore[misc]
         return trainer
 
     def configure_optimizers(self) -> tuple[torch.optim.Optimizer, PolyLRScheduler]:
-        """nnU-Net's optimiser with its schedule stretched over this training's iterations."""
+        """nnU-Net's optimiser with this training's momentum and its schedule stretched over the iterations."""
         optimizer, _ = super().configure_optimizers()
+        for group in optimizer.param_groups:
+            group["momentum"] = self._plan.momentum
         return optimizer, PolyLRScheduler(optimizer, self.initial_lr, self._plan.iterations)
 
     def print_to_log_file(self, *args: Any, also_print_to_console: bool = True, add_timestamp: bool = True) -> None:
@@ -95,6 +106,8 @@ class ALTrainer(nnUNetTrainer):  # type: ignore[misc]
         rotation, dummy_2d, initial_patch_size, mirror_axes = (
             self.configure_rotation_dummyDA_mirroring_and_inital_patch_size()
         )
+        if not self._plan.mirroring:
+            mirror_axes = self.inference_allowed_mirroring_axes = None
         transforms = self.get_training_transforms(
             configuration.patch_size,
             rotation,
@@ -140,9 +153,7 @@ class ALTrainer(nnUNetTrainer):  # type: ignore[misc]
             As soon as the loss is not finite.
         """
         plan = self._plan
-        loader = batches(
-            self.source(), n_batches=plan.iterations, key=(*plan.key, "batches"), n_workers=n_workers
-        )
+        loader = batches(self.source(), n_batches=plan.iterations, key=(*plan.key, "batches"), n_workers=n_workers)
         self.set_deep_supervision_enabled(True)
         self.network.train()
         losses = np.empty(plan.iterations)

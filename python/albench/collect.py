@@ -1,0 +1,66 @@
+"""Result tables of a run folder, collected from the files its rounds left."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from albench.files import read_json
+from albench.loop import EVALUATION
+from albench.outfolder import CONFIG_FILE
+from albench.results import CEILING, RESULTS_FILE, RUNS_FILE, write_table
+from albench.stages import load_stage
+from albench.study import SHARED
+
+
+def write_tables(out: Path) -> None:
+    """Collect all finished rounds below `out` into ``results.parquet`` and ``runs.parquet``."""
+    results, runs = [], []
+    for name, config in read_json(out / CONFIG_FILE)["datasets"].items():
+        keys = {"dataset": name, "protocol": config["protocol"]["name"]}
+        for query in sorted((out / name).glob("*/seed-*/round-*/query.json")):
+            number = int(query.parent.name.removeprefix("round-"))
+            seed = int(query.parent.parent.name.removeprefix("seed-"))
+            strategy = query.parent.parent.parent.name
+            rows = _round(out / name, keys | {"strategy": strategy, "seed": seed, "round": number}, config)
+            if rows is not None:
+                results.append(rows[0])
+                runs.append(rows[1])
+    if results:
+        write_table(pd.concat(results, ignore_index=True), out / RESULTS_FILE)
+        write_table(pd.DataFrame(runs), out / RUNS_FILE)
+
+
+def _round(folder: Path, keys: dict[str, Any], config: dict[str, Any]) -> tuple[pd.DataFrame, dict[str, Any]] | None:
+    """Return result rows and run row of one round, or None where it is not finished."""
+    own = folder / keys["strategy"] / f"seed-{keys['seed']}" / f"round-{keys['round']}"
+    common = folder / SHARED / f"seed-{keys['seed']}"
+    shared = keys["round"] == 0 and keys["strategy"] != CEILING
+    place = common / "round-0" if shared else own
+    scan, prepare = load_stage(common, "scan"), load_stage(common, "prepare")
+    query, train, test = load_stage(own, "query"), load_stage(place, "train"), load_stage(place, "evaluate")
+    if scan is None or prepare is None or query is None or train is None or test is None:
+        return None
+    counts = {key: value for key, value in train.notes.items() if key.startswith("n_annotated_")}
+    overhead = {
+        "startup_s": scan.seconds + prepare.seconds if shared else 0.0,
+        "score_s": query.notes.get("score_s", 0.0),
+        "select_s": query.notes.get("select_s", 0.0),
+        "annotate_s": train.notes["setup_s"],
+        "evaluate_s": test.seconds,
+    }
+    run = {
+        **keys,
+        **train.notes,
+        **overhead,
+        "train_s": train.notes["fit_s"],
+        "overhead_s": sum(overhead.values()),
+        "n_pool_units": scan.notes["n_units"],
+        "peak_rss_mib": test.notes["peak_rss_mib"],
+        "shared": shared,
+        "config_hash": config["config_hash"],
+        "device": config["device"],
+    }
+    return pd.read_parquet(place / EVALUATION).assign(**keys, **counts), run
