@@ -182,7 +182,14 @@ ALBENCH_AVX512 bool quantise(const float* s, float inverse_unit, std::uint16_t* 
     __m512i quantum = _mm512_cvttps_epi32(_mm512_min_ps(raised, most));
     quantum = _mm512_mask_add_epi32(quantum, _mm512_cmp_ps_mask(scaled, _mm512_setzero_ps(), _CMP_GT_OQ),
                                     quantum, one);
-    _mm512_mask_cvtepi32_storeu_epi16(out + c, mask, quantum);
+    // Narrowed in registers: the instruction that narrows into memory under a mask is microcoded on some
+    // processors.
+    const __m256i narrow = _mm512_cvtepi32_epi16(quantum);
+    if (n - c >= 16) {
+      _mm256_storeu_si256(reinterpret_cast<__m256i*>(out + c), narrow);
+    } else {
+      _mm256_mask_storeu_epi16(out + c, mask, narrow);
+    }
   }
   return over == 0;
 }

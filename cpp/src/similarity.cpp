@@ -173,7 +173,7 @@ void similarity(const Features& x, const QueryPanels& queries, float* out, Threa
         }
       }
     });
-    poll();
+    if (poll) poll();
     if (bad.load() < x.rows)
       throw InputError("X", "finite values within float32",
                        "NaN or infinity in rows " + std::to_string(bad.load()) + " to " +
