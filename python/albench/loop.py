@@ -115,6 +115,7 @@ def _query(chain: Chain, number: int, labelled: Sequence[Unit], model: Path) -> 
         passes=protocol.scoring.passes,
         dropout=protocol.scoring.dropout,
         batch_size=protocol.scoring.batch_size,
+        bfloat16=protocol.scoring.precision == "bfloat16",
         class_weights=weights,
         key=chain.key(number, "score"),
     )

@@ -48,6 +48,7 @@ def run(request: RunRequest) -> None:
         get_strategy(name)
     protocol = load_protocol(request.protocol, rounds=request.rounds, budget=request.budget)
     device = choose_device(request.device)
+    protocol = resolve_precision(protocol, device)
     n_processes = request.jobs or choose_processes(request, protocol, device)
     cache = request.cache or Path(os.environ.get("ALBENCH_CACHE", "~/.cache/al-bench")).expanduser()
     studies: list[Study] = []
@@ -71,6 +72,17 @@ def run(request: RunRequest) -> None:
     console = Console()
     print_summary(read_results(request.out), console)
     console.print(f"report: {index}", markup=False, highlight=False, soft_wrap=True)
+
+
+def resolve_precision(protocol: Protocol, device: str) -> Protocol:
+    """Replace precision ``auto`` by what this machine gets, so that the stored configuration says it."""
+    from albench.training.runtime import has_bfloat16
+
+    if protocol.scoring.precision != "auto":
+        return protocol
+    precision = "bfloat16" if device == "cpu" and has_bfloat16() else "float32"
+    scoring = protocol.scoring.model_copy(update={"precision": precision})
+    return protocol.model_copy(update={"scoring": scoring})
 
 
 def choose_processes(request: RunRequest, protocol: Protocol, device: str) -> int:
@@ -111,10 +123,11 @@ class NnunetFactory:
         import torch
 
         from albench.training.nnunet import NnunetTrainer
+        from albench.training.runtime import configure_cpu
 
         cores = n_cores() // self.n_processes
         if self.config.device == "cpu":
-            torch.set_num_threads(self.config.protocol.cpu_threads)
+            configure_cpu(self.config.protocol.cpu_threads)
             cores -= self.config.protocol.cpu_threads
         return NnunetTrainer(
             self.dataset, self.config.protocol, torch.device(self.config.device), work, max(0, min(8, cores))

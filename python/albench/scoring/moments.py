@@ -65,12 +65,14 @@ def mean_variance(
     *,
     passes: int,
     dropout: float,
+    bfloat16: bool,
     key: tuple[Key, ...],
 ) -> NDArray[np.float64]:
     """Mean over voxels of the variance over stochastic passes, per class.
 
     Welford's recurrence keeps two arrays of one pass' size and no cancellation, instead of the
-    (passes, unit, class, row, column) stack. The variance divides by `passes`.
+    (passes, unit, class, row, column) stack. The variance divides by `passes`. With `bfloat16` the network's
+    products are rounded, softmax and recurrence are not.
 
     Returns
     -------
@@ -80,9 +82,12 @@ def mean_variance(
     result = np.full((n_units, n_labels), np.nan)
     with stochastic(network, dropout), seeded(*key):
         for batch in batches:
+            low_precision = torch.autocast(batch.images.device.type, torch.bfloat16, enabled=bfloat16)
             mean: torch.Tensor | None = None
             for t in range(1, passes + 1):
-                p = torch.softmax(network(batch.images)[..., batch.crop[0], batch.crop[1]], dim=1)
+                with low_precision:
+                    logits = network(batch.images)[..., batch.crop[0], batch.crop[1]]
+                p = torch.softmax(logits.float(), dim=1)
                 if mean is None:
                     mean, squares = p, torch.zeros_like(p)
                     continue

@@ -31,6 +31,8 @@ class ScoringPlan:
         Stochastic forward passes and the dropout rate in them.
     batch_size
         Slices in one forward pass.
+    bfloat16
+        Whether the stochastic passes multiply in bfloat16.
     class_weights
         float64 (n_labels,): weight of each class in the uncertainty; they decide which units the Fisher
         diagonal is estimated on.
@@ -43,6 +45,7 @@ class ScoringPlan:
     passes: int
     dropout: float
     batch_size: int
+    bfloat16: bool
     class_weights: NDArray[np.float64]
     key: tuple[Key, ...]
     n_fisher_units: int = 200
@@ -89,7 +92,7 @@ class Scores:
 
 def uncertainty(variance: NDArray[np.float64], class_weights: NDArray[np.float64]) -> NDArray[np.float64]:
     """Class-weighted uncertainty u_i = sum_c w_c mean_v Var_t p_t(i, c, v); float64 (n,)."""
-    return np.asarray(variance @ class_weights)
+    return np.asarray(variance @ class_weights, dtype=np.float64)
 
 
 def class_weights(labelled_voxels: NDArray[np.int64]) -> NDArray[np.float64]:
@@ -114,4 +117,5 @@ def class_weights(labelled_voxels: NDArray[np.int64]) -> NDArray[np.float64]:
     unseen = ~seen
     unseen[0] = False
     weights[unseen] = weights.max() if seen.any() else 1.0
-    return weights / weights.sum()
+    normalised: NDArray[np.float64] = weights / weights.sum()
+    return normalised

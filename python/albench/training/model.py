@@ -138,6 +138,7 @@ class NnunetModel:
                 plan.class_weights.size,
                 passes=plan.passes,
                 dropout=plan.dropout,
+                bfloat16=plan.bfloat16,
                 key=(*plan.key, "dropout"),
             )
         self._deep_supervision(True)
