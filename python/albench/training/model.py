@@ -85,7 +85,8 @@ class NnunetModel:
         """Logits on the preprocessed grid, float32 (n_labels, slice, row, column)."""
         if any(n > _WHOLE_SLICE_PATCHES * p for n, p in zip(image.shape[2:], self._patch_size, strict=True)):
             with quiet():
-                return self._sliding_window.predict_sliding_window_return_logits(torch.from_numpy(image)).float()
+                tiled: torch.Tensor = self._sliding_window.predict_sliding_window_return_logits(torch.from_numpy(image))
+            return tiled.float()
         self._deep_supervision(False)
         first = self._store.first_slice(case)
         units = [Unit(case, first + i) for i in range(image.shape[1])]
