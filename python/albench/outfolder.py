@@ -5,7 +5,8 @@ from __future__ import annotations
 import contextlib
 import fcntl
 import os
-from collections.abc import Iterator
+import shutil
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -54,27 +55,36 @@ def _lock(out: Path) -> Iterator[None]:
         yield
 
 
-def claim_folder(out: Path, config: StudyConfig) -> None:
-    """Write the study's configuration into ``out/config.json``, or check that it is there already.
+def claim_folder(out: Path, configs: Sequence[StudyConfig]) -> None:
+    """Write the studies' configurations into ``out/config.json``, or check that they are there already.
+
+    A configuration under which nothing was finished yet, say because its budget turned out to exceed the pool,
+    binds nobody: it is replaced, with what it left.
 
     Raises
     ------
     InputError
-        If the folder holds this data set under another configuration, or other files and no configuration.
+        If the folder holds one of the data sets under another configuration, or files that are not ours.
     """
     path = out / CONFIG_FILE
     stored: dict[str, Any] = read_json(path) if path.is_file() else {"datasets": {}}
-    if not path.is_file() and out.is_dir() and any(not entry.name.startswith(".") for entry in out.iterdir()):
+    if not path.is_file() and any(not entry.name.startswith(".") for entry in out.iterdir()):
         raise InputError(f"--out {out}: expected an empty folder or one made by al-bench, found other files")
-    mine = config.model_dump(mode="json")
-    theirs = stored["datasets"].get(config.dataset)
-    if theirs is not None:
-        changed = difference({k: v for k, v in theirs.items() if k != "config_hash"}, mine)
-        if changed:
+    unfinished = []
+    for config in configs:
+        mine = config.model_dump(mode="json")
+        theirs = stored["datasets"].get(config.dataset, {})
+        changed = difference({key: value for key, value in theirs.items() if key != "config_hash"}, mine)
+        if not theirs or not changed:
+            continue
+        if any((out / config.dataset).rglob("*.stage.json")):
             raise InputError(
                 f"--out {out}: holds results of {config.dataset} under another configuration "
                 f"({'; '.join(changed)}); choose another folder, or --fresh to set this one aside"
             )
-        return
-    stored["datasets"][config.dataset] = mine | {"config_hash": config.digest()}
+        unfinished.append(out / config.dataset)
+    for folder in unfinished:
+        shutil.rmtree(folder, ignore_errors=True)
+    for config in configs:
+        stored["datasets"][config.dataset] = config.model_dump(mode="json") | {"config_hash": config.digest()}
     write_json(path, stored)

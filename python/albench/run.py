@@ -65,8 +65,7 @@ def run(request: RunRequest) -> None:
         )
         studies.append(Study(dataset, config, request.out, NnunetFactory(dataset, config, n_processes), reporter))
     with output_folder(request.out, fresh=request.fresh):
-        for study in studies:
-            claim_folder(request.out, study.config)
+        claim_folder(request.out, [study.config for study in studies])
         run_studies(studies, request.strategies, range(request.seeds), n_processes)
         index = build_report(request.out)
     console = Console()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import multiprocessing
 import signal
+import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
@@ -13,10 +14,12 @@ from typing import Any
 from albench.collect import write_tables
 from albench.errors import WorkerError
 from albench.loop import Chain, run_ceiling, run_chain, run_start
-from albench.progress import Remote, Terminal, relay
+from albench.progress import Remote, Silent, Terminal, relay
 from albench.results import CEILING
 from albench.strategies import get_strategy
 from albench.study import Study, setup_seed
+
+_TABLES_EVERY_S = 60.0
 
 
 @dataclass(frozen=True)
@@ -46,7 +49,7 @@ def run_job(job: Job) -> None:
 
 
 def run_studies(studies: Sequence[Study], strategies: Sequence[str], seeds: Sequence[int], n_processes: int) -> None:
-    """Run every strategy on every seed of every study; tables are written anew after each job.
+    """Run every strategy on every seed of every study; tables are written now and then, and at the end.
 
     Chains of a seed start when their common first model is there. One process runs everything here; more run in
     spawned ones.
@@ -63,14 +66,23 @@ def run_studies(studies: Sequence[Study], strategies: Sequence[str], seeds: Sequ
     if CEILING in strategies:
         first = [Job(study, seed, CEILING) for study in studies for seed in seeds] + first
 
+    last_written = time.monotonic()
+
     def following(job: Job) -> list[Job]:
-        write_tables(job.study.out)
+        nonlocal last_written
+        if time.monotonic() - last_written > _TABLES_EVERY_S:
+            write_tables(job.study.out)
+            last_written = time.monotonic()
         return [replace(job, strategy=name) for name in chains] if job.strategy is None else []
 
-    if n_processes == 1:
-        _run_here(first, following)
-    else:
-        _run_in_processes(first, following, n_processes)
+    try:
+        if n_processes == 1:
+            _run_here(first, following)
+        else:
+            _run_in_processes(first, following, n_processes)
+    finally:
+        for out in {study.out for study in studies}:
+            write_tables(out)
 
 
 def _run_here(jobs: list[Job], following: Callable[[Job], list[Job]]) -> None:
@@ -125,8 +137,6 @@ def _initialise(events: Any) -> None:
 
 
 def _portable(job: Job) -> Job:
-    from albench.progress import Silent
-
     return replace(job, study=replace(job.study, reporter=Silent()))
 
 

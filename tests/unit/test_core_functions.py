@@ -48,13 +48,9 @@ def test_greedy_is_greedy_and_reaches_its_share(name):
             r = core.maximize(f, 4, optimizer=optimizer)
             chosen: list[int] = []
             for i, gain in zip(r.indices.tolist(), r.gains, strict=True):
-                best = max(
-                    definition([*chosen, j]) - value(definition, chosen) for j in range(9) if j not in chosen
-                )
+                best = max(definition([*chosen, j]) - value(definition, chosen) for j in range(9) if j not in chosen)
                 assert gain == pytest.approx(best, rel=1e-5, abs=1e-6)
-                assert definition([*chosen, i]) - value(definition, chosen) == pytest.approx(
-                    best, rel=1e-5, abs=1e-6
-                )
+                assert definition([*chosen, i]) - value(definition, chosen) == pytest.approx(best, rel=1e-5, abs=1e-6)
                 chosen.append(i)
             assert r.value == pytest.approx(r.gains.sum(), rel=1e-6)
             if f.submodular:
@@ -65,9 +61,7 @@ def test_greedy_is_greedy_and_reaches_its_share(name):
 def test_log_determinant_refuses_what_needs_submodularity():
     f, _ = instances(0)["LogDeterminantMI"]
     for optimizer in ("lazy", "lazier"):
-        with pytest.raises(
-            ValueError, match="`optimizer`: expected naive or stochastic for LogDeterminantMI"
-        ):
+        with pytest.raises(ValueError, match="`optimizer`: expected naive or stochastic for LogDeterminantMI"):
             core.maximize(f, 2, optimizer=optimizer)
     assert len(core.maximize(f, 2, optimizer="stochastic").indices) == 2
 
@@ -165,9 +159,7 @@ def test_stored_formats_and_mapped_files(tmp_path):
 def test_every_half_precision_number():
     bits = np.arange(2**16, dtype=np.uint16)
     for numbers in (bits.view(np.float16), bits):
-        wide = (
-            (bits.astype(np.uint32) << 16).view(np.float32) if numbers is bits else numbers.astype(np.float32)
-        )
+        wide = (bits.astype(np.uint32) << 16).view(np.float32) if numbers is bits else numbers.astype(np.float32)
         keep = np.isfinite(wide) & (np.abs(wide) < 1e30)
         column = numbers[keep][:, None]
         S = core.similarity(column, np.ones((1, 1), np.float32), "dot")

@@ -195,9 +195,7 @@ def test_kmeans_plusplus_draws_by_squared_distance():
     counts = np.bincount(draws[:, 1], minlength=5)
     expected = np.array([169, 9, 4, 0, 9]) / 191 * 3000
     assert counts[3] == 0
-    assert (
-        (counts - expected)[expected > 0] ** 2 / expected[expected > 0]
-    ).sum() < 21.1  # 3 d.o.f., p = 1e-4
+    assert ((counts - expected)[expected > 0] ** 2 / expected[expected > 0]).sum() < 21.1  # 3 d.o.f., p = 1e-4
     assert sorted(core.kmeans_plusplus(X, 5, 1)) == [0, 1, 2, 3, 4]
     assert core.kmeans_plusplus(np.ones((4, 2)), 4).tolist() == [0, 1, 2, 3]
     rng = np.random.default_rng(0)

@@ -121,7 +121,7 @@ def test_weights_are_repeated_columns(name, S, data):
     memory=st.integers(0, 20_000),
     levels=st.sampled_from([2, 5, 1000]),
 )
-def test_features_and_matrix_choose_alike(seed, n, q, d, metric, memory, levels):  # noqa: PLR0917
+def test_features_and_matrix_choose_alike(seed, n, q, d, metric, memory, levels):
     rng = np.random.default_rng(seed)
     X = (rng.integers(-levels, levels, (n, d)) / levels).astype(np.float32)
     Q = (rng.integers(-levels, levels, (q, d)) / levels).astype(np.float32)

@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import errno
+import os
+import shutil
+import tempfile
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -21,6 +25,8 @@ from albench.data import Case
 from albench.pool import Unit
 from albench.training.nnunet_env import quiet
 from albench.training.planning import PLANS_NAME
+
+_FULL_BYTES = 16 * 2**20  # with less than this left, a failed write is taken for a full disk
 
 
 @dataclass(frozen=True)
@@ -93,23 +99,41 @@ class PreparedStore:
 def preprocess(store: PreparedStore, cases: Sequence[Case], on_case: Callable[[], None] = lambda: None) -> None:
     """Run nnU-Net's preprocessor on every case that is not there yet.
 
-    A case counts as there once its properties file is: nnU-Net writes that one last.
+    A case is written beside its place and moved there file by file, properties last: a case whose properties are
+    there is whole.
+
+    Raises
+    ------
+    OSError
+        No space left.
     """
     store.case_folder.mkdir(parents=True, exist_ok=True)
     preprocessor = DefaultPreprocessor(verbose=False)
     for case in cases:
-        target = store.case_folder / case.name
-        if not target.with_suffix(".pkl").exists():
-            with quiet():
-                preprocessor.run_case_save(
-                    str(target),
-                    [str(path) for path in case.images],
-                    str(case.label),
-                    store.plans_manager,
-                    store.configuration_manager,
-                    store.dataset_json,
-                )
+        if not (store.case_folder / f"{case.name}.pkl").exists():
+            with tempfile.TemporaryDirectory(prefix=".writing-", dir=store.folder) as temporary:
+                _run_case(preprocessor, store, case, Path(temporary))
+                for suffix in (".b2nd", "_seg.b2nd", ".pkl"):
+                    Path(temporary, case.name + suffix).replace(store.case_folder / (case.name + suffix))
         on_case()
+
+
+def _run_case(preprocessor: DefaultPreprocessor, store: PreparedStore, case: Case, folder: Path) -> None:
+    try:
+        with quiet():
+            preprocessor.run_case_save(
+                str(folder / case.name),
+                [str(path) for path in case.images],
+                str(case.label),
+                store.plans_manager,
+                store.configuration_manager,
+                store.dataset_json,
+            )
+    except RuntimeError as error:
+        # blosc2 says that a write failed, but not why.
+        if shutil.disk_usage(folder).free < _FULL_BYTES:
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(folder)) from error
+        raise
 
 
 class AnnotatedDataset(nnUNetBaseDataset):  # type: ignore[misc]

@@ -1,0 +1,133 @@
+"""A trainer without a network, for tests of everything around it: fast, deterministic, better with better labels."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from albench.data import Case, Dataset
+from albench.files import read_json, write_json
+from albench.pool import Pool, Split, Unit
+from albench.scoring.request import FisherEmbedding, Need, Scores, ScoringPlan
+from albench.seeding import Key, generator, seed_for
+from albench.training.base import Tick, TrainingReport
+from albench.training.planning import scan_case
+
+_AXIS = 0
+_N_FEATURES = 12
+
+
+class FakeTrainer:
+    """Remembers the annotated units; the "model" errs more on a slice the further that is from any of them.
+
+    Parameters
+    ----------
+    dataset
+        Real label maps: they are what is predicted, with errors.
+    work
+        Ignored but for the trainer interface: nothing is prepared.
+    """
+
+    def __init__(self, dataset: Dataset, work: Path) -> None:
+        self._dataset = dataset
+
+    def scan(self, split: Split, on_case: Tick) -> Pool:
+        """Units are all slices along the first axis."""
+        units: list[Unit] = []
+        counts = []
+        for name in split.pool:
+            scan = scan_case(self._dataset.case(name), self._dataset.n_labels)
+            units += [Unit(name, index) for index in range(scan.shape[_AXIS])]
+            counts.append(scan.voxel_counts[_AXIS])
+            on_case()
+        voxel_counts = np.concatenate(counts)
+        return Pool(tuple(units), dict.fromkeys(split.pool, _AXIS), voxel_counts, voxel_counts.sum(axis=1))
+
+    def prepare(self, split: Split, pool: Pool, start: Sequence[Unit], on_case: Tick) -> None:
+        """Nothing to prepare."""
+        for _ in (*split.pool, *split.test):
+            on_case()
+
+    def train(
+        self,
+        units: Sequence[Unit],
+        *,
+        iterations: int,
+        key: tuple[Key, ...],
+        initial: Path | None,
+        target: Path,
+        on_iteration: Callable[[float], None],
+    ) -> TrainingReport:
+        """Write down what was annotated, for how long it was trained, and with which seed."""
+        before = read_json(initial)["iterations"] if initial is not None else 0
+        for _ in range(iterations):
+            on_iteration(0.0)
+        write_json(
+            target,
+            {
+                "units": [[unit.case, unit.index] for unit in units],
+                "iterations": before + iterations,
+                "seed": seed_for(*key),
+            },
+        )
+        return TrainingReport(iterations, loss=1.0 / len(units), setup_s=0.0, fit_s=0.0)
+
+    def load(self, path: Path) -> FakeModel:
+        """Open a model file."""
+        return FakeModel(self._dataset, path)
+
+
+class FakeModel:
+    """Predicts reference labels with errors, and scores units by how much it errs on them."""
+
+    def __init__(self, dataset: Dataset, path: Path) -> None:
+        content = read_json(path)
+        self._dataset = dataset
+        self._seed = content["seed"]
+        self._known = np.stack([_features(Unit(*unit)) for unit in content["units"]])
+        self._skill = content["iterations"] / (content["iterations"] + 100)
+
+    def predict(self, case: str) -> NDArray[np.uint8]:
+        """Reference with foreground voxels lost, more of them in slices unlike the annotated ones."""
+        labels = self.reference(case)
+        rng = generator(self._seed, case)
+        for index in range(labels.shape[_AXIS]):
+            lost = rng.random(labels[index].shape) < self._error(Unit(case, index))
+            labels[index][lost] = 0
+        return labels
+
+    def reference(self, case: str) -> NDArray[np.uint8]:
+        """Label map of the data set."""
+        from nnunetv2.imageio.simpleitk_reader_writer import SimpleITKIO
+
+        found: Case = self._dataset.case(case)
+        return np.array(SimpleITKIO().read_seg(str(found.label))[0][0], dtype=np.uint8)
+
+    def score(
+        self, units: Sequence[Unit], needs: Need, plan: ScoringPlan, on_batch: Callable[[], None] = lambda: None
+    ) -> Scores:
+        """Scores that grow with the error; features stand for gradients."""
+        errors = np.array([self._error(unit) for unit in units])
+        features = np.stack([_features(unit) for unit in units]).astype(np.float32)
+        on_batch()
+        share = np.full(plan.class_weights.size, 1.0)
+        return Scores(
+            entropy=errors if Need.ENTROPY in needs else None,
+            variance=np.outer(errors, share) if needs & (Need.VARIANCE | Need.FISHER) else None,
+            fisher=FisherEmbedding(features, np.ones(_N_FEATURES)) if Need.FISHER in needs else None,
+            bottleneck=features if Need.BOTTLENECK in needs else None,
+        )
+
+    def _error(self, unit: Unit) -> float:
+        nearest = float(np.min(np.linalg.norm(self._known - _features(unit), axis=1)))
+        return float(1.0 - self._skill * np.exp(-nearest))
+
+
+def _features(unit: Unit) -> NDArray[np.float64]:
+    """Position of a unit in a made-up appearance space: smooth along a case, different between cases."""
+    own = generator("fake", unit.case).normal(size=_N_FEATURES) * 0.3
+    frequency = np.arange(1, _N_FEATURES + 1)
+    return np.asarray(own + 0.5 * np.sin(unit.index * frequency / 20.0), dtype=np.float64)

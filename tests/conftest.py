@@ -1,0 +1,34 @@
+"""Fixtures that several test modules share."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pytest
+
+from albench.data import Dataset, load_dataset
+from albench.data.phantom import build_phantom
+
+N_PHANTOM_CASES = 8
+
+
+@pytest.fixture(scope="session")
+def phantom_root(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Folder of a small phantom data set in MSD layout."""
+    return build_phantom("pair", tmp_path_factory.mktemp("phantoms"), n_cases=N_PHANTOM_CASES)
+
+
+@pytest.fixture(scope="session")
+def phantom(phantom_root: Path) -> Dataset:
+    """A phantom data set of 8 cases."""
+    return load_dataset(str(phantom_root), data_dir=None, cache_dir=phantom_root.parent / "cache")
+
+
+@pytest.fixture(scope="session")
+def real_data() -> Path:
+    """Folder of the real data sets, or a skip with the reason."""
+    folder = Path(os.environ.get("ALBENCH_DATA", "../shared/data"))
+    if not (folder / "Task04_Hippocampus.tar").is_file() and not (folder / "Task04_Hippocampus").is_dir():
+        pytest.skip(f"no Task04_Hippocampus in {folder.resolve()}; ALBENCH_DATA names the folder that has it")
+    return folder

@@ -1,0 +1,45 @@
+"""A study on the fake trainer that can be sent to other processes."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from albench.config import PoolSettings, Protocol, StudyConfig, load_protocol
+from albench.data import Dataset
+from albench.outfolder import claim_folder
+from albench.progress import Silent
+from albench.study import Study
+from albench.training.base import Trainer
+from albench.training.fake import FakeTrainer
+
+STRATEGIES = ("random", "entropy", "mcd", "usim-f", "usim-c", "full")
+
+
+def fake_protocol(*, rounds: int = 3, budget: int = 6) -> Protocol:
+    quick = load_protocol("quick", rounds=rounds, budget=budget)
+    pool = PoolSettings(max_cases=5, test_share=0.3, max_test_cases=None, start=6)
+    training = quick.training.model_copy(update={"first_iterations": 200, "round_iterations": 100})
+    scoring = quick.scoring.model_copy(update={"precision": "float32"})
+    return quick.model_copy(update={"pool": pool, "training": training, "scoring": scoring})
+
+
+@dataclass(frozen=True)
+class FakeFactory:
+    dataset: Dataset
+
+    def __call__(self, work: Path) -> Trainer:
+        return FakeTrainer(self.dataset, work)
+
+
+def fake_study(dataset: Dataset, out: Path, protocol: Protocol | None = None) -> Study:
+    config = StudyConfig(
+        dataset=dataset.name,
+        dataset_checksum=dataset.checksum,
+        trainer="fake",
+        device="cpu",
+        protocol=protocol or fake_protocol(),
+    )
+    out.mkdir(parents=True, exist_ok=True)
+    claim_folder(out, [config])
+    return Study(dataset, config, out, FakeFactory(dataset), Silent())

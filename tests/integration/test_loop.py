@@ -1,0 +1,196 @@
+"""The whole loop on the fake trainer: what it leaves on disk, and what it makes of interruptions."""
+
+from __future__ import annotations
+
+import multiprocessing
+import os
+import random
+import signal
+import time
+from pathlib import Path
+
+import pandas as pd
+import pytest
+from fake_study import STRATEGIES, fake_protocol, fake_study
+
+from albench.data import Dataset
+from albench.errors import InputError
+from albench.files import read_json
+from albench.outfolder import claim_folder, output_folder
+from albench.results import mean_dice, read_results, read_runs
+from albench.sweep import run_studies
+
+
+def queries(out: Path) -> dict[str, bytes]:
+    """All query files, by their place."""
+    return {str(path.relative_to(out)): path.read_bytes() for path in sorted(out.rglob("query.json"))}
+
+
+@pytest.fixture(scope="module")
+def finished(phantom: Dataset, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    out = tmp_path_factory.mktemp("study")
+    run_studies([fake_study(phantom, out)], STRATEGIES, [0, 1], n_processes=1)
+    return out
+
+
+def test_every_round_has_a_query_of_new_units(finished: Path, phantom: Dataset) -> None:
+    for strategy in (name for name in STRATEGIES if name != "full"):
+        for seed in (0, 1):
+            seen: set[tuple[str, int]] = set()
+            for number, expected in enumerate((6, 6, 6)):
+                folder = finished / phantom.name / strategy / f"seed-{seed}" / f"round-{number}"
+                query = read_json(folder / "query.json")
+                assert (query["strategy"], query["seed"], query["round"]) == (strategy, seed, number)
+                units = {(unit["case"], unit["index"]) for unit in query["units"]}
+                assert len(units) == expected == len(query["units"])
+                assert not units & seen
+                seen |= units
+
+
+def test_strategies_start_equal_and_seeds_differ(finished: Path, phantom: Dataset) -> None:
+    def start(strategy: str, seed: int) -> list[dict[str, object]]:
+        path = finished / phantom.name / strategy / f"seed-{seed}" / "round-0" / "query.json"
+        return read_json(path)["units"]
+
+    assert start("random", 0) == start("usim-f", 0) == start("entropy", 0)
+    assert start("random", 0) != start("random", 1)
+    dice = mean_dice(read_results(finished))
+    dice = dice[(dice["round"] == 0) & (dice["strategy"] != "full")]
+    assert (dice.groupby("seed")["dice"].nunique() == 1).all()
+
+
+def test_tables_have_every_round_and_add_up(finished: Path) -> None:
+    runs = read_runs(finished)
+    n_chains = (len(STRATEGIES) - 1) * 2
+    assert len(runs) == n_chains * 3 + 2
+    chain = runs[(runs["strategy"] == "usim-f") & (runs["seed"] == 1)].sort_values("round")
+    assert list(chain["n_annotated_units"]) == [6, 12, 18]
+    assert chain["n_annotated_voxels"].is_monotonic_increasing
+    assert list(chain["iterations"]) == [200, 100, 100]
+    assert list(chain["shared"]) == [True, False, False]
+    full = runs[runs["strategy"] == "full"]
+    assert (full["n_annotated_units"] == full["n_pool_units"]).all()
+    assert (full["iterations"] == 400).all()
+    stages = ["startup_s", "score_s", "select_s", "annotate_s", "evaluate_s"]
+    pd.testing.assert_series_equal(runs[stages].sum(axis=1), runs["overhead_s"], check_names=False)
+
+
+def test_more_labels_are_better_and_all_are_best(finished: Path) -> None:
+    dice = mean_dice(read_results(finished)).groupby(["strategy", "round"])["dice"].mean()
+    for strategy in (name for name in STRATEGIES if name != "full"):
+        assert dice[strategy, 2] > dice[strategy, 0]
+        assert dice["full", 2] > dice[strategy, 2]
+
+
+def test_processes_change_nothing(finished: Path, phantom: Dataset, tmp_path: Path) -> None:
+    run_studies([fake_study(phantom, tmp_path)], STRATEGIES, [0, 1], n_processes=2)
+    assert queries(tmp_path) == queries(finished)
+    pd.testing.assert_frame_equal(read_results(tmp_path), read_results(finished))
+
+
+def test_a_finished_study_is_only_read(finished: Path, phantom: Dataset) -> None:
+    before = {path: path.stat().st_mtime_ns for path in finished.rglob("*.stage.json")}
+    run_studies([fake_study(phantom, finished)], STRATEGIES, [0, 1], n_processes=1)
+    assert before == {path: path.stat().st_mtime_ns for path in finished.rglob("*.stage.json")}
+
+
+def test_a_damaged_model_is_trained_again(finished: Path, phantom: Dataset) -> None:
+    model = finished / phantom.name / "mcd" / "seed-0" / "round-1" / "model.pth"
+    whole = model.read_bytes()
+    model.write_bytes(whole[:-3])
+    run_studies([fake_study(phantom, finished)], ["mcd"], [0], n_processes=1)
+    assert model.read_bytes() == whole
+
+
+def _run(dataset: Dataset, out: Path) -> None:
+    run_studies([fake_study(dataset, out)], STRATEGIES, [0, 1], n_processes=1)
+
+
+@pytest.mark.slow
+def test_killed_thirty_times_the_study_ends_the_same(finished: Path, phantom: Dataset, tmp_path: Path) -> None:
+    context = multiprocessing.get_context("fork")
+    rng = random.Random(0)
+    n_killed = 0
+    for _ in range(200):
+        process = context.Process(target=_run, args=(phantom, tmp_path))
+        process.start()
+        process.join(rng.uniform(0.02, 0.35) if n_killed < 30 else None)
+        if process.is_alive():
+            assert process.pid is not None
+            os.kill(process.pid, signal.SIGKILL)
+            process.join()
+            n_killed += 1
+        elif process.exitcode == 0:
+            break
+    assert n_killed >= 5
+    assert queries(tmp_path) == queries(finished)
+    pd.testing.assert_frame_equal(read_results(tmp_path), read_results(finished))
+
+
+def test_a_budget_beyond_the_pool_is_refused_and_binds_nobody(phantom: Dataset, tmp_path: Path) -> None:
+    greedy = fake_study(phantom, tmp_path, fake_protocol(budget=5000))
+    with pytest.raises(InputError, match=r"budget: 6 starting units and 2 rounds of 5000 make 10006, expected at most"):
+        run_studies([greedy], ["random"], [0], n_processes=1)
+    run_studies([fake_study(phantom, tmp_path)], ["random"], [0], n_processes=1)
+    assert set(read_runs(tmp_path)["strategy"]) == {"random"}
+
+
+def test_another_configuration_is_refused_with_the_difference(finished: Path, phantom: Dataset) -> None:
+    before = queries(finished)
+    with pytest.raises(InputError, match=r"another configuration \(protocol.budget: 6 -> 7\)"):
+        fake_study(phantom, finished, fake_protocol(budget=7))
+    assert queries(finished) == before
+
+
+def test_foreign_files_are_left_alone(phantom: Dataset, tmp_path: Path) -> None:
+    (tmp_path / "thesis.tex").write_text("years of work")
+    with pytest.raises(InputError, match="expected an empty folder or one made by al-bench, found other files"):
+        claim_folder(tmp_path, [fake_study(phantom, tmp_path / "x").config])
+    assert (tmp_path / "thesis.tex").read_text() == "years of work"
+
+
+def test_a_folder_in_use_names_its_holder(tmp_path: Path) -> None:
+    with (
+        output_folder(tmp_path, fresh=False),
+        pytest.raises(InputError, match=f"in use by another al-bench, process {os.getpid()}"),
+        output_folder(tmp_path, fresh=False),
+    ):
+        pass
+
+
+def test_fresh_sets_the_old_study_aside(tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    for text in ("first", "second"):
+        with output_folder(out, fresh=True):
+            assert not [entry for entry in out.iterdir() if entry.name != ".lock"]
+            (out / "results.csv").write_text(text)
+    assert (tmp_path / "out.old-1" / "results.csv").read_text() == "first"
+    assert (out / "results.csv").read_text() == "second"
+
+
+def test_a_dead_worker_is_reported(phantom: Dataset, tmp_path: Path) -> None:
+    from albench.errors import WorkerError
+
+    context = multiprocessing.get_context("fork")
+    queue = context.Queue()
+
+    def run() -> None:
+        try:
+            run_studies([fake_study(phantom, tmp_path)], STRATEGIES, range(40), n_processes=2)
+        except WorkerError as error:
+            queue.put(str(error))
+
+    process = context.Process(target=run)
+    process.start()
+    victim = None
+    deadline = time.monotonic() + 60
+    while victim is None and time.monotonic() < deadline:
+        children = Path(f"/proc/{process.pid}/task/{process.pid}/children").read_text().split()
+        victim = next(
+            (int(pid) for pid in children if b"spawn_main" in Path(f"/proc/{pid}/cmdline").read_bytes()), None
+        )
+        time.sleep(0.05)
+    assert victim is not None
+    os.kill(victim, signal.SIGKILL)
+    assert "a worker process died" in queue.get(timeout=60)
+    process.join()
