@@ -29,7 +29,9 @@ JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 def run(
     dataset: Annotated[str, typer.Option(help="Data set name or path; several separated by commas.")],
     strategy: Annotated[str, typer.Option(help="Strategies, separated by commas.")] = "random,entropy,usim-f,full",
-    protocol: Annotated[str, typer.Option(help="quick (CPU, minutes) or paper (GPU).")] = "quick",
+    protocol: Annotated[
+        str, typer.Option(help="quick (CPU, minutes), paper (GPU), or a YAML file of your own.")
+    ] = "quick",
     seeds: Annotated[int, typer.Option(min=1, help="Number of repetitions.")] = 1,
     rounds: Annotated[int | None, typer.Option(min=1, help="Trainings in a chain.")] = None,
     budget: Annotated[int | None, typer.Option(min=1, help="Slices annotated in a round.")] = None,

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 from importlib import resources
+from pathlib import Path
 from typing import Annotated, Any, Literal
 
 import yaml
@@ -164,30 +165,46 @@ def protocol_names() -> list[str]:
 
 
 def load_protocol(name: str, **overrides: Any) -> Protocol:
-    """Load a packaged protocol.
+    """Load a protocol.
 
     Parameters
     ----------
     name
-        One of `protocol_names()`.
+        One of `protocol_names()`, or the path of a YAML file of the same form.
     **overrides
         Top-level settings to replace; None keeps the protocol's value.
 
     Raises
     ------
     InputError
-        For an unknown name or a value that the setting does not accept.
+        For an unknown name, an unreadable file, or a value that the setting does not accept.
     """
-    if name not in protocol_names():
-        raise unknown_name("protocol", name, protocol_names())
-    text = (resources.files("albench.protocols") / f"{name}.yaml").read_text(encoding="utf-8")
-    values = yaml.safe_load(text) | {key: value for key, value in overrides.items() if value is not None}
+    values = _protocol_values(name) | {key: value for key, value in overrides.items() if value is not None}
     try:
         return Protocol.model_validate(values)
     except ValidationError as error:
         first = error.errors()[0]
         where = ".".join(str(part) for part in first["loc"])
         raise InputError(f"protocol '{name}', setting {where}: {first['msg']}; got {first['input']!r}") from None
+
+
+def _protocol_values(name: str) -> dict[str, Any]:
+    file = Path(name)
+    if file.suffix in (".yaml", ".yml"):
+        if not file.is_file():
+            raise InputError(f"--protocol {name}: expected a YAML file, found none")
+        text = file.read_text(encoding="utf-8")
+    elif name in protocol_names():
+        text = (resources.files("albench.protocols") / f"{name}.yaml").read_text(encoding="utf-8")
+    else:
+        raise unknown_name("protocol", name, protocol_names())
+    try:
+        values = yaml.safe_load(text)
+    except yaml.YAMLError as error:
+        raise InputError(f"--protocol {name}: expected YAML, found {' '.join(str(error).split())}") from None
+    if not isinstance(values, dict):
+        raise InputError(f"--protocol {name}: expected settings by name, found {type(values).__name__}")
+    return values
 
 
 def difference(old: dict[str, Any], new: dict[str, Any], prefix: str = "") -> list[str]:

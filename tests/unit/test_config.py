@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
+import yaml
 
 from albench.config import StudyConfig, difference, load_protocol, protocol_names
 from albench.errors import InputError
@@ -53,3 +56,21 @@ def test_digest_follows_content() -> None:
 def test_difference_names_leaves() -> None:
     old, new = {"a": {"b": 1, "c": 2}, "d": 3}, {"a": {"b": 1, "c": 4}, "e": 5}
     assert difference(old, new) == ["a.c: 2 -> 4", "d: 3 -> None", "e: None -> 5"]
+
+
+def test_a_file_is_a_protocol_too(tmp_path: Path) -> None:
+    path = tmp_path / "mine.yaml"
+    path.write_text(yaml.safe_dump(load_protocol("quick").model_dump() | {"name": "mine", "budget": 3}))
+    assert load_protocol(str(path)).budget == 3
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [(None, "expected a YAML file, found none"), ("a: [", "expected YAML"), ("- 1", "expected settings by name")],
+)
+def test_a_bad_protocol_file_is_named(text: str | None, message: str, tmp_path: Path) -> None:
+    path = tmp_path / "mine.yaml"
+    if text is not None:
+        path.write_text(text)
+    with pytest.raises(InputError, match=message):
+        load_protocol(str(path))

@@ -91,7 +91,7 @@ class FakeModel:
         self._skill = content["iterations"] / (content["iterations"] + 100)
 
     def predict(self, case: str) -> NDArray[np.uint8]:
-        """Reference with foreground voxels lost, more of them in slices unlike the annotated ones."""
+        """Lose foreground voxels of the reference, more of them in slices unlike the annotated ones."""
         labels = self.reference(case)
         rng = generator(self._seed, case)
         for index in range(labels.shape[_AXIS]):

@@ -1,0 +1,219 @@
+"""The real thing, small: nnU-Net plans, preprocesses, trains, scores and predicts phantoms."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+import SimpleITK
+import torch
+import yaml
+from fake_study import fake_protocol
+
+from albench.config import Protocol
+from albench.data import Dataset
+from albench.pool import Pool, Split, Unit
+from albench.results import read_results, read_runs
+from albench.scoring.request import Need, ScoringPlan
+from albench.seeding import generator
+from albench.study import start_units
+from albench.training.nnunet import NnunetTrainer
+from albench.training.prepare import AnnotatedDataset
+from albench.training.runtime import configure_cpu
+
+pytestmark = pytest.mark.slow
+N_START = 12
+
+
+@pytest.fixture(scope="module")
+def protocol() -> Protocol:
+    return fake_protocol()
+
+
+@pytest.fixture(scope="module")
+def split(phantom: Dataset) -> Split:
+    return Split(pool=phantom.case_names[:5], test=phantom.case_names[5:])
+
+
+@pytest.fixture(scope="module")
+def trainer(phantom: Dataset, protocol: Protocol, tmp_path_factory: pytest.TempPathFactory) -> NnunetTrainer:
+    configure_cpu(1)
+    return NnunetTrainer(phantom, protocol, torch.device("cpu"), tmp_path_factory.mktemp("nnunet"), 0)
+
+
+@pytest.fixture(scope="module")
+def pool(trainer: NnunetTrainer, split: Split) -> Pool:
+    pool = trainer.scan(split, lambda: None)
+    trainer.prepare(split, pool, start_units(pool, N_START, generator("test")), lambda: None)
+    return pool
+
+
+@pytest.fixture(scope="module")
+def start(pool: Pool) -> tuple[Unit, ...]:
+    return start_units(pool, N_START, generator("test"))
+
+
+@pytest.fixture(scope="module")
+def checkpoint(trainer: NnunetTrainer, start: tuple[Unit, ...], tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return train(trainer, start, tmp_path_factory.mktemp("model") / "model.pth", iterations=60)
+
+
+def train(
+    trainer: NnunetTrainer, units: tuple[Unit, ...], target: Path, iterations: int, initial: Path | None = None
+) -> Path:
+    trainer.train(
+        units, iterations=iterations, key=("test",), initial=initial, target=target, on_iteration=lambda loss: None
+    )
+    return target
+
+
+def weights(path: Path) -> dict[str, torch.Tensor]:
+    return dict(torch.load(path, weights_only=True)["network_weights"])
+
+
+def test_pool_counts_agree_with_the_files(pool: Pool, phantom: Dataset) -> None:
+    for case in pool.cases:
+        labels = SimpleITK.GetArrayFromImage(SimpleITK.ReadImage(str(phantom.case(case).label)))
+        labels = np.moveaxis(labels, pool.axes[case], 0)
+        rows = [row for row, unit in enumerate(pool.units) if unit.case == case]
+        for row in rows:
+            expected = np.bincount(labels[pool.units[row].index].ravel(), minlength=phantom.n_labels)
+            np.testing.assert_array_equal(pool.voxel_counts[row], expected)
+            assert pool.n_voxels[row] == labels[0].size
+
+
+def test_unannotated_voxels_are_ignored(trainer: NnunetTrainer, pool: Pool, start: tuple[Unit, ...]) -> None:
+    store = trainer.store
+    dataset = AnnotatedDataset(store, start)
+    assert sorted(dataset.identifiers) == sorted({unit.case for unit in start})
+    for case in dataset.identifiers:
+        labels = dataset.load_case(case)[1]
+        annotated = {unit.index - store.first_slice(case) for unit in start if unit.case == case}
+        for row in range(labels.shape[1]):
+            if row in annotated:
+                np.testing.assert_array_equal(labels[:, row], store.reference(case)[:, row])
+            else:
+                assert (labels[:, row] == store.label_manager.ignore_label).all()
+        locations = dataset.load_case(case)[3]["class_locations"]
+        assert {int(voxel[1]) for voxels in locations.values() for voxel in voxels} <= annotated
+
+
+def test_the_network_is_the_planned_one_with_dropout(trainer: NnunetTrainer, checkpoint: Path) -> None:
+    network = trainer.load(checkpoint).network
+    dropouts = [module for module in network.modules() if isinstance(module, torch.nn.Dropout2d)]
+    convs = [module for module in network.modules() if isinstance(module, torch.nn.Conv2d)]
+    assert len(dropouts) == sum(conv.kernel_size != (1, 1) for conv in convs)
+    assert convs[0].out_channels == 16
+
+
+def test_training_is_reproducible_at_any_number_of_loaders(
+    trainer: NnunetTrainer, start: tuple[Unit, ...], tmp_path: Path
+) -> None:
+    first = train(trainer, start, tmp_path / "a.pth", iterations=4)
+    trainer._n_loader_processes = 2
+    second = train(trainer, start, tmp_path / "b.pth", iterations=4)
+    trainer._n_loader_processes = 0
+    for name, value in weights(first).items():
+        assert torch.equal(value, weights(second)[name])
+
+
+def test_a_warm_start_begins_where_the_last_round_ended(
+    trainer: NnunetTrainer, start: tuple[Unit, ...], checkpoint: Path, tmp_path: Path
+) -> None:
+    warm = weights(train(trainer, start, tmp_path / "warm.pth", iterations=1, initial=checkpoint))
+    cold = weights(train(trainer, start, tmp_path / "cold.pth", iterations=1))
+    name = "encoder.stages.0.0.convs.0.conv.weight"
+    before = weights(checkpoint)[name]
+    assert torch.norm(warm[name] - before) < 0.2 * torch.norm(cold[name] - before)
+
+
+def test_nnunet_itself_predicts_the_same(
+    trainer: NnunetTrainer, checkpoint: Path, phantom: Dataset, split: Split
+) -> None:
+    """Whole slices in batches against nnU-Net's own sliding window, on slices that fit one patch."""
+    model = trainer.load(checkpoint)
+    case = split.test[0]
+    image = trainer.store.image(case)
+    whole = model._logits(case, image)
+    model._deep_supervision(False)
+    tiled = model._sliding_window.predict_sliding_window_return_logits(torch.from_numpy(image)).float()
+    fits = all(n <= p for n, p in zip(image.shape[2:], trainer.store.configuration_manager.patch_size, strict=True))
+    agreement = (whole.argmax(0) == tiled.argmax(0)).float().mean()
+    assert agreement > (0.999 if fits else 0.97)
+    prediction = model.predict(case)
+    assert prediction.shape == model.reference(case).shape
+    assert set(np.unique(prediction)) <= set(phantom.labels)
+
+
+def test_scores_of_the_real_network(trainer: NnunetTrainer, checkpoint: Path, pool: Pool) -> None:
+    units = pool.units[::7]
+    plan = ScoringPlan(
+        passes=4,
+        dropout=0.1,
+        batch_size=16,
+        bfloat16=False,
+        class_weights=np.array([0.0, 0.5, 0.5]),
+        key=("test",),
+        n_fisher_units=10,
+        n_parameters=500,
+    )
+    needs = Need.ENTROPY | Need.VARIANCE | Need.FISHER | Need.BOTTLENECK
+    scores = trainer.load(checkpoint).score(units, needs, plan)
+    assert scores.entropy is not None and scores.variance is not None
+    assert scores.fisher is not None and scores.bottleneck is not None
+    assert scores.entropy.shape == (len(units),)
+    assert ((scores.entropy >= 0) & (scores.entropy <= np.log(3))).all()
+    assert scores.variance.shape == (len(units), 3)
+    assert (scores.variance >= 0).all() and (scores.variance.max(axis=0) > 0).all()
+    assert scores.fisher.gradients.shape == (len(units), 500)
+    assert (scores.fisher.fisher > 0).all()
+    assert scores.bottleneck.shape == (len(units), 500)
+    again = trainer.load(checkpoint).score(units[::-1], Need.ENTROPY, plan).entropy
+    assert again is not None
+    np.testing.assert_allclose(again[::-1], scores.entropy, rtol=1e-4)
+
+
+def command(phantom: Dataset, protocol: Protocol, out: Path) -> list[str]:
+    path = out.parent / "tiny.yaml"
+    training = {"first_iterations": 40, "round_iterations": 20}
+    values = protocol.model_dump() | {"training": protocol.training.model_dump() | training, "rounds": 2}
+    path.write_text(yaml.safe_dump(values))
+    return [
+        sys.executable, "-m", "albench", "run", "--dataset", str(phantom.root), "--strategy", "random,usim-f",
+        "--protocol", str(path), "--out", str(out), "--cache", str(out.parent / "cache"), "--jobs", "1",
+    ]  # fmt: skip
+
+
+@pytest.mark.timeout(1200)
+def test_killed_in_the_middle_a_run_resumes_to_the_same_result(
+    phantom: Dataset, protocol: Protocol, tmp_path: Path
+) -> None:
+    """Kill -9 in the first training and in the second round, let it end, compare with an undisturbed run."""
+    whole, broken = tmp_path / "whole", tmp_path / "broken"
+    subprocess.run(command(phantom, protocol, whole), check=True, capture_output=True)
+    marks = ["_shared/seed-0/prepare.stage.json", "usim-f/seed-0/round-1/query.json"]
+    for mark in marks:
+        process = subprocess.Popen(
+            command(phantom, protocol, broken), stderr=subprocess.DEVNULL, stdout=subprocess.DEVNULL
+        )
+        while not (broken / phantom.name / mark).exists():
+            assert process.poll() is None
+            time.sleep(0.05)
+        time.sleep(1.0)
+        os.kill(process.pid, signal.SIGKILL)
+        process.wait()
+    done = subprocess.run(command(phantom, protocol, broken), check=True, capture_output=True, text=True)
+    assert "reading 5 cases" not in done.stderr
+    for path in whole.rglob("query.json"):
+        assert (broken / path.relative_to(whole)).read_bytes() == path.read_bytes()
+    pd.testing.assert_frame_equal(read_results(broken), read_results(whole))
+    assert (read_runs(broken)["overhead_s"] > 0).all()
+    assert (broken / "report" / "index.html").is_file()
+    assert (broken / "report" / "curves.png").is_file()
