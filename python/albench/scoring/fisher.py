@@ -57,8 +57,8 @@ def fisher_diagonal(network: nn.Module, convs: Sequence[nn.Conv2d], batches: Ite
             step = max(1, _MAX_BLOCK_BYTES // (4 * size))
             for begin in range(0, len(batch.positions), step):
                 part = type(tape)(tape.inputs[begin : begin + step], tape.output_gradients[begin : begin + step])
-                gradients = unit_weight_gradients(part, conv).flatten(1)
-                total[offset : offset + size] += gradients.square().sum(dim=0, dtype=torch.float64).cpu()
+                squares = unit_weight_gradients(part, conv).flatten(1).square()
+                total[offset : offset + size] += squares.sum(dim=0, dtype=torch.float64).cpu()
             offset += size
         n_units += len(batch.positions)
     return total / n_units

@@ -82,8 +82,8 @@ def conv_tapes(network: nn.Module, convs: Sequence[nn.Conv2d], batch: SliceBatch
     return [ConvTape(inputs[conv], gradient.detach()) for conv, gradient in zip(convs, gradients, strict=True)]
 
 
-def unit_weight_gradients(tape: ConvTape, conv: nn.Conv2d, out_channels: torch.Tensor | None = None) -> torch.Tensor:
-    """Weight gradient of each unit.
+def offset_gradients(tape: ConvTape, conv: nn.Conv2d, out_channels: torch.Tensor | None = None) -> torch.Tensor:
+    """Weight gradient of each unit, kernel offset by kernel offset.
 
     One batched matrix product per kernel offset. With stride 1 the offset input is a strided view of the padded
     input, flattened over rows and columns; output gradients are laid out with the padded row length, so that the
@@ -97,35 +97,46 @@ def unit_weight_gradients(tape: ConvTape, conv: nn.Conv2d, out_channels: torch.T
     Returns
     -------
     Tensor
-        float32 (b, k, c_in, kernel row, kernel column).
+        float32 (kernel row * kernel column, b, k, c_in), contiguous: every product is written in one piece.
     """
     gradients = tape.output_gradients if out_channels is None else tape.output_gradients[:, out_channels]
     n, k, rows, columns = gradients.shape
     (kernel_rows, kernel_columns), (pad_rows, pad_columns) = conv.kernel_size, _padding(conv)
     # One spare row below lets the last offset's flattened window run past the image's end.
-    padded = functional.pad(tape.inputs, (pad_columns, pad_columns, pad_rows, pad_rows + 1)).contiguous()
+    padded = functional.pad(tape.inputs, (pad_columns, pad_columns, pad_rows, pad_rows + 1))
     width = padded.shape[3]
-    result = gradients.new_empty((n, k, conv.in_channels, kernel_rows, kernel_columns))
-    if conv.stride == (1, 1):
-        wide = functional.pad(gradients, (0, width - columns)).flatten(2)
-        flat = padded.flatten(2)
-        for i in range(kernel_rows):
-            for j in range(kernel_columns):
-                begin = i * width + j
-                window = flat[..., begin : begin + rows * width]
-                result[..., i, j] = torch.bmm(wide, window.transpose(1, 2))
-        return result
-    flat_gradients = gradients.flatten(2)
-    for i in range(kernel_rows):
-        for j in range(kernel_columns):
+    unit_stride = conv.stride == (1, 1)
+    left = functional.pad(gradients, (0, width - columns)).flatten(2) if unit_stride else gradients.flatten(2)
+    flat = padded.flatten(2)
+    result = gradients.new_empty((kernel_rows * kernel_columns, n, k, conv.in_channels))
+    for offset in range(kernel_rows * kernel_columns):
+        i, j = divmod(offset, kernel_columns)
+        if unit_stride:
+            begin = i * width + j
+            window = flat[..., begin : begin + rows * width]
+        else:
+            row_step, column_step = conv.stride
             window = padded[
-                :,
-                :,
-                i : i + conv.stride[0] * (rows - 1) + 1 : conv.stride[0],
-                j : j + conv.stride[1] * (columns - 1) + 1 : conv.stride[1],
-            ]
-            result[..., i, j] = torch.bmm(flat_gradients, window.flatten(2).transpose(1, 2))
+                ..., i : i + row_step * (rows - 1) + 1 : row_step, j : j + column_step * (columns - 1) + 1 : column_step
+            ].flatten(2)
+        torch.bmm(left, window.transpose(1, 2), out=result[offset])
     return result
+
+
+def unit_weight_gradients(tape: ConvTape, conv: nn.Conv2d, out_channels: torch.Tensor | None = None) -> torch.Tensor:
+    """Weight gradient of each unit in the layout of ``conv.weight``.
+
+    Parameters
+    ----------
+    out_channels
+        int64 (k,): only these output channels; None takes all.
+
+    Returns
+    -------
+    Tensor
+        float32 (b, k, c_in, kernel row, kernel column).
+    """
+    return offset_gradients(tape, conv, out_channels).permute(1, 2, 3, 0).unflatten(3, conv.kernel_size)
 
 
 def _padding(conv: nn.Conv2d) -> tuple[int, int]:
@@ -174,11 +185,12 @@ def selected_gradients(tapes: Sequence[ConvTape], convs: Sequence[nn.Conv2d], co
     for tape, conv, entries in zip(tapes, convs, columns.per_conv, strict=True):
         if entries.numel() == 0:
             continue
-        per_channel = conv.weight[0].numel()
-        channels, row = torch.unique(entries // per_channel, return_inverse=True)
-        gradients = unit_weight_gradients(tape, conv, channels).flatten(1)
-        block = gradients[:, row * per_channel + entries % per_channel]
-        result[:, columns.order[done : done + entries.numel()]] = block
+        n_offsets = conv.kernel_size[0] * conv.kernel_size[1]
+        pairs, offsets = entries // n_offsets, entries % n_offsets
+        channels, rows = torch.unique(pairs // conv.in_channels, return_inverse=True)
+        gradients = offset_gradients(tape, conv, channels)
+        block = gradients[offsets, :, rows, pairs % conv.in_channels]
+        result[:, columns.order[done : done + entries.numel()]] = block.T
         done += entries.numel()
     return result
 
