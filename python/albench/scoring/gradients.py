@@ -30,7 +30,8 @@ def pseudo_label_loss(outputs: Sequence[torch.Tensor], batch: SliceBatch) -> tor
     """Sum over units and heads of the cross-entropy with the network's own hard labels.
 
     The labels are the full-resolution prediction, taken at the nearest voxel for the coarser heads as nnU-Net
-    does in training; padding does not count, and each unit's loss is the mean over its voxels.
+    does in training; padding does not count, and each unit's loss is the mean over its voxels. A head too coarse to
+    have a voxel inside a narrow slice adds nothing.
 
     Parameters
     ----------
@@ -47,7 +48,7 @@ def pseudo_label_loss(outputs: Sequence[torch.Tensor], batch: SliceBatch) -> tor
         target = functional.interpolate(labels, size=size, mode="nearest-exact")[:, 0].long()
         weight = functional.interpolate(inside, size=size, mode="nearest-exact")[:, 0]
         loss = functional.cross_entropy(logits, target, reduction="none") * weight
-        total = total + (loss.sum(dim=(1, 2)) / weight.sum(dim=(1, 2))).sum()
+        total = total + (loss.sum(dim=(1, 2)) / weight.sum(dim=(1, 2)).clamp(min=1)).sum()
     return total
 
 
