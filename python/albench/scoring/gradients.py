@@ -130,8 +130,9 @@ def unit_weight_gradients(tape: ConvTape, conv: nn.Conv2d, out_channels: torch.T
 
 
 def _padding(conv: nn.Conv2d) -> tuple[int, int]:
-    if isinstance(conv.padding, str) or conv.groups != 1 or conv.dilation != (1, 1):
-        raise ValueError(f"conv: expected explicit padding, one group and no dilation, got {conv}")
+    plain = conv.padding_mode == "zeros" and conv.groups == 1 and conv.dilation == (1, 1)
+    if isinstance(conv.padding, str) or not plain:
+        raise ValueError(f"conv: expected explicit padding with zeros, one group and no dilation, got {conv}")
     return int(conv.padding[0]), int(conv.padding[1])
 
 
