@@ -10,6 +10,7 @@ from typing import ClassVar, TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
+from albench import _arrays as check
 from albench.pool import Unit
 from albench.scoring.request import Need, Scores, uncertainty
 
@@ -99,6 +100,11 @@ class Strategy(ABC):
         rng
             The only source of randomness.
         """
+
+
+def choose(strategy: Strategy, view: PoolView, budget: int, rng: np.random.Generator) -> Selection:
+    """Let `strategy` select, after checking the budget: InputError where it is not in 1..n."""
+    return strategy.select(view, check.integer("budget", budget, 1, len(view.units)), rng)
 
 
 def finite(name: str, values: NDArray[Floats]) -> NDArray[Floats]:
