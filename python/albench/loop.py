@@ -20,7 +20,7 @@ from albench.runinfo import code_version, hardware, peak_rss_mib, utc_now, versi
 from albench.scoring.request import Need, Scores, ScoringPlan, class_weights
 from albench.seeding import Key, generator
 from albench.stages import run_stage
-from albench.strategies import PoolView, Selection, Strategy
+from albench.strategies import PoolView, Selection, Strategy, choose
 from albench.study import SHARED, SeedSetup, Study
 
 QUERY, MODEL, EVALUATION = "query.json", "model.pth", "evaluation.parquet"
@@ -126,7 +126,7 @@ def _query(chain: Chain, number: int, labelled: Sequence[Unit], model: Path) -> 
             scores = chain.setup.trainer.load(model).score(units, needs, plan, advance)
     scored = time.perf_counter()
     view = PoolView(units, scores, weights)
-    selection = strategy.select(view, protocol.budget, generator(*chain.key(number, "select")))
+    selection = choose(strategy, view, protocol.budget, generator(*chain.key(number, "select")))
     selected = time.perf_counter()
     _write_query(chain.folder(number) / QUERY, chain, number, units, selection)
     return {"score_s": scored - started, "select_s": selected - scored}

@@ -121,7 +121,7 @@ def split_cases(
     if len(cases) < 2:
         raise InputError(f"data set: expected at least 2 cases to split into pool and test, got {len(cases)}")
     names = sorted(cases)
-    n_test = max(1, round(test_share * len(names)))
+    n_test = min(max(1, round(test_share * len(names))), len(names) - 1)
     if max_test_cases is not None:
         n_test = min(n_test, max_test_cases)
     test = {names[i] for i in test_rng.choice(len(names), n_test, replace=False)}

@@ -30,7 +30,8 @@ def pseudo_label_loss(outputs: Sequence[torch.Tensor], batch: SliceBatch) -> tor
     """Sum over units and heads of the cross-entropy with the network's own hard labels.
 
     The labels are the full-resolution prediction, taken at the nearest voxel for the coarser heads as nnU-Net
-    does in training; padding does not count, and each unit's loss is the mean over its voxels.
+    does in training; padding does not count, and each unit's loss is the mean over its voxels. A head too coarse to
+    have a voxel inside a narrow slice adds nothing.
 
     Parameters
     ----------
@@ -47,7 +48,7 @@ def pseudo_label_loss(outputs: Sequence[torch.Tensor], batch: SliceBatch) -> tor
         target = functional.interpolate(labels, size=size, mode="nearest-exact")[:, 0].long()
         weight = functional.interpolate(inside, size=size, mode="nearest-exact")[:, 0]
         loss = functional.cross_entropy(logits, target, reduction="none") * weight
-        total = total + (loss.sum(dim=(1, 2)) / weight.sum(dim=(1, 2))).sum()
+        total = total + (loss.sum(dim=(1, 2)) / weight.sum(dim=(1, 2)).clamp(min=1)).sum()
     return total
 
 
@@ -140,8 +141,9 @@ def unit_weight_gradients(tape: ConvTape, conv: nn.Conv2d, out_channels: torch.T
 
 
 def _padding(conv: nn.Conv2d) -> tuple[int, int]:
-    if isinstance(conv.padding, str) or conv.groups != 1 or conv.dilation != (1, 1):
-        raise ValueError(f"conv: expected explicit padding, one group and no dilation, got {conv}")
+    plain = conv.padding_mode == "zeros" and conv.groups == 1 and conv.dilation == (1, 1)
+    if isinstance(conv.padding, str) or not plain:
+        raise ValueError(f"conv: expected explicit padding with zeros, one group and no dilation, got {conv}")
     return int(conv.padding[0]), int(conv.padding[1])
 
 

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from albench.errors import unknown_name
-from albench.strategies.base import PoolView, Selection, Strategy
+from albench.strategies.base import PoolView, Selection, Strategy, choose
 from albench.strategies.entropy import Entropy
 from albench.strategies.full import Full
 from albench.strategies.mcd import McDropout
 from albench.strategies.random import Random
 from albench.strategies.usim import UsimC, UsimF
 
-__all__ = ["PoolView", "Selection", "Strategy", "get_strategy", "register", "strategy_names"]
+__all__ = ["PoolView", "Selection", "Strategy", "choose", "get_strategy", "register", "strategy_names"]
 
 _REGISTRY: dict[str, type[Strategy]] = {}
 

@@ -5,13 +5,16 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from dataclasses import dataclass, field
 from functools import cached_property
-from typing import ClassVar
+from typing import ClassVar, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 
+from albench import _arrays as check
 from albench.pool import Unit
 from albench.scoring.request import Need, Scores, uncertainty
+
+Floats = TypeVar("Floats", np.float32, np.float64)
 
 
 @dataclass(frozen=True, eq=False)
@@ -37,7 +40,7 @@ class PoolView:
         """Class-weighted variance over the stochastic passes; float64 (n,)."""
         if self.scores.variance is None:
             raise ValueError("scores: variance was not asked for in the strategy's needs")
-        return finite("variance", uncertainty(self.scores.variance, self.class_weights))
+        return uncertainty(finite("variance", self.scores.variance), finite("class_weights", self.class_weights))
 
 
 @dataclass(frozen=True, eq=False)
@@ -99,9 +102,15 @@ class Strategy(ABC):
         """
 
 
-def finite(name: str, values: NDArray[np.float64]) -> NDArray[np.float64]:
+def choose(strategy: Strategy, view: PoolView, budget: int, rng: np.random.Generator) -> Selection:
+    """Let `strategy` select, after checking the budget: InputError where it is not in 1..n."""
+    return strategy.select(view, check.integer("budget", budget, 1, len(view.units)), rng)
+
+
+def finite(name: str, values: NDArray[Floats]) -> NDArray[Floats]:
     """Return `values`, or raise ValueError naming how many of them are not finite."""
-    bad = int(values.size - np.isfinite(values).sum())
+    # Row by row: gradient embeddings are large enough for a mask of all of them to matter.
+    bad = sum(row.size - int(np.count_nonzero(np.isfinite(row))) for row in np.atleast_2d(values))
     if bad:
         raise ValueError(f"{name}: expected finite values, got {bad} of {values.size} that are not")
     return values

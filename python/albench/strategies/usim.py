@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from albench import core
 from albench.scoring.request import Need
-from albench.strategies.base import PoolView, Selection, Strategy
+from albench.strategies.base import PoolView, Selection, Strategy, finite
 
 _KNEE_SENSITIVITY = 10.0
 _MIN_QUERY_BUDGETS = 5
@@ -105,8 +105,8 @@ class UsimF(Usim):
         """Return s(i, q) = (1 / P) sum_p g_ip g_qp / F_p."""
         embedding = view.scores.fisher
         assert embedding is not None
-        scale = 1.0 / (embedding.fisher.size * embedding.fisher)
-        return core.similarity(embedding.gradients, embedding.gradients[query], metric="dot", scale=scale)
+        gradients, fisher = finite("fisher", embedding.gradients), finite("fisher", embedding.fisher)
+        return core.similarity(gradients, gradients[query], metric="dot", scale=1.0 / (fisher.size * fisher))
 
 
 class UsimC(Usim):
@@ -119,6 +119,6 @@ class UsimC(Usim):
 
     def similarity(self, view: PoolView, query: NDArray[np.int64]) -> NDArray[np.float32]:
         """Cosine similarity."""
-        gradients = view.scores.bottleneck
-        assert gradients is not None
+        assert view.scores.bottleneck is not None
+        gradients = finite("bottleneck", view.scores.bottleneck)
         return core.similarity(gradients, gradients[query], metric="cosine")
