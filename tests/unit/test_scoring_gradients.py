@@ -14,6 +14,7 @@ from albench.scoring.gradients import (
     Columns,
     ConvTape,
     conv_tapes,
+    offset_gradients,
     pseudo_label_loss,
     selected_gradients,
     unit_gradients,
@@ -135,9 +136,9 @@ def test_convs_of_which_nothing_is_chosen_are_skipped(monkeypatch: pytest.Monkey
 
     def spy(tape: ConvTape, conv: nn.Conv2d, channels: torch.Tensor) -> torch.Tensor:
         asked.append((conv, channels.tolist()))
-        return unit_weight_gradients(tape, conv, channels)
+        return offset_gradients(tape, conv, channels)
 
-    monkeypatch.setattr("albench.scoring.gradients.unit_weight_gradients", spy)
+    monkeypatch.setattr("albench.scoring.gradients.offset_gradients", spy)
     found = selected_gradients(tapes, convs, Columns.locate(convs, indices))
     expected = torch.stack([third[:, 5], first[:, 3], third[:, 0], first[:, 3]], dim=1)
     torch.testing.assert_close(found, expected)

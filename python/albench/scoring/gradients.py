@@ -137,7 +137,8 @@ def unit_weight_gradients(tape: ConvTape, conv: nn.Conv2d, out_channels: torch.T
     Tensor
         float32 (b, k, c_in, kernel row, kernel column).
     """
-    return offset_gradients(tape, conv, out_channels).permute(1, 2, 3, 0).unflatten(3, conv.kernel_size)
+    gradients = offset_gradients(tape, conv, out_channels).permute(1, 2, 3, 0)
+    return gradients.reshape(*gradients.shape[:3], *conv.kernel_size)
 
 
 def _padding(conv: nn.Conv2d) -> tuple[int, int]:
