@@ -43,6 +43,13 @@ void require(bool condition) {
   if (!condition) std::abort();
 }
 
+albench::Source prepared(const albench::Features& x, const albench::QueryPanels& panels,
+                         albench::ThreadPool& pool) {
+  albench::Source source(x, panels);
+  source.prepare(pool, albench::Poll());
+  return source;
+}
+
 void run(Bytes bytes) {
   using namespace albench;
   const Index n = 1 + bytes.below(40);
@@ -92,12 +99,12 @@ void run(Bytes bytes) {
   options.epsilon = 0.3;
   options.seed = bytes.byte();
 
-  const QueryPanels panels(queries, metric, nullptr);
+  const QueryPanels panels(queries, metric, nullptr, pool);
   std::vector<float> s(static_cast<std::size_t>(n * q));
   similarity(x, panels, s.data(), pool, poll);
   FacilityLocation given(Source(s.data(), n, q), weights, eta, 1 << 20, pool, poll);
-  FacilityLocation made(Source(x, panels, pool, poll), weights, eta,
-                        bytes.below(40) * Shadow::bytes_per_row(q), pool, poll);
+  FacilityLocation made(prepared(x, panels, pool), weights, eta, bytes.below(40) * Shadow::bytes_per_row(q),
+                        pool, poll);
   const auto choose = [&](SetFunction& f, Optimizer optimizer) {
     options.optimizer = optimizer;
     return maximize(f, options, pool);
@@ -109,16 +116,16 @@ void run(Bytes bytes) {
   }
   const Selection sampled = choose(made, Optimizer::stochastic);
   require(choose(given, Optimizer::lazier).indices == sampled.indices);
-  ConcaveOverModular concave(Source(x, panels, pool, poll), weights, eta,
-                             static_cast<Concave>(bytes.below(3)), pool, poll);
+  ConcaveOverModular concave(prepared(x, panels, pool), weights, eta, static_cast<Concave>(bytes.below(3)),
+                             pool, poll);
   require(choose(concave, Optimizer::lazy).indices == choose(concave, Optimizer::naive).indices);
   require(static_cast<Index>(kcenter_greedy(x, options.budget, &queries, {}, pool, poll).size()) ==
           options.budget);
   require(static_cast<Index>(kmeans_plusplus(x, options.budget, 1, pool, poll).size()) == options.budget);
   std::vector<float> among(static_cast<std::size_t>(q * q));
   similarity(queries, panels, among.data(), pool, poll);
-  LogDeterminant information(GroundKernel(x, metric, {}), Source(x, panels, pool, poll), among.data(), 1.0,
-                             0.5, pool, poll);
+  LogDeterminant information(GroundKernel(x, metric, {}), prepared(x, panels, pool), among.data(), 1.0, 0.5,
+                             pool, poll);
   (void)choose(information, Optimizer::naive);
 }
 

@@ -7,7 +7,8 @@
 namespace albench {
 namespace {
 
-constexpr Index kRowsPerTask = 64;
+constexpr Index kRowsPerTask =
+    256;                         // some tens of microseconds: what is less is not worth waking a thread for
 constexpr Index kExactRows = 4;  // rows computed from scratch at a time where rows are made on demand
 
 }  // namespace

@@ -47,6 +47,12 @@ ALBENCH_TEST(random_numbers_cover_their_range) {
   }
 }
 
+Source prepared(const Features& x, const QueryPanels& panels, ThreadPool& pool) {
+  Source source(x, panels);
+  source.prepare(pool, Poll());
+  return source;
+}
+
 GreedyOptions options(Optimizer optimizer, Index n, Index budget) {
   GreedyOptions out;
   out.optimizer = optimizer;
@@ -67,7 +73,7 @@ ALBENCH_TEST(every_mode_and_thread_count_chooses_alike) {
   std::vector<double> weights(static_cast<std::size_t>(q));
   for (std::size_t c = 0; c < weights.size(); ++c) weights[c] = 0.5 + 0.01 * static_cast<double>(c);
   ThreadPool alone(1);
-  const QueryPanels panels(view(queries, q, d), Metric::cosine, nullptr);
+  const QueryPanels panels(view(queries, q, d), Metric::cosine, nullptr, alone);
   std::vector<float> s(static_cast<std::size_t>(n * q));
   similarity(view(x, n, d), panels, s.data(), alone, Poll());
 
@@ -78,7 +84,7 @@ ALBENCH_TEST(every_mode_and_thread_count_chooses_alike) {
     ThreadPool pool(n_threads);
     for (const Index shadow : {Index{0}, 300 * Shadow::bytes_per_row(q), 800 * Shadow::bytes_per_row(q)}) {
       FacilityLocation given(Source(s.data(), n, q), weights, 0.5, shadow, pool, Poll());
-      FacilityLocation made(Source(view(x, n, d), panels, pool, Poll()), weights, 0.5, shadow, pool, Poll());
+      FacilityLocation made(prepared(view(x, n, d), panels, pool), weights, 0.5, shadow, pool, Poll());
       for (FacilityLocation* f : {&given, &made}) {
         const Selection lazy = maximize(*f, options(Optimizer::lazy, n, 90), pool);
         CHECK(lazy.indices == expected.indices);
@@ -97,21 +103,19 @@ ALBENCH_TEST(other_functions_run_threaded) {
   constexpr Index d = 10;
   const std::vector<float> x = gaussian(n * d, 21);
   const std::vector<float> queries = gaussian(q * d, 22);
-  const QueryPanels panels(view(queries, q, d), Metric::cosine, nullptr);
-  std::vector<float> among(static_cast<std::size_t>(q * q));
   ThreadPool one(1);
+  const QueryPanels panels(view(queries, q, d), Metric::cosine, nullptr, one);
+  std::vector<float> among(static_cast<std::size_t>(q * q));
   similarity(view(queries, q, d), panels, among.data(), one, Poll());
   std::vector<std::vector<Index>> chosen;
   for (const int n_threads : {1, 3}) {
     ThreadPool pool(n_threads);
-    ConcaveOverModular concave(Source(view(x, n, d), panels, pool, Poll()), {}, 1.0, Concave::log, pool,
-                               Poll());
+    ConcaveOverModular concave(prepared(view(x, n, d), panels, pool), {}, 1.0, Concave::log, pool, Poll());
     chosen.push_back(maximize(concave, options(Optimizer::lazy, n, 25), pool).indices);
-    GraphCut cut(Source(view(x, n, d), panels, pool, Poll()), {}, 1.0, pool, Poll());
+    GraphCut cut(prepared(view(x, n, d), panels, pool), {}, 1.0, pool, Poll());
     chosen.push_back(maximize(cut, options(Optimizer::lazy, n, 25), pool).indices);
     LogDeterminant information(GroundKernel(view(x, n, d), Metric::cosine, {}),
-                               Source(view(x, n, d), panels, pool, Poll()), among.data(), 1.0, 0.5, pool,
-                               Poll());
+                               prepared(view(x, n, d), panels, pool), among.data(), 1.0, 0.5, pool, Poll());
     chosen.push_back(maximize(information, options(Optimizer::naive, n, 25), pool).indices);
     CHECK_THROWS(maximize(information, options(Optimizer::lazy, n, 25), pool), InputError);
     chosen.push_back(kcenter_greedy(view(x, n, d), 25, nullptr, {3, 4}, pool, Poll()));
