@@ -41,6 +41,8 @@ inline Features features(const char* name, const py::array& a, Index cols = -1) 
                      shape_of(a));
   Features view;
   const py::dtype type = a.dtype();
+  if (type.byteorder() != '=' && type.byteorder() != '|')
+    throw InputError(name, "native byte order", std::string(py::str(type)));
   const bool floating = type.kind() == 'f';
   if (floating && type.itemsize() == 4) {
     view.number = Number::float32;
@@ -75,7 +77,7 @@ inline const float* matrix(const char* name, const FloatMatrix& a, Index rows, I
 // Finite non-negative numbers, or none at all.
 inline std::vector<double> doubles(const char* name, const py::object& values, Index expected) {
   if (values.is_none()) return {};
-  const auto a = py::cast<py::array_t<double, py::array::c_style | py::array::forcecast>>(values);
+  const auto a = py::cast<py::array_t<double, py::array::c_style>>(values);
   if (a.ndim() != 1 || a.shape(0) != expected)
     throw InputError(name, "shape (" + std::to_string(expected) + ",)", shape_of(a));
   std::vector<double> out(a.data(), a.data() + expected);

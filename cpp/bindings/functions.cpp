@@ -33,8 +33,8 @@ Input from_features(const py::array& x, const py::array& q, const std::string& m
   input.borrowed.push_back(x);
   const py::gil_scoped_release release;
   ThreadPool pool(threads(n_threads));
-  QueryPanels panels(queries, chosen, factors.empty() ? nullptr : factors.data());
-  input.source = std::make_shared<Source>(rows, std::move(panels), pool, poll_signals);
+  QueryPanels panels(queries, chosen, factors.empty() ? nullptr : factors.data(), pool);
+  input.source = std::make_shared<Source>(rows, std::move(panels));
   return input;
 }
 
@@ -62,12 +62,13 @@ std::unique_ptr<Function> facility_location(Input& input, const py::object& weig
   return build(input, n_threads, [&](Source&& source, ThreadPool& pool) {
     std::vector<float> cut(wide_caps.size());
     for (std::size_t c = 0; c < cut.size(); ++c) cut[c] = static_cast<float>(wide_caps[c]);
-    if (!cut.empty()) source.cap(std::move(cut), pool);
     const Index whole = source.rows() * source.cols() * static_cast<Index>(sizeof(float));
     if (source.dense() == nullptr && held_bytes >= whole) {
       source.hold(pool, poll_signals);
       shadow_bytes = std::min(shadow_bytes, held_bytes - whole);
     }
+    source.prepare(pool, poll_signals);
+    if (!cut.empty()) source.cap(std::move(cut), pool);
     return std::make_unique<FacilityLocation>(std::move(source), std::move(w), eta, shadow_bytes, pool,
                                               poll_signals);
   });
@@ -78,6 +79,7 @@ std::unique_ptr<Function> graph_cut(Input& input, const py::object& weights, dou
   std::vector<double> w = doubles("weights", weights, input.source->cols());
   number("lam", lambda);
   return build(input, n_threads, [&](Source&& source, ThreadPool& pool) {
+    source.prepare(pool, poll_signals);
     return std::make_unique<GraphCut>(std::move(source), std::move(w), lambda, pool, poll_signals);
   });
 }
@@ -91,6 +93,7 @@ std::unique_ptr<Function> concave(Input& input, const py::object& weights, doubl
     throw InputError("concave", "'sqrt', 'log' or 'inverse'", "'" + psi + "'");
   const Concave chosen = psi == "sqrt" ? Concave::sqrt : psi == "log" ? Concave::log : Concave::inverse;
   return build(input, n_threads, [&](Source&& source, ThreadPool& pool) {
+    source.prepare(pool, poll_signals);
     return std::make_unique<ConcaveOverModular>(std::move(source), std::move(w), eta, chosen, pool,
                                                 poll_signals);
   });
@@ -117,6 +120,7 @@ std::unique_ptr<Function> log_determinant(Input& input, const py::array& ground,
   }
   input.borrowed.push_back(ground);
   return build(input, n_threads, [&](Source&& source, ThreadPool& pool) {
+    source.prepare(pool, poll_signals);
     return std::make_unique<LogDeterminant>(std::move(kernel), source, among_queries, eta, regularization,
                                             pool, poll_signals);
   });

@@ -25,8 +25,8 @@ py::array_t<float> similarity_of(const py::array& x, const py::array& q, const s
   float* to = out.mutable_data();
   {
     const py::gil_scoped_release release;
-    const QueryPanels panels(queries, chosen, factors.empty() ? nullptr : factors.data());
     ThreadPool pool(threads(n_threads));
+    const QueryPanels panels(queries, chosen, factors.empty() ? nullptr : factors.data(), pool);
     similarity(rows, panels, to, pool, poll_signals);
   }
   return out;

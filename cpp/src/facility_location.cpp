@@ -7,7 +7,8 @@
 namespace albench {
 namespace {
 
-constexpr Index kRowsPerTask = 64;
+constexpr Index kRowsPerTask =
+    256;                         // some tens of microseconds: what is less is not worth waking a thread for
 constexpr Index kExactRows = 4;  // rows computed from scratch at a time where rows are made on demand
 
 }  // namespace
@@ -128,7 +129,13 @@ void FacilityLocation::refine_dense(const Index* rows, Index count, double thres
     const Index end = std::min(count, (task + 1) * kRowsPerTask);
     for (Index j = task * kRowsPerTask; j < end; ++j) {
       // Rows of a batch lie scattered, so the hardware cannot guess the next one.
-      if (shadow_ && j + 3 < end && shadow_->holds(rows[j + 3])) shadow_->prefetch(rows[j + 3]);
+      if (j + 3 < end) {
+        if (shadow_ && shadow_->holds(rows[j + 3])) {
+          shadow_->prefetch(rows[j + 3]);
+        } else {
+          for (Index c = 0; c < q; c += 16) __builtin_prefetch(source_.dense() + rows[j + 3] * q + c);
+        }
+      }
       const Index row = rows[j];
       const float* s = source_.dense() + row * q;
       if (shadow_) {

@@ -73,7 +73,8 @@ Selection lazy_greedy(SetFunction& f, const GreedyOptions& options, ThreadPool& 
   Best best;
   const auto refine = [&](double threshold) {
     gain.resize(batch.size());
-    for (std::size_t j = 0; j < batch.size(); ++j) gain[j] = bounds[batch[j]] * f.bound_factor();
+    const double factor = f.bound_factor();
+    for (std::size_t j = 0; j < batch.size(); ++j) gain[j] = bounds[batch[j]] * factor;
     f.refine(batch.data(), static_cast<Index>(batch.size()), threshold, gain.data(), pool, options.poll);
     for (std::size_t j = 0; j < batch.size(); ++j) bounds.set(batch[j], gain[j]);
     for (std::size_t j = 0; j < batch.size(); ++j)

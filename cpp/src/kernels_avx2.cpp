@@ -6,7 +6,7 @@
 
 #include <cmath>
 
-#define ALBENCH_AVX2 __attribute__((target("avx2,fma,f16c")))
+#define ALBENCH_AVX2 __attribute__((target("avx2,fma")))
 
 namespace albench {
 namespace {
@@ -263,8 +263,7 @@ const KernelTable* avx2_kernels() {
                                  quantised_rise,
                                  sum_of_squares,
                                  squared_distance};
-  const bool here =
-      __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma") && __builtin_cpu_supports("f16c");
+  const bool here = __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma");
   return here ? &table : nullptr;
 }
 

@@ -37,7 +37,8 @@ QueryPanels GroundKernel::panel_of(Index j) const {
   Features one = x_;
   one.data += j * x_.row_stride;
   one.rows = 1;
-  return QueryPanels(one, metric_, scale_.empty() ? nullptr : scale_.data());
+  ThreadPool alone(1);
+  return QueryPanels(one, metric_, scale_.empty() ? nullptr : scale_.data(), alone);
 }
 
 void GroundKernel::column(Index j, float* out, ThreadPool& pool) const {

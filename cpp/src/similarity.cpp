@@ -11,13 +11,23 @@ namespace {
 // Rows a thread takes at a time: enough to reuse one chunk of the queries from the second-level cache.
 constexpr Index kBlockRows = 8 * kMicroRows;
 
+// The first row from `row` on that holds NaN or infinity.
+Index first_bad_row(const Features& x, Index row) {
+  std::vector<float> values(static_cast<std::size_t>(x.cols));
+  for (; row < x.rows; ++row) {
+    x.load(row, 0, x.cols, values.data());
+    if (!std::isfinite(kernels().sum_of_squares(values.data(), x.cols))) break;
+  }
+  return row;
+}
+
 bool by_distance(Metric metric) {
   return metric == Metric::euclidean || metric == Metric::rbf;
 }
 
 }  // namespace
 
-QueryPanels::QueryPanels(const Features& queries, Metric metric, const double* scale)
+QueryPanels::QueryPanels(const Features& queries, Metric metric, const double* scale, ThreadPool& pool)
     : metric_(metric),
       size_(queries.rows),
       dim_(queries.cols),
@@ -29,7 +39,18 @@ QueryPanels::QueryPanels(const Features& queries, Metric metric, const double* s
     for (Index k = 0; k < dim_; ++k)
       row_scale_[static_cast<std::size_t>(k)] = static_cast<float>(std::sqrt(scale[k]));
   }
-  pack(queries, metric == Metric::dot ? scale : nullptr);
+  packed_.resize(static_cast<std::size_t>(panels_ * kPanel * dim_));
+  std::vector<double> largest(static_cast<std::size_t>(panels_));
+  pool.run(panels_, [&](Index panel, int) {
+    largest[static_cast<std::size_t>(panel)] = pack(queries, metric == Metric::dot ? scale : nullptr, panel);
+  });
+  for (std::size_t panel = 0; panel < largest.size(); ++panel) {
+    if (!std::isfinite(largest[panel]))
+      throw InputError("Q", "finite values within float32",
+                       "NaN or infinity in row " +
+                           std::to_string(first_bad_row(queries, static_cast<Index>(panel) * kPanel)));
+    largest_norm_ = std::max(largest_norm_, std::sqrt(largest[panel]));
+  }
 }
 
 float QueryPanels::inverse_norm(double squares) {
@@ -72,31 +93,34 @@ double QueryPanels::squares(const Features& x, Index row, TileScratch& scratch) 
   return sum;
 }
 
-void QueryPanels::pack(const Features& queries, const double* scale) {
-  packed_.assign(static_cast<std::size_t>(panels_ * kPanel * dim_), 0.0F);
-  std::vector<float> row(static_cast<std::size_t>(dim_));
-  for (Index j = 0; j < size_; ++j) {
-    queries.load(j, 0, dim_, row.data());
-    double squares = 0.0;
-    for (Index k = 0; k < dim_; ++k) {
-      float& value = row[static_cast<std::size_t>(k)];
-      if (!row_scale_.empty()) value *= row_scale_[static_cast<std::size_t>(k)];
-      if (scale != nullptr) value = static_cast<float>(static_cast<double>(value) * scale[k]);
-      squares += static_cast<double>(value) * static_cast<double>(value);
-    }
-    if (!std::isfinite(squares))
-      throw InputError("Q", "finite values within float32", "NaN or infinity in row " + std::to_string(j));
-    largest_norm_ = std::max(largest_norm_, std::sqrt(squares));
+double QueryPanels::pack(const Features& queries, const double* scale, Index panel) {
+  const Index first = panel * kPanel;
+  const Index count = std::min(kPanel, size_ - first);
+  std::vector<float> rows(static_cast<std::size_t>(kPanel * dim_), 0.0F);
+  double largest = 0.0;
+  for (Index j = 0; j < count; ++j) {
+    float* row = rows.data() + j * dim_;
+    queries.load(first + j, 0, dim_, row);
+    if (!row_scale_.empty())
+      for (Index k = 0; k < dim_; ++k) row[k] *= row_scale_[static_cast<std::size_t>(k)];
+    if (scale != nullptr)
+      for (Index k = 0; k < dim_; ++k) row[k] = static_cast<float>(static_cast<double>(row[k]) * scale[k]);
+    const double squares = kernels().sum_of_squares(row, dim_);
+    // The first value that is not finite stays: no comparison with it is true.
+    if (!(squares <= largest) && std::isfinite(largest)) largest = squares;
     if (metric_ == Metric::cosine) {
       const double factor = squares > 0.0 ? 1.0 / std::sqrt(squares) : 0.0;
-      for (float& value : row) value = static_cast<float>(static_cast<double>(value) * factor);
-    }
-    for (Index start = 0; start < dim_; start += kChunk) {
-      const Index depth = std::min(kChunk, dim_ - start);
-      float* to = packed_.data() + start * panels_ * kPanel + (j / kPanel) * kPanel * depth + j % kPanel;
-      for (Index k = 0; k < depth; ++k) to[k * kPanel] = row[static_cast<std::size_t>(start + k)];
+      for (Index k = 0; k < dim_; ++k) row[k] = static_cast<float>(static_cast<double>(row[k]) * factor);
     }
   }
+  for (Index start = 0; start < dim_; start += kChunk) {
+    const Index depth = std::min(kChunk, dim_ - start);
+    float* to = packed_.data() + start * panels_ * kPanel + panel * kPanel * depth;
+    for (Index k = 0; k < depth; ++k)
+      for (Index j = 0; j < kPanel; ++j)
+        to[k * kPanel + j] = rows[static_cast<std::size_t>(j * dim_ + start + k)];
+  }
+  return largest;
 }
 
 bool QueryPanels::tile(const Features& x, const Index* rows, Index count, Index from, Index to, float* out,
@@ -176,8 +200,7 @@ void similarity(const Features& x, const QueryPanels& queries, float* out, Threa
     if (poll) poll();
     if (bad.load() < x.rows)
       throw InputError("X", "finite values within float32",
-                       "NaN or infinity in rows " + std::to_string(bad.load()) + " to " +
-                           std::to_string(std::min(x.rows, bad.load() + kBlockRows) - 1));
+                       "NaN or infinity in row " + std::to_string(first_bad_row(x, bad.load())));
   }
 }
 

@@ -11,12 +11,9 @@ constexpr Index kRowsPerTask = 1024;
 
 }  // namespace
 
-Source::Source(const Features& x, QueryPanels panels, ThreadPool& pool, const Poll& poll)
-    : n_(x.rows),
-      q_(panels.size()),
-      x_(x),
-      panels_(std::make_unique<QueryPanels>(std::move(panels))),
-      norms_(static_cast<std::size_t>(x.rows)) {
+void Source::prepare(ThreadPool& pool, const Poll& poll) {
+  if (dense_ != nullptr) return;
+  norms_.resize(static_cast<std::size_t>(n_));
   BadRow bad(n_);
   const Index tasks = (n_ + kRowsPerTask - 1) / kRowsPerTask;
   std::vector<double> largest(static_cast<std::size_t>(tasks), 0.0);
@@ -62,20 +59,7 @@ Index Source::tile_rows() const {
 void Source::hold(ThreadPool& pool, const Poll& poll) {
   if (dense_ != nullptr) return;
   std::vector<float> all(static_cast<std::size_t>(n_ * q_));
-  const Index block = 8 * kMicroRows;
-  const Index tasks = (n_ + block - 1) / block;
-  std::vector<TileScratch> scratch(static_cast<std::size_t>(pool.size()));
-  const Index group = 8 * static_cast<Index>(pool.size());
-  for (Index first = 0; first < tasks; first += group) {
-    pool.run(std::min(group, tasks - first), [&](Index t, int worker) {
-      const Index begin = (first + t) * block;
-      Index rows[8 * kMicroRows];
-      const Index count = std::min(block, n_ - begin);
-      std::iota(rows, rows + count, begin);
-      read(rows, count, all.data() + begin * q_, scratch[static_cast<std::size_t>(worker)]);
-    });
-    if (poll) poll();
-  }
+  similarity(x_, *panels_, all.data(), pool, poll);
   owned_ = std::move(all);
   dense_ = owned_.data();
 }

@@ -71,7 +71,7 @@ def test_layout_and_threads_do_not_change_a_bit():
         ({"X": np.zeros((2, 3), np.int64)}, "`X`: expected dtype float16.* got int64"),
         (
             {"X": np.array([[0, np.nan, 0]])},
-            "`X`: expected finite values.* got NaN or infinity in rows 0 to 0",
+            "`X`: expected finite values.* got NaN or infinity in row 0",
         ),
         ({"X": np.array([[0, 1e300, 0]])}, "`X`: expected finite values"),
         ({"Q": np.array([[0, np.inf, 0]])}, "`Q`: expected finite values.* row 0"),

@@ -27,7 +27,7 @@ struct TileScratch {
 //   euclidean  exp(-D / d), rbf exp(-D^2 / d), with D^2 = sum sigma (x - q)^2
 class QueryPanels {
  public:
-  QueryPanels(const Features& queries, Metric metric, const double* scale);
+  QueryPanels(const Features& queries, Metric metric, const double* scale, ThreadPool& pool);
 
   Index size() const { return size_; }
   Index dim() const { return dim_; }
@@ -52,7 +52,8 @@ class QueryPanels {
   QueryPanels() = default;
 
  private:
-  void pack(const Features& queries, const double* scale);
+  // Packs panel `panel`; returns the largest sum of squares among its rows, not finite where a value is not.
+  double pack(const Features& queries, const double* scale, Index panel);
 
   Metric metric_ = Metric::dot;
   Index size_ = 0;

@@ -34,7 +34,12 @@ class Source {
   // Borrows s (n, q), row-major.
   Source(const float* s, Index n, Index q) : dense_(s), n_(n), q_(q) {}
   // Borrows the features; `panels` are the packed columns.
-  Source(const Features& x, QueryPanels panels, ThreadPool& pool, const Poll& poll);
+  // One of `prepare` and `hold` has to be called before rows are read.
+  Source(const Features& x, QueryPanels panels)
+      : n_(x.rows), q_(panels.size()), x_(x), panels_(std::make_unique<QueryPanels>(std::move(panels))) {}
+
+  // Looks at all features once: norms, and whether they are finite. Nothing to do for a matrix.
+  void prepare(ThreadPool& pool, const Poll& poll);
 
   Index rows() const { return n_; }
   Index cols() const { return q_; }
@@ -42,13 +47,13 @@ class Source {
   const QueryPanels* panels() const { return panels_.get(); }
   const char* argument() const { return panels_ ? "X" : "S"; }
 
-  // Every similarity is at most this (features only): from the norms, hence known before any product.
+  // Every similarity is at most this (prepared features only): from the norms, before any product.
   double largest_possible() const { return largest_possible_; }
 
   // Similarities are cut at these values, one a column (facility-location mutual information).
   void cap(std::vector<float> caps, ThreadPool& pool);
 
-  // Makes all rows once and holds them: (n, q) float32.
+  // Makes all rows at once and holds them: (n, q) float32.
   void hold(ThreadPool& pool, const Poll& poll);
 
   // Rows a call to `read` handles best.

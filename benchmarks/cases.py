@@ -1,0 +1,221 @@
+"""What is compared: one case is one job, done by the core and by others, on the same input."""
+
+from __future__ import annotations
+
+import statistics
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+
+from albench import core
+
+Job = Callable[[], Any]
+
+
+@dataclass(frozen=True)
+class Case:
+    """Jobs by who does them; `floors` gives the least ratio of their time to the core's."""
+
+    name: str
+    jobs: dict[str, Job]
+    floors: dict[str, float] = field(default_factory=dict)
+
+
+def gaussian(n: int, d: int, seed: int) -> np.ndarray:
+    return np.random.default_rng(seed).normal(size=(n, d)).astype(np.float32)
+
+
+def numpy_greedy(S: np.ndarray, budget: int, eta: float = 1.0) -> list[int]:
+    """Naive greedy for the variant mutual information in plain NumPy."""
+    S = np.maximum(S, 0)
+    modular, memo, chosen = eta * S.max(axis=1), np.zeros(S.shape[1], np.float32), []
+    for _ in range(budget):
+        gain = np.maximum(S - memo, 0).sum(axis=1) + modular
+        gain[chosen] = -1
+        chosen.append(int(gain.argmax()))
+        memo = np.maximum(memo, S[chosen[-1]])
+    return chosen
+
+
+def submodlib_flvmi(S: np.ndarray, budget: int) -> list[int]:
+    import submodlib
+
+    f = submodlib.FacilityLocationVariantMutualInformationFunction(
+        n=S.shape[0], num_queries=S.shape[1], query_sijs=S, queryDiversityEta=1
+    )
+    return [i for i, _ in f.maximize(budget, optimizer="LazyGreedy", show_progress=False)]
+
+
+def submodlib_flvmi_features(X: np.ndarray, Q: np.ndarray, budget: int) -> list[int]:
+    import submodlib
+
+    f = submodlib.FacilityLocationVariantMutualInformationFunction(
+        n=len(X), num_queries=len(Q), data=X, queryData=Q, metric="cosine"
+    )
+    return [i for i, _ in f.maximize(budget, optimizer="LazyGreedy", show_progress=False)]
+
+
+def apricot_facility_location(K: np.ndarray, budget: int) -> list[int]:
+    import apricot
+
+    return apricot.FacilityLocationSelection(budget, metric="precomputed").fit(K).ranking.tolist()
+
+
+def blocked_product(X: np.ndarray, Q: np.ndarray, block: int = 4096) -> None:
+    """Bare BLAS product of all rows with all queries, never held whole."""
+    QT = np.ascontiguousarray(Q.T)
+    out = np.empty((min(block, len(X)), len(Q)), np.float32)
+    for i in range(0, len(X), block):
+        part = X[i : i + block]
+        np.matmul(part, QT, out=out[: len(part)])
+
+
+def core_flvmi(S: np.ndarray, budget: int, optimizer: str = "lazy") -> core.Selection:
+    return core.maximize(core.FacilityLocationVariantMI(S), budget, optimizer)
+
+
+def core_features(X: np.ndarray, Q: np.ndarray, budget: int, max_memory: int | None = None) -> core.Selection:
+    return core.maximize(core.FacilityLocationVariantMI.from_features(X, Q, max_memory=max_memory), budget)
+
+
+def given_matrix(n: int = 20_000, q: int = 500, d: int = 64, budget: int = 100) -> Case:
+    S = core.similarity(gaussian(n, d, 0), gaussian(q, d, 1))
+    return Case(
+        f"FLVMI from S, n={n} q={q} budget={budget}",
+        {
+            "core": lambda: core_flvmi(S, budget),
+            "NumPy, one pass np.maximum(S, 0).sum(1)": lambda: np.maximum(S, 0).sum(1),
+            "submodlib lazy": lambda: submodlib_flvmi(S, budget),
+            "NumPy naive greedy": lambda: numpy_greedy(S, budget),
+        },
+        {"submodlib lazy": 20.0, "NumPy, one pass np.maximum(S, 0).sum(1)": 1 / 6},
+    )
+
+
+def from_features(n: int = 2_000, q: int = 500, d: int = 10_000, budget: int = 100) -> Case:
+    X, Q = gaussian(n, d, 0), gaussian(q, d, 1)
+    return Case(
+        f"FLVMI from features, n={n} q={q} d={d} budget={budget}",
+        {
+            "core": lambda: core_features(X, Q, budget),
+            "BLAS product alone (NumPy)": lambda: X @ Q.T,
+            "submodlib lazy": lambda: submodlib_flvmi_features(X, Q, budget),
+        },
+        {"submodlib lazy": 70.0, "BLAS product alone (NumPy)": 1 / 1.5},
+    )
+
+
+def matrix_free(n: int = 100_000, q: int = 1_000, d: int = 128, budget: int = 200) -> Case:
+    X, Q = gaussian(n, d, 0), gaussian(q, d, 1)
+    bounds = 2 * n * (q + 32)
+    return Case(
+        f"FLVMI matrix-free, n={n} q={q} d={d} budget={budget}",
+        {
+            "core": lambda: core_features(X, Q, budget, 0),
+            "core, 16-bit bounds": lambda: core_features(X, Q, budget, bounds),
+            "BLAS product alone, blocked (NumPy)": lambda: blocked_product(X, Q),
+        },
+        {"BLAS product alone, blocked (NumPy)": 1 / 7},
+    )
+
+
+def product(n: int, q: int, d: int) -> Case:
+    X, Q = gaussian(n, d, 0), gaussian(q, d, 1)
+    return Case(
+        f"similarity, n={n} q={q} d={d}",
+        {
+            "core": lambda: core.similarity(X, Q, "dot"),
+            "BLAS product alone (NumPy)": lambda: X @ Q.T,
+        },
+        {"BLAS product alone (NumPy)": 1 / 1.5},
+    )
+
+
+def facility_location(n: int = 3_000, budget: int = 50) -> Case:
+    K = core.similarity(gaussian(n, 32, 0), gaussian(n, 32, 0), "rbf")
+    wide = K.astype(np.float64)
+    return Case(
+        f"facility location from S, n=q={n} budget={budget}",
+        {
+            "core": lambda: core.maximize(core.FacilityLocation(K), budget),
+            "apricot lazy": lambda: apricot_facility_location(wide, budget),
+        },
+        {"apricot lazy": 5.0},
+    )
+
+
+def optimizers(n: int = 20_000, q: int = 500, budget: int = 100) -> Case:
+    S = core.similarity(gaussian(n, 64, 0), gaussian(q, 64, 1))
+    jobs: dict[str, Job] = {"core": lambda: core_flvmi(S, budget)}
+    for name in ("naive", "stochastic", "lazier"):
+        jobs[f"core, {name}"] = lambda name=name: core_flvmi(S, budget, name)
+    return Case(f"optimisers on FLVMI, n={n} q={q} budget={budget}", jobs)
+
+
+def functions(n: int = 5_000, q: int = 300, budget: int = 50) -> list[Case]:
+    import submodlib
+
+    X, Q = np.abs(gaussian(n, 16, 0)), np.abs(gaussian(q, 16, 1))
+    S = core.similarity(X, Q)
+    small = 1_000
+    K = core.similarity(X[:small], X[:small])
+
+    def peer(make: Callable[[], Any], optimizer: str = "LazyGreedy") -> Job:
+        return lambda: make().maximize(budget, optimizer=optimizer, show_progress=False)
+
+    return [
+        Case(
+            f"graph-cut MI, n={n} q={q} budget={budget}",
+            {
+                "core": lambda: core.maximize(core.GraphCutMI(S), budget),
+                "submodlib lazy": peer(
+                    lambda: submodlib.GraphCutMutualInformationFunction(n=n, num_queries=q, query_sijs=S)
+                ),
+            },
+            {"submodlib lazy": 20.0},
+        ),
+        Case(
+            f"concave over modular (log), n={n} q={q} budget={budget}",
+            {
+                "core": lambda: core.maximize(core.ConcaveOverModular(S, concave="log"), budget),
+                "submodlib lazy": peer(
+                    lambda: submodlib.ConcaveOverModularFunction(n=n, num_queries=q, query_sijs=S)
+                ),
+            },
+            {"submodlib lazy": 1.5},
+        ),
+        Case(
+            f"facility-location MI, n={small} q={q} budget={budget}",
+            {
+                "core": lambda: core.maximize(core.FacilityLocationMI(S[:small], K), budget),
+                "submodlib lazy": peer(
+                    lambda: submodlib.FacilityLocationMutualInformationFunction(
+                        n=small, num_queries=q, data_sijs=K, query_sijs=S[:small]
+                    )
+                ),
+            },
+            {"submodlib lazy": 10.0},
+        ),
+    ]
+
+
+def medians(case: Case, repeats: int = 5, patience_s: float = 20.0) -> dict[str, float]:
+    """Median seconds of each job; the jobs take turns, so that a busy moment hits all of them."""
+    times: dict[str, list[float]] = {name: [] for name in case.jobs}
+    began = time.perf_counter()
+    for turn in range(repeats + 1):
+        for name, job in case.jobs.items():
+            # Slow peers are not run again once patience is spent; the first round warms up.
+            if turn > 1 and times[name] and sum(times[name]) > patience_s / len(case.jobs):
+                continue
+            start = time.perf_counter()
+            job()
+            spent = time.perf_counter() - start
+            if turn > 0 or spent > patience_s / 4:
+                times[name].append(spent)
+        if time.perf_counter() - began > 3 * patience_s:
+            break
+    return {name: statistics.median(spent) for name, spent in times.items()}

@@ -1,0 +1,141 @@
+// Every instruction set against the portable kernels, at every length around the vector widths.
+#include <algorithm>
+
+#include "albench/kernels.hpp"
+#include "check.hpp"
+#include "data.hpp"
+
+namespace albench::tests {
+namespace {
+
+std::vector<const KernelTable*> vectorised() {
+  std::vector<const KernelTable*> tables;
+  for (const KernelTable* table : {avx2_kernels(), avx512_kernels()})
+    if (table != nullptr) tables.push_back(table);
+  return tables;
+}
+
+// Buffers of exactly n elements, so that a sanitizer sees a read or write past the end.
+ALBENCH_TEST(sums_agree_bit_for_bit) {
+  const KernelTable& plain = portable_kernels();
+  for (const KernelTable* table : vectorised()) {
+    for (Index n = 1; n <= 131; ++n) {
+      const auto count = static_cast<std::size_t>(n);
+      const auto seed = static_cast<std::uint64_t>(n);
+      const std::vector<float> s = gaussian(n, seed);
+      std::vector<float> low = gaussian(n, seed + 1000);
+      std::vector<float> high(count);
+      std::vector<double> wide(count);
+      std::vector<double> w(count);
+      for (std::size_t c = 0; c < count; ++c) {
+        low[c] = std::max(low[c], 0.0F);
+        high[c] = low[c] + static_cast<float>(c % 3) * 0.25F;
+        wide[c] = static_cast<double>(low[c]);
+        w[c] = 0.1 * static_cast<double>(c % 7);
+      }
+      for (const double* weights :
+           {static_cast<const double*>(nullptr), static_cast<const double*>(w.data())}) {
+        CHECK(table->facility_gain(s.data(), low.data(), wide.data(), weights, n) ==
+              plain.facility_gain(s.data(), low.data(), wide.data(), weights, n));
+        CHECK(table->clamped_rise(s.data(), low.data(), high.data(), weights, n) ==
+              plain.clamped_rise(s.data(), low.data(), high.data(), weights, n));
+        const RowStart a = table->facility_start(s.data(), weights, n);
+        const RowStart b = plain.facility_start(s.data(), weights, n);
+        CHECK(a.gain == b.gain && a.max == b.max && a.finite && b.finite);
+      }
+      CHECK(table->sum_of_squares(s.data(), n) == plain.sum_of_squares(s.data(), n));
+      CHECK(table->squared_distance(s.data(), low.data(), n) ==
+            plain.squared_distance(s.data(), low.data(), n));
+      std::vector<std::uint16_t> qa(count);
+      std::vector<std::uint16_t> qb(count);
+      CHECK(table->quantise(s.data(), 3000.0F, qa.data(), n) &&
+            plain.quantise(s.data(), 3000.0F, qb.data(), n));
+      CHECK(qa == qb);
+    }
+  }
+}
+
+ALBENCH_TEST(what_is_not_finite_is_found_wherever_it_is) {
+  std::vector<const KernelTable*> tables = vectorised();
+  tables.push_back(&portable_kernels());
+  for (const KernelTable* table : tables) {
+    for (const float bad : {NAN, INFINITY, -INFINITY}) {
+      for (std::size_t at = 0; at < 37; ++at) {
+        std::vector<float> s(37, 0.5F);
+        s[at] = bad;
+        CHECK(!table->facility_start(s.data(), nullptr, 37).finite);
+        CHECK(!std::isfinite(table->sum_of_squares(s.data(), 37)));
+      }
+    }
+  }
+}
+
+ALBENCH_TEST(products_agree) {
+  const std::vector<float> x = gaussian(kMicroRows * kRowStride, 1);
+  const std::vector<float> panel = gaussian(kPanel * kChunk, 2);
+  for (const KernelTable* table : vectorised()) {
+    for (const Index rows : {1, 3, 4, 5, 11, 12}) {
+      for (const Index depth : {Index{1}, Index{63}, kChunk}) {
+        for (const Index cols : {1, 15, 16, 17, 31, 32}) {
+          for (const bool accumulate : {false, true}) {
+            std::vector<float> a(static_cast<std::size_t>(rows * cols), 2.0F);
+            std::vector<float> b = a;
+            const KernelTable& plain = portable_kernels();
+            for (const bool square : {false, true}) {
+              (square ? table->square_distance : table->dot)(x.data(), rows, panel.data(), depth, a.data(),
+                                                             cols, cols, accumulate);
+              (square ? plain.square_distance : plain.dot)(x.data(), rows, panel.data(), depth, b.data(),
+                                                           cols, cols, accumulate);
+              // The portable path does not fuse, so it may differ by rounding.
+              for (std::size_t k = 0; k < a.size(); ++k)
+                CHECK(std::fabs(a[k] - b[k]) <= 1e-4F * (1.0F + std::fabs(b[k])));
+            }
+          }
+        }
+      }
+    }
+  }
+}
+
+ALBENCH_TEST(both_vector_widths_fuse_alike) {
+  if (vectorised().size() < 2) return;
+  const std::vector<float> x = gaussian(kMicroRows * kRowStride, 3);
+  const std::vector<float> panel = gaussian(kPanel * kChunk, 4);
+  std::vector<float> a(static_cast<std::size_t>(kMicroRows * kPanel));
+  std::vector<float> b(a.size());
+  avx2_kernels()->dot(x.data(), kMicroRows, panel.data(), kChunk, a.data(), kPanel, kPanel, false);
+  avx512_kernels()->dot(x.data(), kMicroRows, panel.data(), kChunk, b.data(), kPanel, kPanel, false);
+  CHECK(a == b);
+}
+
+ALBENCH_TEST(quantised_sums_are_exact_at_the_extremes) {
+  std::vector<const KernelTable*> tables = vectorised();
+  tables.push_back(&portable_kernels());
+  for (const KernelTable* table : tables) {
+    for (const Index n : {32, 512, 544, 4096}) {
+      const auto count = static_cast<std::size_t>(n);
+      const std::vector<std::uint16_t> s(count, 32767);
+      const std::vector<std::uint16_t> memo(count, 1);
+      const std::vector<std::int16_t> w(count, 1023);
+      CHECK(table->quantised_rise(s.data(), memo.data(), w.data(), n) == n * 32766 * 1023);
+    }
+  }
+}
+
+ALBENCH_TEST(quanta_are_upper_bounds) {
+  std::vector<const KernelTable*> tables = vectorised();
+  tables.push_back(&portable_kernels());
+  for (const KernelTable* table : tables) {
+    const std::vector<float> s = gaussian(1000, 9);
+    std::vector<std::uint16_t> q(1000);
+    const float inverse = 5000.0F;
+    CHECK(table->quantise(s.data(), inverse, q.data(), 1000));
+    for (std::size_t c = 0; c < s.size(); ++c)
+      CHECK(static_cast<double>(q[c]) >= static_cast<double>(s[c]) * 5000.0);
+    const float large = 8.0F;  // 40,000 quanta do not fit
+    CHECK(!table->quantise(&large, inverse, q.data(), 1));
+  }
+}
+
+}  // namespace
+}  // namespace albench::tests

@@ -1,0 +1,141 @@
+// The parts together: the pool, sampling, and equal selections in every mode at every thread count.
+#include <numeric>
+#include <stdexcept>
+
+#include "albench/distances.hpp"
+#include "albench/facility_location.hpp"
+#include "albench/log_determinant.hpp"
+#include "albench/optimizers.hpp"
+#include "albench/row_sums.hpp"
+#include "check.hpp"
+#include "data.hpp"
+
+namespace albench::tests {
+namespace {
+
+ALBENCH_TEST(pool_runs_every_task_once_and_passes_on_exceptions) {
+  for (const int n_threads : {1, 2, 5}) {
+    ThreadPool pool(n_threads);
+    for (int round = 0; round < 200; ++round) {
+      std::vector<int> done(97, 0);
+      pool.run(97, [&](Index task, int worker) {
+        CHECK(worker >= 0 && worker < n_threads);
+        ++done[static_cast<std::size_t>(task)];
+      });
+      for (const int times : done) CHECK(times == 1);
+    }
+    const auto broken = [&] {
+      pool.run(50, [](Index task, int) {
+        if (task == 7) throw std::runtime_error("seven");
+      });
+    };
+    CHECK_THROWS(broken(), std::runtime_error);
+    Index ran = 0;
+    pool.run(1, [&](Index, int) { ++ran; });
+    CHECK(ran == 1);
+  }
+}
+
+ALBENCH_TEST(random_numbers_cover_their_range) {
+  Random random(5);
+  std::vector<int> seen(7, 0);
+  for (int k = 0; k < 7000; ++k) ++seen[static_cast<std::size_t>(random.below(7))];
+  for (const int times : seen) CHECK(times > 850 && times < 1150);
+  for (int k = 0; k < 1000; ++k) {
+    const double u = random.uniform();
+    CHECK(u >= 0.0 && u < 1.0);
+  }
+}
+
+Source prepared(const Features& x, const QueryPanels& panels, ThreadPool& pool) {
+  Source source(x, panels);
+  source.prepare(pool, Poll());
+  return source;
+}
+
+GreedyOptions options(Optimizer optimizer, Index n, Index budget) {
+  GreedyOptions out;
+  out.optimizer = optimizer;
+  out.budget = budget;
+  out.candidates.resize(static_cast<std::size_t>(n));
+  std::iota(out.candidates.begin(), out.candidates.end(), Index{0});
+  out.seed = 3;
+  out.epsilon = 0.2;
+  return out;
+}
+
+ALBENCH_TEST(every_mode_and_thread_count_chooses_alike) {
+  constexpr Index n = 700;
+  constexpr Index q = 150;
+  constexpr Index d = 40;
+  const std::vector<float> x = gaussian(n * d, 11);
+  const std::vector<float> queries = gaussian(q * d, 12);
+  std::vector<double> weights(static_cast<std::size_t>(q));
+  for (std::size_t c = 0; c < weights.size(); ++c) weights[c] = 0.5 + 0.01 * static_cast<double>(c);
+  ThreadPool alone(1);
+  const QueryPanels panels(view(queries, q, d), Metric::cosine, nullptr, alone);
+  std::vector<float> s(static_cast<std::size_t>(n * q));
+  similarity(view(x, n, d), panels, s.data(), alone, Poll());
+
+  FacilityLocation plain(Source(s.data(), n, q), weights, 0.5, 0, alone, Poll());
+  const Selection expected = maximize(plain, options(Optimizer::naive, n, 90), alone);
+  const Selection sampled = maximize(plain, options(Optimizer::stochastic, n, 90), alone);
+  for (const int n_threads : {1, 2, 4}) {
+    ThreadPool pool(n_threads);
+    for (const Index shadow : {Index{0}, 300 * Shadow::bytes_per_row(q), 800 * Shadow::bytes_per_row(q)}) {
+      FacilityLocation given(Source(s.data(), n, q), weights, 0.5, shadow, pool, Poll());
+      FacilityLocation made(prepared(view(x, n, d), panels, pool), weights, 0.5, shadow, pool, Poll());
+      for (FacilityLocation* f : {&given, &made}) {
+        const Selection lazy = maximize(*f, options(Optimizer::lazy, n, 90), pool);
+        CHECK(lazy.indices == expected.indices);
+        CHECK(lazy.gains == expected.gains);
+        const Selection lazier = maximize(*f, options(Optimizer::lazier, n, 90), pool);
+        CHECK(lazier.indices == sampled.indices);
+        CHECK(lazier.gains == sampled.gains);
+      }
+    }
+  }
+}
+
+ALBENCH_TEST(other_functions_run_threaded) {
+  constexpr Index n = 300;
+  constexpr Index q = 20;
+  constexpr Index d = 10;
+  const std::vector<float> x = gaussian(n * d, 21);
+  const std::vector<float> queries = gaussian(q * d, 22);
+  ThreadPool one(1);
+  const QueryPanels panels(view(queries, q, d), Metric::cosine, nullptr, one);
+  std::vector<float> among(static_cast<std::size_t>(q * q));
+  similarity(view(queries, q, d), panels, among.data(), one, Poll());
+  std::vector<std::vector<Index>> chosen;
+  for (const int n_threads : {1, 3}) {
+    ThreadPool pool(n_threads);
+    ConcaveOverModular concave(prepared(view(x, n, d), panels, pool), {}, 1.0, Concave::log, pool, Poll());
+    chosen.push_back(maximize(concave, options(Optimizer::lazy, n, 25), pool).indices);
+    GraphCut cut(prepared(view(x, n, d), panels, pool), {}, 1.0, pool, Poll());
+    chosen.push_back(maximize(cut, options(Optimizer::lazy, n, 25), pool).indices);
+    LogDeterminant information(GroundKernel(view(x, n, d), Metric::cosine, {}),
+                               prepared(view(x, n, d), panels, pool), among.data(), 1.0, 0.5, pool, Poll());
+    chosen.push_back(maximize(information, options(Optimizer::naive, n, 25), pool).indices);
+    CHECK_THROWS(maximize(information, options(Optimizer::lazy, n, 25), pool), InputError);
+    chosen.push_back(kcenter_greedy(view(x, n, d), 25, nullptr, {3, 4}, pool, Poll()));
+    chosen.push_back(kmeans_plusplus(view(x, n, d), 25, 7, pool, Poll()));
+  }
+  for (std::size_t k = 0; k < 5; ++k) CHECK(chosen[k] == chosen[k + 5]);
+}
+
+ALBENCH_TEST(a_poll_that_throws_ends_the_work) {
+  const std::vector<float> s = gaussian(2000 * 30, 31);
+  ThreadPool pool(2);
+  FacilityLocation f(Source(s.data(), 2000, 30), {}, 1.0, 0, pool, Poll());
+  GreedyOptions interrupted = options(Optimizer::naive, 2000, 50);
+  int calls = 0;
+  interrupted.poll = [&] {
+    if (++calls == 5) throw std::runtime_error("stop");
+  };
+  CHECK_THROWS(maximize(f, interrupted, pool), std::runtime_error);
+  CHECK(calls == 5);
+}
+
+}  // namespace
+}  // namespace albench::tests
