@@ -181,9 +181,7 @@ def functions(n: int = 5_000, q: int = 300, budget: int = 50) -> list[Case]:
             f"concave over modular (log), n={n} q={q} budget={budget}",
             {
                 "core": lambda: core.maximize(core.ConcaveOverModular(S, concave="log"), budget),
-                "submodlib lazy": peer(
-                    lambda: submodlib.ConcaveOverModularFunction(n=n, num_queries=q, query_sijs=S)
-                ),
+                "submodlib lazy": peer(lambda: submodlib.ConcaveOverModularFunction(n=n, num_queries=q, query_sijs=S)),
             },
             {"submodlib lazy": 1.5},
         ),

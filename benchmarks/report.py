@@ -118,9 +118,7 @@ def figure(rows: list[dict[str, object]]) -> None:
     for who in SCALES:
         mine = [r for r in rows if r["who"] == who and r["q"] == 500]
         n, s = [r["n"] for r in mine], [r["s"] for r in mine]
-        axes[0].loglog(
-            n, s, "o-", label=f"{who} (slope {np.polyfit(np.log(n[1:]), np.log(s[1:]), 1)[0]:.2f})"
-        )
+        axes[0].loglog(n, s, "o-", label=f"{who} (slope {np.polyfit(np.log(n[1:]), np.log(s[1:]), 1)[0]:.2f})")
         axes[1].loglog(n, [max(float(str(r["MiB"])), 0.1) for r in mine], "o-", label=who)
     axes[0].set(xlabel="n", ylabel="seconds", title="q = 500, d = 64, budget 100")
     axes[1].set(xlabel="n", ylabel="peak memory over the input, MiB")
@@ -161,17 +159,12 @@ def main() -> None:
     figure(rows)
     large = [r for r in rows if r["n"] == 1_000_000]
     more = "".join(
-        f"| {r['who']}, n=1,000,000 q=2,000 d=128 budget 1,000 | {r['s']:.1f} s | {r['MiB']:.0f} MiB |\n"
-        for r in large
+        f"| {r['who']}, n=1,000,000 q=2,000 d=128 budget 1,000 | {r['s']:.1f} s | {r['MiB']:.0f} MiB |\n" for r in large
     )
     (RESULTS / "ratios.md").write_text(
         f"# The selection core against its peers\n\nWritten by `python benchmarks/report.py`. {began}.\n"
         f"Medians of runs taken in turns; all of one job on the same input.\n\n{text}\n"
-        + (
-            f"\n| large | time | peak memory over the features |\n| --- | ---: | ---: |\n{more}"
-            if more
-            else ""
-        )
+        + (f"\n| large | time | peak memory over the features |\n| --- | ---: | ---: |\n{more}" if more else "")
     )
 
 

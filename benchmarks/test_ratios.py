@@ -39,6 +39,4 @@ def test_the_core_keeps_its_lead(make):
     found = medians(case)
     for peer, floor in case.floors.items():
         ratio = found[peer] / found["core"]
-        assert ratio >= floor, (
-            f"{case.name}: {peer} takes {ratio:.3g} times the core's time, floor {floor:.3g}"
-        )
+        assert ratio >= floor, f"{case.name}: {peer} takes {ratio:.3g} times the core's time, floor {floor:.3g}"

@@ -10,6 +10,9 @@ Key = str | int
 
 
 def _digest(key: tuple[Key, ...]) -> bytes:
+    for part in key:
+        if type(part) not in (str, int):  # a NumPy integer prints otherwise, and would draw another stream
+            raise TypeError(f"key: expected str and int, got {type(part).__name__} in {key!r}")
     # A separator that repr never emits unescaped keeps ("a", "b") and ("a b",) apart.
     return hashlib.sha256("\x1f".join(repr(part) for part in key).encode()).digest()
 

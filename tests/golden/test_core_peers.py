@@ -67,12 +67,8 @@ def theirs(name, seed):
     else:
         from submodlib_cpp import ConcaveOverModular
 
-        mode = {"sqrt": ConcaveOverModular.squareRoot, "log": ConcaveOverModular.logarithmic}[
-            name.split("-")[1]
-        ]
-        f = submodlib.ConcaveOverModularFunction(
-            n=n, num_queries=q, query_sijs=S, queryDiversityEta=0.7, mode=mode
-        )
+        mode = {"sqrt": ConcaveOverModular.squareRoot, "log": ConcaveOverModular.logarithmic}[name.split("-")[1]]
+        f = submodlib.ConcaveOverModularFunction(n=n, num_queries=q, query_sijs=S, queryDiversityEta=0.7, mode=mode)
     chosen = f.maximize(5, optimizer="NaiveGreedy", stopIfZeroGain=False, stopIfNegativeGain=False)
     return [int(i) for i, _ in chosen], np.array([gain for _, gain in chosen])
 

@@ -3,6 +3,7 @@ from __future__ import annotations
 import itertools
 
 import numpy as np
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -52,3 +53,8 @@ def test_streams_of_neighbouring_keys_are_unrelated() -> None:
     )
     correlation = np.corrcoef(draws) - np.eye(9)
     assert np.abs(correlation).max() < 0.1
+
+
+def test_numpy_integers_are_refused() -> None:
+    with pytest.raises(TypeError, match="expected str and int, got int64"):
+        seed_for("x", np.int64(1))  # type: ignore[arg-type]
