@@ -23,7 +23,8 @@ def seeded(*key: Key) -> Iterator[None]:
     """
     seed = seed_for(*key)
     python_state, numpy_state = random.getstate(), np.random.get_state()  # noqa: NPY002
-    devices = list(range(torch.cuda.device_count())) if torch.cuda.is_initialized() else []
+    # manual_seed reseeds every GPU too
+    devices = list(range(torch.cuda.device_count()))
     with torch.random.fork_rng(devices=devices):
         random.seed(seed)
         np.random.seed(seed % 2**32)  # noqa: NPY002
