@@ -160,7 +160,7 @@ class CurrentBounds {
     std::vector<Index> left;
     for (const Index i : rows_)
       if (bounds[i] < tried) left.push_back(i);
-    const auto most = static_cast<std::size_t>(4 * pool.size());
+    const auto most = std::size_t{4} * static_cast<std::size_t>(pool.size());
     for (std::size_t done = 0; done < left.size() && bounds[left[done]] >= best.gain; done += most) {
       rows_.assign(left.begin() + static_cast<std::ptrdiff_t>(done),
                    left.begin() + static_cast<std::ptrdiff_t>(std::min(left.size(), done + most)));
