@@ -5,6 +5,8 @@ pytest benchmarks/test_speed.py --benchmark-only
 
 from __future__ import annotations
 
+from functools import partial
+
 import numpy as np
 import pytest
 from cases import core_features, core_flvmi, gaussian, numpy_greedy, submodlib_flvmi
@@ -18,13 +20,13 @@ SIZES = [(2_000, 200, 32, 50), (20_000, 500, 64, 100)]
 
 @pytest.mark.parametrize(("n", "q", "d", "budget"), SIZES)
 @pytest.mark.parametrize("who", ["core", "core naive", "submodlib", "numpy"])
-def test_given_matrix(benchmark, who, n, q, d, budget):
+def test_given_matrix(benchmark, who, n, q, d, budget):  # noqa: PLR0917
     S = core.similarity(gaussian(n, d, 0), gaussian(q, d, 1))
     jobs = {
-        "core": lambda: core_flvmi(S, budget).indices.tolist(),
-        "core naive": lambda: core_flvmi(S, budget, "naive").indices.tolist(),
-        "submodlib": lambda: submodlib_flvmi(S, budget),
-        "numpy": lambda: numpy_greedy(S, budget),
+        "core": core_flvmi(S, budget).indices.tolist,
+        "core naive": core_flvmi(S, budget, "naive").indices.tolist,
+        "submodlib": partial(submodlib_flvmi, S, budget),
+        "numpy": partial(numpy_greedy, S, budget),
     }
     found = benchmark.pedantic(jobs[who], rounds=3, warmup_rounds=1)
     expected = core_flvmi(S, budget, "naive").indices.tolist()
@@ -36,7 +38,7 @@ def test_given_matrix(benchmark, who, n, q, d, budget):
 
 @pytest.mark.parametrize(("n", "q", "d", "budget"), SIZES)
 @pytest.mark.parametrize("memory", [0, 2**40], ids=["matrix-free", "held"])
-def test_features(benchmark, memory, n, q, d, budget):
+def test_features(benchmark, memory, n, q, d, budget):  # noqa: PLR0917
     X, Q = gaussian(n, d, 0), gaussian(q, d, 1)
     found = benchmark.pedantic(lambda: core_features(X, Q, budget, memory), rounds=3, warmup_rounds=1)
     np.testing.assert_array_equal(found.indices, core_flvmi(core.similarity(X, Q), budget).indices)

@@ -36,12 +36,15 @@ bool FacilityLocation::start_row(Index row, const float* s, float& largest) {
 void FacilityLocation::first_pass(ThreadPool& pool, const Poll& poll, Index shadow_bytes) {
   const Index n = source_.rows();
   const Index q = source_.cols();
-  const Index shadow_rows = std::min(n, shadow_bytes / Shadow::bytes_per_row(q));
+  // A shadow holds whole blocks.
+  const Index fitting = std::min(n, shadow_bytes / Shadow::bytes_per_row(q));
+  shadow_rows_ = fitting == n ? n : fitting / kLanesOfBlock * kLanesOfBlock;
   const bool dense = source_.dense() != nullptr;
   if (!dense) {
     // Whatever has no shadow is kept up to date column by column.
-    if (shadow_rows > 0)
-      shadow_ = std::make_unique<Shadow>(shadow_rows, q, source_.largest_possible(), weights_);
+    if (shadow_rows_ > 0)
+      shadow_ =
+          std::make_unique<Shadow>(shadow_rows_, q, source_.largest_possible(), weights_, modular_.data());
     delta_ = std::make_unique<DeltaBounds>(n, q);
   }
   const Index block = dense ? 256 : source_.tile_rows();
@@ -66,23 +69,38 @@ void FacilityLocation::first_pass(ThreadPool& pool, const Poll& poll, Index shad
       for (Index r = 0; r < count; ++r) {
         if (!start_row(begin + r, s + r * q, largest[static_cast<std::size_t>(first + task)]))
           bad.report(begin + r);
-        if (!dense && begin + r < shadow_rows) shadow_->store(begin + r, s + r * q);
       }
+      if (shadow_ && begin < shadow_rows_) shadow_->store(begin, std::min(count, shadow_rows_ - begin), s);
     });
     if (poll) poll();
   }
   bad.throw_if_any(source_.argument());
-  if (dense && shadow_rows == n && q > 32) {
-    // Filled as rows are looked at again: their similarities are in cache then.
-    const float most = *std::max_element(largest.begin(), largest.end());
-    shadow_ = std::make_unique<Shadow>(n, q, static_cast<double>(most), weights_);
+  largest_ = *std::max_element(largest.begin(), largest.end());
+  if (shadow_) shadow_->reset();
+}
+
+const double* FacilityLocation::current_bounds(ThreadPool& pool, const Poll& poll) {
+  const Index n = source_.rows();
+  if (shadow_rows_ < n) return nullptr;
+  if (!shadow_) {
+    // Of a matrix the shadow is made when it is first of use.
+    const Index q = source_.cols();
+    shadow_ = std::make_unique<Shadow>(n, q, static_cast<double>(largest_), weights_, modular_.data());
+    constexpr Index kBlock = 4 * kLanesOfBlock;
+    pool.run((n + kBlock - 1) / kBlock, [&](Index task, int) {
+      const Index begin = task * kBlock;
+      shadow_->store(begin, std::min(kBlock, n - begin), source_.dense() + begin * q);
+    });
+    shadow_->reset();
+    if (poll) poll();
   }
+  return shadow_->bounds().data();
 }
 
 void FacilityLocation::reset(ThreadPool&, const Poll&) {
   std::fill(memo_.begin(), memo_.end(), 0.0F);
   std::fill(memo_wide_.begin(), memo_wide_.end(), 0.0);
-  if (shadow_) shadow_->clear_memo();
+  if (shadow_) shadow_->reset();
   if (delta_) delta_->reset();
 }
 
@@ -121,62 +139,23 @@ void FacilityLocation::start_bounds(double* out) const {
   std::copy(start_.begin(), start_.end(), out);
 }
 
-void FacilityLocation::refine_dense(const Index* rows, Index count, double threshold, double* out,
-                                    ThreadPool& pool) {
-  const Index q = source_.cols();
-  pool.run((count + kRowsPerTask - 1) / kRowsPerTask, [&](Index task, int) {
-    double best = threshold;
-    const Index end = std::min(count, (task + 1) * kRowsPerTask);
-    for (Index j = task * kRowsPerTask; j < end; ++j) {
-      // Rows of a batch lie scattered, so the hardware cannot guess the next one.
-      if (j + 3 < end) {
-        if (shadow_ && shadow_->holds(rows[j + 3])) {
-          shadow_->prefetch(rows[j + 3]);
-        } else {
-          for (Index c = 0; c < q; c += 16) __builtin_prefetch(source_.dense() + rows[j + 3] * q + c);
-        }
-      }
-      const Index row = rows[j];
-      const float* s = source_.dense() + row * q;
-      if (shadow_) {
-        if (!shadow_->holds(row)) {
-          shadow_->store(row, s);
-        } else {
-          const double bound = modular_[static_cast<std::size_t>(row)] + shadow_->rise(row);
-          if (bound < best) {
-            out[j] = std::min(out[j], bound);
-            continue;
-          }
-        }
-      }
-      out[j] = gain_of(row, s);
-      best = std::max(best, out[j]);
-    }
-  });
-}
-
 void FacilityLocation::bound_features(const Index* rows, Index count, double* out, ThreadPool& pool,
                                       const Poll& poll) {
-  std::vector<Index> shadowed;
   std::vector<Index> others;
-  for (Index j = 0; j < count; ++j) (shadow_ && shadow_->holds(rows[j]) ? shadowed : others).push_back(j);
-  const auto held = static_cast<Index>(shadowed.size());
-  pool.run((held + kRowsPerTask - 1) / kRowsPerTask, [&](Index task, int) {
-    const Index end = std::min(held, (task + 1) * kRowsPerTask);
-    for (Index h = task * kRowsPerTask; h < end; ++h) {
-      if (h + 1 < end) shadow_->prefetch(rows[shadowed[static_cast<std::size_t>(h + 1)]]);
-      const Index j = shadowed[static_cast<std::size_t>(h)];
-      const double bound = modular_[static_cast<std::size_t>(rows[j])] + shadow_->rise(rows[j]);
-      out[j] = std::min(out[j], bound);
+  for (Index j = 0; j < count; ++j) {
+    if (shadow_ && rows[j] < shadow_rows_) {
+      out[j] = std::min(out[j], shadow_->bounds()[static_cast<std::size_t>(rows[j])]);
+    } else {
+      others.push_back(j);
     }
-  });
+  }
   delta_->lower(source_, memo_, weights_, rows, others, out, pool, poll);
 }
 
 void FacilityLocation::refine(const Index* rows, Index count, double threshold, double* out, ThreadPool& pool,
                               const Poll& poll) {
   if (source_.dense() != nullptr) {
-    refine_dense(rows, count, threshold, out, pool);
+    gains(rows, count, out, pool, poll);
     return;
   }
   bound_features(rows, count, out, pool, poll);
@@ -204,7 +183,7 @@ void FacilityLocation::refine(const Index* rows, Index count, double threshold, 
   }
 }
 
-void FacilityLocation::commit(Index row, ThreadPool&) {
+void FacilityLocation::commit(Index row, ThreadPool& pool) {
   const Index q = source_.cols();
   scratch_.resize(std::max<std::size_t>(scratch_.size(), 1));
   const float* s = nullptr;
@@ -220,10 +199,11 @@ void FacilityLocation::commit(Index row, ThreadPool&) {
     const auto column = static_cast<std::size_t>(c);
     if (s[c] <= memo_[column]) continue;
     changes_.push_back({c, memo_[column]});
+    if (shadow_) shadow_->raise(c, memo_[column], s[c]);
     memo_[column] = s[c];
     memo_wide_[column] = static_cast<double>(s[c]);
-    if (shadow_) shadow_->raise_memo(c, s[c]);
   }
+  if (shadow_) shadow_->settle(pool);
   if (delta_) delta_->committed(changes_);
 }
 

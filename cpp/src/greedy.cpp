@@ -55,7 +55,10 @@ Selection naive_greedy(SetFunction& f, const GreedyOptions& options, ThreadPool&
   return out;
 }
 
-Selection lazy_greedy(SetFunction& f, const GreedyOptions& options, ThreadPool& pool) {
+namespace {
+
+// Lazy greedy from bounds kept here, lowered in batches by the function.
+Selection threshold_greedy(SetFunction& f, const GreedyOptions& options, ThreadPool& pool) {
   constexpr std::size_t kRunnersUp = 16;
   constexpr std::size_t kLargeBatch = 2048;
   constexpr std::size_t kShare = 32;
@@ -113,6 +116,94 @@ Selection lazy_greedy(SetFunction& f, const GreedyOptions& options, ThreadPool& 
 
     bounds.set(best.index, Bounds::kRemoved);
     bounds.settle(best.index);
+    if (!take(f, options, pool, out, best.index, best.gain)) break;
+  }
+  return out;
+}
+
+}  // namespace
+
+namespace {
+
+// Where the function keeps all bounds up to date: the largest are computed exactly until the best exact gain
+// is out of reach of the rest.
+class CurrentBounds {
+ public:
+  explicit CurrentBounds(const GreedyOptions& options, Index size)
+      : open_(static_cast<std::size_t>(size), 0) {
+    for (const Index i : options.candidates) open_[static_cast<std::size_t>(i)] = 1;
+    largest_.resize((open_.size() + kChunkRows - 1) / kChunkRows);
+  }
+
+  Best best(SetFunction& f, const double* bounds, ThreadPool& pool, const Poll& poll) {
+    pool.run(static_cast<Index>(largest_.size()), [&](Index task, int) {
+      double most = Bounds::kRemoved;
+      const auto begin = static_cast<std::size_t>(task) * kChunkRows;
+      for (std::size_t i = begin; i < std::min(open_.size(), begin + kChunkRows); ++i)
+        most = std::max(most, open_[i] != 0 ? bounds[i] : Bounds::kRemoved);
+      largest_[static_cast<std::size_t>(task)] = most;
+    });
+    Best best;
+    double reach = *std::max_element(largest_.begin(), largest_.end());
+    collect(bounds, reach);
+    evaluate(f, best, pool, poll);
+    const double tried = reach;
+    reach = best.gain;
+    if (reach > tried) return best;
+    collect(bounds, reach);
+    std::sort(rows_.begin(), rows_.end(), [&](Index a, Index b) {
+      const double x = bounds[a];
+      const double y = bounds[b];
+      return x > y || (x == y && a < b);
+    });
+    // In small batches from the largest down; those tried already come first and are not repeated.
+    std::vector<Index> left;
+    for (const Index i : rows_)
+      if (bounds[i] < tried) left.push_back(i);
+    const auto most = std::size_t{4} * static_cast<std::size_t>(pool.size());
+    for (std::size_t done = 0; done < left.size() && bounds[left[done]] >= best.gain; done += most) {
+      rows_.assign(left.begin() + static_cast<std::ptrdiff_t>(done),
+                   left.begin() + static_cast<std::ptrdiff_t>(std::min(left.size(), done + most)));
+      evaluate(f, best, pool, poll);
+    }
+    return best;
+  }
+
+  void close(Index i) { open_[static_cast<std::size_t>(i)] = 0; }
+
+ private:
+  static constexpr std::size_t kChunkRows = 8192;
+
+  void collect(const double* bounds, double reach) {
+    rows_.clear();
+    for (std::size_t chunk = 0; chunk < largest_.size(); ++chunk) {
+      if (largest_[chunk] < reach) continue;
+      for (std::size_t i = chunk * kChunkRows; i < std::min(open_.size(), (chunk + 1) * kChunkRows); ++i)
+        if (open_[i] != 0 && bounds[i] >= reach) rows_.push_back(static_cast<Index>(i));
+    }
+  }
+
+  void evaluate(SetFunction& f, Best& best, ThreadPool& pool, const Poll& poll) {
+    gain_.resize(rows_.size());
+    f.gains(rows_.data(), static_cast<Index>(rows_.size()), gain_.data(), pool, poll);
+    for (std::size_t j = 0; j < rows_.size(); ++j) best.see(rows_[j], gain_[j]);
+  }
+
+  std::vector<std::uint8_t> open_;  // candidates that are left
+  std::vector<double> largest_;     // bound of each chunk
+  std::vector<Index> rows_;
+  std::vector<double> gain_;
+};
+
+}  // namespace
+
+Selection lazy_greedy(SetFunction& f, const GreedyOptions& options, ThreadPool& pool) {
+  if (f.current_bounds(pool, options.poll) == nullptr) return threshold_greedy(f, options, pool);
+  Selection out;
+  CurrentBounds bounds(options, f.size());
+  for (Index step = 0; step < options.budget; ++step) {
+    const Best best = bounds.best(f, f.current_bounds(pool, options.poll), pool, options.poll);
+    bounds.close(best.index);
     if (!take(f, options, pool, out, best.index, best.gain)) break;
   }
   return out;

@@ -1,5 +1,6 @@
 // AVX2 + FMA kernels: the same chains and lanes as the AVX-512 ones, half as wide.
 #include "albench/kernels.hpp"
+#include "quantised_loss.hpp"
 
 #if defined(__x86_64__) && (defined(__GNUC__) || defined(__clang__))
 #include <immintrin.h>
@@ -191,24 +192,9 @@ ALBENCH_AVX2 double clamped_rise(const float* s, const float* low, const float* 
   return w != nullptr ? clamped<true>(s, low, high, w, n) : clamped<false>(s, low, high, w, n);
 }
 
-ALBENCH_AVX2 std::int64_t quantised_rise(const std::uint16_t* s, const std::uint16_t* memo,
-                                         const std::int16_t* w, Index n) {
-  __m256i total = _mm256_setzero_si256();
-  for (Index begin = 0; begin < n; begin += 256) {
-    // At most 16 sums of two products below 2^25 each: 32 bits hold them.
-    __m256i part = _mm256_setzero_si256();
-    const Index end = begin + 256 < n ? begin + 256 : n;
-    for (Index c = begin; c < end; c += 16) {
-      const __m256i rise = _mm256_subs_epu16(_mm256_loadu_si256(reinterpret_cast<const __m256i*>(s + c)),
-                                             _mm256_loadu_si256(reinterpret_cast<const __m256i*>(memo + c)));
-      const __m256i weight = _mm256_loadu_si256(reinterpret_cast<const __m256i*>(w + c));
-      part = _mm256_add_epi32(part, _mm256_madd_epi16(rise, weight));
-    }
-    total = _mm256_add_epi64(total, _mm256_cvtepu32_epi64(_mm256_castsi256_si128(part)));
-    total = _mm256_add_epi64(total, _mm256_cvtepu32_epi64(_mm256_extracti128_si256(part, 1)));
-  }
-  const __m128i two = _mm_add_epi64(_mm256_castsi256_si128(total), _mm256_extracti128_si256(total, 1));
-  return _mm_extract_epi64(two, 0) + _mm_extract_epi64(two, 1);
+ALBENCH_AVX2 void quantised_loss(const std::uint16_t* block, const QuantumChange* changes, Index count,
+                                 std::int64_t* gains) {
+  quantised_loss_body(block, changes, count, gains);
 }
 
 ALBENCH_AVX2 double sum_of_squares(const float* x, Index n) {
@@ -260,7 +246,7 @@ const KernelTable* avx2_kernels() {
                                  facility_start,
                                  clamped_rise,
                                  portable_kernels().quantise,
-                                 quantised_rise,
+                                 quantised_loss,
                                  sum_of_squares,
                                  squared_distance};
   const bool here = __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma");

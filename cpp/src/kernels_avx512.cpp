@@ -194,21 +194,33 @@ ALBENCH_AVX512 bool quantise(const float* s, float inverse_unit, std::uint16_t* 
   return over == 0;
 }
 
-ALBENCH_AVX512 std::int64_t quantised_rise(const std::uint16_t* s, const std::uint16_t* memo,
-                                           const std::int16_t* w, Index n) {
-  __m512i total = _mm512_setzero_si512();
-  for (Index begin = 0; begin < n; begin += 512) {
-    // At most 16 sums of two products below 2^25 each: 32 bits hold them.
-    __m512i part = _mm512_setzero_si512();
-    const Index end = begin + 512 < n ? begin + 512 : n;
-    for (Index c = begin; c < end; c += 32) {
-      const __m512i rise = _mm512_subs_epu16(_mm512_loadu_si512(s + c), _mm512_loadu_si512(memo + c));
-      part = _mm512_add_epi32(part, _mm512_madd_epi16(rise, _mm512_loadu_si512(w + c)));
+ALBENCH_AVX512 void quantised_loss(const std::uint16_t* block, const QuantumChange* changes, Index count,
+                                   std::int64_t* gains) {
+  constexpr Index kRun = 64;  // products below 2^25 each: 32 bits hold the sum
+  constexpr Index kAhead = 16;
+  for (Index begin = 0; begin < count; begin += kRun) {
+    const Index end = begin + kRun < count ? begin + kRun : count;
+    __m512i a = _mm512_setzero_si512();
+    __m512i b = _mm512_setzero_si512();
+    for (Index k = begin; k < end; ++k) {
+      if (k + kAhead < count) __builtin_prefetch(block + changes[k + kAhead].column * kLanesOfBlock);
+      const __m512i s = _mm512_loadu_si512(block + changes[k].column * kLanesOfBlock);
+      const __m512i low = _mm512_set1_epi16(static_cast<std::int16_t>(changes[k].low));
+      const __m512i high = _mm512_set1_epi16(static_cast<std::int16_t>(changes[k].high));
+      const __m512i rise = _mm512_sub_epi16(_mm512_min_epu16(_mm512_max_epu16(s, low), high), low);
+      const __m512i weight = _mm512_set1_epi32(static_cast<std::int32_t>(changes[k].weight));
+      const __m512i first = _mm512_cvtepu16_epi32(_mm512_castsi512_si256(rise));
+      const __m512i second = _mm512_cvtepu16_epi32(_mm512_extracti64x4_epi64(rise, 1));
+      a = _mm512_add_epi32(a, _mm512_mullo_epi32(first, weight));
+      b = _mm512_add_epi32(b, _mm512_mullo_epi32(second, weight));
     }
-    total = _mm512_add_epi64(total, _mm512_cvtepu32_epi64(_mm512_castsi512_si256(part)));
-    total = _mm512_add_epi64(total, _mm512_cvtepu32_epi64(_mm512_extracti64x4_epi64(part, 1)));
+    const __m256i part[4] = {_mm512_castsi512_si256(a), _mm512_extracti64x4_epi64(a, 1),
+                             _mm512_castsi512_si256(b), _mm512_extracti64x4_epi64(b, 1)};
+    for (int p = 0; p < 4; ++p) {
+      const __m512i before = _mm512_loadu_si512(gains + 8 * p);
+      _mm512_storeu_si512(gains + 8 * p, _mm512_sub_epi64(before, _mm512_cvtepu32_epi64(part[p])));
+    }
   }
-  return _mm512_reduce_add_epi64(total);
 }
 
 // Squares of float32 are exact in double, so fusing them with the addition rounds no differently.
@@ -242,7 +254,7 @@ ALBENCH_AVX512 double squared_distance(const float* x, const float* y, Index n) 
 
 const KernelTable* avx512_kernels() {
   static const KernelTable table{"avx512",       product<false>,  product<true>, facility_gain,
-                                 facility_start, clamped_rise,    quantise,      quantised_rise,
+                                 facility_start, clamped_rise,    quantise,      quantised_loss,
                                  sum_of_squares, squared_distance};
   const bool here = __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") &&
                     __builtin_cpu_supports("avx512dq") && __builtin_cpu_supports("avx512vl");

@@ -4,6 +4,7 @@
 #include <cstddef>
 
 #include "albench/kernels.hpp"
+#include "quantised_loss.hpp"
 
 namespace albench {
 namespace {
@@ -78,12 +79,9 @@ bool quantise(const float* s, float inverse_unit, std::uint16_t* out, Index n) {
   return fits;
 }
 
-std::int64_t quantised_rise(const std::uint16_t* s, const std::uint16_t* memo, const std::int16_t* w,
-                            Index n) {
-  std::int64_t sum = 0;
-  for (Index c = 0; c < n; ++c)
-    if (s[c] > memo[c]) sum += static_cast<std::int64_t>(s[c] - memo[c]) * w[c];
-  return sum;
+void quantised_loss(const std::uint16_t* block, const QuantumChange* changes, Index count,
+                    std::int64_t* gains) {
+  quantised_loss_body(block, changes, count, gains);
 }
 
 double sum_of_squares(const float* x, Index n) {
@@ -105,7 +103,7 @@ double squared_distance(const float* x, const float* y, Index n) {
 
 const KernelTable& portable_kernels() {
   static const KernelTable table{"portable",     product<false>,  product<true>, facility_gain,
-                                 facility_start, clamped_rise,    quantise,      quantised_rise,
+                                 facility_start, clamped_rise,    quantise,      quantised_loss,
                                  sum_of_squares, squared_distance};
   return table;
 }

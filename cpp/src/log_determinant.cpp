@@ -86,7 +86,7 @@ LogDeterminant::LogDeterminant(GroundKernel ground, const Source& between, const
         between.read(&i, 1, s.data(), own);
         double* y = whitened_.data() + i * q_;
         for (Index c = 0; c < q_; ++c) {
-          double value = static_cast<double>(s[static_cast<std::size_t>(c)]);
+          auto value = static_cast<double>(s[static_cast<std::size_t>(c)]);
           const double* row = factor.data() + c * q_;
           for (Index k = 0; k < c; ++k) value -= row[k] * y[k];
           y[c] = value / row[c];

@@ -24,7 +24,7 @@ ThreadPool::ThreadPool(int n_threads) {
 
 ThreadPool::~ThreadPool() {
   {
-    const std::lock_guard<std::mutex> lock(mutex_);
+    const std::scoped_lock lock(mutex_);
     stop_.store(true);
     generation_.fetch_add(1);
   }
@@ -37,7 +37,7 @@ void ThreadPool::drain(int worker) {
     for (Index t = next_.fetch_add(1); t < n_tasks_; t = next_.fetch_add(1)) (*task_)(t, worker);
   } catch (...) {
     next_.store(n_tasks_);
-    const std::lock_guard<std::mutex> lock(mutex_);
+    const std::scoped_lock lock(mutex_);
     if (!error_) error_ = std::current_exception();
   }
 }
@@ -53,7 +53,7 @@ void ThreadPool::run(Index n_tasks, const std::function<void(Index, int)>& task)
   next_.store(0);
   busy_.store(static_cast<int>(workers_.size()));
   {
-    const std::lock_guard<std::mutex> lock(mutex_);
+    const std::scoped_lock lock(mutex_);
     generation_.fetch_add(1);
   }
   wake_.notify_all();

@@ -52,8 +52,9 @@ void Source::cap(std::vector<float> caps, ThreadPool& pool) {
   dense_ = owned_.data();
 }
 
+// Multiples of the rows of a shadow's block.
 Index Source::tile_rows() const {
-  return panels_ && panels_->dim() > kChunk ? 8 * kMicroRows : kMicroRows;
+  return panels_ && panels_->dim() > kChunk ? 3 * kLanesOfBlock : kLanesOfBlock;
 }
 
 void Source::hold(ThreadPool& pool, const Poll& poll) {

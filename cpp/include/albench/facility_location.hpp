@@ -34,6 +34,7 @@ class FacilityLocation : public SetFunction {
   void start_bounds(double* out) const override;
   void refine(const Index* rows, Index count, double threshold, double* out, ThreadPool& pool,
               const Poll& poll) override;
+  const double* current_bounds(ThreadPool& pool, const Poll& poll) override;
   void commit(Index row, ThreadPool& pool) override;
   double evaluate(const Index* rows, Index count) override;
 
@@ -42,7 +43,6 @@ class FacilityLocation : public SetFunction {
   bool start_row(Index row, const float* s, float& largest);
   const double* weights() const { return weights_.empty() ? nullptr : weights_.data(); }
   double gain_of(Index row, const float* s) const;
-  void refine_dense(const Index* rows, Index count, double threshold, double* out, ThreadPool& pool);
   void bound_features(const Index* rows, Index count, double* out, ThreadPool& pool, const Poll& poll);
 
   Source source_;
@@ -52,6 +52,8 @@ class FacilityLocation : public SetFunction {
   std::vector<double> memo_wide_;
   std::vector<double> modular_;  // (n,) b_a
   std::vector<double> start_;    // (n,) gains of the empty set
+  float largest_ = 0.0F;         // of all similarities of a matrix
+  Index shadow_rows_ = 0;
   std::unique_ptr<Shadow> shadow_;
   std::unique_ptr<DeltaBounds> delta_;
   std::vector<TileScratch> scratch_;

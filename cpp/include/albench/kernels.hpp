@@ -24,6 +24,15 @@ constexpr Index kLanes = 16;       // double lanes of a sum over columns
 // Larger than the rounding of s * inverse_unit (at most 2^15 * 2^-23 units, twice), so ceilings stay bounds.
 constexpr float kQuantumSlack = 0.01F;
 
+constexpr Index kLanesOfBlock = 32;  // rows side by side in a block of quanta: one cache line a column
+
+struct QuantumChange {  // one column's memo rises from low to high
+  std::int32_t column;
+  std::uint16_t low;
+  std::uint16_t high;
+  std::uint32_t weight;
+};
+
 struct RowStart {  // what the first look at a row finds
   double gain;     // sum_c w_c max(s_c, 0)
   float max;       // max(0, max_c s_c)
@@ -53,9 +62,10 @@ struct KernelTable {
 
   // 15-bit upper bounds: out_c = ceil(max(s_c, 0) * inverse_unit + kQuantumSlack). False if one does not fit.
   bool (*quantise)(const float* s, float inverse_unit, std::uint16_t* out, Index n);
-  // sum_c w_c max(s_c - memo_c, 0) over 15-bit s and memo and 10-bit w; n a multiple of 32.
-  std::int64_t (*quantised_rise)(const std::uint16_t* s, const std::uint16_t* memo, const std::int16_t* w,
-                                 Index n);
+  // For kLanesOfBlock rows at once, block laid out column by column: takes from each gains[r]
+  // sum over the changes of weight * (min(max(s_r, low), high) - low), all in quanta.
+  void (*quantised_loss)(const std::uint16_t* block, const QuantumChange* changes, Index count,
+                         std::int64_t* gains);
 
   // sum_k x_k^2: finite exactly where all x are, since squares of float32 stay far inside double.
   double (*sum_of_squares)(const float* x, Index n);

@@ -33,6 +33,14 @@ class SetFunction {
     gains(rows, count, out, pool, poll);
   }
 
+  // Upper bounds on all gains that the function itself keeps up to date, (size(),), or null where it does
+  // not. To be asked for again after every commit; may build them on the first call, while the set is empty.
+  virtual const double* current_bounds(ThreadPool& pool, const Poll& poll) {
+    (void)pool;
+    (void)poll;
+    return nullptr;
+  }
+
   // How far the bits of a current gain may lie above an older one, as a factor >= 1 (rounding only).
   virtual double bound_factor() const { return 1.0; }
 
