@@ -20,7 +20,7 @@ SIZES = [(2_000, 200, 32, 50), (20_000, 500, 64, 100)]
 
 @pytest.mark.parametrize(("n", "q", "d", "budget"), SIZES)
 @pytest.mark.parametrize("who", ["core", "core naive", "submodlib", "numpy"])
-def test_given_matrix(benchmark, who, n, q, d, budget):  # noqa: PLR0917
+def test_given_matrix(benchmark, who, n, q, d, budget):
     S = core.similarity(gaussian(n, d, 0), gaussian(q, d, 1))
     jobs = {
         "core": core_flvmi(S, budget).indices.tolist,
@@ -38,7 +38,7 @@ def test_given_matrix(benchmark, who, n, q, d, budget):  # noqa: PLR0917
 
 @pytest.mark.parametrize(("n", "q", "d", "budget"), SIZES)
 @pytest.mark.parametrize("memory", [0, 2**40], ids=["matrix-free", "held"])
-def test_features(benchmark, memory, n, q, d, budget):  # noqa: PLR0917
+def test_features(benchmark, memory, n, q, d, budget):
     X, Q = gaussian(n, d, 0), gaussian(q, d, 1)
     found = benchmark.pedantic(lambda: core_features(X, Q, budget, memory), rounds=3, warmup_rounds=1)
     np.testing.assert_array_equal(found.indices, core_flvmi(core.similarity(X, Q), budget).indices)
