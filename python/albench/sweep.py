@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import multiprocessing
+import os
 import signal
+import threading
 import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
@@ -134,6 +136,14 @@ def _initialise(events: Any) -> None:
     global _EVENTS  # noqa: PLW0603
     _EVENTS = events
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent gets it too, and decides
+    threading.Thread(target=_end_with, args=(os.getppid(),), daemon=True).start()
+
+
+def _end_with(parent: int) -> None:
+    """End this process soon after its parent: nobody would read what an orphan computes, and a rerun would race it."""
+    while os.getppid() == parent:
+        time.sleep(0.5)
+    os._exit(1)
 
 
 def _portable(job: Job) -> Job:

@@ -15,7 +15,7 @@ import pytest
 from fake_study import STRATEGIES, fake_protocol, fake_study
 
 from albench.data import Dataset
-from albench.errors import InputError
+from albench.errors import InputError, WorkerError
 from albench.files import read_json
 from albench.outfolder import claim_folder, output_folder
 from albench.results import mean_dice, read_results, read_runs
@@ -169,29 +169,47 @@ def test_fresh_sets_the_old_study_aside(tmp_path: Path) -> None:
     assert (out / "results.csv").read_text() == "second"
 
 
-def test_a_dead_worker_is_reported(phantom: Dataset, tmp_path: Path) -> None:
-    from albench.errors import WorkerError
+def _spawned(parent: int) -> list[int]:
+    """Worker processes of a process."""
+    children = Path(f"/proc/{parent}/task/{parent}/children").read_text().split()
+    return [int(pid) for pid in children if b"spawn_main" in Path(f"/proc/{pid}/cmdline").read_bytes()]
 
-    context = multiprocessing.get_context("fork")
-    queue = context.Queue()
 
-    def run() -> None:
-        try:
-            run_studies([fake_study(phantom, tmp_path)], STRATEGIES, range(40), n_processes=2)
-        except WorkerError as error:
-            queue.put(str(error))
-
-    process = context.Process(target=run)
-    process.start()
-    victim = None
+def _wait_for_worker(parent: int) -> int:
     deadline = time.monotonic() + 60
-    while victim is None and time.monotonic() < deadline:
-        children = Path(f"/proc/{process.pid}/task/{process.pid}/children").read_text().split()
-        victim = next(
-            (int(pid) for pid in children if b"spawn_main" in Path(f"/proc/{pid}/cmdline").read_bytes()), None
-        )
+    while not (workers := _spawned(parent)) and time.monotonic() < deadline:
         time.sleep(0.05)
-    assert victim is not None
-    os.kill(victim, signal.SIGKILL)
-    assert "a worker process died" in queue.get(timeout=60)
+    return workers[0]
+
+
+def _many_chains(dataset: Dataset, out: Path, errors: object) -> None:
+    try:
+        run_studies([fake_study(dataset, out)], STRATEGIES, range(40), n_processes=2)
+    except WorkerError as error:
+        errors.put(str(error))  # type: ignore[attr-defined]
+
+
+def test_a_dead_worker_is_reported(phantom: Dataset, tmp_path: Path) -> None:
+    context = multiprocessing.get_context("fork")
+    errors = context.Queue()
+    process = context.Process(target=_many_chains, args=(phantom, tmp_path, errors))
+    process.start()
+    assert process.pid is not None
+    os.kill(_wait_for_worker(process.pid), signal.SIGKILL)
+    assert "a worker process died" in errors.get(timeout=60)
     process.join()
+
+
+def test_workers_end_with_a_killed_parent(phantom: Dataset, tmp_path: Path) -> None:
+    context = multiprocessing.get_context("fork")
+    process = context.Process(target=_many_chains, args=(phantom, tmp_path, context.Queue()))
+    process.start()
+    assert process.pid is not None
+    worker = _wait_for_worker(process.pid)
+    time.sleep(3)  # let it start up: its watch begins with its first line of ours
+    os.kill(process.pid, signal.SIGKILL)
+    process.join()
+    deadline = time.monotonic() + 20
+    while Path(f"/proc/{worker}").exists() and time.monotonic() < deadline:
+        time.sleep(0.1)
+    assert not Path(f"/proc/{worker}").exists()
