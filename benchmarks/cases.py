@@ -209,7 +209,7 @@ def medians(case: Case, repeats: int = 5, patience_s: float = 20.0) -> dict[str,
     for turn in range(repeats + 1):
         for name, job in case.jobs.items():
             # Slow peers are not run again once patience is spent; the first round warms up.
-            if turn > 1 and times[name] and sum(times[name]) > patience_s / len(case.jobs):
+            if times[name] and sum(times[name]) > patience_s / len(case.jobs):
                 continue
             start = time.perf_counter()
             job()
