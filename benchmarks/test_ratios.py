@@ -23,8 +23,8 @@ pytest.importorskip("apricot")
 
 CASES = [
     given_matrix,
-    from_features,
-    matrix_free,
+    lambda: from_features(n=1_000, q=250),
+    lambda: matrix_free(n=50_000),
     facility_location,
     lambda: product(20_000, 1_000, 128),
     lambda: functions()[0],
