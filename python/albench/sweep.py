@@ -100,7 +100,7 @@ def _run_in_processes(jobs: list[Job], following: Callable[[Job], list[Job]], n_
     terminal = Terminal()
     with (
         relay(events, terminal),
-        ProcessPoolExecutor(n_processes, context, initializer=_initialise, initargs=(events,)) as executor,
+        ProcessPoolExecutor(n_processes, context, initializer=_initialise, initargs=(events, os.getpid())) as executor,
     ):
         running: dict[Future[None], Job] = {}
         try:
@@ -132,11 +132,11 @@ def _kill(executor: ProcessPoolExecutor) -> None:
 _EVENTS: Any = None
 
 
-def _initialise(events: Any) -> None:
+def _initialise(events: Any, parent: int) -> None:
     global _EVENTS  # noqa: PLW0603
     _EVENTS = events
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent gets it too, and decides
-    threading.Thread(target=_end_with, args=(os.getppid(),), daemon=True).start()
+    threading.Thread(target=_end_with, args=(parent,), daemon=True).start()
 
 
 def _end_with(parent: int) -> None:

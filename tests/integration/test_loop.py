@@ -206,7 +206,6 @@ def test_workers_end_with_a_killed_parent(phantom: Dataset, tmp_path: Path) -> N
     process.start()
     assert process.pid is not None
     worker = _wait_for_worker(process.pid)
-    time.sleep(3)  # let it start up: its watch begins with its first line of ours
     os.kill(process.pid, signal.SIGKILL)
     process.join()
     deadline = time.monotonic() + 20
