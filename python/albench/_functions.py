@@ -11,7 +11,7 @@ from albench import _arrays as check
 from albench import _core
 
 if TYPE_CHECKING:
-    from typing_extensions import Self
+    from typing import Self
 
 # A given matrix may get a 16-bit copy of at most this many bytes: it speeds lazy greedy up several times.
 SHADOW_BYTES = 512 * 2**20
