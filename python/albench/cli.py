@@ -23,6 +23,14 @@ app = typer.Typer(
 # Typer's error for wrong arguments; which click it comes from depends on its version.
 _UsageError = typer.BadParameter.__bases__[0]
 JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON.")]
+NameArgument = Annotated[str, typer.Argument(help="Data set name or path.")]
+DataOption = Annotated[Path | None, typer.Option("--data", help="Folder with the data sets; default: ALBENCH_DATA.")]
+CacheOption = Annotated[
+    Path | None,
+    typer.Option("--cache", help="Unpacked data and phantoms; default: ALBENCH_CACHE or ~/.cache/al-bench."),
+]
+datasets_app = typer.Typer()
+app.add_typer(datasets_app, name="datasets")
 
 
 @app.command()
@@ -36,12 +44,9 @@ def run(
     rounds: Annotated[int | None, typer.Option(min=1, help="Trainings in a chain.")] = None,
     budget: Annotated[int | None, typer.Option(min=1, help="Slices annotated in a round.")] = None,
     device: Annotated[str, typer.Option(help="auto, cpu or cuda.")] = "auto",
-    data: Annotated[Path | None, typer.Option(help="Folder with the data sets; default: ALBENCH_DATA.")] = None,
+    data: DataOption = None,
     out: Annotated[Path, typer.Option(help="Results folder.")] = Path("out"),
-    cache: Annotated[
-        Path | None,
-        typer.Option(help="Unpacked data and phantoms; default: ALBENCH_CACHE or ~/.cache/al-bench."),
-    ] = None,
+    cache: CacheOption = None,
     jobs: Annotated[int | None, typer.Option(min=1, help="Chains side by side; default: as the cores allow.")] = None,
     resume: Annotated[
         bool,
@@ -81,8 +86,15 @@ def report(
     typer.echo(f"report: {build_report(out, to)}")
 
 
-@app.command()
-def datasets(json_output: JsonOption = False) -> None:
+@datasets_app.callback(invoke_without_command=True)
+def datasets(context: typer.Context, json_output: JsonOption = False) -> None:
+    """List data sets, prepare one, or verify one."""
+    if context.invoked_subcommand is None:
+        list_datasets(json_output)
+
+
+@datasets_app.command("list")
+def list_datasets(json_output: JsonOption = False) -> None:
     """List the data sets that are known by name."""
     from albench.data import list_entries
 
@@ -91,6 +103,32 @@ def datasets(json_output: JsonOption = False) -> None:
         for entry in list_entries()
     ]
     _print_list(rows, json_output)
+
+
+@datasets_app.command()
+def prepare(name: NameArgument, data: DataOption = None, cache: CacheOption = None) -> None:
+    """Find, unpack or generate a data set, verify it, and say where it is."""
+    from albench.data import load_dataset, verify_cases
+    from albench.run import cache_folder, n_cores
+
+    dataset = load_dataset(name, data_dir=data, cache_dir=cache_folder(cache))
+    verify_cases(dataset, n_workers=n_cores())
+    typer.echo(f"{dataset.name}: {len(dataset.cases)} cases in {dataset.root}")
+
+
+@datasets_app.command()
+def verify(name: NameArgument, data: DataOption = None, cache: CacheOption = None) -> None:
+    """Read every case to its end and list all that is wrong; exit status 1 if anything is."""
+    from albench.data import find_problems, load_dataset
+    from albench.run import cache_folder, n_cores
+
+    dataset = load_dataset(name, data_dir=data, cache_dir=cache_folder(cache))
+    problems = find_problems(dataset, n_workers=n_cores())
+    for problem in problems:
+        typer.echo(f"{problem.case}: {problem.message}")
+    typer.echo(f"{dataset.name}: {len(dataset.cases)} cases, {len(problems)} problems")
+    if problems:
+        raise typer.Exit(1)
 
 
 @app.command()

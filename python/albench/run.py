@@ -50,7 +50,7 @@ def run(request: RunRequest) -> None:
     device = choose_device(request.device)
     protocol = resolve_precision(protocol, device)
     n_processes = request.jobs or choose_processes(request, protocol, device)
-    cache = request.cache or Path(os.environ.get("ALBENCH_CACHE", "~/.cache/al-bench")).expanduser()
+    cache = cache_folder(request.cache)
     studies: list[Study] = []
     for name in request.datasets:
         with reporter.task(f"{name}: reading and verifying"):
@@ -131,6 +131,11 @@ class NnunetFactory:
         return NnunetTrainer(
             self.dataset, self.config.protocol, torch.device(self.config.device), work, max(0, min(8, cores))
         )
+
+
+def cache_folder(given: Path | None) -> Path:
+    """Folder for unpacked data and phantoms: the given one, else ALBENCH_CACHE, else ~/.cache/al-bench."""
+    return given or Path(os.environ.get("ALBENCH_CACHE", "~/.cache/al-bench")).expanduser()
 
 
 def n_cores() -> int:

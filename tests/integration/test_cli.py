@@ -136,6 +136,18 @@ def test_lists_as_json(capsys: pytest.CaptureFixture[str]) -> None:
     assert {"hippocampus", "openkbp", "acdc", "phantom"} <= {row["name"] for row in json.loads(output)}
 
 
+def test_a_data_set_is_prepared_and_verified(copy: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    cache = ["--cache", str(tmp_path / "cache")]
+    status, output, _ = call(["datasets", "prepare", str(copy), *cache], capsys)
+    assert status == 0
+    assert f"8 cases in {copy}" in output
+    _relabel(copy)
+    _truncate(copy)
+    status, output, _ = call(["datasets", "verify", str(copy), *cache], capsys)
+    assert status == 1
+    assert output.splitlines()[-1].endswith("8 cases, 2 problems")
+
+
 def test_a_strategy_explains_itself(capsys: pytest.CaptureFixture[str]) -> None:
     status, output, _ = call(["strategies", "usim-f"], capsys)
     assert status == 0
