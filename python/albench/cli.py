@@ -109,7 +109,8 @@ def list_datasets(json_output: JsonOption = False) -> None:
 def prepare(name: NameArgument, data: DataOption = None, cache: CacheOption = None) -> None:
     """Find, unpack or generate a data set, verify it, and say where it is."""
     from albench.data import load_dataset, verify_cases
-    from albench.run import cache_folder, n_cores
+    from albench.run import cache_folder
+    from albench.runinfo import n_cores
 
     dataset = load_dataset(name, data_dir=data, cache_dir=cache_folder(cache))
     verify_cases(dataset, n_workers=n_cores())
@@ -120,7 +121,8 @@ def prepare(name: NameArgument, data: DataOption = None, cache: CacheOption = No
 def verify(name: NameArgument, data: DataOption = None, cache: CacheOption = None) -> None:
     """Read every case to its end and list all that is wrong; exit status 1 if anything is."""
     from albench.data import find_problems, load_dataset
-    from albench.run import cache_folder, n_cores
+    from albench.run import cache_folder
+    from albench.runinfo import n_cores
 
     dataset = load_dataset(name, data_dir=data, cache_dir=cache_folder(cache))
     problems = find_problems(dataset, n_workers=n_cores())

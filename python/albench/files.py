@@ -14,13 +14,15 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
+import pandas as pd
+
 from albench.errors import InputError
 
 _NO_SPACE = (errno.ENOSPC, errno.EDQUOT)
 
 
-def _sync_directory(path: Path) -> None:
-    """Make a rename inside `path` survive a power loss."""
+def _sync(path: Path) -> None:
+    """Flush a file to the disk; of a folder, what was created and renamed in it."""
     descriptor = os.open(path, os.O_RDONLY)
     try:
         os.fsync(descriptor)
@@ -40,11 +42,10 @@ def atomic_file(path: Path) -> Iterator[Path]:
     temporary = Path(name)
     try:
         yield temporary
-        with temporary.open("rb") as handle:
-            os.fsync(handle.fileno())
+        _sync(temporary)
         temporary.chmod(0o644)
         temporary.replace(path)
-        _sync_directory(path.parent)
+        _sync(path.parent)
     except BaseException:
         temporary.unlink(missing_ok=True)
         raise
@@ -60,6 +61,12 @@ def write_json(path: Path, value: Any) -> None:
     """
     with writing_to(path.parent), atomic_file(path) as temporary:
         temporary.write_text(json.dumps(value, indent=1, allow_nan=False) + "\n", encoding="utf-8")
+
+
+def write_parquet(table: pd.DataFrame, path: Path) -> None:
+    """Write a table as Parquet, without its index."""
+    with atomic_file(path) as temporary:
+        table.to_parquet(temporary, index=False)
 
 
 def read_json(path: Path) -> Any:
@@ -104,13 +111,8 @@ def _sync_tree(folder: Path) -> None:
     """Flush all below ``folder`` to the disk, so that the rename is not there before the content."""
     for parent, _, names in os.walk(folder):
         for path in (*(Path(parent, name) for name in names), Path(parent)):
-            if path.is_symlink():
-                continue
-            descriptor = os.open(path, os.O_RDONLY)
-            try:
-                os.fsync(descriptor)
-            finally:
-                os.close(descriptor)
+            if not path.is_symlink():
+                _sync(path)
 
 
 def build_folder(final: Path, fill: Callable[[Path], None]) -> Path:

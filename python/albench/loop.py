@@ -10,11 +10,10 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import pandas as pd
 
 from albench.annotate import annotation_cost, labelled_voxels
 from albench.evaluate import evaluate
-from albench.files import atomic_file, read_json, write_json
+from albench.files import read_json, write_json, write_parquet
 from albench.pool import Unit
 from albench.runinfo import code_version, hardware, peak_rss_mib, utc_now, versions
 from albench.scoring.request import Need, Scores, ScoringPlan, class_weights
@@ -198,14 +197,9 @@ def _train_and_evaluate(
         cases = chain.setup.split.test
         with reporter.task(f"{chain.title(number)}: evaluating {len(cases)} cases", len(cases)) as advance:
             table = evaluate(trainer.load(folder / MODEL), cases, chain.study.dataset.labels, advance)
-        _write_parquet(table, folder / EVALUATION)
+        write_parquet(table, folder / EVALUATION)
         dice = table.groupby("label")["dice"].mean().mean()
         reporter.say(f"{chain.title(number)}: {len(labelled)} units, mean foreground Dice {dice:.3f}")
         return {"peak_rss_mib": peak_rss_mib()}
 
     run_stage(folder, "evaluate", [EVALUATION], test)
-
-
-def _write_parquet(table: pd.DataFrame, path: Path) -> None:
-    with atomic_file(path) as temporary:
-        table.to_parquet(temporary, index=False)

@@ -11,7 +11,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from albench.errors import InputError
-from albench.files import atomic_file
+from albench.files import write_parquet
 
 
 @dataclass(frozen=True, order=True, slots=True)
@@ -20,6 +20,14 @@ class Unit:
 
     case: str
     index: int
+
+
+def slices_by_case(units: Iterable[Unit]) -> dict[str, list[int]]:
+    """Slice indices of `units` by case, both in the order they come."""
+    slices: dict[str, list[int]] = {}
+    for unit in units:
+        slices.setdefault(unit.case, []).append(unit.index)
+    return slices
 
 
 @dataclass(frozen=True, eq=False)
@@ -76,8 +84,7 @@ class Pool:
         table["n_voxels"] = self.n_voxels
         for label in range(self.voxel_counts.shape[1]):
             table[f"n_voxels_{label}"] = self.voxel_counts[:, label]
-        with atomic_file(path) as temporary:
-            table.to_parquet(temporary, index=False)
+        write_parquet(table, path)
 
     @classmethod
     def load(cls, path: Path) -> Pool:

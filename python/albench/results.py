@@ -14,7 +14,7 @@ from typing import Any
 import pandas as pd
 
 from albench.errors import InputError
-from albench.files import atomic_file
+from albench.files import atomic_file, write_parquet
 
 RESULTS_FILE = "results.parquet"
 RUNS_FILE = "runs.parquet"
@@ -88,8 +88,7 @@ def write_table(df: pd.DataFrame, path: Path) -> None:
     """
     table = _conform(df, path)
     try:
-        with atomic_file(path) as part:
-            table.to_parquet(part, index=False)
+        write_parquet(table, path)
         with atomic_file(path.with_suffix(".csv")) as part:
             table.to_csv(part, index=False)
     except OSError as error:

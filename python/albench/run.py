@@ -17,6 +17,7 @@ from albench.outfolder import claim_folder, output_folder
 from albench.progress import Terminal
 from albench.report import build_report, print_summary
 from albench.results import read_results
+from albench.runinfo import n_cores
 from albench.strategies import get_strategy
 from albench.study import Study
 from albench.sweep import run_studies
@@ -136,8 +137,3 @@ class NnunetFactory:
 def cache_folder(given: Path | None) -> Path:
     """Folder for unpacked data and phantoms: the given one, else ALBENCH_CACHE, else ~/.cache/al-bench."""
     return given or Path(os.environ.get("ALBENCH_CACHE", "~/.cache/al-bench")).expanduser()
-
-
-def n_cores() -> int:
-    """Cores that this process may use."""
-    return len(os.sched_getaffinity(0))

@@ -46,15 +46,20 @@ def code_version() -> str:
     return albench.__version__
 
 
+def n_cores() -> int:
+    """Cores that this process may use."""
+    return len(os.sched_getaffinity(0))
+
+
+def cpuinfo(field: str) -> str:
+    """Value of a field of the first processor in ``/proc/cpuinfo``; empty where the system has none."""
+    path = Path("/proc/cpuinfo")
+    lines = path.read_text().splitlines() if path.is_file() else []
+    return next((line.split(":", 1)[1].strip() for line in lines if line.split(":")[0].strip() == field), "")
+
+
 @cache
 def hardware() -> str:
     """Processor, cores this process may use, and memory, in one line."""
-    model = platform.processor() or platform.machine()
-    cpuinfo = Path("/proc/cpuinfo")
-    if cpuinfo.is_file():
-        for line in cpuinfo.read_text().splitlines():
-            if line.startswith("model name"):
-                model = line.split(":", 1)[1].strip()
-                break
-    cores = len(os.sched_getaffinity(0))
-    return f"{model}, {cores} cores, {psutil.virtual_memory().total / 2**30:.0f} GiB"
+    model = cpuinfo("model name") or platform.processor() or platform.machine()
+    return f"{model}, {n_cores()} cores, {psutil.virtual_memory().total / 2**30:.0f} GiB"

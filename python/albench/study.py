@@ -70,8 +70,6 @@ class SeedSetup:
     ----------
     start
         Units annotated before the first training, in the order they were drawn.
-    seconds
-        Time spent on scanning, planning and preprocessing.
     """
 
     seed: int
@@ -79,7 +77,6 @@ class SeedSetup:
     pool: Pool
     start: tuple[Unit, ...]
     trainer: Trainer
-    seconds: float
 
 
 def start_units(pool: Pool, n: int, rng: np.random.Generator) -> tuple[Unit, ...]:
@@ -112,7 +109,7 @@ def setup_seed(study: Study, seed: int) -> SeedSetup:
         pool.save(folder / "pool.parquet")
         return {"n_units": len(pool)}
 
-    scanned = run_stage(folder, "scan", ["pool.parquet"], scan)
+    run_stage(folder, "scan", ["pool.parquet"], scan)
     pool = Pool.load(folder / "pool.parquet")
     start = start_units(pool, study.config.protocol.pool.start, generator(study.dataset.name, seed, "start"))
 
@@ -122,5 +119,5 @@ def setup_seed(study: Study, seed: int) -> SeedSetup:
             trainer.prepare(split, pool, start, advance)
         return {"n_cases": n_cases}
 
-    prepared = run_stage(folder, "prepare", [], prepare)
-    return SeedSetup(seed, split, pool, start, trainer, scanned.seconds + prepared.seconds)
+    run_stage(folder, "prepare", [], prepare)
+    return SeedSetup(seed, split, pool, start, trainer)

@@ -11,7 +11,7 @@ from torch import nn
 
 from albench.pool import Unit
 from albench.scoring.batches import SliceBatch
-from albench.scoring.gradients import Columns, conv_tapes, unit_gradients, unit_weight_gradients
+from albench.scoring.gradients import Columns, ConvTape, conv_tapes, unit_gradients, unit_weight_gradients
 from albench.scoring.request import FisherEmbedding
 
 SMALLEST_FISHER = 1e-20  # a parameter below this carries no information and would divide by nothing
@@ -56,7 +56,7 @@ def fisher_diagonal(network: nn.Module, convs: Sequence[nn.Conv2d], batches: Ite
             size = conv.weight.numel()
             step = max(1, _MAX_BLOCK_BYTES // (4 * size))
             for begin in range(0, len(batch.positions), step):
-                part = type(tape)(tape.inputs[begin : begin + step], tape.output_gradients[begin : begin + step])
+                part = ConvTape(tape.inputs[begin : begin + step], tape.output_gradients[begin : begin + step])
                 squares = unit_weight_gradients(part, conv).flatten(1).square()
                 total[offset : offset + size] += squares.sum(dim=0, dtype=torch.float64).cpu()
             offset += size

@@ -14,7 +14,7 @@ import torch
 from albench.config import Protocol
 from albench.data import Case, Dataset, write_nnunet_raw
 from albench.files import atomic_file
-from albench.pool import Pool, Split, Unit
+from albench.pool import Pool, Split, Unit, slices_by_case
 from albench.seeding import Key
 from albench.training.base import Tick, TrainingReport
 from albench.training.model import NnunetModel
@@ -92,11 +92,10 @@ class NnunetTrainer:
         for case in cases:
             if case.name not in self._scans:  # scanned by an earlier process
                 self._scans[case.name] = scan_case(case, self._dataset.n_labels)
-        slices: dict[str, list[int]] = {}
-        for unit in start:
-            slices.setdefault(unit.case, []).append(unit.index)
         fingerprint = geometry_fingerprint([self._scans[case.name] for case in cases]) | {
-            "foreground_intensity_properties_per_channel": intensity_properties(cases, slices, pool.axes[split.pool[0]])
+            "foreground_intensity_properties_per_channel": intensity_properties(
+                cases, slices_by_case(start), pool.axes[split.pool[0]]
+            )
         }
         plan(self._base, self._name, self._protocol.network, fingerprint)
         preprocess(self.store, [*cases, *self._raw(split.test, _TEST_ID)], on_case)

@@ -22,7 +22,7 @@ from nnunetv2.utilities.plans_handling.plans_handler import ConfigurationManager
 from numpy.typing import NDArray
 
 from albench.data import Case
-from albench.pool import Unit
+from albench.pool import Unit, slices_by_case
 from albench.training.nnunet_env import quiet
 from albench.training.planning import PLANS_NAME
 
@@ -151,9 +151,7 @@ class AnnotatedDataset(nnUNetBaseDataset):  # type: ignore[misc]
     """
 
     def __init__(self, store: PreparedStore, units: Iterable[Unit]) -> None:
-        slices: dict[str, list[int]] = {}
-        for unit in units:
-            slices.setdefault(unit.case, []).append(unit.index)
+        slices = slices_by_case(units)
         super().__init__(str(store.case_folder), sorted(slices))
         manager = store.label_manager
         classes = [*manager.foreground_labels, [-1, *manager.all_labels]]

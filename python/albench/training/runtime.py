@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import ctypes
 import platform
-from pathlib import Path
 
 import torch
+
+from albench.runinfo import cpuinfo
 
 _M_TRIM_THRESHOLD, _M_MMAP_THRESHOLD = -1, -3
 _KEEP_BYTES = 2**30
@@ -27,8 +28,5 @@ def configure_cpu(n_threads: int) -> None:
 
 def has_bfloat16() -> bool:
     """Whether this processor multiplies bfloat16 natively; without, it is slower than float32."""
-    cpuinfo = Path("/proc/cpuinfo")
-    if not cpuinfo.is_file():
-        return False
-    flags = next((line.split() for line in cpuinfo.read_text().splitlines() if line.startswith("flags")), [])
+    flags = cpuinfo("flags").split()
     return "avx512_bf16" in flags or "amx_bf16" in flags
