@@ -44,8 +44,9 @@ def output_folder(out: Path, *, fresh: bool) -> Iterator[None]:
 def _lock(out: Path) -> Iterator[None]:
     with (out / _LOCK).open("a+") as handle:
         try:
-            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
+            # Not flock, which forked data loaders inherit: after a kill -9 they would hold the folder for seconds.
+            fcntl.lockf(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except (BlockingIOError, PermissionError):  # which of them is up to the system
             handle.seek(0)
             holder = handle.read().strip() or "unknown"
             raise InputError(f"--out {out}: in use by another al-bench, process {holder}") from None

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from albench.pool import Unit
-from albench.scoring.request import FisherEmbedding, Need, Scores, class_weights
+from albench.scoring.request import Features, FisherEmbedding, Need, Scores, class_weights
 from albench.strategies import PoolView, Selection, choose, get_strategy, strategy_names
 
 N, N_PARAMETERS = 30, 8
@@ -36,6 +36,11 @@ def synthetic(needs: Need, n: int = N, *, n_labels: int = 3, seed: int = 0, cons
         Need.VARIANCE: ("variance", values(n, n_labels)),
         Need.FISHER: ("fisher", FisherEmbedding(gradients(), values(N_PARAMETERS))),
         Need.BOTTLENECK: ("bottleneck", gradients()),
+        Need.PREDICTIVE_ENTROPY: ("predictive_entropy", values(n)),
+        Need.MUTUAL_INFORMATION: ("mutual_information", values(n)),
+        Need.CLASS_ENTROPY: ("class_entropy", values(n, n_labels)),
+        Need.LAST_LAYER: ("last_layer", gradients()),
+        Need.FEATURES: ("features", Features(gradients(), gradients()[: n // 2])),
     }
     assert set(made) == set(Need), "a need without synthetic scores: add them here"
     return Scores(**dict(made[need] for need in Need if need in needs))
@@ -68,6 +73,8 @@ def reordered(view: PoolView, order: np.ndarray) -> PoolView:
         value = getattr(view.scores, field.name)
         if isinstance(value, FisherEmbedding):
             changed[field.name] = FisherEmbedding(value.gradients[order], value.fisher)
+        elif isinstance(value, Features):
+            changed[field.name] = Features(value.unlabelled[order], value.labelled)
         elif value is not None:
             changed[field.name] = value[order]
     return PoolView(tuple(view.units[i] for i in order), Scores(**changed), view.class_weights)
@@ -131,6 +138,9 @@ def test_the_view_is_left_as_it_was(name: str) -> None:
         if isinstance(expected, FisherEmbedding):
             np.testing.assert_array_equal(found.gradients, expected.gradients)
             np.testing.assert_array_equal(found.fisher, expected.fisher)
+        elif isinstance(expected, Features):
+            np.testing.assert_array_equal(found.unlabelled, expected.unlabelled)
+            np.testing.assert_array_equal(found.labelled, expected.labelled)
         elif expected is not None:
             np.testing.assert_array_equal(found, expected)
 
@@ -150,6 +160,8 @@ def test_scores_that_are_all_zero(name: str) -> None:
         value = getattr(view.scores, field.name)
         if isinstance(value, FisherEmbedding):
             zero[field.name] = FisherEmbedding(np.zeros_like(value.gradients), value.fisher)
+        elif isinstance(value, Features):
+            zero[field.name] = Features(np.zeros_like(value.unlabelled), np.zeros_like(value.labelled))
         elif value is not None:
             zero[field.name] = np.zeros_like(value)
     view = replace(view, scores=Scores(**zero))
@@ -169,7 +181,7 @@ def test_classes_never_seen(name: str, counts: list[int]) -> None:
 
 def broken_scores() -> list[tuple[str, str, str, float]]:
     """(strategy, quantity, part of it, value) for each quantity that each strategy reads."""
-    parts = {"fisher": ("gradients", "fisher")}
+    parts = {"fisher": ("gradients", "fisher"), "features": ("unlabelled", "labelled")}
     return [
         (name, field.name, part, value)
         for name in strategy_names()

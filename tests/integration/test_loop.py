@@ -6,6 +6,8 @@ import multiprocessing
 import os
 import random
 import signal
+import subprocess
+import sys
 import time
 from pathlib import Path
 
@@ -150,13 +152,38 @@ def test_foreign_files_are_left_alone(phantom: Dataset, tmp_path: Path) -> None:
     assert (tmp_path / "thesis.tex").read_text() == "years of work"
 
 
-def test_a_folder_in_use_names_its_holder(tmp_path: Path) -> None:
-    with (
-        output_folder(tmp_path, fresh=False),
-        pytest.raises(InputError, match=f"in use by another al-bench, process {os.getpid()}"),
-        output_folder(tmp_path, fresh=False),
-    ):
-        pass
+HOLD = """
+import os, sys, time
+from pathlib import Path
+from albench.outfolder import output_folder
+with output_folder(Path(sys.argv[1]), fresh=False):
+    child = os.fork()
+    if child:
+        print(child, flush=True)
+    time.sleep(60)
+"""
+
+
+def test_a_folder_in_use_names_its_holder_and_is_free_once_that_is_killed(tmp_path: Path) -> None:
+    """Even while a process forked by the holder, such as a data loader's, lives on."""
+    holder = subprocess.Popen([sys.executable, "-c", HOLD, str(tmp_path)], stdout=subprocess.PIPE, text=True)
+    assert holder.stdout is not None
+    child = int(holder.stdout.readline())
+    try:
+        with (
+            pytest.raises(InputError, match=f"in use by another al-bench, process {holder.pid}"),
+            output_folder(tmp_path, fresh=False),
+        ):
+            pass
+        holder.kill()
+        holder.wait()
+        os.kill(child, 0)  # still there
+        with output_folder(tmp_path, fresh=False):
+            assert (tmp_path / ".lock").read_text() == str(os.getpid())
+    finally:
+        holder.kill()
+        os.kill(child, signal.SIGKILL)
+        holder.stdout.close()
 
 
 def test_fresh_sets_the_old_study_aside(tmp_path: Path) -> None:

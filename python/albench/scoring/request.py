@@ -17,8 +17,13 @@ class Need(Flag):
     NOTHING = 0
     ENTROPY = auto()
     VARIANCE = auto()
+    PREDICTIVE_ENTROPY = auto()
+    MUTUAL_INFORMATION = auto()
+    CLASS_ENTROPY = auto()
     FISHER = auto()
     BOTTLENECK = auto()
+    LAST_LAYER = auto()
+    FEATURES = auto()
 
 
 @dataclass(frozen=True)
@@ -69,6 +74,22 @@ class FisherEmbedding:
 
 
 @dataclass(frozen=True, eq=False)
+class Features:
+    """Activations at the network's bottleneck.
+
+    Attributes
+    ----------
+    unlabelled
+        float32 (n, d).
+    labelled
+        float32 (m, d): of the m annotated units, in their order.
+    """
+
+    unlabelled: NDArray[np.float32]
+    labelled: NDArray[np.float32]
+
+
+@dataclass(frozen=True, eq=False)
 class Scores:
     """Quantities of n units, in their order; None where nobody asked.
 
@@ -78,16 +99,31 @@ class Scores:
         float64 (n,): mean over voxels of the softmax entropy in nats, one pass without dropout.
     variance
         float64 (n, n_labels): mean over voxels of the variance of the softmax over the stochastic passes.
+    predictive_entropy
+        float64 (n,): mean over voxels of the entropy in nats of the softmax averaged over the stochastic passes.
+    mutual_information
+        float64 (n,): `predictive_entropy` less the mean over passes of each pass' own entropy (BALD); never negative.
+    class_entropy
+        float64 (n, n_labels): mean over voxels of averaged softmax of the class times entropy of the averaged softmax.
     fisher
         Gradients of the decoder's convolutions.
     bottleneck
         float32 (n, d): gradient of the encoder's deepest convolution, first d entries.
+    last_layer
+        float32 (n, d): gradient of the last decoder convolution's weights.
+    features
+        Bottleneck activations.
     """
 
     entropy: NDArray[np.float64] | None = None
     variance: NDArray[np.float64] | None = None
+    predictive_entropy: NDArray[np.float64] | None = None
+    mutual_information: NDArray[np.float64] | None = None
+    class_entropy: NDArray[np.float64] | None = None
     fisher: FisherEmbedding | None = None
     bottleneck: NDArray[np.float32] | None = None
+    last_layer: NDArray[np.float32] | None = None
+    features: Features | None = None
 
 
 def uncertainty(variance: NDArray[np.float64], class_weights: NDArray[np.float64]) -> NDArray[np.float64]:

@@ -18,6 +18,20 @@ Floats = TypeVar("Floats", np.float32, np.float64)
 
 
 @dataclass(frozen=True, eq=False)
+class Oracle:
+    """Ground truth that no annotator has given yet.
+
+    Attributes
+    ----------
+    voxel_counts, border_counts
+        int64 (n, n_labels): voxels of each label in each unit, and those of them that touch another label.
+    """
+
+    voxel_counts: NDArray[np.int64]
+    border_counts: NDArray[np.int64]
+
+
+@dataclass(frozen=True, eq=False)
 class PoolView:
     """What a strategy sees in one round.
 
@@ -29,11 +43,18 @@ class PoolView:
         What the strategy asked for, of these units in this order.
     class_weights
         float64 (n_labels,): from the labelled voxels, background 0, sum 1.
+    query, n_queries
+        Which of the chain's queries this is, counted from 0, and how many there are.
+    oracle
+        Ground truth of the units, for strategies that declare `oracle_aided` alone.
     """
 
     units: tuple[Unit, ...]
     scores: Scores
     class_weights: NDArray[np.float64]
+    query: int = 0
+    n_queries: int = 1
+    oracle: Oracle | None = None
 
     @cached_property
     def uncertainty(self) -> NDArray[np.float64]:
@@ -80,12 +101,15 @@ class Strategy(ABC):
         Where it comes from.
     needs
         What has to be computed of the unlabelled units first.
+    oracle_aided
+        Whether it reads ground truth, as no practitioner could; reports say so.
     """
 
     name: ClassVar[str]
     summary: ClassVar[str]
     reference: ClassVar[str]
     needs: ClassVar[Need] = Need.NOTHING
+    oracle_aided: ClassVar[bool] = False
 
     @abstractmethod
     def select(self, view: PoolView, budget: int, rng: np.random.Generator) -> Selection:
