@@ -86,6 +86,34 @@ def report(
     typer.echo(f"report: {build_report(out, to)}")
 
 
+@app.command()
+def check(
+    out: Annotated[Path, typer.Argument(help="Results folder.")],
+    baseline: Annotated[Path, typer.Option(help="File to compare with, or to write.")],
+    update: Annotated[bool, typer.Option("--update", help="Write OUT's results as the new baseline.")] = False,
+    json_output: JsonOption = False,
+) -> None:
+    """Compare results with a baseline; exit status 1 where any fell below the band that noise explains."""
+    from albench.baseline import load_baseline, save_baseline, summarise
+    from albench.check import compare
+
+    found = summarise(out)
+    if update:
+        save_baseline(found, baseline)
+        typer.echo(f"baseline: {baseline}, {len(found.cells)} cells, {len(found.queries)} queries")
+        return
+    rows = compare(found, load_baseline(baseline))
+    failed = [row for row in rows if not row.passed]
+    if json_output:
+        typer.echo(json.dumps([row.as_json() for row in rows], indent=1))
+    else:
+        for row in failed:
+            typer.echo(f"FAILED {row.message}")
+        typer.echo(f"{len(rows)} comparisons, {len(failed)} failed")
+    if failed:
+        raise typer.Exit(1)
+
+
 @datasets_app.callback(invoke_without_command=True)
 def datasets(context: typer.Context, json_output: JsonOption = False) -> None:
     """List data sets, prepare one, or verify one."""
