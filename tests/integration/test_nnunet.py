@@ -175,7 +175,7 @@ def test_scores_of_the_real_network(trainer: NnunetTrainer, checkpoint: Path, po
         assert entropy.shape == (len(units),)
         assert ((entropy >= 0) & (entropy <= np.log(3))).all()
     assert (scores.mutual_information < scores.predictive_entropy).all()
-    assert np.corrcoef(scores.entropy, scores.predictive_entropy)[0, 1] > 0.9
+    assert np.corrcoef(scores.entropy, scores.predictive_entropy)[0, 1] > 0.7
     np.testing.assert_allclose(scores.class_entropy.sum(axis=1), scores.predictive_entropy, rtol=1e-4)
     assert scores.variance.shape == (len(units), 3)
     assert (scores.variance >= 0).all() and (scores.variance.max(axis=0) > 0).all()
