@@ -117,6 +117,7 @@ def _query(chain: Chain, number: int, labelled: Sequence[Unit], model: Path) -> 
         bfloat16=protocol.scoring.precision == "bfloat16",
         class_weights=weights,
         key=chain.key(number, "score"),
+        labelled=tuple(labelled),
     )
     needs = strategy.needs
     with chain.study.reporter.task(f"{chain.title(number)}: scoring {len(units)} units") as advance:

@@ -153,7 +153,7 @@ def test_nnunet_itself_predicts_the_same(
 
 
 def test_scores_of_the_real_network(trainer: NnunetTrainer, checkpoint: Path, pool: Pool) -> None:
-    units = pool.units[::7]
+    units, labelled = pool.units[::7], pool.units[3:12:4]
     plan = ScoringPlan(
         passes=4,
         dropout=0.1,
@@ -163,21 +163,35 @@ def test_scores_of_the_real_network(trainer: NnunetTrainer, checkpoint: Path, po
         key=("test",),
         n_fisher_units=10,
         n_parameters=500,
+        layers="all",
+        labelled=labelled,
     )
-    needs = Need.ENTROPY | Need.VARIANCE | Need.FISHER | Need.BOTTLENECK
-    scores = trainer.load(checkpoint).score(units, needs, plan)
+    scores = trainer.load(checkpoint).score(units, ~Need.NOTHING, plan)
     assert scores.entropy is not None and scores.variance is not None
+    assert scores.predictive_entropy is not None and scores.mutual_information is not None
+    assert scores.class_entropy is not None and scores.features is not None and scores.last_layer is not None
     assert scores.fisher is not None and scores.bottleneck is not None
-    assert scores.entropy.shape == (len(units),)
-    assert ((scores.entropy >= 0) & (scores.entropy <= np.log(3))).all()
+    for entropy in (scores.entropy, scores.predictive_entropy, scores.mutual_information):
+        assert entropy.shape == (len(units),)
+        assert ((entropy >= 0) & (entropy <= np.log(3))).all()
+    assert (scores.mutual_information < scores.predictive_entropy).all()
+    assert np.corrcoef(scores.entropy, scores.predictive_entropy)[0, 1] > 0.7
+    np.testing.assert_allclose(scores.class_entropy.sum(axis=1), scores.predictive_entropy, rtol=1e-4)
     assert scores.variance.shape == (len(units), 3)
     assert (scores.variance >= 0).all() and (scores.variance.max(axis=0) > 0).all()
     assert scores.fisher.gradients.shape == (len(units), 500)
     assert (scores.fisher.fisher > 0).all()
     assert scores.bottleneck.shape == (len(units), 500)
-    again = trainer.load(checkpoint).score(units[::-1], Need.ENTROPY, plan).entropy
+    assert scores.last_layer.shape == (len(units), 16 * 16 * 9)
+    assert scores.features.labelled.shape == (len(labelled), scores.features.unlabelled.shape[1])
+    fresh = trainer.load(checkpoint)
+    again = fresh.score(units[::-1], Need.ENTROPY, plan).entropy
     assert again is not None
     np.testing.assert_allclose(again[::-1], scores.entropy, rtol=1e-4)
+    known = fresh.score(labelled, Need.FEATURES, plan).features
+    assert known is not None
+    np.testing.assert_allclose(known.unlabelled, scores.features.labelled, rtol=1e-4, atol=1e-4)
+    np.testing.assert_array_equal(known.unlabelled, known.labelled)
 
 
 def command(phantom: Dataset, protocol: Protocol, out: Path) -> list[str]:

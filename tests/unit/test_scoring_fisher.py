@@ -22,9 +22,10 @@ from albench.scoring.fisher import (
     draw,
     fisher_diagonal,
     fisher_embedding,
+    last_layer_embedding,
 )
 from albench.scoring.gradients import pseudo_label_loss
-from albench.scoring.request import FisherEmbedding, Scores
+from albench.scoring.request import LAYERS, FisherEmbedding, Scores
 from albench.strategies import PoolView
 from albench.strategies.usim import UsimF
 
@@ -52,7 +53,9 @@ def own_gradients(network: nn.Module, convs: Sequence[nn.Conv2d], units: Sequenc
     return np.stack(rows)
 
 
-def embedding(network: nn.Module, n_parameters: int, seed: int = 0, n_fisher_units: int = 200) -> FisherEmbedding:
+def embedding(
+    network: nn.Module, n_parameters: int, seed: int = 0, n_fisher_units: int = 200, layers: str = "decoder"
+) -> FisherEmbedding:
     return fisher_embedding(
         network,
         UNITS,
@@ -60,6 +63,7 @@ def embedding(network: nn.Module, n_parameters: int, seed: int = 0, n_fisher_uni
         UNCERTAINTY,
         n_fisher_units=n_fisher_units,
         n_parameters=n_parameters,
+        layers=layers,
         rng=np.random.default_rng(seed),
     )
 
@@ -129,7 +133,7 @@ def test_a_network_without_gradients_is_refused(monkeypatch: pytest.MonkeyPatch)
     network = small_network(deep_supervision=True)
     size = sum(conv.weight.numel() for conv in decoder_convs(network))
     monkeypatch.setattr(fisher, "fisher_diagonal", lambda *_: torch.full((size,), 1e-21, dtype=torch.float64))
-    with pytest.raises(ValueError, match="fisher: every decoder gradient vanishes"):
+    with pytest.raises(ValueError, match="fisher: every gradient of layers 'decoder' vanishes"):
         embedding(network, n_parameters=10)
 
 
@@ -144,7 +148,14 @@ def test_the_diagonal_is_estimated_on_units_drawn_by_uncertainty(monkeypatch: py
     uncertainty = np.zeros(len(UNITS))
     uncertainty[[1, 4]] = 1
     fisher_embedding(
-        network, UNITS, batches, uncertainty, n_fisher_units=200, n_parameters=5, rng=np.random.default_rng(0)
+        network,
+        UNITS,
+        batches,
+        uncertainty,
+        n_fisher_units=200,
+        n_parameters=5,
+        layers="decoder",
+        rng=np.random.default_rng(0),
     )
     assert asked == [[UNITS[1], UNITS[4]], list(UNITS)]
 
@@ -166,6 +177,52 @@ def test_similarity_is_the_fisher_scaled_product() -> None:
     similarity = UsimF().similarity(view, query)
     assert similarity.dtype == np.float32
     np.testing.assert_allclose(similarity, expected, rtol=1e-4, atol=1e-5 * np.abs(expected).max())
+
+
+@pytest.mark.parametrize("layers", LAYERS)
+def test_the_plan_says_which_layers_the_gradients_are_of(layers: str) -> None:
+    network = small_network(deep_supervision=True)
+    encoder = [module for module in network.encoder.modules() if isinstance(module, nn.Conv2d)]
+    convs = {"decoder": decoder_convs(network), "encoder": encoder, "all": [*encoder, *decoder_convs(network)]}[layers]
+    assert len(encoder) == 6
+    gradients = own_gradients(network, convs)
+    found = embedding(network, n_parameters=10**6, layers=layers)
+    usable = (gradients**2).mean(axis=0) > SMALLEST_FISHER
+    assert found.gradients.shape == (len(UNITS), usable.sum())
+    scale = np.abs(gradients).max()
+    np.testing.assert_allclose(found.gradients, gradients[:, usable], rtol=1e-4, atol=1e-4 * scale)
+    np.testing.assert_allclose(found.fisher, (gradients[:, usable] ** 2).mean(axis=0), rtol=1e-3, atol=1e-6 * scale**2)
+
+
+def test_a_diagonal_of_no_units_is_refused() -> None:
+    network = small_network(deep_supervision=True)
+    with pytest.raises(ValueError, match="batches: expected at least one unit"):
+        fisher_diagonal(network, decoder_convs(network), iter([]))
+
+
+def plain_last_layer(network: nn.Module) -> np.ndarray:
+    """Gradient of the last decoder conv's weights, unit by unit, cross-entropy written out."""
+    weight = decoder_convs(network)[-1].weight.requires_grad_()
+    rows = []
+    for batch in single_units():
+        logits = network(batch.images)[..., batch.crop[0], batch.crop[1]]
+        p = torch.softmax(logits, dim=1)
+        (gradient,) = torch.autograd.grad(-p.max(dim=1).values.log().mean(), weight)
+        rows.append(gradient.flatten().numpy())
+    weight.requires_grad_(False)
+    return np.stack(rows)
+
+
+@pytest.mark.parametrize("batch_size", [1, 2, 100])
+def test_last_layer_is_each_units_own_gradient_of_the_full_resolution_loss(batch_size: int) -> None:
+    network = small_network(deep_supervision=False)
+    expected = plain_last_layer(network)
+    found = last_layer_embedding(network, UNITS, lambda units: small_batches(units, batch_size=batch_size))
+    assert found.dtype == np.float32
+    assert found.shape == (len(UNITS), 4 * 8 * 9)
+    np.testing.assert_allclose(found, expected, rtol=1e-4, atol=1e-4 * np.abs(expected).max())
+    coarse_too = last_layer_embedding(small_network(deep_supervision=True), UNITS, small_batches)
+    assert np.abs(coarse_too - expected).max() <= 1e-4 * np.abs(expected).max()  # coarser heads do not see this layer
 
 
 @pytest.mark.parametrize("n_parameters", [7, 100, 10**6])

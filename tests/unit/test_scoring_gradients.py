@@ -124,6 +124,14 @@ def test_selected_entries_equal_those_of_the_full_gradient(seed: int) -> None:
     assert_close(selected_gradients(tapes, convs, columns), expected, 1e-12)
 
 
+@pytest.mark.parametrize("index", [-1, 90])
+def test_entries_that_no_weight_has_are_refused(index: int) -> None:
+    convs = [nn.Conv2d(2, 4, 3), nn.Conv2d(2, 1, 3)]
+    Columns.locate(convs, torch.tensor([0, 89]))
+    with pytest.raises(ValueError, match=rf"indices: expected 0\.\.89, got {index}"):
+        Columns.locate(convs, torch.tensor([3, index]))
+
+
 def test_convs_of_which_nothing_is_chosen_are_skipped(monkeypatch: pytest.MonkeyPatch) -> None:
     network = small_network(deep_supervision=True)
     convs = recorded_convs(network)

@@ -1,5 +1,8 @@
 from __future__ import annotations
 
+import itertools
+from collections.abc import Iterator
+
 import numpy as np
 import pytest
 import scipy.special
@@ -8,7 +11,9 @@ import torch
 from scoring_fixtures import UNITS, small_batches, small_network
 from torch import nn
 
-from albench.scoring.moments import mean_entropy, mean_variance, softmax_entropy, stochastic
+from albench.scoring.batches import SliceBatch
+from albench.scoring.moments import MOMENTS, Members, mc_dropout, mean_entropy, moments, softmax_entropy, stochastic
+from albench.scoring.request import Need
 from albench.training.loader import seeded
 
 KEY = ("moments", 7)
@@ -16,7 +21,8 @@ KEY = ("moments", 7)
 
 def variance(network: nn.Module, n_labels: int = 3, **changes: object) -> np.ndarray:
     settings = {"passes": 5, "dropout": 0.3, "bfloat16": False, "key": KEY} | changes
-    return mean_variance(network, small_batches(), len(UNITS), n_labels, **settings)  # type: ignore[arg-type]
+    with mc_dropout(network, **settings) as members:  # type: ignore[arg-type]
+        return moments(members, small_batches(), len(UNITS), n_labels, Need.VARIANCE)["variance"]
 
 
 def stored_passes(network: nn.Module, passes: int, rate: float) -> list[np.ndarray]:
@@ -40,6 +46,36 @@ def cropped(stacks: list[np.ndarray]) -> list[np.ndarray]:
     return [stack[..., crops[i][0], crops[i][1]] for i, stack in enumerate(stacks)]
 
 
+def plain_moments(stack: np.ndarray) -> dict[str, np.ndarray]:
+    """All four quantities of one unit by their formulas; `stack` is (pass, label, row, column)."""
+    mean = stack.mean(axis=0)
+    entropy = scipy.stats.entropy(mean, axis=0)
+    return {
+        "variance": np.var(stack, axis=0).mean(axis=(1, 2)),
+        "predictive_entropy": entropy.mean(),
+        "mutual_information": (entropy - scipy.stats.entropy(stack, axis=1).mean(axis=0)).mean(),
+        "class_entropy": (mean * entropy).mean(axis=(1, 2)),
+    }
+
+
+ALONE = list(MOMENTS)
+PAIRS = [first | second for first, second in itertools.combinations(ALONE, 2)]
+
+
+@pytest.mark.parametrize("needs", [*ALONE, *PAIRS, MOMENTS], ids=str)
+def test_moments_equal_those_of_stored_passes(needs: Need) -> None:
+    network = small_network()
+    units = [plain_moments(stack) for stack in cropped(stored_passes(network, passes=5, rate=0.3))]
+    with mc_dropout(network, passes=5, dropout=0.3, bfloat16=False, key=KEY) as members:
+        found = moments(members, small_batches(), len(UNITS), 3, needs | Need.ENTROPY)
+    assert sorted(found) == sorted(str(need.name).lower() for need in needs)
+    for name, values in found.items():
+        expected = np.stack([unit[name] for unit in units])
+        assert values.dtype == np.float64
+        assert (expected > 1e-5).all()
+        np.testing.assert_allclose(values, expected, rtol=1e-4)
+
+
 @pytest.mark.parametrize("n_labels", [2, 3, 4, 5, 6])
 def test_variance_equals_that_of_stored_passes(n_labels: int) -> None:
     network = small_network(n_labels)
@@ -49,6 +85,63 @@ def test_variance_equals_that_of_stored_passes(n_labels: int) -> None:
     assert found.dtype == np.float64
     assert (expected > 1e-5).all()
     np.testing.assert_allclose(found, expected, rtol=1e-4)
+
+
+def ensemble(*networks: nn.Module) -> Members:
+    """Another uncertainty source: several networks, one pass each."""
+    return lambda batch: (network(batch.images) for network in networks)
+
+
+@pytest.mark.parametrize("batch_size", [1, 2, 100])
+def test_an_ensemble_is_a_source_too_and_batches_do_not_matter(batch_size: int) -> None:
+    members = ensemble(*(small_network(seed=seed) for seed in range(3)))
+    expected = moments(members, small_batches(batch_size=3), len(UNITS), 3, MOMENTS)
+    found = moments(members, small_batches(batch_size=batch_size), len(UNITS), 3, MOMENTS)
+    assert set(found) == set(expected)
+    for name, values in found.items():
+        assert (expected[name] > 1e-4).all()
+        np.testing.assert_allclose(values, expected[name], rtol=1e-4)
+
+
+def test_no_moment_sees_the_padding() -> None:
+    def noisy_outside(batch: SliceBatch) -> Iterator[torch.Tensor]:
+        for logits in clean(batch):
+            noisy = torch.full_like(logits, 50.0)
+            noisy[..., batch.crop[0], batch.crop[1]] = logits[..., batch.crop[0], batch.crop[1]]
+            yield noisy
+
+    clean = ensemble(small_network(seed=0), small_network(seed=1))
+    expected, found = (moments(m, small_batches(), len(UNITS), 3, MOMENTS) for m in (clean, noisy_outside))
+    for name, values in found.items():
+        np.testing.assert_array_equal(values, expected[name])
+
+
+def test_members_that_agree_share_no_information() -> None:
+    network = small_network()
+    found = moments(ensemble(*[network] * 7), small_batches(), len(UNITS), 3, MOMENTS)
+    assert (found["mutual_information"] >= 0).all()
+    np.testing.assert_allclose(found["mutual_information"], 0, atol=1e-6)
+    np.testing.assert_allclose(found["variance"], 0, atol=1e-12)
+    np.testing.assert_allclose(found["class_entropy"].sum(axis=1), found["predictive_entropy"], rtol=1e-5)
+
+
+def test_certain_members_that_disagree_are_all_information() -> None:
+    """Two members sure of different classes: entropy ln 2, all of it mutual information; variance 1/4 each."""
+    batch = next(small_batches())
+
+    def members(batch: SliceBatch) -> Iterator[torch.Tensor]:
+        for label in (0, 2):
+            logits = torch.full((len(batch.positions), 3, *batch.images.shape[2:]), -200.0)
+            logits[:, label] = 200.0
+            yield logits
+
+    found = moments(members, [batch], len(UNITS), 3, MOMENTS)
+    at = batch.positions
+    np.testing.assert_allclose(found["predictive_entropy"][at], np.log(2), rtol=1e-6)
+    np.testing.assert_allclose(found["mutual_information"][at], np.log(2), rtol=1e-6)
+    np.testing.assert_allclose(found["variance"][at], np.broadcast_to([0.25, 0, 0.25], (len(at), 3)), atol=1e-7)
+    half = np.log(2) / 2
+    np.testing.assert_allclose(found["class_entropy"][at], np.broadcast_to([half, 0, half], (len(at), 3)), atol=1e-7)
 
 
 def test_padding_does_not_count() -> None:

@@ -32,6 +32,10 @@ class SliceBatch:
     crop: tuple[slice, slice]
 
 
+BatchMaker = Callable[[Sequence[Unit]], Iterator[SliceBatch]]
+"""Makes batches of the slices that a list of units names; positions in a batch are those in that list."""
+
+
 def padded_edge(length: int, patch: int, divisor: int) -> int:
     """Smallest edge at least `length` and `patch` that `divisor` divides."""
     return -(-max(length, patch) // divisor) * divisor

@@ -1,8 +1,8 @@
-"""Gradient embeddings of USIM: Fisher-sampled decoder weights (-F) and the deepest encoder weights (-C)."""
+"""Gradient embeddings: of Fisher-sampled weights (USIM-F), the deepest encoder weights (USIM-C), the last (BADGE)."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 
 import numpy as np
 import torch
@@ -10,13 +10,12 @@ from numpy.typing import NDArray
 from torch import nn
 
 from albench.pool import Unit
-from albench.scoring.batches import SliceBatch
+from albench.scoring.batches import BatchMaker, SliceBatch
 from albench.scoring.gradients import Columns, ConvTape, conv_tapes, unit_gradients, unit_weight_gradients
 from albench.scoring.request import FisherEmbedding
 
 SMALLEST_FISHER = 1e-20  # a parameter below this carries no information and would divide by nothing
 _MAX_BLOCK_BYTES = 256 * 2**20
-BatchMaker = Callable[[Sequence[Unit]], Iterator[SliceBatch]]
 
 
 def decoder_convs(network: nn.Module) -> list[nn.Conv2d]:
@@ -24,9 +23,20 @@ def decoder_convs(network: nn.Module) -> list[nn.Conv2d]:
     return _convs(network.get_submodule("decoder.stages"))
 
 
+def encoder_convs(network: nn.Module) -> list[nn.Conv2d]:
+    """Convolutions of the encoder's stages."""
+    return _convs(network.get_submodule("encoder.stages"))
+
+
+def fisher_convs(network: nn.Module, layers: str) -> list[nn.Conv2d]:
+    """Convolutions that `ScoringPlan.layers` names."""
+    encoder = encoder_convs(network) if layers in ("encoder", "all") else []
+    return encoder + (decoder_convs(network) if layers in ("decoder", "all") else [])
+
+
 def deepest_conv(network: nn.Module) -> nn.Conv2d:
     """Last convolution of the encoder's last stage."""
-    return _convs(network.get_submodule("encoder.stages"))[-1]
+    return encoder_convs(network)[-1]
 
 
 def _convs(module: nn.Module) -> list[nn.Conv2d]:
@@ -47,7 +57,13 @@ def draw(weights: NDArray[np.float64], size: int, rng: np.random.Generator) -> N
 
 
 def fisher_diagonal(network: nn.Module, convs: Sequence[nn.Conv2d], batches: Iterator[SliceBatch]) -> torch.Tensor:
-    """Mean over units of the squared gradient, each unit its own gradient; float64 (n_weights,)."""
+    """Mean over units of the squared gradient, each unit its own gradient; float64 (n_weights,).
+
+    Raises
+    ------
+    ValueError
+        If there is no unit.
+    """
     total = torch.zeros(sum(conv.weight.numel() for conv in convs), dtype=torch.float64)
     n_units = 0
     for batch in batches:
@@ -61,6 +77,8 @@ def fisher_diagonal(network: nn.Module, convs: Sequence[nn.Conv2d], batches: Ite
                 total[offset : offset + size] += squares.sum(dim=0, dtype=torch.float64).cpu()
             offset += size
         n_units += len(batch.positions)
+    if n_units == 0:
+        raise ValueError("batches: expected at least one unit to estimate the Fisher diagonal on, got none")
     return total / n_units
 
 
@@ -72,9 +90,10 @@ def fisher_embedding(
     *,
     n_fisher_units: int,
     n_parameters: int,
+    layers: str,
     rng: np.random.Generator,
 ) -> FisherEmbedding:
-    """Gradients of Fisher-sampled decoder weights for USIM-F (Föllmer et al. 2024).
+    """Gradients of Fisher-sampled weights for USIM-F (Föllmer et al. 2024).
 
     Parameters
     ----------
@@ -88,19 +107,23 @@ def fisher_embedding(
         float64 (n,): units for the Fisher diagonal are drawn in proportion to it.
     n_fisher_units, n_parameters
         At most so many units and parameters.
+    layers
+        Which convolutions: see `ScoringPlan`.
+
+    Raises
+    ------
+    ValueError
+        If no gradient is left to sample.
     """
-    convs = decoder_convs(network)
+    convs = fisher_convs(network, layers)
     sample = draw(uncertainty, n_fisher_units, rng)
     fisher = fisher_diagonal(network, convs, batches([units[i] for i in sample])).numpy()
     usable = np.where(fisher > SMALLEST_FISHER, fisher, 0.0)
     if not usable.any():
-        raise ValueError("fisher: every decoder gradient vanishes, so no parameter can be sampled")
+        raise ValueError(f"fisher: every gradient of layers {layers!r} vanishes, so no parameter can be sampled")
     chosen = draw(usable, n_parameters, rng)
     columns = Columns.locate(convs, torch.from_numpy(chosen))
-    gradients = np.empty((len(units), chosen.size), dtype=np.float32)
-    for batch, values in unit_gradients(network, convs, batches(units), columns):
-        gradients[batch.positions] = values.cpu().numpy()
-    return FisherEmbedding(gradients, fisher[chosen])
+    return FisherEmbedding(_embedding(network, convs, units, batches, columns), fisher[chosen])
 
 
 def bottleneck_embedding(
@@ -108,9 +131,26 @@ def bottleneck_embedding(
 ) -> NDArray[np.float32]:
     """Return the first `n_parameters` entries of the deepest encoder weights' gradient; float32 (n, d)."""
     conv = deepest_conv(network)
-    size = min(n_parameters, conv.weight.numel())
-    columns = Columns.locate([conv], torch.arange(size))
-    result = np.empty((len(units), size), dtype=np.float32)
-    for batch, values in unit_gradients(network, [conv], batches(units), columns):
+    entries = torch.arange(min(n_parameters, conv.weight.numel()))
+    return _embedding(network, [conv], units, batches, Columns.locate([conv], entries))
+
+
+def last_layer_embedding(network: nn.Module, units: Sequence[Unit], batches: BatchMaker) -> NDArray[np.float32]:
+    """Gradient of the last decoder convolution's weights; float32 (n, d).
+
+    What BADGE (Ash et al., ICLR 2020) clusters. Turn deep supervision off first: its loss is that of the network's
+    prediction.
+    """
+    conv = decoder_convs(network)[-1]
+    columns = Columns.locate([conv], torch.arange(conv.weight.numel()))
+    return _embedding(network, [conv], units, batches, columns)
+
+
+def _embedding(
+    network: nn.Module, convs: Sequence[nn.Conv2d], units: Sequence[Unit], batches: BatchMaker, columns: Columns
+) -> NDArray[np.float32]:
+    """Gradients of all units at `columns`; float32 (n, P), the only array of that size."""
+    result = np.empty((len(units), columns.order.numel()), dtype=np.float32)
+    for batch, values in unit_gradients(network, convs, batches(units), columns):
         result[batch.positions] = values.cpu().numpy()
     return result

@@ -26,7 +26,7 @@ class ConvTape:
     output_gradients: torch.Tensor
 
 
-def pseudo_label_loss(outputs: Sequence[torch.Tensor], batch: SliceBatch) -> torch.Tensor:
+def pseudo_label_loss(outputs: torch.Tensor | Sequence[torch.Tensor], batch: SliceBatch) -> torch.Tensor:
     """Sum over units and heads of the cross-entropy with the network's own hard labels.
 
     The labels are the full-resolution prediction, taken at the nearest voxel for the coarser heads as nnU-Net
@@ -36,8 +36,10 @@ def pseudo_label_loss(outputs: Sequence[torch.Tensor], batch: SliceBatch) -> tor
     Parameters
     ----------
     outputs
-        Logits of the deep-supervision heads, finest first, each (b, n_labels, row, column).
+        Logits of the deep-supervision heads, finest first, each (b, n_labels, row, column); or of the only head.
     """
+    if isinstance(outputs, torch.Tensor):
+        outputs = [outputs]
     finest = outputs[0]
     labels = finest.argmax(dim=1, keepdim=True).float()
     inside = torch.zeros_like(labels)
@@ -60,7 +62,7 @@ def conv_tapes(network: nn.Module, convs: Sequence[nn.Conv2d], batch: SliceBatch
     Parameters
     ----------
     network
-        In eval mode, deep supervision on, its parameters not requiring gradients.
+        In eval mode, its parameters not requiring gradients; with deep supervision, all heads count.
     """
     inputs: dict[nn.Module, torch.Tensor] = {}
     outputs: dict[nn.Module, torch.Tensor] = {}
@@ -165,7 +167,17 @@ class Columns:
 
     @classmethod
     def locate(cls, convs: Sequence[nn.Conv2d], indices: torch.Tensor) -> Columns:
-        """Split `indices` into the concatenation of all weights by convolution."""
+        """Split `indices` into the concatenation of all weights by convolution.
+
+        Raises
+        ------
+        ValueError
+            If an index is not in 0..n_weights - 1.
+        """
+        n_weights = sum(conv.weight.numel() for conv in convs)
+        outside = indices[(indices < 0) | (indices >= n_weights)]
+        if outside.numel():
+            raise ValueError(f"indices: expected 0..{n_weights - 1}, got {int(outside[0])}")
         per_conv: list[torch.Tensor] = []
         order: list[torch.Tensor] = []
         offset = 0

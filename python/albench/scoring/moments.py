@@ -1,9 +1,13 @@
-"""Entropy of one pass, and the variance over stochastic passes, without keeping the passes."""
+"""Moments over the members of an uncertainty source (stochastic passes), without keeping the members.
+
+A source is anything that yields the logits of its members for a batch, one after the other: Monte-Carlo dropout
+passes of one network here; an ensemble would be another such function.
+"""
 
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 
 import numpy as np
 import torch
@@ -12,8 +16,15 @@ from torch import nn
 from torch.nn.modules.dropout import _DropoutNd
 
 from albench.scoring.batches import SliceBatch
+from albench.scoring.request import Need
 from albench.seeding import Key
 from albench.training.loader import seeded
+
+MOMENTS = Need.VARIANCE | Need.PREDICTIVE_ENTROPY | Need.MUTUAL_INFORMATION | Need.CLASS_ENTROPY
+"""The needs that `moments` meets."""
+
+Members = Callable[[SliceBatch], Iterator[torch.Tensor]]
+"""Yields each member's logits of a batch, (b, n_labels, row, column), padding included; at least one member."""
 
 
 @contextlib.contextmanager
@@ -40,6 +51,93 @@ def stochastic(network: nn.Module, rate: float) -> Iterator[None]:
             layer.train(training)
 
 
+@contextlib.contextmanager
+def mc_dropout(
+    network: nn.Module, *, passes: int, dropout: float, bfloat16: bool, key: tuple[Key, ...]
+) -> Iterator[Members]:
+    """Monte-Carlo dropout: `passes` forward passes of one network with its dropout layers on inside the block.
+
+    Masks are drawn batch by batch from the stream `key`, so they depend on how units are batched.
+
+    Parameters
+    ----------
+    passes, dropout
+        Number of passes and dropout rate.
+    bfloat16
+        Whether the network's products are rounded to bfloat16; what is made of the logits never is.
+    """
+
+    def members(batch: SliceBatch) -> Iterator[torch.Tensor]:
+        for _ in range(passes):
+            with torch.autocast(batch.images.device.type, torch.bfloat16, enabled=bfloat16):
+                logits = network(batch.images)
+            yield logits.float()
+
+    with stochastic(network, dropout), seeded(*key):
+        yield members
+
+
+class Accumulator:
+    """Mean, variance and mean entropy of softmax maps that come one by one.
+
+    Welford's recurrence keeps two arrays of one member's size and has no cancellation, instead of the
+    (member, unit, class, row, column) stack. What is not needed is not computed.
+
+    Parameters
+    ----------
+    needs
+        Any of `MOMENTS`.
+    """
+
+    def __init__(self, needs: Need) -> None:
+        self._with_variance = Need.VARIANCE in needs
+        self._with_entropies = Need.MUTUAL_INFORMATION in needs
+        self._n = 0
+        self._mean = self._squares = self._entropy = torch.empty(0)
+
+    def add(self, logits: torch.Tensor) -> None:
+        """Take in one member's float32 logits (b, n_labels, row, column), without padding."""
+        self._n += 1
+        if self._with_entropies:
+            log_p = torch.log_softmax(logits, dim=1)
+            p = log_p.exp()
+            entropy = -log_p.mul_(p).sum(dim=(1, 2, 3), dtype=torch.float64)
+            self._entropy = entropy if self._n == 1 else self._entropy + entropy
+        else:
+            p = torch.softmax(logits, dim=1)
+        if self._n == 1:
+            self._mean = p
+            self._squares = torch.zeros_like(p) if self._with_variance else self._squares
+            return
+        delta = p.sub_(self._mean)
+        self._mean.add_(delta, alpha=1 / self._n)
+        if self._with_variance:
+            # Welford's second factor, p less the mean after, is (1 - 1 / n) times the first.
+            self._squares.addcmul_(delta, delta, value=1 - 1 / self._n)
+
+    def variance(self) -> torch.Tensor:
+        """Variance at each voxel, divided by the number of members; float32 (b, n_labels, row, column)."""
+        return self._squares / self._n
+
+    def means(self, needs: Need) -> dict[str, torch.Tensor]:
+        """Means over voxels by the names of `Scores`, float64 (b,) or (b, n_labels)."""
+        found = {}
+        if Need.VARIANCE in needs:
+            found["variance"] = self._squares.mean(dim=(2, 3), dtype=torch.float64) / self._n
+        if needs & ~Need.VARIANCE:
+            entropy = softmax_entropy(self._mean)
+            predictive = entropy.mean(dim=(1, 2), dtype=torch.float64)
+            if Need.PREDICTIVE_ENTROPY in needs:
+                found["predictive_entropy"] = predictive
+            if Need.MUTUAL_INFORMATION in needs:
+                own = self._entropy / (self._n * entropy[0].numel())
+                # Jensen: never negative but for rounding.
+                found["mutual_information"] = (predictive - own).clamp_(min=0)
+            if Need.CLASS_ENTROPY in needs:
+                found["class_entropy"] = (self._mean * entropy[:, None]).mean(dim=(2, 3), dtype=torch.float64)
+        return found
+
+
 def softmax_entropy(probabilities: torch.Tensor) -> torch.Tensor:
     """Entropy in nats over axis 1, with 0 log 0 = 0."""
     entropy: torch.Tensor = torch.special.entr(probabilities).sum(dim=1)
@@ -56,43 +154,44 @@ def mean_entropy(network: nn.Module, batches: Iterable[SliceBatch], n_units: int
     return result
 
 
-@torch.inference_mode()
-def mean_variance(
-    network: nn.Module,
-    batches: Iterable[SliceBatch],
-    n_units: int,
-    n_labels: int,
-    *,
-    passes: int,
-    dropout: float,
-    bfloat16: bool,
-    key: tuple[Key, ...],
-) -> NDArray[np.float64]:
-    """Mean over voxels of the variance over stochastic passes, per class.
+def accumulate(members: Members, batch: SliceBatch, needs: Need) -> Accumulator:
+    """Take in all members' softmax of one batch, without padding."""
+    accumulator = Accumulator(needs)
+    for logits in members(batch):
+        accumulator.add(logits[..., batch.crop[0], batch.crop[1]])
+    return accumulator
 
-    Welford's recurrence keeps two arrays of one pass' size and no cancellation, instead of the
-    (passes, unit, class, row, column) stack. The variance divides by `passes`. With `bfloat16` the network's
-    products are rounded, softmax and recurrence are not.
+
+@torch.inference_mode()
+def moments(
+    members: Members, batches: Iterable[SliceBatch], n_units: int, n_labels: int, needs: Need
+) -> dict[str, NDArray[np.float64]]:
+    """Means over voxels of what `needs` asks for, from one pass over members and batches.
+
+    With p_t the softmax of member t, p its mean over the members and H the entropy in nats: variance
+    mean_v Var_t p_t, predictive entropy mean_v H(p), mutual information mean_v (H(p) - mean_t H(p_t)) (Houlsby et al.
+    2011), class entropy mean_v p_c H(p). Padding does not count.
+
+    Parameters
+    ----------
+    members
+        The uncertainty source.
+    needs
+        Any of `MOMENTS`; others are ignored.
 
     Returns
     -------
-    ndarray
-        float64 (n_units, n_labels).
+    dict
+        By the names of `Scores`, float64 (n_units,), or (n_units, n_labels) for variance and class entropy. NaN for
+        a unit that no batch brought.
     """
-    result = np.full((n_units, n_labels), np.nan)
-    with stochastic(network, dropout), seeded(*key):
-        for batch in batches:
-            low_precision = torch.autocast(batch.images.device.type, torch.bfloat16, enabled=bfloat16)
-            mean: torch.Tensor | None = None
-            for t in range(1, passes + 1):
-                with low_precision:
-                    logits = network(batch.images)[..., batch.crop[0], batch.crop[1]]
-                p = torch.softmax(logits.float(), dim=1)
-                if mean is None:
-                    mean, squares = p, torch.zeros_like(p)
-                    continue
-                delta = p - mean
-                mean += delta / t
-                squares += delta * (p - mean)
-            result[batch.positions] = squares.mean(dim=(2, 3), dtype=torch.float64).cpu().numpy() / passes
+    by_class = Need.VARIANCE | Need.CLASS_ENTROPY
+    result = {
+        str(need.name).lower(): np.full((n_units, n_labels) if need in by_class else n_units, np.nan)
+        for need in MOMENTS & needs
+    }
+    for batch in batches:
+        accumulator = accumulate(members, batch, needs)
+        for name, values in accumulator.means(needs).items():
+            result[name][batch.positions] = values.cpu().numpy()
     return result

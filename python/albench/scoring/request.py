@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import Flag, auto
 
 import numpy as np
 from numpy.typing import NDArray
 
+from albench.pool import Unit
 from albench.seeding import Key
+
+LAYERS = ("decoder", "encoder", "all")
 
 
 class Need(Flag):
@@ -45,6 +49,16 @@ class ScoringPlan:
         Random stream of dropout masks and Fisher draws.
     n_fisher_units, n_parameters
         Units for the Fisher diagonal and size of a gradient embedding.
+    layers
+        Which convolutions the Fisher gradients are of: ``"decoder"``, ``"encoder"`` or ``"all"`` of both. Neither the
+        upsampling ones nor the heads.
+    labelled
+        Annotated units; their features are computed beside those of the unlabelled ones.
+
+    Raises
+    ------
+    ValueError
+        If `layers` is none of these.
     """
 
     passes: int
@@ -55,6 +69,12 @@ class ScoringPlan:
     key: tuple[Key, ...]
     n_fisher_units: int = 200
     n_parameters: int = 10_000
+    layers: str = "decoder"
+    labelled: Sequence[Unit] = ()
+
+    def __post_init__(self) -> None:
+        if self.layers not in LAYERS:
+            raise ValueError(f"layers: expected one of {', '.join(LAYERS)}, got {self.layers!r}")
 
 
 @dataclass(frozen=True, eq=False)
@@ -75,7 +95,7 @@ class FisherEmbedding:
 
 @dataclass(frozen=True, eq=False)
 class Features:
-    """Activations at the network's bottleneck.
+    """Activations at the network's bottleneck, the output of the encoder's last stage, in one pass without dropout.
 
     Attributes
     ----------
@@ -110,7 +130,7 @@ class Scores:
     bottleneck
         float32 (n, d): gradient of the encoder's deepest convolution, first d entries.
     last_layer
-        float32 (n, d): gradient of the last decoder convolution's weights.
+        float32 (n, d): gradient of the last decoder convolution's weights, loss at full resolution alone.
     features
         Bottleneck activations.
     """

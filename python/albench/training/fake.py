@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -11,7 +12,7 @@ from numpy.typing import NDArray
 from albench.data import Case, Dataset
 from albench.files import read_json, write_json
 from albench.pool import Pool, Split, Unit
-from albench.scoring.request import FisherEmbedding, Need, Scores, ScoringPlan
+from albench.scoring.request import Features, FisherEmbedding, Need, Scores, ScoringPlan
 from albench.seeding import Key, generator, seed_for
 from albench.training.base import Tick, TrainingReport
 from albench.training.planning import scan_case
@@ -109,21 +110,32 @@ class FakeModel:
     def score(
         self, units: Sequence[Unit], needs: Need, plan: ScoringPlan, on_batch: Callable[[], None] = lambda: None
     ) -> Scores:
-        """Scores that grow with the error; features stand for gradients."""
+        """Scores that grow with the error, background least; positions in appearance space stand for embeddings."""
         errors = np.array([self._error(unit) for unit in units])
-        features = np.stack([_features(unit) for unit in units]).astype(np.float32)
+        features = _stacked(units)
         on_batch()
-        share = np.full(plan.class_weights.size, 1.0)
-        return Scores(
-            entropy=errors if Need.ENTROPY in needs else None,
-            variance=np.outer(errors, share) if needs & (Need.VARIANCE | Need.FISHER) else None,
-            fisher=FisherEmbedding(features, np.ones(_N_FEATURES)) if Need.FISHER in needs else None,
-            bottleneck=features if Need.BOTTLENECK in needs else None,
-        )
+        by_class = np.outer(errors, np.linspace(0.5, 1.0, plan.class_weights.size))
+        values: dict[Need, dict[str, Any]] = {
+            Need.ENTROPY: {"entropy": errors},
+            Need.VARIANCE | Need.FISHER: {"variance": by_class},
+            Need.PREDICTIVE_ENTROPY: {"predictive_entropy": 1.1 * errors},
+            Need.MUTUAL_INFORMATION: {"mutual_information": errors**2},
+            Need.CLASS_ENTROPY: {"class_entropy": by_class},
+            Need.FISHER: {"fisher": FisherEmbedding(features, np.ones(_N_FEATURES))},
+            Need.BOTTLENECK: {"bottleneck": features},
+            # Gradients shrink where the model is sure, which is what BADGE relies on.
+            Need.LAST_LAYER: {"last_layer": features * errors[:, None].astype(np.float32)},
+            Need.FEATURES: {"features": Features(features, _stacked(plan.labelled))},
+        }
+        return Scores(**{name: value for need, made in values.items() if needs & need for name, value in made.items()})
 
     def _error(self, unit: Unit) -> float:
         nearest = float(np.min(np.linalg.norm(self._known - _features(unit), axis=1)))
         return float(1.0 - self._skill * np.exp(-nearest))
+
+
+def _stacked(units: Sequence[Unit]) -> NDArray[np.float32]:
+    return np.array([_features(unit) for unit in units], dtype=np.float32).reshape(-1, _N_FEATURES)
 
 
 def _features(unit: Unit) -> NDArray[np.float64]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import cached_property
 from typing import Any
@@ -18,9 +19,10 @@ from torch import nn
 from albench.data import Case
 from albench.pool import Unit
 from albench.scoring.batches import SliceBatch, slice_batches
-from albench.scoring.fisher import bottleneck_embedding, fisher_embedding
-from albench.scoring.moments import mean_entropy, mean_variance
-from albench.scoring.request import Need, Scores, ScoringPlan, uncertainty
+from albench.scoring.features import bottleneck_features
+from albench.scoring.fisher import bottleneck_embedding, fisher_embedding, last_layer_embedding
+from albench.scoring.moments import MOMENTS, Members, mc_dropout, mean_entropy, moments
+from albench.scoring.request import Features, Need, Scores, ScoringPlan, uncertainty
 from albench.seeding import generator
 from albench.training.nnunet_env import quiet
 from albench.training.prepare import PreparedStore
@@ -131,17 +133,17 @@ class NnunetModel:
         self._deep_supervision(False)
         if Need.ENTROPY in needs:
             values["entropy"] = mean_entropy(self.network, batches(units), len(units))
-        if needs & (Need.VARIANCE | Need.FISHER):
-            values["variance"] = mean_variance(
-                self.network,
-                batches(units),
-                len(units),
-                plan.class_weights.size,
-                passes=plan.passes,
-                dropout=plan.dropout,
-                bfloat16=plan.bfloat16,
-                key=(*plan.key, "dropout"),
-            )
+        if Need.FISHER in needs:
+            needs |= Need.VARIANCE  # its units are drawn by uncertainty
+        if needs & MOMENTS:
+            with self._mc_dropout(plan, "dropout") as members:
+                values |= moments(members, batches(units), len(units), plan.class_weights.size, needs)
+        if Need.FEATURES in needs:
+            grid = tuple(edge // divisor for edge, divisor in zip(self._patch_size, self._divisors, strict=True))
+            everything = bottleneck_features(self.network, [*units, *plan.labelled], batches, grid)
+            values["features"] = Features(everything[: len(units)], everything[len(units) :])
+        if Need.LAST_LAYER in needs:
+            values["last_layer"] = last_layer_embedding(self.network, units, batches)
         self._deep_supervision(True)
         if Need.FISHER in needs:
             values["fisher"] = fisher_embedding(
@@ -151,12 +153,22 @@ class NnunetModel:
                 uncertainty(values["variance"], plan.class_weights),
                 n_fisher_units=plan.n_fisher_units,
                 n_parameters=plan.n_parameters,
+                layers=plan.layers,
                 rng=generator(*plan.key, "fisher"),
             )
         if Need.BOTTLENECK in needs:
             values["bottleneck"] = bottleneck_embedding(self.network, units, batches, plan.n_parameters)
         self._deep_supervision(False)
         return Scores(**values)
+
+    def _mc_dropout(self, plan: ScoringPlan, component: str) -> contextlib.AbstractContextManager[Members]:
+        return mc_dropout(
+            self.network,
+            passes=plan.passes,
+            dropout=plan.dropout,
+            bfloat16=plan.bfloat16,
+            key=(*plan.key, component),
+        )
 
     def _deep_supervision(self, enabled: bool) -> None:
         self.network.get_submodule("decoder").deep_supervision = enabled  # type: ignore[assignment]

@@ -1,0 +1,199 @@
+"""Speed of scoring on the quick protocol's network and hippocampus slices: ``python benchmarks/scoring.py``.
+
+Writes benchmarks/results/scoring.md. Reads Task04_Hippocampus from the folder that ALBENCH_DATA names. One thread, as a
+chain has in the quick protocol.
+"""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+
+import numpy as np
+import torch
+from cases import Case, medians
+from torch import nn
+
+from albench.config import load_protocol
+from albench.data import load_dataset
+from albench.pool import Split, Unit
+from albench.scoring.batches import SliceBatch
+from albench.scoring.fisher import decoder_convs, draw, fisher_diagonal
+from albench.scoring.gradients import Columns, pseudo_label_loss, unit_gradients
+from albench.scoring.moments import MOMENTS, mc_dropout, moments, stochastic
+from albench.scoring.request import Need, Scores, ScoringPlan
+from albench.strategies import PoolView, choose, get_strategy
+from albench.training.model import NnunetModel
+from albench.training.nnunet import NnunetTrainer
+from albench.training.runtime import configure_cpu
+
+ROOT = Path(__file__).parent.parent
+ARCHIVE = "Task04_Hippocampus"
+N_CASES, N_PARAMETERS, PASSES, RATE, BATCH_SIZE = 60, 10_000, 10, 0.1, 64
+SUBSETS = {str(need.name).lower().replace("_", " "): need for need in MOMENTS} | {"all four": MOMENTS}
+
+
+def data_folder() -> Path | None:
+    """Folder with the hippocampus data set, or None."""
+    folder = Path(os.environ.get("ALBENCH_DATA", ""))
+    found = (folder / f"{ARCHIVE}.tar").is_file() or (folder / ARCHIVE).is_dir()
+    return folder if found else None
+
+
+@dataclass
+class Bench:
+    """A briefly trained network of the quick protocol and the slices of 60 hippocampus cases."""
+
+    model: NnunetModel
+    units: tuple[Unit, ...]
+    start: tuple[Unit, ...]
+
+    @classmethod
+    def make(cls, data: Path, work: Path) -> Bench:
+        configure_cpu(1)
+        dataset = load_dataset("hippocampus", data_dir=data, cache_dir=work / "cache")
+        trainer = NnunetTrainer(dataset, load_protocol("quick"), torch.device("cpu"), work, 0)
+        split = Split(dataset.case_names[:N_CASES], dataset.case_names[N_CASES : N_CASES + 1])
+        pool = trainer.scan(split, lambda: None)
+        start = pool.units[7 :: len(pool) // 40]
+        trainer.prepare(split, pool, start, lambda: None)
+        target = work / "model.pth"
+        trainer.train(start, iterations=40, key=("b",), initial=None, target=target, on_iteration=lambda loss: None)
+        return cls(trainer.load(target), pool.units, start)
+
+    @property
+    def network(self) -> nn.Module:
+        return self.model.network
+
+    def batches(self, n: int, size: int = BATCH_SIZE) -> list[SliceBatch]:
+        """Batches of the first n slices; made before the clock runs, for all that are compared."""
+        return list(self.model._batches(self.units[:n], size, self.model._store.image))
+
+    @cached_property
+    def chosen(self) -> np.ndarray:
+        """Sampled decoder parameters, as USIM-F samples them."""
+        self.model._deep_supervision(True)
+        convs = decoder_convs(self.network)
+        fisher = fisher_diagonal(self.network, convs, iter(self.batches(200))).numpy()
+        return draw(np.where(fisher > 1e-20, fisher, 0.0), N_PARAMETERS, np.random.default_rng(0))
+
+    def gradients(self, n: int) -> Case:
+        """Per-unit gradients of n slices against a loop over slices and against one pass of training."""
+        network, convs = self.network, decoder_convs(self.network)
+        together, single = self.batches(n), self.batches(n, 1)
+        entries = torch.from_numpy(self.chosen)
+        columns = Columns.locate(convs, entries)
+        result = np.empty((n, N_PARAMETERS), np.float32)
+        self.model._deep_supervision(True)
+
+        def ours() -> None:
+            for batch, values in unit_gradients(network, convs, iter(together), columns):
+                result[batch.positions] = values.numpy()
+
+        def loop() -> None:
+            weights = [conv.weight.requires_grad_() for conv in convs]
+            for batch in single:
+                found = torch.autograd.grad(pseudo_label_loss(network(batch.images), batch), weights)
+                result[batch.positions] = torch.cat([gradient.flatten() for gradient in found])[entries].numpy()
+            network.requires_grad_(False)
+
+        def forward_backward() -> None:
+            network.requires_grad_(True)
+            for batch in together:
+                pseudo_label_loss(network(batch.images), batch).backward()
+            network.requires_grad_(False)
+            network.zero_grad()
+
+        return Case(
+            f"per-unit gradients, {n} slices, P = {N_PARAMETERS:,}",
+            {"ours": ours, "one slice at a time": loop, "one forward + backward, batched": forward_backward},
+            {"one slice at a time": 1.5, "one forward + backward, batched": 0.5},
+        )
+
+    def moments(self, n: int, passes: int = PASSES) -> Case:
+        """Each quantity alone and all four, against as many forward passes with nothing done to them."""
+        network, batches = self.network, self.batches(n)
+        self.model._deep_supervision(False)
+
+        @torch.inference_mode()
+        def bare() -> None:
+            with stochastic(network, RATE):
+                for batch in batches:
+                    for _ in range(passes):
+                        network(batch.images)
+
+        def ours(needs: Need) -> Callable[[], None]:
+            def job() -> None:
+                with mc_dropout(network, passes=passes, dropout=RATE, bfloat16=False, key=("b",)) as members:
+                    moments(members, iter(batches), n, 3, needs)
+
+            return job
+
+        jobs = {"bare passes": bare} | {name: ours(needs) for name, needs in SUBSETS.items()}
+        return Case(f"moments of {passes} passes, {n} slices", jobs)
+
+    def round(self, n: int, budget: int = 40) -> tuple[float, float]:
+        """Seconds of scoring n slices for usim-f, and of choosing among them."""
+        strategy = get_strategy("usim-f")()
+        plan = ScoringPlan(PASSES, RATE, BATCH_SIZE, False, np.array([0, 0.5, 0.5]), ("b",), labelled=self.start)
+        began = time.perf_counter()
+        scores: Scores = self.model.score(self.units[:n], strategy.needs, plan)
+        scored = time.perf_counter()
+        view = PoolView(self.units[:n], scores, plan.class_weights)
+        choose(strategy, view, budget, np.random.default_rng(0))
+        return scored - began, time.perf_counter() - scored
+
+
+def peak_mib(n: int, n_parameters: int) -> float:
+    """Peak memory of scoring and selecting n synthetic slices, in a process of its own."""
+    script = ROOT / "tests" / "integration" / "scoring_memory.py"
+    done = subprocess.run(
+        [sys.executable, str(script), str(n), str(n_parameters)], check=True, capture_output=True, text=True
+    )
+    return float(done.stdout)
+
+
+def rows(case: Case, found: dict[str, float], base: str) -> list[str]:
+    return [f"| {case.name} | {who} | {s:.2f} | {s / found[base]:.2f} |" for who, s in found.items()]
+
+
+def main() -> None:
+    from report import RESULTS, hardware
+
+    data = data_folder()
+    if data is None:
+        raise SystemExit(f"ALBENCH_DATA: expected a folder with {ARCHIVE}, got {os.environ.get('ALBENCH_DATA')!r}")
+    began = hardware()
+    lines = ["| job | what | seconds | times the first |", "| --- | --- | ---: | ---: |"]
+    with tempfile.TemporaryDirectory() as work:
+        bench = Bench.make(data, Path(work))
+        gradients, passes = bench.gradients(2_000), bench.moments(400)
+        lines += rows(gradients, medians(gradients, repeats=1), "ours")
+        lines += rows(passes, medians(passes, repeats=3), "bare passes")
+        score_s, select_s = bench.round(1_424)
+    peak = peak_mib(20_000, N_PARAMETERS)
+    lines += [
+        "",
+        "| usim-f | |",
+        "| --- | ---: |",
+        f"| scoring 1,424 slices (T = {PASSES}, P = {N_PARAMETERS:,}), s | {score_s:.1f} |",
+        f"| choosing 40 of them, s | {select_s:.2f} |",
+        f"| share of the two, % (training and evaluating come on top) | {100 * select_s / (score_s + select_s):.1f} |",
+        f"| peak memory, 20,000 synthetic slices, P = {N_PARAMETERS:,}, whole process, MiB | {peak:.0f} |",
+    ]
+    (RESULTS / "scoring.md").write_text(
+        "# Scoring\n\nWritten by `python benchmarks/scoring.py`: the quick protocol's network on hippocampus slices, "
+        f"one thread, float32.\n{began}, torch {torch.__version__}.\n\n" + "\n".join(lines) + "\n"
+    )
+    print("\n".join(lines))
+
+
+if __name__ == "__main__":
+    main()
