@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+from collections.abc import Sequence
 from importlib import resources
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -164,13 +165,16 @@ def protocol_names() -> list[str]:
     return sorted(file.name.removesuffix(".yaml") for file in files if file.name.endswith(".yaml"))
 
 
-def load_protocol(name: str, **overrides: Any) -> Protocol:
+def load_protocol(name: str, settings: Sequence[str] = (), **overrides: Any) -> Protocol:
     """Load a protocol.
 
     Parameters
     ----------
     name
         One of `protocol_names()`, or the path of a YAML file of the same form.
+    settings
+        Single settings to replace, each ``path=value`` with the path's parts joined by dots and the value in YAML,
+        e.g. ``training.first_iterations=100``.
     **overrides
         Top-level settings to replace; None keeps the protocol's value.
 
@@ -180,12 +184,30 @@ def load_protocol(name: str, **overrides: Any) -> Protocol:
         For an unknown name, an unreadable file, or a value that the setting does not accept.
     """
     values = _protocol_values(name) | {key: value for key, value in overrides.items() if value is not None}
+    for setting in settings:
+        _replace_setting(values, setting)
     try:
         return Protocol.model_validate(values)
     except ValidationError as error:
         first = error.errors()[0]
         where = ".".join(str(part) for part in first["loc"])
         raise InputError(f"protocol '{name}', setting {where}: {first['msg']}; got {first['input']!r}") from None
+
+
+def _replace_setting(values: dict[str, Any], setting: str) -> None:
+    path, equals, text = setting.partition("=")
+    *parents, last = path.split(".")
+    inner: Any = values
+    for parent in parents:
+        inner = inner.get(parent) if isinstance(inner, dict) else None
+    if not equals or not isinstance(inner, dict):
+        raise InputError(f"--set {setting}: expected setting=value, e.g. training.first_iterations=100")
+    if last not in inner:
+        raise unknown_name("setting", path, [".".join((*parents, key)) for key in inner])
+    try:
+        inner[last] = yaml.safe_load(text)
+    except yaml.YAMLError:
+        raise InputError(f"--set {setting}: expected a value, found {text!r}") from None
 
 
 def _protocol_values(name: str) -> dict[str, Any]:
