@@ -154,6 +154,22 @@ def report(
 
 
 @app.command()
+def export(
+    out: Annotated[Path, typer.Argument(help="Results folder.")],
+    strategy: Annotated[str, typer.Option(help="Whose model.")],
+    to: Annotated[Path, typer.Option(help="Folder to write to, as nnUNet_results.")],
+    dataset: Annotated[str | None, typer.Option(help="Data set; default: the study's only one.")] = None,
+    seed: Annotated[int, typer.Option(min=0)] = 0,
+    number: Annotated[int | None, typer.Option("--round", min=0, help="Round; default: the last finished one.")] = None,
+) -> None:
+    """Export a trained model as a folder that nnU-Net's own commands load."""
+    from albench.export import export_round
+
+    folder = export_round(out, dataset=dataset, strategy=strategy, seed=seed, number=number, results=to)
+    typer.echo(f"model: {folder}")
+
+
+@app.command()
 def check(
     out: Annotated[Path, typer.Argument(help="Results folder.")],
     baseline: Annotated[Path, typer.Option(help="File to compare with, or to write.")],
