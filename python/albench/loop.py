@@ -14,12 +14,12 @@ import numpy as np
 from albench.annotate import annotation_cost, labelled_voxels
 from albench.evaluate import evaluate
 from albench.files import read_json, write_json, write_parquet
-from albench.pool import Unit
+from albench.pool import Pool, Unit
 from albench.runinfo import code_version, hardware, peak_rss_mib, utc_now, versions
 from albench.scoring.request import Need, Scores, ScoringPlan, class_weights
 from albench.seeding import Key, generator
 from albench.stages import run_stage
-from albench.strategies import PoolView, Selection, Strategy, choose
+from albench.strategies import Oracle, PoolView, Selection, Strategy, choose, label_of, settings_of
 from albench.study import SHARED, SeedSetup, Study
 
 QUERY, MODEL, EVALUATION = "query.json", "model.pth", "evaluation.parquet"
@@ -35,8 +35,8 @@ class Chain:
 
     @property
     def name(self) -> str:
-        """Name of the strategy, and of the chain's folder."""
-        return self.strategy.name if self.strategy else SHARED
+        """Label of the strategy, and name of the chain's folder."""
+        return label_of(self.strategy) if self.strategy else SHARED
 
     def folder(self, number: int) -> Path:
         """Folder of round `number`."""
@@ -118,6 +118,7 @@ def _query(chain: Chain, number: int, labelled: Sequence[Unit], model: Path) -> 
         class_weights=weights,
         key=chain.key(number, "score"),
         labelled=tuple(labelled),
+        layers=strategy.layers,
     )
     needs = strategy.needs
     with chain.study.reporter.task(f"{chain.title(number)}: scoring {len(units)} units") as advance:
@@ -125,11 +126,23 @@ def _query(chain: Chain, number: int, labelled: Sequence[Unit], model: Path) -> 
         if needs != Need.NOTHING:
             scores = chain.setup.trainer.load(model).score(units, needs, plan, advance)
     scored = time.perf_counter()
-    view = PoolView(units, scores, weights)
+    view = PoolView(
+        units,
+        scores,
+        weights,
+        query=number - 1,
+        n_queries=protocol.rounds - 1,
+        oracle=_oracle(chain.setup.pool, units) if strategy.oracle_aided else None,
+    )
     selection = choose(strategy, view, protocol.budget, generator(*chain.key(number, "select")))
     selected = time.perf_counter()
     _write_query(chain.folder(number) / QUERY, chain, number, units, selection)
     return {"score_s": scored - started, "select_s": selected - scored}
+
+
+def _oracle(pool: Pool, units: Sequence[Unit]) -> Oracle:
+    rows = pool.rows(units)
+    return Oracle(pool.voxel_counts[rows], pool.border_counts[rows])
 
 
 def _write_query(path: Path, chain: Chain, number: int, units: Sequence[Unit], selection: Selection) -> None:
@@ -149,6 +162,7 @@ def _write_query(path: Path, chain: Chain, number: int, units: Sequence[Unit], s
     header = {
         "dataset": chain.study.dataset.name,
         "strategy": chain.name,
+        "parameters": settings_of(chain.strategy) if chain.strategy else {},
         "seed": chain.setup.seed,
         "round": number,
     }

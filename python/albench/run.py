@@ -18,7 +18,7 @@ from albench.progress import Terminal
 from albench.report import build_report, print_summary
 from albench.results import read_results
 from albench.runinfo import n_cores
-from albench.strategies import get_strategy
+from albench.strategies import label_of, make_strategy
 from albench.study import Study
 from albench.sweep import run_studies
 from albench.training.base import Trainer
@@ -45,8 +45,7 @@ class RunRequest:
 def run(request: RunRequest) -> None:
     """Check everything that can be checked before anything is computed, then run, then report."""
     reporter = Terminal()
-    for name in request.strategies:
-        get_strategy(name)
+    strategies = tuple(dict.fromkeys(label_of(make_strategy(text)) for text in request.strategies))
     protocol = load_protocol(request.protocol, rounds=request.rounds, budget=request.budget)
     device = choose_device(request.device)
     protocol = resolve_precision(protocol, device)
@@ -67,7 +66,7 @@ def run(request: RunRequest) -> None:
         studies.append(Study(dataset, config, request.out, NnunetFactory(dataset, config, n_processes), reporter))
     with output_folder(request.out, fresh=request.fresh):
         claim_folder(request.out, [study.config for study in studies])
-        run_studies(studies, request.strategies, range(request.seeds), n_processes)
+        run_studies(studies, strategies, range(request.seeds), n_processes)
         index = build_report(request.out)
     console = Console()
     print_summary(read_results(request.out), console)
