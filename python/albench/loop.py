@@ -16,9 +16,10 @@ from albench.evaluate import evaluate
 from albench.files import read_json, write_json, write_parquet
 from albench.pool import Pool, Unit
 from albench.runinfo import code_version, hardware, peak_rss_mib, utc_now, versions
+from albench.scoring.cache import ScoreCache
 from albench.scoring.request import Need, Scores, ScoringPlan, class_weights
 from albench.seeding import Key, generator
-from albench.stages import run_stage
+from albench.stages import load_stage, run_stage
 from albench.strategies import Oracle, PoolView, Selection, Strategy, choose, label_of, settings_of
 from albench.study import SHARED, SeedSetup, Study
 
@@ -120,11 +121,15 @@ def _query(chain: Chain, number: int, labelled: Sequence[Unit], model: Path) -> 
         labelled=tuple(labelled),
         layers=strategy.layers,
     )
-    needs = strategy.needs
     with chain.study.reporter.task(f"{chain.title(number)}: scoring {len(units)} units") as advance:
-        scores = Scores()
-        if needs != Need.NOTHING:
-            scores = chain.setup.trainer.load(model).score(units, needs, plan, advance)
+
+        def score(needs: Need) -> Scores:
+            return chain.setup.trainer.load(model).score(units, needs, plan, advance)
+
+        if number == 1:  # the model is everyone's, and so is what it says of the pool
+            scores, found = _shared_scores(chain, units, plan).scores(strategy.needs, score)
+        else:
+            scores, found = score(strategy.needs) if strategy.needs else Scores(), Need.NOTHING
     scored = time.perf_counter()
     view = PoolView(
         units,
@@ -137,7 +142,21 @@ def _query(chain: Chain, number: int, labelled: Sequence[Unit], model: Path) -> 
     selection = choose(strategy, view, protocol.budget, generator(*chain.key(number, "select")))
     selected = time.perf_counter()
     _write_query(chain.folder(number) / QUERY, chain, number, units, selection)
-    return {"score_s": scored - started, "select_s": selected - scored}
+    return {
+        "score_s": scored - started,
+        "select_s": selected - scored,
+        "cached_scores": " ".join(str(need.name).lower() for need in found),
+    }
+
+
+def _shared_scores(chain: Chain, units: Sequence[Unit], plan: ScoringPlan) -> ScoreCache:
+    """Scores by the first model of a seed, of all units but the starting set."""
+    start = chain.study.round_folder(SHARED, chain.setup.seed, 0)
+    trained = load_stage(start, "train")
+    assert trained is not None
+    config = chain.study.config
+    context = [trained.files[MODEL], config.device, versions(), code_version(), repr(units)]
+    return ScoreCache(start / "scores", "\n".join(context), plan)
 
 
 def _oracle(pool: Pool, units: Sequence[Unit]) -> Oracle:

@@ -59,12 +59,10 @@ class Pool:
     def __post_init__(self) -> None:
         if list(self.units) != sorted(set(self.units)):
             raise ValueError("units: expected unique units sorted by (case, index)")
-        for name in ("voxel_counts", "n_voxels", "border_counts"):
-            shape = getattr(self, name).shape
-            if shape[:1] != (len(self.units),):
-                raise ValueError(f"{name}: expected {len(self.units)} rows, got shape {shape}")
-        if self.border_counts.shape != self.voxel_counts.shape:
-            raise ValueError(f"border_counts: expected shape {self.voxel_counts.shape}, got {self.border_counts.shape}")
+        expected = (len(self.units), *self.voxel_counts.shape[1:])
+        for name, shape in (("voxel_counts", expected), ("n_voxels", expected[:1]), ("border_counts", expected)):
+            if getattr(self, name).shape != shape:
+                raise ValueError(f"{name}: expected shape {shape}, got {getattr(self, name).shape}")
 
     def __len__(self) -> int:
         return len(self.units)
@@ -94,9 +92,12 @@ class Pool:
 
     @classmethod
     def load(cls, path: Path) -> Pool:
-        """Read a pool written by `save`."""
+        """Read a pool written by `save`; InputError where an earlier version wrote it."""
         table = pd.read_parquet(path)
         labels = range(sum(name.startswith("n_voxels_") for name in table.columns))
+        missing = [name for label in labels if (name := f"n_border_voxels_{label}") not in table.columns]
+        if missing:
+            raise InputError(f"{path}: expected column '{missing[0]}', found none: written by an earlier version")
         return cls(
             units=tuple(map(Unit, table["case"], table["index"])),
             axes=dict(zip(table["case"], table["axis"], strict=True)),

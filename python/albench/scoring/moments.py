@@ -98,13 +98,14 @@ class Accumulator:
     def add(self, logits: torch.Tensor) -> None:
         """Take in one member's float32 logits (b, n_labels, row, column), without padding."""
         self._n += 1
+        # The same softmax, to the last bit, whatever else is asked for: strategies that share a quantity have to agree.
+        log_p = torch.log_softmax(logits, dim=1)
         if self._with_entropies:
-            log_p = torch.log_softmax(logits, dim=1)
             p = log_p.exp()
             entropy = -log_p.mul_(p).sum(dim=(1, 2, 3), dtype=torch.float64)
             self._entropy = entropy if self._n == 1 else self._entropy + entropy
         else:
-            p = torch.softmax(logits, dim=1)
+            p = log_p.exp_()
         if self._n == 1:
             self._mean = p
             self._squares = torch.zeros_like(p) if self._with_variance else self._squares

@@ -110,6 +110,8 @@ class Strategy(ABC):
         What has to be computed of the unlabelled units first.
     oracle_aided
         Whether it reads ground truth, as no practitioner could; reports say so.
+    whole_pool
+        Whether it takes every unit, whatever the budget.
     layers
         Which convolutions the Fisher gradients are of, where it needs them: one of `scoring.request.LAYERS`.
 
@@ -124,6 +126,7 @@ class Strategy(ABC):
     reference: ClassVar[str]
     needs: ClassVar[Need] = Need.NOTHING
     oracle_aided: ClassVar[bool] = False
+    whole_pool: ClassVar[bool] = False
     layers: str = "decoder"
 
     @abstractmethod
@@ -156,8 +159,35 @@ def noise_ranked(
 
 
 def choose(strategy: Strategy, view: PoolView, budget: int, rng: np.random.Generator) -> Selection:
-    """Let `strategy` select, after checking the budget: InputError where it is not in 1..n."""
-    return strategy.select(view, check.integer("budget", budget, 1, len(view.units)), rng)
+    """Let `strategy` select, and check what it is given and what it gives.
+
+    Raises
+    ------
+    ValueError
+        If the budget is not in 1..n; if the answer is not `budget` different units of the view with a score and a
+        gain each.
+    """
+    n = len(view.units)
+    selection = strategy.select(view, check.integer("budget", budget, 1, n), rng)
+    expected, indices = n if strategy.whole_pool else budget, selection.indices
+    if (
+        indices.shape != (expected,)
+        or indices.dtype != np.int64
+        or indices.min() < 0
+        or indices.max() >= n
+        or np.unique(indices).size != expected
+    ):
+        raise ValueError(
+            f"strategy '{strategy.name}': expected {expected} different int64 indices in 0..{n - 1}, "
+            f"got {indices.dtype} {np.array2string(indices, threshold=10, separator=', ')}"
+        )
+    for name in ("scores", "gains"):
+        if getattr(selection, name).shape != indices.shape:
+            raise ValueError(
+                f"strategy '{strategy.name}', {name}: expected shape {indices.shape}, "
+                f"got {getattr(selection, name).shape}"
+            )
+    return selection
 
 
 def seed_of(rng: np.random.Generator) -> int:

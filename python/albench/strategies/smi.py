@@ -9,10 +9,17 @@ import numpy as np
 from albench import core
 from albench.scoring.request import LAYERS, Need
 from albench.strategies.base import PoolView, Selection, Strategy, non_negative, one_of, seed_of
-from albench.strategies.query import QuerySet
-from albench.strategies.usim import Embedding, Layers, QueryKind, fisher_similarity, make_query
-
-_REFERENCE = "Kothawade et al., PRISM, AAAI 2022"
+from albench.strategies.query import QuerySet, draw_query
+from albench.strategies.usim import (
+    MAX_KERNEL_BYTES,
+    QUERY_KINDS,
+    Embedding,
+    Layers,
+    QueryKind,
+    fisher_similarity,
+    held_kernel,
+    make_query,
+)
 
 
 class _MutualInformation(Strategy):
@@ -20,18 +27,19 @@ class _MutualInformation(Strategy):
 
     Parameters
     ----------
-    query
-        ``sampled`` or ``expected``, as for ``usim-f``.
     layers
         Which convolutions the gradients are of: ``decoder``, ``encoder`` or ``all``.
     """
 
-    reference = _REFERENCE
+    reference = "Kothawade et al., PRISM, AAAI 2022; query set and similarity of Föllmer et al., MIDL 2024"
     needs = Need.VARIANCE | Need.FISHER
 
-    def __init__(self, *, query: QueryKind = "sampled", layers: Layers = "decoder") -> None:
-        self.query = one_of("query", query, ("sampled", "expected"))
+    def __init__(self, *, layers: Layers = "decoder") -> None:
         self.layers = one_of("layers", layers, LAYERS)
+
+    def query_set(self, view: PoolView, budget: int, rng: np.random.Generator) -> QuerySet:
+        """Draw the query set."""
+        return draw_query(view.uncertainty, budget, rng)
 
     @abstractmethod
     def objective(self, embedding: Embedding, query: QuerySet) -> core.SetFunction:
@@ -39,64 +47,78 @@ class _MutualInformation(Strategy):
 
     def select(self, view: PoolView, budget: int, rng: np.random.Generator) -> Selection:
         """Make the query set and maximise, exactly and lazily where the measure is submodular."""
-        uncertainty = view.uncertainty
-        query = make_query(self.query, uncertainty, budget, rng)
-        objective = self.objective(fisher_similarity(view), query)
+        objective = self.objective(fisher_similarity(view), self.query_set(view, budget, rng))
         optimizer = "lazy" if objective.submodular else "naive"
         result = core.maximize(objective, budget, optimizer=optimizer, seed=seed_of(rng))
-        return Selection(indices=result.indices, scores=uncertainty[result.indices], gains=result.gains)
+        return Selection(indices=result.indices, scores=view.uncertainty[result.indices], gains=result.gains)
 
 
 class _Weighted(_MutualInformation):
-    """A measure with an eta.
+    """A measure that counts how often a unit was drawn, and so has an expectation over the draws.
 
     Parameters
     ----------
-    eta
-        Weight of the query set's part.
-    query, layers
-        As for ``usim-f``.
+    query
+        ``sampled`` or ``expected``.
+    layers
+        As above.
     """
 
-    def __init__(self, *, eta: float = 1.0, query: QueryKind = "sampled", layers: Layers = "decoder") -> None:
-        super().__init__(query=query, layers=layers)
-        self.eta = non_negative("eta", eta)
+    def __init__(self, *, query: QueryKind = "sampled", layers: Layers = "decoder") -> None:
+        super().__init__(layers=layers)
+        self.query = one_of("query", query, QUERY_KINDS)
+
+    def query_set(self, view: PoolView, budget: int, rng: np.random.Generator) -> QuerySet:
+        """Draw the query set, or take its expectation."""
+        return make_query(self.query, view.uncertainty, budget, rng)
 
 
-class FacilityLocationMi(_Weighted):
-    """Facility-location mutual information: sum_i min(max_a s(a, i), eta max_q s(i, q)).
+class FacilityLocationMi(_MutualInformation):
+    """Facility-location mutual information on Fisher-scaled gradients.
 
-    Every unit of the pool is to be represented, as far as the query set makes it relevant. How often a unit was
-    drawn plays no part. PRISM calls this measure FLVMI, and FLQMI what ``usim-f`` maximises.
+    The batch A maximises sum_i min(max_a s(a, i), eta max_q s(i, q)): every unit i of the pool is to be represented, as
+    far as the query set makes it relevant. How often a unit was drawn plays no part, hence there is no expected query
+    set. PRISM calls this measure FLVMI, and FLQMI what ``usim-f`` maximises.
 
     Parameters
     ----------
     eta
         How much of a unit's relevance to the query set can be earned.
-    query, layers
-        As for ``usim-f``.
+    layers
+        Which convolutions the gradients are of: ``decoder``, ``encoder`` or ``all``.
     """
 
     name = "flqmi"
     summary = "facility-location mutual information on Fisher-scaled gradients"
 
+    def __init__(self, *, eta: float = 1.0, layers: Layers = "decoder") -> None:
+        super().__init__(layers=layers)
+        self.eta = non_negative("eta", eta)
+
     def objective(self, embedding: Embedding, query: QuerySet) -> core.SetFunction:
         """Make the measure."""
-        queries = embedding.rows[query.indices]
         return core.FacilityLocationMI.from_features(
-            embedding.rows, queries, metric=embedding.metric, scale=embedding.scale, eta=self.eta
+            embedding.rows,
+            embedding.rows[query.indices],
+            metric=embedding.metric,
+            scale=embedding.scale,
+            eta=self.eta,
+            max_memory=MAX_KERNEL_BYTES,
         )
 
 
-class GraphCutMi(_MutualInformation):
-    """Graph-cut mutual information: the units of largest summed similarity to the query set.
+class GraphCutMi(_Weighted):
+    """Graph-cut mutual information on Fisher-scaled gradients.
 
-    Modular: nothing keeps a batch from repeating itself.
+    The batch A maximises 2 sum_a sum_q w_q s(a, q): the units of largest summed similarity to the query set. Modular:
+    nothing keeps a batch from repeating itself.
 
     Parameters
     ----------
-    query, layers
-        As for ``usim-f``.
+    query
+        ``sampled``: drawn with replacement in proportion to uncertainty; ``expected``: the expectation of that draw.
+    layers
+        Which convolutions the gradients are of: ``decoder``, ``encoder`` or ``all``.
     """
 
     name = "gcmi"
@@ -104,21 +126,26 @@ class GraphCutMi(_MutualInformation):
 
     def objective(self, embedding: Embedding, query: QuerySet) -> core.SetFunction:
         """Make the measure."""
-        queries = embedding.rows[query.indices]
         return core.GraphCutMI.from_features(
-            embedding.rows, queries, metric=embedding.metric, scale=embedding.scale, weights=query.weights
+            embedding.rows,
+            embedding.rows[query.indices],
+            metric=embedding.metric,
+            scale=embedding.scale,
+            weights=query.weights,
         )
 
 
 class LogDeterminantMi(_MutualInformation):
-    """Log-determinant mutual information of Gaussian variables with the units' kernel as covariance.
+    """Log-determinant mutual information on Fisher-scaled gradients.
 
-    Not submodular in general, so every step looks at every unit. How often a unit was drawn plays no part.
+    The batch A maximises log det(K_A + I) - log det(K_A + I - K_AQ (K_Q + I)^-1 K_QA), twice the mutual information of
+    Gaussian variables whose covariance is the similarity K plus the identity. Not submodular in general, so every step
+    looks at every unit. How often a unit was drawn plays no part, hence there is no expected query set.
 
     Parameters
     ----------
-    query, layers
-        As for ``usim-f``.
+    layers
+        Which convolutions the gradients are of: ``decoder``, ``encoder`` or ``all``.
     """
 
     name = "logdetmi"
@@ -126,34 +153,40 @@ class LogDeterminantMi(_MutualInformation):
 
     def objective(self, embedding: Embedding, query: QuerySet) -> core.SetFunction:
         """Make the measure."""
-        queries = embedding.rows[query.indices]
         return core.LogDeterminantMI.from_features(
-            embedding.rows, queries, metric=embedding.metric, scale=embedding.scale
+            embedding.rows, embedding.rows[query.indices], metric=embedding.metric, scale=embedding.scale
         )
 
 
 class ConcaveOverModular(_Weighted):
-    """Concave over modular: square roots of summed similarities, seen from the batch and from the query set.
+    """Concave-over-modular mutual information on Fisher-scaled gradients.
+
+    The batch A maximises eta sum_a sqrt(sum_q w_q s(a, q)) + sum_q w_q sqrt(sum_a s(a, q)): relevance with diminishing
+    returns, seen from the batch and from the query set.
 
     Parameters
     ----------
     eta
         Weight of the batch's own relevance against its coverage of the query set.
-    query, layers
-        As for ``usim-f``.
+    query
+        ``sampled``: drawn with replacement in proportion to uncertainty; ``expected``: the expectation of that draw.
+    layers
+        Which convolutions the gradients are of: ``decoder``, ``encoder`` or ``all``.
     """
 
     name = "com"
     summary = "concave-over-modular mutual information on Fisher-scaled gradients"
 
+    def __init__(self, *, eta: float = 1.0, query: QueryKind = "sampled", layers: Layers = "decoder") -> None:
+        super().__init__(query=query, layers=layers)
+        self.eta = non_negative("eta", eta)
+
     def objective(self, embedding: Embedding, query: QuerySet) -> core.SetFunction:
         """Make the measure."""
-        queries = embedding.rows[query.indices]
+        rows, queries = embedding.rows, embedding.rows[query.indices]
+        kernel = held_kernel(embedding, queries)
+        if kernel is not None:
+            return core.ConcaveOverModular(kernel, weights=query.weights, eta=self.eta)
         return core.ConcaveOverModular.from_features(
-            embedding.rows,
-            queries,
-            metric=embedding.metric,
-            scale=embedding.scale,
-            weights=query.weights,
-            eta=self.eta,
+            rows, queries, metric=embedding.metric, scale=embedding.scale, weights=query.weights, eta=self.eta
         )

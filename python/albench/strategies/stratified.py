@@ -17,7 +17,7 @@ class _Stratified(Strategy):
 
     needs = Need.PREDICTIVE_ENTROPY | Need.CLASS_ENTROPY
     reference = "Lüth et al., TMLR 2025 (nnActive)"
-    share: ClassVar[float]
+    percent: ClassVar[int]
 
     def _rank(self, scores: NDArray[np.float64], view: PoolView, rng: np.random.Generator) -> NDArray[np.int64]:
         """All units, the most wanted first."""
@@ -27,7 +27,7 @@ class _Stratified(Strategy):
         """Fill the classes' places, then the others."""
         by_class, overall = view.score("class_entropy"), view.score("predictive_entropy")
         taken: dict[int, float] = {}  # unit to the score it was taken for, in order
-        places = places_per_class(int(self.share * budget), by_class.shape[1] - 1, rng)
+        places = places_per_class(self.percent * budget // 100, by_class.shape[1] - 1, rng)
         for scores, wanted in [*zip(by_class[:, 1:].T, places, strict=True), (overall, budget - int(places.sum()))]:
             fresh = [unit for unit in self._rank(scores, view, rng).tolist() if unit not in taken][:wanted]
             taken |= {unit: float(scores[unit]) for unit in fresh}
@@ -50,7 +50,7 @@ class ClassPe66(_Stratified):
 
     name = "class-pe66"
     summary = "predictive entropy, 66 % of the batch shared out among the predicted classes"
-    share = 0.66
+    percent = 66
 
 
 class ClassPe33(_Stratified):
@@ -58,7 +58,7 @@ class ClassPe33(_Stratified):
 
     name = "class-pe33"
     summary = "predictive entropy, 33 % of the batch shared out among the predicted classes"
-    share = 0.33
+    percent = 33
 
 
 class ClaspPe(_Stratified):
@@ -77,7 +77,7 @@ class ClaspPe(_Stratified):
     name = "claspe"
     summary = "class-stratified predictive entropy (66 %) with power noise that fades over the rounds"
     reference = "ClaSP PE, TMLR 2026 (nnActive)"
-    share = 0.66
+    percent = 66
 
     def __init__(self, *, beta_end: float = 100.0) -> None:
         self.beta_end = positive("beta_end", beta_end)

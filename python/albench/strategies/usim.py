@@ -15,7 +15,8 @@ from albench.strategies.base import PoolView, Selection, Strategy, finite, non_n
 from albench.strategies.query import QuerySet, draw_query, expected_query
 
 _REFERENCE = "Föllmer et al., MIDL 2024, PMLR 250:480-503"
-_MAX_KERNEL_ENTRIES = 2**28  # 1 GiB of float32; beyond that similarities are computed as they are needed
+MAX_KERNEL_BYTES = 2**30  # beyond that similarities are computed as they are needed
+QUERY_KINDS = ("sampled", "expected")
 
 Layers = Literal["decoder", "encoder", "all"]
 QueryKind = Literal["sampled", "expected"]
@@ -56,19 +57,13 @@ class Usim(Strategy):
 
     Parameters
     ----------
-    eta
-        Weight of the batch's own relevance to the query set against its coverage of it.
-    query
-        ``sampled``: drawn with replacement in proportion to uncertainty, as published; ``expected``: the expectation
-        of that draw, every unit weighing by its uncertainty, hence no noise of the draw.
-    optimizer
-        ``lazy`` and ``naive`` are the exact greedy choice; ``stochastic`` (as published) and ``lazier`` look at a
-        sample of the units in every step (epsilon = 0.01).
+    eta, query, optimizer
+        As for ``usim-f``.
     """
 
     def __init__(self, *, eta: float = 1.0, query: QueryKind = "sampled", optimizer: Optimizer = "lazy") -> None:
         self.eta = non_negative("eta", eta)
-        self.query = one_of("query", query, ("sampled", "expected"))
+        self.query = one_of("query", query, QUERY_KINDS)
         self.optimizer = one_of("optimizer", optimizer, core.OPTIMIZERS)
 
     @abstractmethod
@@ -89,11 +84,18 @@ def make_query(kind: str, uncertainty: NDArray[np.float64], budget: int, rng: np
     return expected_query(uncertainty, budget) if kind == "expected" else draw_query(uncertainty, budget, rng)
 
 
+def held_kernel(embedding: Embedding, queries: NDArray[np.float32]) -> NDArray[np.float32] | None:
+    """Similarities of all units to `queries`, float32 (n, q), or None where they would take too much memory."""
+    if 4 * embedding.rows.shape[0] * queries.shape[0] > MAX_KERNEL_BYTES:
+        return None
+    return core.similarity(embedding.rows, queries, metric=embedding.metric, scale=embedding.scale)
+
+
 def facility_location(embedding: Embedding, query: QuerySet, eta: float) -> core.FacilityLocationVariantMI:
     """Make the objective; its kernel is held where it is small enough, the choice is the same either way."""
     rows, queries = embedding.rows, embedding.rows[query.indices]
-    if rows.shape[0] * queries.shape[0] <= _MAX_KERNEL_ENTRIES:
-        kernel = core.similarity(rows, queries, metric=embedding.metric, scale=embedding.scale)
+    kernel = held_kernel(embedding, queries)
+    if kernel is not None:
         return core.FacilityLocationVariantMI(kernel, weights=query.weights, eta=eta)
     return core.FacilityLocationVariantMI.from_features(
         rows, queries, metric=embedding.metric, scale=embedding.scale, weights=query.weights, eta=eta
@@ -149,8 +151,14 @@ class UsimC(Usim):
 
     Parameters
     ----------
-    eta, query, optimizer
-        As for ``usim-f``.
+    eta
+        Weight of the batch's own relevance to the query set against its coverage of it.
+    query
+        ``sampled``: drawn with replacement in proportion to uncertainty, as published; ``expected``: the expectation
+        of that draw, every unit weighing by its uncertainty, hence no noise of the draw.
+    optimizer
+        ``lazy`` and ``naive`` are the exact greedy choice; ``stochastic`` (as published) and ``lazier`` look at a
+        sample of the units in every step (epsilon = 0.01).
     """
 
     name = "usim-c"
