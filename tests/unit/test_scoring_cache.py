@@ -150,7 +150,9 @@ def test_flipped_bits_are_noticed(tmp_path: Path) -> None:
 
 def test_what_is_too_large_is_not_kept(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     model, kept = Model(), ScoreCache(tmp_path, "context", PLAN)
-    monkeypatch.setattr(cache, "MAX_BYTES", 9 * 5 * 4)  # the gradients alone, without the diagonal
+    monkeypatch.setattr(
+        cache, "MAX_BYTES", 9 * 3 * 8
+    )  # enough for the variance and for gradients, not for the Fisher diagonal too
     for _ in range(2):
         _, found = kept.scores(Need.FISHER | Need.VARIANCE | Need.BOTTLENECK, model)
     assert found == Need.VARIANCE | Need.BOTTLENECK

@@ -73,7 +73,8 @@ class ScoreCache:
     def _load(self, need: Need) -> Any:
         """Return a quantity, or None where there is none, it is damaged, or it is of another model, pool or plan."""
         try:
-            with np.load(self._path(need), allow_pickle=False) as file:
+            # Opened here: of a damaged file NumPy would leave it open.
+            with self._path(need).open("rb") as stream, np.load(stream, allow_pickle=False) as file:
                 if str(file["context"]) != self._context:
                     return None
                 parts = {name: file[name] for name in file.files if name != "context"}
