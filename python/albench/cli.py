@@ -33,7 +33,9 @@ CacheOption = Annotated[
     typer.Option("--cache", help="Unpacked data and phantoms; default: ALBENCH_CACHE or ~/.cache/al-bench."),
 ]
 DatasetOption = Annotated[str, typer.Option("--dataset", help="Data set name or path; several separated by commas.")]
-StrategyOption = Annotated[str, typer.Option("--strategy", help="Strategies, separated by commas.")]
+StrategyOption = Annotated[
+    str, typer.Option("--strategy", help="Strategies, separated by commas; with parameters: usim-f+query=expected.")
+]
 ProtocolOption = Annotated[
     str, typer.Option("--protocol", help="quick (CPU, minutes), paper (GPU), or a YAML file of your own.")
 ]
@@ -250,14 +252,29 @@ def strategies(
     json_output: JsonOption = False,
 ) -> None:
     """List the strategies, or explain one."""
-    from albench.strategies import get_strategy, strategy_names
+    from albench.strategies import get_strategy, make_strategy, strategy_names
+    from albench.strategies.describe import describe
+    from albench.strategies.show import print_strategies, print_strategy
 
     if name is not None:
-        chosen = get_strategy(name)
-        typer.echo(f"{chosen.name}: {chosen.summary}\n{chosen.reference}\n\n{chosen.__doc__}")
+        chosen = describe(type(make_strategy(name)))
+        if json_output:
+            _print_json(chosen.as_json())
+        else:
+            print_strategy(chosen, Console())
         return
-    found = [get_strategy(known) for known in strategy_names()]
-    _print_list([{"name": s.name, "summary": s.summary, "reference": s.reference} for s in found], json_output)
+    found, broken = [], {}
+    for known in strategy_names():
+        try:
+            found.append(describe(get_strategy(known)))
+        except InputError as error:  # of another package, which must not keep the others from being listed
+            broken[known] = str(error)
+    if json_output:
+        _print_json([each.as_json() for each in found] + [{"name": n, "error": e} for n, e in broken.items()])
+    else:
+        print_strategies(found, Console())
+        for message in broken.values():
+            typer.echo(message, err=True)
 
 
 def _request(dataset: str, strategy: str, settings: Sequence[str] | None, **others: Any) -> RunRequest:
@@ -275,9 +292,13 @@ def _names(option: str, text: str) -> tuple[str, ...]:
     return names
 
 
+def _print_json(value: Any) -> None:
+    typer.echo(json.dumps(value, indent=1, ensure_ascii=False))
+
+
 def _print_list(rows: Sequence[dict[str, Any]], as_json: bool) -> None:
     if as_json:
-        typer.echo(json.dumps(list(rows), indent=1, ensure_ascii=False))
+        _print_json(list(rows))
         return
     table = Table(*rows[0])
     for row in rows:

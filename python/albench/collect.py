@@ -60,6 +60,8 @@ def _round(folder: Path, keys: dict[str, Any], config: dict[str, Any]) -> tuple[
         "n_pool_units": scan.notes["n_units"],
         "peak_rss_mib": test.notes["peak_rss_mib"],
         "shared": shared,
+        # of the first query, whose scores strategies share: what another chain had computed already
+        "cached_scores": query.notes.get("cached_scores", ""),
         "config_hash": config["config_hash"],
         "device": config["device"],
     }

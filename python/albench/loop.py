@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -16,12 +16,13 @@ from albench.annotate import annotation_cost, labelled_voxels
 from albench.config import Protocol
 from albench.evaluate import evaluate
 from albench.files import read_json, write_json, write_parquet
-from albench.pool import Unit
+from albench.pool import Pool, Unit
 from albench.runinfo import code_version, hardware, peak_rss_mib, utc_now, versions
+from albench.scoring.cache import ScoreCache
 from albench.scoring.request import Need, Scores, ScoringPlan, class_weights
 from albench.seeding import Key, generator
-from albench.stages import run_stage
-from albench.strategies import PoolView, Selection, Strategy, choose
+from albench.stages import load_stage, run_stage
+from albench.strategies import Oracle, PoolView, Selection, Strategy, choose, label_of, settings_of
 from albench.study import SHARED, SeedSetup, Study
 
 QUERY, MODEL, EVALUATION = "query.json", "model.pth", "evaluation.parquet"
@@ -37,8 +38,8 @@ class Chain:
 
     @property
     def name(self) -> str:
-        """Name of the strategy, and of the chain's folder."""
-        return self.strategy.name if self.strategy else SHARED
+        """Label of the strategy, and name of the chain's folder."""
+        return label_of(self.strategy) if self.strategy else SHARED
 
     def folder(self, number: int) -> Path:
         """Folder of round `number`."""
@@ -112,22 +113,53 @@ def _query(chain: Chain, number: int, labelled: Sequence[Unit], model: Path) -> 
     known = set(labelled)
     units = tuple(unit for unit in chain.setup.pool.units if unit not in known)
     weights = class_weights(labelled_voxels(chain.setup.pool, labelled))
-    plan = scoring_plan(protocol, weights, chain.key(number, "score"), labelled)
-    needs = strategy.needs
+    plan = scoring_plan(protocol, weights, chain.key(number, "score"), labelled, strategy.layers)
     with chain.study.reporter.task(f"{chain.title(number)}: scoring {len(units)} units") as advance:
-        scores = Scores()
-        if needs != Need.NOTHING:
-            scores = chain.setup.trainer.load(model).score(units, needs, plan, advance)
+
+        def score(needs: Need, known: Scores) -> Scores:
+            model_plan = replace(plan, variance=known.variance)
+            return chain.setup.trainer.load(model).score(units, needs, model_plan, advance)
+
+        if number == 1:  # the model is everyone's, and so is what it says of the pool
+            scores, found = _shared_scores(chain, units, plan).scores(strategy.needs, score)
+        else:
+            scores, found = score(strategy.needs, Scores()) if strategy.needs else Scores(), Need.NOTHING
     scored = time.perf_counter()
-    view = PoolView(units, scores, weights)
+    view = PoolView(
+        units,
+        scores,
+        weights,
+        query=number - 1,
+        n_queries=protocol.rounds - 1,
+        oracle=_oracle(chain.setup.pool, units) if strategy.oracle_aided else None,
+    )
     selection = choose(strategy, view, protocol.budget, generator(*chain.key(number, "select")))
     selected = time.perf_counter()
     _write_query(chain.folder(number) / QUERY, chain, number, units, selection)
-    return {"score_s": scored - started, "select_s": selected - scored}
+    return {
+        "score_s": scored - started,
+        "select_s": selected - scored,
+        "cached_scores": " ".join(str(need.name).lower() for need in found),
+    }
+
+
+def _shared_scores(chain: Chain, units: Sequence[Unit], plan: ScoringPlan) -> ScoreCache:
+    """Scores by the first model of a seed, of all units but the starting set."""
+    start = chain.study.round_folder(SHARED, chain.setup.seed, 0)
+    trained = load_stage(start, "train")
+    assert trained is not None
+    config = chain.study.config
+    context = [trained.files[MODEL], config.device, versions(), code_version(), repr(units)]
+    return ScoreCache(start / "scores", "\n".join(context), plan)
+
+
+def _oracle(pool: Pool, units: Sequence[Unit]) -> Oracle:
+    rows = pool.rows(units)
+    return Oracle(pool.voxel_counts[rows], pool.border_counts[rows])
 
 
 def scoring_plan(
-    protocol: Protocol, weights: NDArray[np.float64], key: tuple[Key, ...], labelled: Sequence[Unit]
+    protocol: Protocol, weights: NDArray[np.float64], key: tuple[Key, ...], labelled: Sequence[Unit], layers: str
 ) -> ScoringPlan:
     """Return how a protocol wants units scored."""
     settings = protocol.scoring
@@ -139,6 +171,7 @@ def scoring_plan(
         class_weights=weights,
         key=key,
         labelled=tuple(labelled),
+        layers=layers,
     )
 
 
@@ -159,6 +192,7 @@ def _write_query(path: Path, chain: Chain, number: int, units: Sequence[Unit], s
     header = {
         "dataset": chain.study.dataset.name,
         "strategy": chain.name,
+        "parameters": settings_of(chain.strategy) if chain.strategy else {},
         "seed": chain.setup.seed,
         "round": number,
     }

@@ -19,7 +19,7 @@ from albench.results import CEILING
 from albench.run import RunRequest, prepare
 from albench.scoring.request import Need, class_weights
 from albench.seeding import generator
-from albench.strategies import Strategy, get_strategy
+from albench.strategies import make_strategy
 from albench.study import Study, start_units
 from albench.training.base import Model, Trainer
 
@@ -200,10 +200,12 @@ def _time_training(
 def _time_scoring(
     study: Study, model: Model, pool: Pool, start: Sequence[Unit], units: Sequence[Unit], name: str
 ) -> float:
-    strategy: Strategy = get_strategy(name)()
+    strategy = make_strategy(name)
     if strategy.needs == Need.NOTHING:
         return 0.0
-    plan = scoring_plan(study.config.protocol, class_weights(labelled_voxels(pool, start)), ("plan",), start)
+    plan = scoring_plan(
+        study.config.protocol, class_weights(labelled_voxels(pool, start)), ("plan",), start, strategy.layers
+    )
     # The Fisher diagonal takes so many units whatever the pool: here as many as is their share of the whole pool.
     n_units = len(pool) / len(pool.cases) * len(study.split(0).pool)
     n_fisher_units = max(1, round(len(units) * min(1.0, plan.n_fisher_units / n_units)))

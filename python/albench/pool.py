@@ -45,21 +45,24 @@ class Pool:
         oracle for every unit; strategies see it for labelled units only. All zero where no labels exist.
     n_voxels
         int64 (n_units,): voxels of each unit on the original grid.
+    border_counts
+        int64 (n_units, n_labels): voxels of each label that have a neighbour of another label in the unit (four
+        neighbours; the image's edge is no border). What drawing an outline costs, and what oracles may see.
     """
 
     units: tuple[Unit, ...]
     axes: dict[str, int]
     voxel_counts: NDArray[np.int64]
     n_voxels: NDArray[np.int64]
+    border_counts: NDArray[np.int64]
 
     def __post_init__(self) -> None:
         if list(self.units) != sorted(set(self.units)):
             raise ValueError("units: expected unique units sorted by (case, index)")
-        if self.voxel_counts.shape[:1] != (len(self.units),) or self.n_voxels.shape != (len(self.units),):
-            raise ValueError(
-                f"voxel_counts, n_voxels: expected {len(self.units)} rows, "
-                f"got {self.voxel_counts.shape} and {self.n_voxels.shape}"
-            )
+        expected = (len(self.units), *self.voxel_counts.shape[1:])
+        for name, shape in (("voxel_counts", expected), ("n_voxels", expected[:1]), ("border_counts", expected)):
+            if getattr(self, name).shape != shape:
+                raise ValueError(f"{name}: expected shape {shape}, got {getattr(self, name).shape}")
 
     def __len__(self) -> int:
         return len(self.units)
@@ -84,18 +87,23 @@ class Pool:
         table["n_voxels"] = self.n_voxels
         for label in range(self.voxel_counts.shape[1]):
             table[f"n_voxels_{label}"] = self.voxel_counts[:, label]
+            table[f"n_border_voxels_{label}"] = self.border_counts[:, label]
         write_parquet(table, path)
 
     @classmethod
     def load(cls, path: Path) -> Pool:
-        """Read a pool written by `save`."""
+        """Read a pool written by `save`; InputError where an earlier version wrote it."""
         table = pd.read_parquet(path)
-        n_labels = sum(name.startswith("n_voxels_") for name in table.columns)
+        labels = range(sum(name.startswith("n_voxels_") for name in table.columns))
+        missing = [name for label in labels if (name := f"n_border_voxels_{label}") not in table.columns]
+        if missing:
+            raise InputError(f"{path}: expected column '{missing[0]}', found none: written by an earlier version")
         return cls(
             units=tuple(map(Unit, table["case"], table["index"])),
             axes=dict(zip(table["case"], table["axis"], strict=True)),
-            voxel_counts=table[[f"n_voxels_{label}" for label in range(n_labels)]].to_numpy(np.int64),
+            voxel_counts=table[[f"n_voxels_{label}" for label in labels]].to_numpy(np.int64),
             n_voxels=table["n_voxels"].to_numpy(np.int64),
+            border_counts=table[[f"n_border_voxels_{label}" for label in labels]].to_numpy(np.int64),
         )
 
 

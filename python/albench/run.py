@@ -18,7 +18,7 @@ from albench.progress import Reporter, Terminal
 from albench.report import build_report, print_summary
 from albench.results import read_results
 from albench.runinfo import n_cores
-from albench.strategies import get_strategy
+from albench.strategies import label_of, make_strategy
 from albench.study import Study
 from albench.sweep import run_studies
 from albench.training.base import Trainer
@@ -60,8 +60,7 @@ class Prepared:
 
 def prepare(request: RunRequest, reporter: Reporter) -> Prepared:
     """Check everything that can be checked before anything is computed."""
-    for name in request.strategies:
-        get_strategy(name)
+    strategies = tuple(dict.fromkeys(label_of(make_strategy(text)) for text in request.strategies))
     protocol = load_protocol(request.protocol, request.settings, rounds=request.rounds, budget=request.budget)
     device = choose_device(request.device)
     protocol = resolve_precision(protocol, device)
@@ -80,7 +79,7 @@ def prepare(request: RunRequest, reporter: Reporter) -> Prepared:
             protocol=protocol,
         )
         studies.append(Study(dataset, config, request.out, NnunetFactory(dataset, config, n_processes), reporter))
-    return Prepared(tuple(studies), tuple(request.strategies), n_processes)
+    return Prepared(tuple(studies), strategies, n_processes)
 
 
 def run(request: RunRequest) -> None:

@@ -18,7 +18,7 @@ from albench.errors import WorkerError
 from albench.loop import Chain, run_ceiling, run_chain, run_start
 from albench.progress import Remote, Silent, Terminal, relay
 from albench.results import CEILING
-from albench.strategies import get_strategy
+from albench.strategies import make_strategy
 from albench.study import Study, setup_seed
 
 _TABLES_EVERY_S = 60.0
@@ -31,7 +31,7 @@ class Job:
     Attributes
     ----------
     strategy
-        Name of the chain's strategy; None stands for what all chains of the seed share up to the first model.
+        Label of the chain's strategy; None stands for what all chains of the seed share up to the first model.
     """
 
     study: Study
@@ -45,9 +45,9 @@ def run_job(job: Job) -> None:
     if job.strategy is None:
         run_start(job.study, setup)
     elif job.strategy == CEILING:
-        run_ceiling(Chain(job.study, setup, get_strategy(CEILING)()))
+        run_ceiling(Chain(job.study, setup, make_strategy(CEILING)))
     else:
-        run_chain(Chain(job.study, setup, get_strategy(job.strategy)()))
+        run_chain(Chain(job.study, setup, make_strategy(job.strategy)))
 
 
 def run_studies(studies: Sequence[Study], strategies: Sequence[str], seeds: Sequence[int], n_processes: int) -> None:
@@ -59,7 +59,7 @@ def run_studies(studies: Sequence[Study], strategies: Sequence[str], seeds: Sequ
     # Dearest first, so that no long chain is left to run alone at the end.
     chains = sorted(
         (name for name in strategies if name != CEILING),
-        key=lambda name: -get_strategy(name).needs.value.bit_count(),
+        key=lambda name: -make_strategy(name).needs.value.bit_count(),
     )
     for study in studies:
         for seed in seeds:

@@ -12,7 +12,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from albench.report.palette import label
+from albench.report.palette import ORACLE_NOTE, label
 from albench.report.summary import DICE_AT, budgets_of, summary_table
 from albench.results import CEILING, OVERHEAD_STAGES, REFERENCE, STUDY_KEYS
 
@@ -87,6 +87,8 @@ def markdown(title: str, cells: Cells) -> str:
     lines = [f"### {title}", "", _row(cells.header), _row(["---", *["---:"] * (len(cells.header) - 1)])]
     for index, row in enumerate(cells.rows):
         lines.append(_row(f"**{text}**" if (index, col) in cells.best else text for col, text in enumerate(row)))
+    if any(row[0].endswith("†") for row in cells.rows):
+        lines += ["", ORACLE_NOTE]
     return "\n".join(lines) + "\n"
 
 
@@ -96,7 +98,15 @@ def print_summary(results: pd.DataFrame, console: Console) -> None:
     for study, part in summary.groupby(STUDY_KEYS):
         layouts = _layouts(summary_cells(part), len(budgets_of(part)))
         cells = next((cells for cells in layouts if _width(cells) <= console.width), layouts[-1])
-        table = Table(title=study_title(*map(str, study)), title_justify="left", box=SIMPLE_HEAD, padding=(0, 1, 0, 0))
+        marked = any(row[0].endswith("†") for row in cells.rows)
+        table = Table(
+            title=study_title(*map(str, study)),
+            title_justify="left",
+            caption=ORACLE_NOTE if marked else None,
+            caption_justify="left",
+            box=SIMPLE_HEAD,
+            padding=(0, 1, 0, 0),
+        )
         for column, name in enumerate(cells.header):
             table.add_column(name, justify="left" if column == 0 else "right", no_wrap=True)
         for index, row in enumerate(cells.rows):

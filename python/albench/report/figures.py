@@ -17,10 +17,11 @@ from matplotlib.layout_engine import ConstrainedLayoutEngine
 from matplotlib.lines import Line2D
 from matplotlib.ticker import MaxNLocator
 
-from albench.report.palette import CEILING_STYLE, GREY, label, order, style
+from albench.report.palette import CEILING_STYLE, GREY, ORACLE_NOTE, label, oracle_aided, order, style
 from albench.results import CEILING
 
 WIDE, NARROW = "wide", "narrow"
+_FOOTNOTE = Line2D([], [], linestyle="none", label=ORACLE_NOTE)
 
 # matplotlib types the keys as a long literal, which a plain dictionary cannot meet
 _RC: Any = {
@@ -84,7 +85,7 @@ def curves_figure(panels: list[Panel], layout: str = WIDE) -> Figure:
             axes.set_axis_off()
         if names:
             figure.legend(
-                handles=[_handle(name) for name in names],
+                handles=[*map(_handle, names), *([_FOOTNOTE] if any(map(oracle_aided, names)) else [])],
                 loc="outside lower center",
                 ncols=min(per_row, len(names)),
                 columnspacing=1.6,

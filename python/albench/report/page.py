@@ -15,7 +15,7 @@ from albench.report.cells import Cells, study_title, summary_cells, timing_cells
 from albench.report.coverage import Annotated, annotated_units, chosen_units, coverage_table
 from albench.report.figures import NARROW, WIDE, Panel, as_svg, curves_figure, slices_figure
 from albench.report.inputs import Inputs
-from albench.report.palette import ORACLE_AIDED, label, order, style, swatch_path
+from albench.report.palette import label, oracle_aided, order, style, swatch_path
 from albench.report.summary import timing_table
 from albench.results import CEILING, REFERENCE, STUDY_KEYS
 
@@ -83,7 +83,7 @@ def render(inputs: Inputs, panels: list[Panel], summary: pd.DataFrame) -> str:
         phantoms=[name for name in datasets if provenance.is_phantom(name)],
         started=inputs.runs["started_at"].min()[:10] if len(inputs.runs) else "",
         seeds_of_all=sorted(set(summary["n_seeds"])),
-        oracle_aided=sorted(ORACLE_AIDED & set(summary["strategy"])),
+        oracle_aided=[name for name in order(list(summary["strategy"])) if oracle_aided(name)],
         studies=studies,
         selections=_selections(inputs.queries),
         commands=provenance.commands(inputs),
@@ -99,7 +99,7 @@ def findings(part: pd.DataFrame, n_pool_units: float) -> list[str]:
     curves = part[(part["strategy"] != CEILING) & part["final_dice"].notna()]
     if len(part) and (part["strategy"] == CEILING).all():
         return [f"Training on all labels of the pool reaches a mean Dice of {part['final_dice'].iloc[0]:.3f}."]
-    practicable = curves[~curves["strategy"].isin(list(ORACLE_AIDED))]
+    practicable = curves[~curves["strategy"].map(oracle_aided).astype(bool)]
     if practicable.empty:
         return ["No strategy has reached the last round yet."]
     best = practicable.iloc[int(practicable["final_dice"].argmax())]

@@ -12,12 +12,14 @@ from dataclasses import dataclass
 import numpy as np
 from matplotlib.markers import MarkerStyle
 
+from albench.errors import InputError
+from albench.strategies import get_strategy
+
 BLACK, GREY = "#000000", "#5f6368"
 ORANGE, SKY, GREEN, YELLOW = "#E69F00", "#56B4E9", "#009E73", "#F0E442"
 BLUE, VERMILLION, PURPLE = "#0072B2", "#D55E00", "#CC79A7"
-
-ORACLE_AIDED = frozenset({"random-fg66", "random-fg33"})
-"""Strategies that read ground truth when they choose; never to be read as practicable."""
+ORACLE_NOTE = "† reads ground truth"
+"""What the dagger of `label` means."""
 
 
 @dataclass(frozen=True)
@@ -36,9 +38,10 @@ _KNOWN = {
     "random-fg33": Style(BLACK, "<", ":"),
     "random-fg66": Style(BLACK, ">", ":"),
     "entropy": Style(ORANGE, "s"),
+    "predictive-entropy": Style(ORANGE, "8", "--"),
     "power-pe": Style(ORANGE, "p", "-."),
-    "cs-pe-33": Style(ORANGE, "<", ":"),
-    "cs-pe-66": Style(ORANGE, ">", ":"),
+    "class-pe33": Style(ORANGE, "<", ":"),
+    "class-pe66": Style(ORANGE, ">", ":"),
     "claspe": Style(ORANGE, "h", "--"),
     "mcd": Style(SKY, "^"),
     "stb": Style(SKY, "X", "-."),
@@ -50,6 +53,10 @@ _KNOWN = {
     "badge": Style(PURPLE, "X", "--"),
     "usim-f": Style(VERMILLION, "D"),
     "usim-c": Style(BLUE, "d"),
+    "flqmi": Style(BLUE, "<", "--"),
+    "gcmi": Style(BLUE, ">", "-."),
+    "logdetmi": Style(BLUE, "h", ":"),
+    "com": Style(BLUE, "p", "--"),
     "full": CEILING_STYLE,
 }
 
@@ -60,7 +67,10 @@ _FALLBACK_LINES = ("--", "-.", ":")
 
 
 def style(strategy: str) -> Style:
-    """Look of a strategy: fixed for known names, else drawn from the name alone."""
+    """Look of a strategy: fixed for known names, else drawn from the name alone.
+
+    With parameters a known strategy keeps its colour.
+    """
     if strategy in _KNOWN:
         return _KNOWN[strategy]
     number = zlib.crc32(strategy.encode())
@@ -68,19 +78,39 @@ def style(strategy: str) -> Style:
     number //= len(_FALLBACK_COLORS)
     marker = _FALLBACK_MARKERS[number % len(_FALLBACK_MARKERS)]
     number //= len(_FALLBACK_MARKERS)
-    return Style(color, marker, _FALLBACK_LINES[number % len(_FALLBACK_LINES)])
+    known = _KNOWN.get(_name(strategy))
+    return Style(known.color if known else color, marker, _FALLBACK_LINES[number % len(_FALLBACK_LINES)])
 
 
 def order(strategies: list[str]) -> list[str]:
-    """Sort strategies as in every legend and table: known ones as listed, others by name, full last."""
+    """Sort strategies as in every legend and table: known ones as listed, others by name, full last.
+
+    One with parameters follows the one without.
+    """
     known = [name for name in _KNOWN if name != "full"]
     rank = {name: index for index, name in enumerate(known)} | {"full": len(known) + 1}
-    return sorted(set(strategies), key=lambda name: (rank.get(name, len(known)), name))
+    return sorted(set(strategies), key=lambda label: (rank.get(_name(label), len(known)), _name(label), label))
+
+
+def oracle_aided(strategy: str) -> bool:
+    """Whether a strategy reads ground truth when it chooses, and so is never to be read as practicable.
+
+    Of strategies from other packages this is known where the package is installed.
+    """
+    try:
+        return get_strategy(_name(strategy)).oracle_aided
+    except InputError:
+        return False
 
 
 def label(strategy: str) -> str:
     """Name of a strategy as shown: with a dagger if it reads ground truth."""
-    return f"{strategy}†" if strategy in ORACLE_AIDED else strategy
+    return f"{strategy}†" if oracle_aided(strategy) else strategy
+
+
+def _name(strategy: str) -> str:
+    """Return the label of a strategy without its parameters."""
+    return strategy.partition("+")[0]
 
 
 def swatch_path(strategy: str) -> str:

@@ -78,8 +78,8 @@ def summary_table(results: pd.DataFrame) -> pd.DataFrame:
 def timing_table(runs: pd.DataFrame) -> pd.DataFrame:
     """Where the time of each strategy went.
 
-    A round that strategies share was spent once but counts for each of them: the row says what the
-    strategy costs on its own.
+    A round that strategies share was spent once but counts for each of them. Scores of the first query that
+    another strategy had computed already count for that one alone.
 
     Returns
     -------

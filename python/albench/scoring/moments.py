@@ -16,12 +16,9 @@ from torch import nn
 from torch.nn.modules.dropout import _DropoutNd
 
 from albench.scoring.batches import SliceBatch
-from albench.scoring.request import Need
+from albench.scoring.request import MOMENTS, Need
 from albench.seeding import Key
 from albench.training.loader import seeded
-
-MOMENTS = Need.VARIANCE | Need.PREDICTIVE_ENTROPY | Need.MUTUAL_INFORMATION | Need.CLASS_ENTROPY
-"""The needs that `moments` meets."""
 
 Members = Callable[[SliceBatch], Iterator[torch.Tensor]]
 """Yields each member's logits of a batch, (b, n_labels, row, column), padding included; at least one member."""
@@ -98,13 +95,14 @@ class Accumulator:
     def add(self, logits: torch.Tensor) -> None:
         """Take in one member's float32 logits (b, n_labels, row, column), without padding."""
         self._n += 1
+        # The same softmax, to the last bit, whatever else is asked for: strategies that share a quantity have to agree.
+        log_p = torch.log_softmax(logits, dim=1)
         if self._with_entropies:
-            log_p = torch.log_softmax(logits, dim=1)
             p = log_p.exp()
             entropy = -log_p.mul_(p).sum(dim=(1, 2, 3), dtype=torch.float64)
             self._entropy = entropy if self._n == 1 else self._entropy + entropy
         else:
-            p = torch.softmax(logits, dim=1)
+            p = log_p.exp_()
         if self._n == 1:
             self._mean = p
             self._squares = torch.zeros_like(p) if self._with_variance else self._squares

@@ -2,38 +2,62 @@
 
 from __future__ import annotations
 
-from albench.errors import unknown_name
-from albench.strategies.base import PoolView, Selection, Strategy, choose
+from albench.scoring.request import Need
+from albench.strategies.badge import Badge
+from albench.strategies.bald import Bald, PowerBald, PowerPe, PredictiveEntropy, SoftrankBald
+from albench.strategies.base import Oracle, PoolView, Selection, Strategy, choose
+from albench.strategies.coreset import CoreSet, KMeansBald
 from albench.strategies.entropy import Entropy
+from albench.strategies.foreground import RandomFg33, RandomFg66
 from albench.strategies.full import Full
 from albench.strategies.mcd import McDropout
+from albench.strategies.parameters import label_of, settings_of
 from albench.strategies.random import Random
+from albench.strategies.registry import get_strategy, make_strategy, register, strategy_names
+from albench.strategies.smi import ConcaveOverModular, FacilityLocationMi, GraphCutMi, LogDeterminantMi
+from albench.strategies.stb import StochasticBatches
+from albench.strategies.stratified import ClaspPe, ClassPe33, ClassPe66
 from albench.strategies.usim import UsimC, UsimF
 
-__all__ = ["PoolView", "Selection", "Strategy", "choose", "get_strategy", "register", "strategy_names"]
+__all__ = [
+    "Need",
+    "Oracle",
+    "PoolView",
+    "Selection",
+    "Strategy",
+    "choose",
+    "get_strategy",
+    "label_of",
+    "make_strategy",
+    "register",
+    "settings_of",
+    "strategy_names",
+]
 
-_REGISTRY: dict[str, type[Strategy]] = {}
-
-
-def register(strategy: type[Strategy]) -> type[Strategy]:
-    """Add a strategy class to the registry; ValueError where its name is taken by another class."""
-    taken = _REGISTRY.setdefault(strategy.name, strategy)
-    if taken is not strategy:
-        raise ValueError(f"strategy '{strategy.name}': the name is taken by {taken.__module__}.{taken.__qualname__}")
-    return strategy
-
-
-for _strategy in (Random, Entropy, McDropout, UsimF, UsimC, Full):
+for _strategy in (
+    Random,
+    Entropy,
+    McDropout,
+    Bald,
+    CoreSet,
+    Badge,
+    StochasticBatches,
+    UsimF,
+    UsimC,
+    PredictiveEntropy,
+    PowerBald,
+    PowerPe,
+    SoftrankBald,
+    KMeansBald,
+    ClassPe66,
+    ClassPe33,
+    ClaspPe,
+    FacilityLocationMi,
+    GraphCutMi,
+    LogDeterminantMi,
+    ConcaveOverModular,
+    RandomFg66,
+    RandomFg33,
+    Full,
+):
     register(_strategy)
-
-
-def strategy_names() -> list[str]:
-    """Names of all strategies, in order of registration."""
-    return list(_REGISTRY)
-
-
-def get_strategy(name: str) -> type[Strategy]:
-    """Class of the strategy `name`; InputError with the nearest names for an unknown one."""
-    if name not in _REGISTRY:
-        raise unknown_name("strategy", name, _REGISTRY)
-    return _REGISTRY[name]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import ClassVar, TypeVar
@@ -11,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from albench import _arrays as check
+from albench.errors import InputError
 from albench.pool import Unit
 from albench.scoring.request import Need, Scores, uncertainty
 
@@ -59,9 +61,14 @@ class PoolView:
     @cached_property
     def uncertainty(self) -> NDArray[np.float64]:
         """Class-weighted variance over the stochastic passes; float64 (n,)."""
-        if self.scores.variance is None:
-            raise ValueError("scores: variance was not asked for in the strategy's needs")
-        return uncertainty(finite("variance", self.scores.variance), finite("class_weights", self.class_weights))
+        return uncertainty(self.score("variance"), finite("class_weights", self.class_weights))
+
+    def score(self, name: str) -> NDArray[np.float64]:
+        """Return the array `name` of the scores; ValueError where nobody asked for it or a value is not finite."""
+        values = getattr(self.scores, name)
+        if values is None:
+            raise ValueError(f"scores: {name} was not asked for in the strategy's needs")
+        return finite(name, values)
 
 
 @dataclass(frozen=True, eq=False)
@@ -103,6 +110,15 @@ class Strategy(ABC):
         What has to be computed of the unlabelled units first.
     oracle_aided
         Whether it reads ground truth, as no practitioner could; reports say so.
+    whole_pool
+        Whether it takes every unit, whatever the budget.
+    layers
+        Which convolutions the Fisher gradients are of, where it needs them: one of `scoring.request.LAYERS`.
+
+    Notes
+    -----
+    Parameters are keyword-only arguments of the constructor, annotated with int, float, bool, str or a Literal, each
+    with a default and kept in an attribute of its own name.
     """
 
     name: ClassVar[str]
@@ -110,6 +126,8 @@ class Strategy(ABC):
     reference: ClassVar[str]
     needs: ClassVar[Need] = Need.NOTHING
     oracle_aided: ClassVar[bool] = False
+    whole_pool: ClassVar[bool] = False
+    layers: str = "decoder"
 
     @abstractmethod
     def select(self, view: PoolView, budget: int, rng: np.random.Generator) -> Selection:
@@ -126,9 +144,76 @@ class Strategy(ABC):
         """
 
 
+def noise_ranked(
+    log_scores: NDArray[np.float64], budget: int, rng: np.random.Generator, beta: float = 1.0
+) -> Selection:
+    """Return the highest of `log_scores` plus Gumbel(0, 1 / beta) noise: a draw without replacement by score ** beta.
+
+    Scores of zero come last, in random order (Kirsch et al., TMLR 2023).
+    """
+    noise = rng.gumbel(scale=1.0 / beta, size=log_scores.size)
+    # -inf plus noise would tie: such units go below all others, by their noise
+    finite_scores = np.isfinite(log_scores)
+    order = np.lexsort((-noise, -np.where(finite_scores, log_scores + noise, -np.inf)))[:budget].astype(np.int64)
+    return Selection(indices=order)
+
+
 def choose(strategy: Strategy, view: PoolView, budget: int, rng: np.random.Generator) -> Selection:
-    """Let `strategy` select, after checking the budget: InputError where it is not in 1..n."""
-    return strategy.select(view, check.integer("budget", budget, 1, len(view.units)), rng)
+    """Let `strategy` select, and check what it is given and what it gives.
+
+    Raises
+    ------
+    ValueError
+        If the budget is not in 1..n; if the answer is not `budget` different units of the view with a score and a
+        gain each.
+    """
+    n = len(view.units)
+    selection = strategy.select(view, check.integer("budget", budget, 1, n), rng)
+    expected, indices = n if strategy.whole_pool else budget, selection.indices
+    if (
+        indices.shape != (expected,)
+        or indices.dtype != np.int64
+        or indices.min() < 0
+        or indices.max() >= n
+        or np.unique(indices).size != expected
+    ):
+        raise ValueError(
+            f"strategy '{strategy.name}': expected {expected} different int64 indices in 0..{n - 1}, "
+            f"got {indices.dtype} {np.array2string(indices, threshold=10, separator=', ')}"
+        )
+    for name in ("scores", "gains"):
+        if getattr(selection, name).shape != indices.shape:
+            raise ValueError(
+                f"strategy '{strategy.name}', {name}: expected shape {indices.shape}, "
+                f"got {getattr(selection, name).shape}"
+            )
+    return selection
+
+
+def seed_of(rng: np.random.Generator) -> int:
+    """Draw a seed for a routine that takes a number."""
+    return int(rng.integers(2**63))
+
+
+def positive(name: str, value: float) -> float:
+    """Return `value`, or raise InputError where it is not a positive finite number."""
+    if not (np.isfinite(value) and value > 0):
+        raise InputError(f"parameter {name}: expected a positive number, got {value}")
+    return float(value)
+
+
+def non_negative(name: str, value: float) -> float:
+    """Return `value`, or raise InputError where it is not a finite number from 0 up."""
+    if not (np.isfinite(value) and value >= 0):
+        raise InputError(f"parameter {name}: expected a number of at least 0, got {value}")
+    return float(value)
+
+
+def one_of(name: str, value: str, allowed: Sequence[str]) -> str:
+    """Return `value`, or raise InputError where it is not among `allowed`."""
+    if value not in allowed:
+        raise InputError(f"parameter {name}: expected one of {', '.join(allowed)}, got {value!r}")
+    return value
 
 
 def finite(name: str, values: NDArray[Floats]) -> NDArray[Floats]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from albench.scoring.request import Need
-from albench.strategies.base import PoolView, Selection, Strategy, finite, top
+from albench.strategies.base import PoolView, Selection, Strategy, top
 
 
 class Entropy(Strategy):
@@ -18,5 +18,4 @@ class Entropy(Strategy):
 
     def select(self, view: PoolView, budget: int, rng: np.random.Generator) -> Selection:
         """Take the `budget` units of highest entropy."""
-        assert view.scores.entropy is not None
-        return top(finite("entropy", view.scores.entropy), budget)
+        return top(view.score("entropy"), budget)

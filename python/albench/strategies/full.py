@@ -13,6 +13,7 @@ class Full(Strategy):
     name = "full"
     summary = "all labels of the pool: the ceiling, not a strategy one could follow"
     reference = "baseline"
+    whole_pool = True
 
     def select(self, view: PoolView, budget: int, rng: np.random.Generator) -> Selection:
         """Take everything."""

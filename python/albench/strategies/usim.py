@@ -2,123 +2,172 @@
 
 from __future__ import annotations
 
-import warnings
 from abc import abstractmethod
 from dataclasses import dataclass
+from typing import Literal
 
 import numpy as np
-from kneed import KneeLocator
 from numpy.typing import NDArray
 
 from albench import core
-from albench.scoring.request import Need
-from albench.strategies.base import PoolView, Selection, Strategy, finite
+from albench.scoring.request import LAYERS, Need
+from albench.strategies.base import PoolView, Selection, Strategy, finite, non_negative, one_of, seed_of
+from albench.strategies.query import QuerySet, draw_query, expected_query
 
-_KNEE_SENSITIVITY = 10.0
-_MIN_QUERY_BUDGETS = 5
+_REFERENCE = "Föllmer et al., MIDL 2024, PMLR 250:480-503"
+MAX_KERNEL_BYTES = 2**30  # beyond that similarities are computed as they are needed
+QUERY_KINDS = ("sampled", "expected")
 
-
-def knee(values: NDArray[np.float64]) -> int | None:
-    """Position of the knee of `values` sorted from high to low (Kneedle, S = 10), or None where there is none."""
-    if values.size < 3 or np.ptp(values) == 0:
-        return None
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # kneed warns where it finds no knee; None says so already
-        found = KneeLocator(
-            np.arange(values.size),
-            np.sort(values)[::-1],
-            S=_KNEE_SENSITIVITY,
-            curve="convex",
-            direction="decreasing",
-        ).knee
-    return None if found is None else int(found)
+Layers = Literal["decoder", "encoder", "all"]
+QueryKind = Literal["sampled", "expected"]
+Optimizer = Literal["lazy", "naive", "stochastic", "lazier"]
 
 
 @dataclass(frozen=True, eq=False)
-class QuerySet:
-    """Units that the selection has to be informative about.
+class Embedding:
+    """What units are similar by.
 
     Attributes
     ----------
-    indices
-        int64 (q,): different units, ascending.
-    weights
-        float64 (q,): how often each was drawn.
+    rows
+        float32 (n, d).
+    metric, scale
+        As `core.similarity` takes them; `scale` is float64 (d,) or None.
     """
 
-    indices: NDArray[np.int64]
-    weights: NDArray[np.float64]
+    rows: NDArray[np.float32]
+    metric: str
+    scale: NDArray[np.float64] | None = None
 
 
-def draw_query(uncertainty: NDArray[np.float64], budget: int, rng: np.random.Generator) -> QuerySet:
-    """Draw the query set: |Q| = min(n, max(knee, 5 budget)) units, with replacement, in proportion to uncertainty.
-
-    All-zero uncertainty draws uniformly.
-    """
-    n = uncertainty.size
-    size = min(n, max(knee(uncertainty) or 0, _MIN_QUERY_BUDGETS * budget))
-    total = uncertainty.sum()
-    drawn = rng.choice(n, size, replace=True, p=uncertainty / total if total > 0 else None)
-    indices, counts = np.unique(drawn, return_counts=True)
-    return QuerySet(indices.astype(np.int64), counts.astype(np.float64))
+def fisher_similarity(view: PoolView) -> Embedding:
+    """Embed units so that s(i, q) = (1 / P) sum_p g_ip g_qp / F_p, over P Fisher-sampled convolution weights."""
+    embedding = view.scores.fisher
+    if embedding is None:
+        raise ValueError("scores: fisher was not asked for in the strategy's needs")
+    gradients, fisher = finite("fisher", embedding.gradients), finite("fisher", embedding.fisher)
+    return Embedding(gradients, "dot", 1.0 / (fisher.size * fisher))
 
 
 class Usim(Strategy):
     """Maximises mutual information between the batch and an uncertainty-weighted query set.
 
-    The objective is the facility-location variant on non-negative similarities, maximised by exact lazy greedy.
-    Subclasses say what units are similar by.
+    The objective is the facility-location variant on non-negative similarities. Subclasses say what units are
+    similar by.
+
+    Parameters
+    ----------
+    eta, query, optimizer
+        As for ``usim-f``.
+    """
+
+    def __init__(self, *, eta: float = 1.0, query: QueryKind = "sampled", optimizer: Optimizer = "lazy") -> None:
+        self.eta = non_negative("eta", eta)
+        self.query = one_of("query", query, QUERY_KINDS)
+        self.optimizer = one_of("optimizer", optimizer, core.OPTIMIZERS)
+
+    @abstractmethod
+    def embedding(self, view: PoolView) -> Embedding:
+        """Return what units are similar by."""
+
+    def select(self, view: PoolView, budget: int, rng: np.random.Generator) -> Selection:
+        """Make the query set and maximise."""
+        uncertainty = view.uncertainty
+        query = make_query(self.query, uncertainty, budget, rng)
+        objective = facility_location(self.embedding(view), query, self.eta)
+        result = core.maximize(objective, budget, optimizer=self.optimizer, seed=seed_of(rng))
+        return Selection(indices=result.indices, scores=uncertainty[result.indices], gains=result.gains)
+
+
+def make_query(kind: str, uncertainty: NDArray[np.float64], budget: int, rng: np.random.Generator) -> QuerySet:
+    """Draw the query set, or take its expectation."""
+    return expected_query(uncertainty, budget) if kind == "expected" else draw_query(uncertainty, budget, rng)
+
+
+def held_kernel(embedding: Embedding, queries: NDArray[np.float32]) -> NDArray[np.float32] | None:
+    """Similarities of all units to `queries`, float32 (n, q), or None where they would take too much memory."""
+    if 4 * embedding.rows.shape[0] * queries.shape[0] > MAX_KERNEL_BYTES:
+        return None
+    return core.similarity(embedding.rows, queries, metric=embedding.metric, scale=embedding.scale)
+
+
+def facility_location(embedding: Embedding, query: QuerySet, eta: float) -> core.FacilityLocationVariantMI:
+    """Make the objective; its kernel is held where it is small enough, the choice is the same either way."""
+    rows, queries = embedding.rows, embedding.rows[query.indices]
+    kernel = held_kernel(embedding, queries)
+    if kernel is not None:
+        return core.FacilityLocationVariantMI(kernel, weights=query.weights, eta=eta)
+    return core.FacilityLocationVariantMI.from_features(
+        rows, queries, metric=embedding.metric, scale=embedding.scale, weights=query.weights, eta=eta
+    )
+
+
+class UsimF(Usim):
+    """Mutual information with the uncertain part of the pool, on Fisher-scaled gradients.
+
+    Similarity of two units is s(i, q) = (1 / P) sum_p g_ip g_qp / F_p over up to 10,000 convolution weights p, drawn
+    in proportion to the diagonal F of the Fisher information; g is the gradient of the cross-entropy with hard
+    pseudo-labels. The objective sum_q w_q max_a s(a, q) + eta sum_a max_q s(a, q) is maximised greedily.
 
     Parameters
     ----------
     eta
         Weight of the batch's own relevance to the query set against its coverage of it.
+    query
+        ``sampled``: drawn with replacement in proportion to uncertainty, as published; ``expected``: the expectation
+        of that draw, every unit weighing by its uncertainty, hence no noise of the draw.
+    optimizer
+        ``lazy`` and ``naive`` are the exact greedy choice; ``stochastic`` (as published) and ``lazier`` look at a
+        sample of the units in every step (epsilon = 0.01).
+    layers
+        Which convolutions the gradients are of: ``decoder`` (as published), ``encoder`` or ``all``.
     """
 
-    def __init__(self, *, eta: float = 1.0) -> None:
-        self.eta = eta
-
-    @abstractmethod
-    def similarity(self, view: PoolView, query: NDArray[np.int64]) -> NDArray[np.float32]:
-        """Similarity of every unit to every query unit; float32 (n, q)."""
-
-    def select(self, view: PoolView, budget: int, rng: np.random.Generator) -> Selection:
-        """Draw the query set and maximise."""
-        uncertainty = view.uncertainty
-        query = draw_query(uncertainty, budget, rng)
-        objective = core.FacilityLocationVariantMI(
-            self.similarity(view, query.indices), weights=query.weights, eta=self.eta
-        )
-        result = core.maximize(objective, budget, optimizer="lazy")
-        return Selection(indices=result.indices, scores=uncertainty[result.indices], gains=result.gains)
-
-
-class UsimF(Usim):
-    """Similarity of Fisher-sampled decoder gradients."""
-
     name = "usim-f"
-    summary = "submodular mutual information on Fisher-scaled decoder gradients"
-    reference = "Föllmer et al., MIDL 2024, PMLR 250:480-503"
+    summary = "submodular mutual information on Fisher-scaled gradients"
+    reference = _REFERENCE
     needs = Need.VARIANCE | Need.FISHER
 
-    def similarity(self, view: PoolView, query: NDArray[np.int64]) -> NDArray[np.float32]:
-        """Return s(i, q) = (1 / P) sum_p g_ip g_qp / F_p."""
-        embedding = view.scores.fisher
-        assert embedding is not None
-        gradients, fisher = finite("fisher", embedding.gradients), finite("fisher", embedding.fisher)
-        return core.similarity(gradients, gradients[query], metric="dot", scale=1.0 / (fisher.size * fisher))
+    def __init__(
+        self,
+        *,
+        eta: float = 1.0,
+        query: QueryKind = "sampled",
+        optimizer: Optimizer = "lazy",
+        layers: Layers = "decoder",
+    ) -> None:
+        super().__init__(eta=eta, query=query, optimizer=optimizer)
+        self.layers = one_of("layers", layers, LAYERS)
+
+    def embedding(self, view: PoolView) -> Embedding:
+        """Fisher similarity."""
+        return fisher_similarity(view)
 
 
 class UsimC(Usim):
-    """Cosine similarity of the deepest encoder convolution's gradients."""
+    """Mutual information with the uncertain part of the pool, on the cosine of bottleneck gradients.
+
+    As ``usim-f``, with the cosine similarity of the gradients of the encoder's deepest convolution.
+
+    Parameters
+    ----------
+    eta
+        Weight of the batch's own relevance to the query set against its coverage of it.
+    query
+        ``sampled``: drawn with replacement in proportion to uncertainty, as published; ``expected``: the expectation
+        of that draw, every unit weighing by its uncertainty, hence no noise of the draw.
+    optimizer
+        ``lazy`` and ``naive`` are the exact greedy choice; ``stochastic`` (as published) and ``lazier`` look at a
+        sample of the units in every step (epsilon = 0.01).
+    """
 
     name = "usim-c"
     summary = "submodular mutual information on the cosine of bottleneck gradients"
-    reference = "Föllmer et al., MIDL 2024, PMLR 250:480-503"
+    reference = _REFERENCE
     needs = Need.VARIANCE | Need.BOTTLENECK
 
-    def similarity(self, view: PoolView, query: NDArray[np.int64]) -> NDArray[np.float32]:
+    def embedding(self, view: PoolView) -> Embedding:
         """Cosine similarity."""
-        assert view.scores.bottleneck is not None
-        gradients = finite("bottleneck", view.scores.bottleneck)
-        return core.similarity(gradients, gradients[query], metric="cosine")
+        if view.scores.bottleneck is None:
+            raise ValueError("scores: bottleneck was not asked for in the strategy's needs")
+        return Embedding(finite("bottleneck", view.scores.bottleneck), "cosine")

@@ -38,14 +38,21 @@ class FakeTrainer:
     def scan(self, split: Split, on_case: Tick) -> Pool:
         """Units are all slices along the first axis."""
         units: list[Unit] = []
-        counts = []
+        counts, borders = [], []
         for name in split.pool:
             scan = scan_case(self._dataset.case(name), self._dataset.n_labels)
             units += [Unit(name, index) for index in range(scan.shape[_AXIS])]
             counts.append(scan.voxel_counts[_AXIS])
+            borders.append(scan.border_counts[_AXIS])
             on_case()
         voxel_counts = np.concatenate(counts)
-        return Pool(tuple(units), dict.fromkeys(split.pool, _AXIS), voxel_counts, voxel_counts.sum(axis=1))
+        return Pool(
+            tuple(units),
+            dict.fromkeys(split.pool, _AXIS),
+            voxel_counts,
+            voxel_counts.sum(axis=1),
+            np.concatenate(borders),
+        )
 
     def prepare(self, split: Split, pool: Pool, start: Sequence[Unit], on_case: Tick) -> None:
         """Nothing to prepare."""

@@ -77,14 +77,21 @@ class NnunetTrainer:
         geometry = geometry_fingerprint([self._scans[case.name] for case in cases])
         axis = slicing_axis(self._base, self._name, self._protocol.network, geometry)
         units: list[Unit] = []
-        counts = []
+        counts, borders = [], []
         for case in cases:
             scan = self._scans[case.name]
             low, high = scan.box[axis]
             units += [Unit(case.name, index) for index in range(low, high)]
             counts.append(scan.voxel_counts[axis][low:high])
+            borders.append(scan.border_counts[axis][low:high])
         voxel_counts = np.concatenate(counts)
-        return Pool(tuple(units), dict.fromkeys(split.pool, axis), voxel_counts, voxel_counts.sum(axis=1))
+        return Pool(
+            tuple(units),
+            dict.fromkeys(split.pool, axis),
+            voxel_counts,
+            voxel_counts.sum(axis=1),
+            np.concatenate(borders),
+        )
 
     def prepare(self, split: Split, pool: Pool, start: Sequence[Unit], on_case: Tick) -> None:
         """Fingerprint, plan, preprocess."""

@@ -37,14 +37,16 @@ class CaseScan:
         Of the original grid, axes (z, y, x).
     box
         Bounds of the non-zero region that nnU-Net crops to, ``(low, high)`` per axis.
-    voxel_counts
-        Per slicing axis an int64 array (n_slices, n_labels): voxels of each label in each original slice.
+    voxel_counts, border_counts
+        Per slicing axis an int64 array (n_slices, n_labels): voxels of each label in each original slice, and those
+        of them with a neighbour of another label in the slice.
     """
 
     shape: tuple[int, ...]
     spacing_mm: tuple[float, ...]
     box: tuple[tuple[int, int], ...]
     voxel_counts: tuple[NDArray[np.int64], ...]
+    border_counts: tuple[NDArray[np.int64], ...]
 
 
 def scan_case(case: Case, n_labels: int) -> CaseScan:
@@ -52,18 +54,38 @@ def scan_case(case: Case, n_labels: int) -> CaseScan:
     reader = SimpleITKIO()
     images, properties = reader.read_images([str(path) for path in case.images])
     segmentation = reader.read_seg(str(case.label))[0][0]
-    one_hot = [segmentation == label for label in range(n_labels)]
-    counts = tuple(
-        np.stack([mask.sum(axis=tuple(a for a in range(3) if a != axis)) for mask in one_hot], axis=1).astype(np.int64)
-        for axis in range(3)
-    )
     box = get_bbox_from_mask(create_nonzero_mask(images))
     return CaseScan(
         shape=images.shape[1:],
         spacing_mm=tuple(float(s) for s in properties["spacing"]),
         box=tuple((int(low), int(high)) for low, high in box),
-        voxel_counts=counts,
+        voxel_counts=tuple(_per_slice(segmentation, n_labels, axis) for axis in range(3)),
+        border_counts=tuple(_per_slice(segmentation, n_labels, axis, border(segmentation, axis)) for axis in range(3)),
     )
+
+
+def _per_slice(
+    segmentation: NDArray[Any], n_labels: int, axis: int, where: NDArray[np.bool_] | None = None
+) -> NDArray[np.int64]:
+    """Count labels in every slice along `axis`, in the voxels of `where` alone; int64 (n_slices, n_labels)."""
+    counts = np.empty((segmentation.shape[axis], n_labels), dtype=np.int64)
+    others = tuple(a for a in range(3) if a != axis)
+    for label in range(n_labels):
+        mask = segmentation == label
+        counts[:, label] = (mask if where is None else mask & where).sum(axis=others)
+    return counts
+
+
+def border(segmentation: NDArray[Any], axis: int) -> NDArray[np.bool_]:
+    """Voxels with one of their four neighbours in the slice along `axis` of another label; the edge is no border."""
+    result = np.zeros(segmentation.shape, dtype=bool)
+    for other in (a for a in range(3) if a != axis):
+        changes = np.diff(segmentation.astype(np.int16), axis=other) != 0
+        before, after = [slice(None)] * 3, [slice(None)] * 3
+        before[other], after[other] = slice(None, -1), slice(1, None)
+        result[tuple(before)] |= changes
+        result[tuple(after)] |= changes
+    return result
 
 
 def geometry_fingerprint(scans: Sequence[CaseScan]) -> dict[str, Any]:

@@ -1,0 +1,101 @@
+"""Scores of one pool by one model, kept on disk so that strategies that ask for the same share them."""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import zipfile
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from albench.files import atomic_file
+from albench.scoring.request import LAYERS, MOMENTS, Features, FisherEmbedding, Need, Scores, ScoringPlan
+
+MAX_BYTES = 256 * 2**20
+"""A quantity that takes more is computed again by whoever needs it."""
+
+_PARTS = {Need.FISHER: FisherEmbedding, Need.FEATURES: Features}
+
+
+class ScoreCache:
+    """One file per quantity, valid for one model, pool and plan.
+
+    Chains may use it side by side: a file appears whole or not at all, and whoever finds none computes the same.
+
+    Parameters
+    ----------
+    folder
+        Where the files are.
+    context
+        Names everything that the scores depend on beside the plan: model, units, code.
+    plan
+        How they are computed.
+    """
+
+    def __init__(self, folder: Path, context: str, plan: ScoringPlan) -> None:
+        self._folder = folder
+        # Layers decide one quantity alone, which has them in its file's name.
+        common = replace(plan, layers=LAYERS[0])
+        text = "\x1f".join([context, repr(common), plan.class_weights.tobytes().hex()])  # repr rounds the weights
+        self._context = hashlib.sha256(text.encode()).hexdigest()
+        self._layers = plan.layers
+
+    def scores(self, needs: Need, compute: Callable[[Need, Scores], Scores]) -> tuple[Scores, Need]:
+        """Return scores that meet `needs`, and which of these were found.
+
+        Parameters
+        ----------
+        compute
+            Called with what is not there and with what is, unless all is; what it returns is kept, also beyond what
+            was asked for. Asked for one quantity of the stochastic passes, it is asked for all: others will want them.
+        """
+        values = {need: value for need in needs if (value := self._load(need)) is not None}
+        found = Need.NOTHING
+        for need in values:
+            found |= need
+        missing = needs & ~found
+        if missing:
+            made = compute(missing | MOMENTS if missing & MOMENTS else missing, _gathered(values))
+            for need in Need:
+                value = getattr(made, _field(need))
+                if value is not None and need not in found:
+                    values[need] = value
+                    self._save(need, value)
+        return _gathered({need: value for need, value in values.items() if need in needs}), found
+
+    def _path(self, need: Need) -> Path:
+        layers = f"-{self._layers}" if need is Need.FISHER else ""
+        return self._folder / f"{_field(need)}{layers}.npz"
+
+    def _load(self, need: Need) -> Any:
+        """Return a quantity, or None where there is none, it is damaged, or it is of another model, pool or plan."""
+        try:
+            # Opened here: of a damaged file NumPy would leave it open.
+            with self._path(need).open("rb") as stream, np.load(stream, allow_pickle=False) as file:
+                if str(file["context"]) != self._context:
+                    return None
+                parts = {name: file[name] for name in file.files if name != "context"}
+        except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile):
+            return None
+        return _PARTS[need](**parts) if need in _PARTS else parts["values"]
+
+    def _save(self, need: Need, value: Any) -> None:
+        parts = vars(value) if need in _PARTS else {"values": value}
+        if sum(part.nbytes for part in parts.values()) > MAX_BYTES:
+            return
+        # Nobody misses what cannot be written, say for want of space: it is only computed again.
+        with contextlib.suppress(OSError), atomic_file(self._path(need)) as temporary:
+            np.savez(temporary, context=np.array(self._context), **parts)
+
+
+def _gathered(values: dict[Need, Any]) -> Scores:
+    return Scores(**{_field(need): value for need, value in values.items()})
+
+
+def _field(need: Need) -> str:
+    """Name of a quantity in `Scores`."""
+    return str(need.name).lower()
