@@ -93,7 +93,7 @@ def assert_better_than_random(descriptors: NDArray[np.float32], n: int) -> None:
     dense = [coverage(choose_start("typical", n, descriptors, np.random.default_rng(i)), X) for i in range(3)]
     assert max(found[0] for found in spread) < np.quantile(radius, 0.25)
     assert max(found[0] for found in dense) < radius.mean()
-    assert min(found[1] for found in dense) > typical.max()
+    assert min(found[1] for found in dense) > np.quantile(typical, 0.75)
 
 
 def test_sets_cover_phantoms_better_than_random_ones(phantom: Dataset, tmp_path: Path) -> None:

@@ -8,8 +8,6 @@ from collections import deque
 import numpy as np
 from numpy.typing import NDArray
 from scipy.spatial.distance import cdist
-from sklearn.cluster import KMeans
-from sklearn.exceptions import ConvergenceWarning
 
 MAX_CLUSTERS = 500
 MIN_CLUSTER_SIZE = 6
@@ -88,6 +86,10 @@ def typiclust(X: NDArray[np.float64], n: int, seed: int) -> NDArray[np.int64]:
 
 def _clusters(X: NDArray[np.float64], n_clusters: int, seed: int) -> NDArray[np.int64]:
     """k-means; fewer clusters than asked for where fewer rows differ."""
+    # Slow to import, and most studies start at random.
+    from sklearn.cluster import KMeans
+    from sklearn.exceptions import ConvergenceWarning
+
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", ConvergenceWarning)
         found = KMeans(n_clusters, n_init=_N_INITS, random_state=seed).fit(X)
