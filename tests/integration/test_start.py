@@ -19,6 +19,8 @@ from albench.config import START_METHODS, Protocol, StartMethod, load_protocol
 from albench.data import Dataset, load_dataset
 from albench.files import read_json
 from albench.pool import Pool, Split, split_cases
+from albench.report.inputs import read_inputs
+from albench.report.provenance import commands
 from albench.results import read_results, read_runs
 from albench.seeding import generator
 from albench.study import SHARED
@@ -49,6 +51,7 @@ def test_a_whole_study(method: StartMethod, phantom: Dataset, tmp_path: Path) ->
     assert set(read_results(tmp_path)["strategy"]) == set(STRATEGIES)
     runs = read_runs(tmp_path)
     assert (runs[runs["round"] == 0]["n_annotated_units"] == 6).all()
+    assert f"--budget 6 --start {method} --device cpu" in commands(read_inputs([tmp_path]))[0]
     chosen = {}
     for seed in (0, 1):
         first, *others = starts(tmp_path, phantom, seed)

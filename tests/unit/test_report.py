@@ -97,7 +97,7 @@ def write_study(
                 file.write_text(json.dumps(query))
     write_table(pd.DataFrame(results), folder / "results.parquet")
     write_table(pd.DataFrame(runs), folder / "runs.parquet")
-    protocol = {"name": "quick", "rounds": n_rounds, "budget": 40, "pool": {"start_method": "typical"}}
+    protocol = {"name": "quick", "rounds": n_rounds, "budget": 40}
     settings = {"dataset": dataset, "device": "cpu", "protocol": protocol, "config_hash": "0123456789ab"}
     (folder / "config.json").write_text(json.dumps({"datasets": {dataset: settings}}))
     return folder
@@ -277,7 +277,7 @@ def test_two_data_sets_in_two_folders_make_one_report(tmp_path: Path) -> None:
     assert np.isnan(table.loc[("phantom", "random"), "dice@120"])
     assert table.loc[("spleen", "random"), "dice@120"] > 0
     page = Page(file)
-    options = "--strategy random,entropy,usim-f,full --protocol quick --seeds 1 --rounds {} --budget 40 --start typical"
+    options = "--strategy random,entropy,usim-f,full --protocol quick --seeds 1 --rounds {} --budget 40"
     assert f"al-bench run --dataset phantom {options.format(2)} --device cpu" in page.text
     assert f"al-bench run --dataset spleen {options.format(3)} --device cpu" in page.text
     assert (tmp_path / "both" / "summary.md").read_text().count("### ") == 2
