@@ -46,6 +46,10 @@ SetOption = Annotated[
     list[str] | None,
     typer.Option("--set", metavar="SETTING=VALUE", help="Replace a protocol's setting, e.g. training.initial_lr=0.02."),
 ]
+StartOption = Annotated[
+    str | None,
+    typer.Option("--start", help="How the units annotated first are chosen: random, k-centre or typical."),
+]
 DeviceOption = Annotated[str, typer.Option("--device", help="auto, cpu or cuda.")]
 OutOption = Annotated[Path, typer.Option("--out", help="Results folder.")]
 JobsOption = Annotated[
@@ -68,6 +72,7 @@ def run(
     rounds: RoundsOption = None,
     budget: BudgetOption = None,
     settings: SetOption = None,
+    start: StartOption = None,
     device: DeviceOption = "auto",
     data: DataOption = None,
     out: OutOption = Path("out"),
@@ -87,6 +92,7 @@ def run(
             seeds=seeds,
             rounds=rounds,
             budget=budget,
+            start=start,
             device=device,
             data=data,
             out=out,
@@ -106,6 +112,7 @@ def plan(
     rounds: RoundsOption = None,
     budget: BudgetOption = None,
     settings: SetOption = None,
+    start: StartOption = None,
     device: DeviceOption = "auto",
     data: DataOption = None,
     out: OutOption = Path("out"),
@@ -126,6 +133,7 @@ def plan(
             seeds=seeds,
             rounds=rounds,
             budget=budget,
+            start=start,
             device=device,
             data=data,
             out=out,

@@ -39,13 +39,13 @@ def _round(folder: Path, keys: dict[str, Any], config: dict[str, Any]) -> tuple[
     common = folder / SHARED / f"seed-{keys['seed']}"
     shared = keys["round"] == 0 and keys["strategy"] != CEILING
     place = common / "round-0" if shared else own
-    scan, prepare = load_stage(common, "scan"), load_stage(common, "prepare")
+    scan, start, prepare = (load_stage(common, stage) for stage in ("scan", "start", "prepare"))
     query, train, test = load_stage(own, "query"), load_stage(place, "train"), load_stage(place, "evaluate")
-    if scan is None or prepare is None or query is None or train is None or test is None:
+    if scan is None or start is None or prepare is None or query is None or train is None or test is None:
         return None
     counts = {key: value for key, value in train.notes.items() if key.startswith("n_annotated_")}
     overhead = {
-        "startup_s": scan.seconds + prepare.seconds if shared else 0.0,
+        "startup_s": scan.seconds + start.seconds + prepare.seconds if shared else 0.0,
         "score_s": query.notes.get("score_s", 0.0),
         "select_s": query.notes.get("select_s", 0.0),
         "annotate_s": train.notes["setup_s"],

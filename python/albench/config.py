@@ -7,7 +7,7 @@ import json
 from collections.abc import Sequence
 from importlib import resources
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, get_args
 
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, PositiveFloat, PositiveInt, ValidationError
@@ -15,6 +15,8 @@ from pydantic import BaseModel, ConfigDict, Field, PositiveFloat, PositiveInt, V
 from albench.errors import InputError, unknown_name
 
 Share = Annotated[float, Field(gt=0, lt=1)]
+StartMethod = Literal["random", "k-centre", "typical"]
+START_METHODS: tuple[str, ...] = get_args(StartMethod)
 
 
 class _Settings(BaseModel):
@@ -31,13 +33,16 @@ class PoolSettings(_Settings):
     test_share, max_test_cases
         Share of the cases held out for testing, and an upper bound on their number.
     start
-        Units annotated at random before the first training.
+        Units annotated before the first training.
+    start_method
+        How they are chosen: uniformly, or by what the images look like (`albench.coldstart`).
     """
 
     max_cases: PositiveInt | None
     test_share: Share
     max_test_cases: PositiveInt | None
     start: PositiveInt
+    start_method: StartMethod = "random"
 
 
 class NetworkSettings(_Settings):
@@ -165,7 +170,9 @@ def protocol_names() -> list[str]:
     return sorted(file.name.removesuffix(".yaml") for file in files if file.name.endswith(".yaml"))
 
 
-def load_protocol(name: str, settings: Sequence[str] = (), **overrides: Any) -> Protocol:
+def load_protocol(
+    name: str, settings: Sequence[str] = (), *, start_method: str | None = None, **overrides: Any
+) -> Protocol:
     """Load a protocol.
 
     Parameters
@@ -175,6 +182,8 @@ def load_protocol(name: str, settings: Sequence[str] = (), **overrides: Any) -> 
     settings
         Single settings to replace, each ``path=value`` with the path's parts joined by dots and the value in YAML,
         e.g. ``training.first_iterations=100``.
+    start_method
+        Replaces ``pool.start_method``; None keeps the protocol's.
     **overrides
         Top-level settings to replace; None keeps the protocol's value.
 
@@ -184,6 +193,10 @@ def load_protocol(name: str, settings: Sequence[str] = (), **overrides: Any) -> 
         For an unknown name, an unreadable file, or a value that the setting does not accept.
     """
     values = _protocol_values(name) | {key: value for key, value in overrides.items() if value is not None}
+    if start_method is not None and start_method not in START_METHODS:
+        raise unknown_name("start method", start_method, START_METHODS)
+    if start_method is not None and isinstance(values.get("pool"), dict):
+        values["pool"] = values["pool"] | {"start_method": start_method}
     for setting in settings:
         _replace_setting(values, setting)
     try:

@@ -154,7 +154,8 @@ def measure(study: Study, strategies: Sequence[str], folder: Path) -> Costs:
     title = f"{study.dataset.name}: measuring"
     with study.reporter.task(f"{title} {n_cases} cases", len(sample.pool) + n_cases) as advance:
         began = time.perf_counter()
-        pool = trainer.scan(sample, advance)
+        found = trainer.scan(sample, advance, describe=protocol.pool.start_method != "random")
+        pool = found.pool
         start = start_units(pool, min(protocol.pool.start, len(pool)), generator(study.dataset.name, "plan-start"))
         trainer.prepare(sample, pool, start, advance)
         prepare_s = (time.perf_counter() - began) / n_cases

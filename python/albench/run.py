@@ -34,6 +34,7 @@ class RunRequest:
     seeds: int
     rounds: int | None
     budget: int | None
+    start: str | None
     device: str
     data: Path | None
     out: Path
@@ -61,7 +62,13 @@ class Prepared:
 def prepare(request: RunRequest, reporter: Reporter) -> Prepared:
     """Check everything that can be checked before anything is computed."""
     strategies = tuple(dict.fromkeys(label_of(make_strategy(text)) for text in request.strategies))
-    protocol = load_protocol(request.protocol, request.settings, rounds=request.rounds, budget=request.budget)
+    protocol = load_protocol(
+        request.protocol,
+        request.settings,
+        rounds=request.rounds,
+        budget=request.budget,
+        start_method=request.start,
+    )
     device = choose_device(request.device)
     protocol = resolve_precision(protocol, device)
     n_processes = request.jobs or choose_processes(request, protocol, device)

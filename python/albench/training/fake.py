@@ -14,8 +14,8 @@ from albench.files import read_json, write_json
 from albench.pool import Pool, Split, Unit
 from albench.scoring.request import Features, FisherEmbedding, Need, Scores, ScoringPlan
 from albench.seeding import Key, generator, seed_for
-from albench.training.base import Tick, TrainingReport
-from albench.training.planning import scan_case
+from albench.training.base import PoolScan, Tick, TrainingReport
+from albench.training.planning import scan_case, stacked
 
 _AXIS = 0
 _N_FEATURES = 12
@@ -35,24 +35,26 @@ class FakeTrainer:
     def __init__(self, dataset: Dataset, work: Path) -> None:
         self._dataset = dataset
 
-    def scan(self, split: Split, on_case: Tick) -> Pool:
+    def scan(self, split: Split, on_case: Tick, describe: bool = False) -> PoolScan:
         """Units are all slices along the first axis."""
         units: list[Unit] = []
-        counts, borders = [], []
+        counts, borders, descriptors = [], [], []
         for name in split.pool:
-            scan = scan_case(self._dataset.case(name), self._dataset.n_labels)
+            scan = scan_case(self._dataset.case(name), self._dataset.n_labels, _AXIS if describe else None)
             units += [Unit(name, index) for index in range(scan.shape[_AXIS])]
             counts.append(scan.voxel_counts[_AXIS])
             borders.append(scan.border_counts[_AXIS])
+            descriptors.append(scan.descriptors)
             on_case()
         voxel_counts = np.concatenate(counts)
-        return Pool(
+        pool = Pool(
             tuple(units),
             dict.fromkeys(split.pool, _AXIS),
             voxel_counts,
             voxel_counts.sum(axis=1),
             np.concatenate(borders),
         )
+        return PoolScan(pool, stacked(descriptors))
 
     def prepare(self, split: Split, pool: Pool, start: Sequence[Unit], on_case: Tick) -> None:
         """Nothing to prepare."""
@@ -119,7 +121,7 @@ class FakeModel:
     ) -> Scores:
         """Scores that grow with the error, background least; positions in appearance space stand for embeddings."""
         errors = np.array([self._error(unit) for unit in units])
-        features = _stacked(units)
+        features = _positions(units)
         on_batch()
         by_class = np.outer(errors, np.linspace(0.5, 1.0, plan.class_weights.size))
         values: dict[Need, dict[str, Any]] = {
@@ -132,7 +134,7 @@ class FakeModel:
             Need.BOTTLENECK: {"bottleneck": features},
             # Gradients shrink where the model is sure, which is what BADGE relies on.
             Need.LAST_LAYER: {"last_layer": features * errors[:, None].astype(np.float32)},
-            Need.FEATURES: {"features": Features(features, _stacked(plan.labelled))},
+            Need.FEATURES: {"features": Features(features, _positions(plan.labelled))},
         }
         return Scores(**{name: value for need, made in values.items() if needs & need for name, value in made.items()})
 
@@ -141,7 +143,7 @@ class FakeModel:
         return float(1.0 - self._skill * np.exp(-nearest))
 
 
-def _stacked(units: Sequence[Unit]) -> NDArray[np.float32]:
+def _positions(units: Sequence[Unit]) -> NDArray[np.float32]:
     return np.array([_features(unit) for unit in units], dtype=np.float32).reshape(-1, _N_FEATURES)
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import time
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -16,15 +17,17 @@ from albench.data import Case, Dataset, write_nnunet_raw
 from albench.files import atomic_file
 from albench.pool import Pool, Split, Unit, slices_by_case
 from albench.seeding import Key
-from albench.training.base import Tick, TrainingReport
+from albench.training.base import PoolScan, Tick, TrainingReport
 from albench.training.model import NnunetModel
 from albench.training.planning import (
     CaseScan,
     geometry_fingerprint,
     intensity_properties,
+    likely_axis,
     plan,
     scan_case,
     slicing_axis,
+    stacked,
 )
 from albench.training.prepare import AnnotatedDataset, PreparedStore, preprocess
 from albench.training.trainer import ALTrainer, TrainingPlan
@@ -68,30 +71,36 @@ class NnunetTrainer:
         """The preprocessed data set."""
         return PreparedStore(self._base / "preprocessed" / self._name, self._protocol.network.configuration)
 
-    def scan(self, split: Split, on_case: Tick) -> Pool:
+    def scan(self, split: Split, on_case: Tick, describe: bool = False) -> PoolScan:
         """Units are the slices inside nnU-Net's crop, along the axis that nnU-Net's 2d configuration slices."""
         cases = self._raw(split.pool, _POOL_ID)
+        guess = likely_axis(cases) if describe else None
+        scans = []
         for case in cases:
-            self._scans[case.name] = scan_case(case, self._dataset.n_labels)
+            scans.append(scan_case(case, self._dataset.n_labels, guess))
             on_case()
-        geometry = geometry_fingerprint([self._scans[case.name] for case in cases])
+        geometry = geometry_fingerprint(scans)
         axis = slicing_axis(self._base, self._name, self._protocol.network, geometry)
+        if describe and axis != guess:
+            scans = [scan_case(case, self._dataset.n_labels, axis) for case in cases]
         units: list[Unit] = []
-        counts, borders = [], []
-        for case in cases:
-            scan = self._scans[case.name]
+        counts, borders, descriptors = [], [], []
+        for case, scan in zip(cases, scans, strict=True):
             low, high = scan.box[axis]
             units += [Unit(case.name, index) for index in range(low, high)]
             counts.append(scan.voxel_counts[axis][low:high])
             borders.append(scan.border_counts[axis][low:high])
+            descriptors.append(None if scan.descriptors is None else scan.descriptors[low:high])
+            self._scans[case.name] = replace(scan, descriptors=None)
         voxel_counts = np.concatenate(counts)
-        return Pool(
+        pool = Pool(
             tuple(units),
             dict.fromkeys(split.pool, axis),
             voxel_counts,
             voxel_counts.sum(axis=1),
             np.concatenate(borders),
         )
+        return PoolScan(pool, stacked(descriptors))
 
     def prepare(self, split: Split, pool: Pool, start: Sequence[Unit], on_case: Tick) -> None:
         """Fingerprint, plan, preprocess."""

@@ -17,8 +17,10 @@ from nnunetv2.imageio.simpleitk_reader_writer import SimpleITKIO
 from nnunetv2.preprocessing.cropping.cropping import create_nonzero_mask
 from numpy.typing import NDArray
 
+from albench.coldstart.descriptors import describe_slices
 from albench.config import NetworkSettings
 from albench.data import Case
+from albench.data.images import case_geometry
 from albench.files import write_json
 from albench.training.nnunet_env import nnunet_folders, quiet
 
@@ -40,6 +42,8 @@ class CaseScan:
     voxel_counts, border_counts
         Per slicing axis an int64 array (n_slices, n_labels): voxels of each label in each original slice, and those
         of them with a neighbour of another label in the slice.
+    descriptors
+        float32 (n_slices, d) of each original slice along the axis that was asked for, if any.
     """
 
     shape: tuple[int, ...]
@@ -47,21 +51,37 @@ class CaseScan:
     box: tuple[tuple[int, int], ...]
     voxel_counts: tuple[NDArray[np.int64], ...]
     border_counts: tuple[NDArray[np.int64], ...]
+    descriptors: NDArray[np.float32] | None = None
 
 
-def scan_case(case: Case, n_labels: int) -> CaseScan:
-    """Read a case once: geometry, nnU-Net's crop, and label counts of every slice along every axis."""
+def scan_case(case: Case, n_labels: int, describe_axis: int | None = None) -> CaseScan:
+    """Read a case once: geometry, nnU-Net's crop, and label counts of every slice along every axis.
+
+    Slices along `describe_axis` are described as well, from the images alone.
+    """
     reader = SimpleITKIO()
     images, properties = reader.read_images([str(path) for path in case.images])
     segmentation = reader.read_seg(str(case.label))[0][0]
-    box = get_bbox_from_mask(create_nonzero_mask(images))
+    box = tuple((int(low), int(high)) for low, high in get_bbox_from_mask(create_nonzero_mask(images)))
     return CaseScan(
         shape=images.shape[1:],
         spacing_mm=tuple(float(s) for s in properties["spacing"]),
-        box=tuple((int(low), int(high)) for low, high in box),
+        box=box,
         voxel_counts=tuple(_per_slice(segmentation, n_labels, axis) for axis in range(3)),
         border_counts=tuple(_per_slice(segmentation, n_labels, axis, border(segmentation, axis)) for axis in range(3)),
+        descriptors=None if describe_axis is None else describe_slices(images, box, describe_axis),
     )
+
+
+def stacked(descriptors: Sequence[NDArray[np.float32] | None]) -> NDArray[np.float32] | None:
+    """Descriptors of several cases below each other; None where there are none."""
+    found = [rows for rows in descriptors if rows is not None]
+    return np.concatenate(found) if found else None
+
+
+def likely_axis(cases: Sequence[Case]) -> int:
+    """Axis along which nnU-Net will most probably slice, from headers alone: that of the largest median spacing."""
+    return int(np.argmax(np.median([case_geometry(case.images[0]).spacing_mm for case in cases], axis=0)))
 
 
 def _per_slice(
