@@ -46,10 +46,14 @@ def run(request: RunRequest) -> None:
     """Check everything that can be checked before anything is computed, then run, then report."""
     reporter = Terminal()
     strategies = tuple(dict.fromkeys(label_of(make_strategy(text)) for text in request.strategies))
-    protocol = load_protocol(request.protocol, rounds=request.rounds, budget=request.budget)
     device = choose_device(request.device)
-    protocol = resolve_precision(protocol, device)
-    n_processes = request.jobs or choose_processes(request, protocol, device)
+    protocols = {
+        name: resolve_precision(
+            load_protocol(request.protocol, dataset=name, rounds=request.rounds, budget=request.budget), device
+        )
+        for name in request.datasets
+    }
+    n_processes = request.jobs or choose_processes(request, next(iter(protocols.values())), device)
     cache = cache_folder(request.cache)
     studies: list[Study] = []
     for name in request.datasets:
@@ -61,7 +65,7 @@ def run(request: RunRequest) -> None:
             dataset_checksum=dataset.checksum,
             trainer="nnunet",
             device=device,
-            protocol=protocol,
+            protocol=protocols[name],
         )
         studies.append(Study(dataset, config, request.out, NnunetFactory(dataset, config, n_processes), reporter))
     with output_folder(request.out, fresh=request.fresh):
