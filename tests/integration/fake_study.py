@@ -9,11 +9,18 @@ from albench.config import PoolSettings, Protocol, StudyConfig, load_protocol
 from albench.data import Dataset
 from albench.outfolder import claim_folder
 from albench.progress import Silent
+from albench.strategies import strategy_names
 from albench.study import Study
 from albench.training.base import Trainer
 from albench.training.fake import FakeTrainer
 
 STRATEGIES = ("random", "entropy", "mcd", "usim-f", "usim-c", "full")
+# Everything there is, with parameters too; round 0 and the trainings are quick.
+MANY = (
+    *(name for name in strategy_names() if name not in STRATEGIES),
+    "usim-f+query=expected",
+    "power-bald+beta=5",
+)
 
 
 def fake_protocol(*, rounds: int = 3, budget: int = 6) -> Protocol:

@@ -88,6 +88,20 @@ def test_bad_images_are_named_and_nothing_is_written(
     [
         (["--dataset", "hipocampus"], "unknown data set 'hipocampus'; did you mean hippocampus"),
         (["--dataset", "phantom", "--strategy", "usim"], "unknown strategy 'usim'; did you mean usim-"),
+        (
+            ["--dataset", "phantom", "--strategy", "random,usim-f+quer=expected"],
+            "unknown parameter of usim-f 'quer'; did you mean query?",
+        ),
+        (
+            ["--dataset", "phantom", "--strategy", "usim-f+query=some"],
+            "strategy 'usim-f', parameter query: expected one of sampled, expected, got 'some'",
+        ),
+        (
+            ["--dataset", "phantom", "--strategy", "power-bald+beta=-1"],
+            "strategy 'power-bald', parameter beta: expected a positive number, got -1.0",
+        ),
+        (["--dataset", "phantom", "--strategy", "random+k=1"], "strategy 'random' has no parameters, got 'k=1'"),
+        (["strategies", "usim"], "unknown strategy 'usim'; did you mean usim-"),
         (["--dataset", "phantom", "--protocol", "slow"], "unknown protocol 'slow'"),
         (["--dataset", "phantom", "--device", "gpu"], "unknown device 'gpu'"),
         (["--dataset", "phantom", "--seeds", "0"], "--seeds"),
@@ -131,7 +145,13 @@ def test_without_arguments_help_is_printed(capsys: pytest.CaptureFixture[str]) -
 def test_lists_as_json(capsys: pytest.CaptureFixture[str]) -> None:
     status, output, _ = call(["strategies", "--json"], capsys)
     assert status == 0
-    assert [row["name"] for row in json.loads(output)] == strategy_names()
+    rows = {row["name"]: row for row in json.loads(output)}
+    assert list(rows) == strategy_names()
+    assert [name for name, row in rows.items() if row["oracle_aided"]] == ["random-fg66", "random-fg33"]
+    assert {"summary", "reference", "needs", "description"} <= set(rows["bald"])
+    eta, query = rows["usim-f"]["parameters"][:2]
+    assert (eta["name"], eta["type"], eta["default"], eta["values"]) == ("eta", "float", 1.0, None)
+    assert (query["type"], query["default"], query["values"]) == ("choice", "sampled", ["sampled", "expected"])
     status, output, _ = call(["datasets", "--json"], capsys)
     assert {"hippocampus", "openkbp", "acdc", "phantom"} <= {row["name"] for row in json.loads(output)}
 
@@ -152,6 +172,18 @@ def test_a_strategy_explains_itself(capsys: pytest.CaptureFixture[str]) -> None:
     status, output, _ = call(["strategies", "usim-f"], capsys)
     assert status == 0
     assert "Föllmer" in output
+    assert "query=sampled  (one of sampled, expected)" in output
+    status, output, _ = call(["strategies", "usim-f", "--json"], capsys)
+    assert json.loads(output)["name"] == "usim-f"
+
+
+def test_strategies_are_listed_with_their_parameters_and_marks(capsys: pytest.CaptureFixture[str]) -> None:
+    status, output, _ = call(["strategies"], capsys)
+    assert status == 0
+    assert "usim-f+eta=1+query=sampled+optimizer=lazy+layers=decoder" in output
+    assert "random-fg66†" in output
+    for name in strategy_names():
+        assert f"\n{name}" in f"\n{output}"
 
 
 def test_debug_shows_the_traceback(capsys: pytest.CaptureFixture[str]) -> None:

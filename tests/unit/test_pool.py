@@ -3,6 +3,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -15,7 +16,7 @@ UNITS = (Unit("a", 2), Unit("a", 10), Unit("b", 0))
 
 def pool(n_labels: int = 3) -> Pool:
     counts = np.arange(3 * n_labels, dtype=np.int64).reshape(3, n_labels)
-    return Pool(UNITS, {"a": 1, "b": 2}, counts, counts.sum(axis=1) + 5)
+    return Pool(UNITS, {"a": 1, "b": 2}, counts, counts.sum(axis=1) + 5, counts // 2)
 
 
 @pytest.mark.parametrize("n_labels", [2, 12])  # columns n_voxels_10 and n_voxels_11 sort before n_voxels_2
@@ -27,7 +28,7 @@ def test_a_saved_pool_comes_back(tmp_path: Path, n_labels: int) -> None:
     assert after.axes == before.axes
     assert after.cases == ("a", "b")
     assert {type(unit.index) for unit in after.units} | {type(axis) for axis in after.axes.values()} == {int}
-    for name in ("voxel_counts", "n_voxels"):
+    for name in ("voxel_counts", "n_voxels", "border_counts"):
         assert getattr(after, name).dtype == np.int64
         np.testing.assert_array_equal(getattr(after, name), getattr(before, name))
     assert list(tmp_path.iterdir()) == [tmp_path / "pool.parquet"]
@@ -49,13 +50,31 @@ def test_rows_of_an_unknown_unit_are_an_input_error() -> None:
 @pytest.mark.parametrize("units", [UNITS[::-1], (UNITS[0], UNITS[0], UNITS[1])])
 def test_units_are_sorted_and_unique(units: tuple[Unit, ...]) -> None:
     with pytest.raises(ValueError, match="units: expected unique units sorted"):
-        Pool(units, {"a": 0, "b": 0}, np.zeros((3, 2), dtype=np.int64), np.zeros(3, dtype=np.int64))
+        Pool(units, {"a": 0, "b": 0}, np.zeros((3, 2), np.int64), np.zeros(3, np.int64), np.zeros((3, 2), np.int64))
 
 
-@pytest.mark.parametrize(("n_counts", "n_voxels"), [(2, 3), (3, 4)])
-def test_arrays_have_a_row_for_each_unit(n_counts: int, n_voxels: int) -> None:
-    with pytest.raises(ValueError, match="expected 3 rows"):
-        Pool(UNITS, {"a": 0, "b": 0}, np.zeros((n_counts, 2), dtype=np.int64), np.zeros(n_voxels, dtype=np.int64))
+@pytest.mark.parametrize(
+    ("counts", "n_voxels", "borders", "message"),
+    [
+        ((2, 2), (3,), (3, 2), r"voxel_counts: expected shape \(3, 2\), got \(2, 2\)"),
+        ((3, 2), (4,), (3, 2), r"n_voxels: expected shape \(3,\), got \(4,\)"),
+        ((3, 2), (3, 1), (3, 2), r"n_voxels: expected shape \(3,\), got \(3, 1\)"),
+        ((3, 2), (3,), (3, 3), r"border_counts: expected shape \(3, 2\), got \(3, 3\)"),
+    ],
+)
+def test_arrays_have_a_row_for_each_unit(
+    counts: tuple[int, ...], n_voxels: tuple[int, ...], borders: tuple[int, ...], message: str
+) -> None:
+    with pytest.raises(ValueError, match=message):
+        Pool(UNITS, {"a": 0, "b": 0}, *(np.zeros(shape, np.int64) for shape in (counts, n_voxels, borders)))
+
+
+def test_a_pool_without_borders_is_refused_by_the_column(tmp_path: Path) -> None:
+    pool().save(tmp_path / "pool.parquet")
+    table = pd.read_parquet(tmp_path / "pool.parquet").drop(columns="n_border_voxels_1")
+    table.to_parquet(tmp_path / "pool.parquet")
+    with pytest.raises(InputError, match="expected column 'n_border_voxels_1', found none: written by an earlier"):
+        Pool.load(tmp_path / "pool.parquet")
 
 
 def split(

@@ -72,12 +72,15 @@ class ScoreCache:
 
     def _load(self, need: Need) -> Any:
         """Return a quantity, or None where there is none, it is damaged, or it is of another model, pool or plan."""
-        with contextlib.suppress(OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile):
-            with np.load(self._path(need), allow_pickle=False) as file:
-                if str(file["context"]) == self._context:
-                    parts = {name: file[name] for name in file.files if name != "context"}
-                    return _PARTS[need](**parts) if need in _PARTS else parts["values"]
-        return None
+        try:
+            # Opened here: of a damaged file NumPy would leave it open.
+            with self._path(need).open("rb") as stream, np.load(stream, allow_pickle=False) as file:
+                if str(file["context"]) != self._context:
+                    return None
+                parts = {name: file[name] for name in file.files if name != "context"}
+        except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile):
+            return None
+        return _PARTS[need](**parts) if need in _PARTS else parts["values"]
 
     def _save(self, need: Need, value: Any) -> None:
         parts = vars(value) if need in _PARTS else {"values": value}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from albench.scoring.request import Need
 from albench.strategies.badge import Badge
 from albench.strategies.bald import Bald, PowerBald, PowerPe, PredictiveEntropy, SoftrankBald
 from albench.strategies.base import Oracle, PoolView, Selection, Strategy, choose
@@ -19,6 +20,7 @@ from albench.strategies.stratified import ClaspPe, ClassPe33, ClassPe66
 from albench.strategies.usim import UsimC, UsimF
 
 __all__ = [
+    "Need",
     "Oracle",
     "PoolView",
     "Selection",

@@ -1,0 +1,79 @@
+"""What a strategy is given does not depend on what else is computed beside it."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import torch
+from scoring_fixtures import DIVISORS, FIRST_SLICE, IMAGES, PATCH, UNITS, small_network
+
+from albench.pool import Unit
+from albench.scoring.request import Features, FisherEmbedding, Need, Scores, ScoringPlan
+from albench.training.model import NnunetModel
+
+PLAN = ScoringPlan(
+    passes=4,
+    dropout=0.3,
+    batch_size=3,
+    bfloat16=False,
+    class_weights=np.array([0.0, 0.4, 0.6]),
+    key=("needs", 0),
+    n_fisher_units=3,
+    n_parameters=50,
+    labelled=(Unit("a", 3), Unit("b", 4)),
+)
+EVERYTHING = ~Need.NOTHING
+
+
+class Store:
+    """The few things that scoring asks of the preprocessed data set."""
+
+    image = staticmethod(IMAGES.__getitem__)
+    first_slice = staticmethod(FIRST_SLICE.__getitem__)
+
+
+def small_model() -> NnunetModel:
+    model = NnunetModel.__new__(NnunetModel)  # without plans and checkpoint
+    model._store, model._device = Store(), torch.device("cpu")  # type: ignore[assignment]
+    model._patch_size, model._divisors = PATCH, DIVISORS
+    model.network = small_network(deep_supervision=True)
+    return model
+
+
+def arrays(scores: Scores, need: Need) -> list[np.ndarray]:
+    value = getattr(scores, str(need.name).lower())
+    return list(vars(value).values()) if isinstance(value, (FisherEmbedding, Features)) else [value]
+
+
+def assert_same(first: Scores, second: Scores, needs: Need) -> None:
+    for need in needs:
+        for a, b in zip(arrays(first, need), arrays(second, need), strict=True):
+            np.testing.assert_array_equal(a, b)
+
+
+@pytest.mark.parametrize("bfloat16", [False, True])
+@pytest.mark.parametrize("need", list(Need), ids=str)
+def test_alone_or_beside_all_others_a_quantity_is_the_same_bit_for_bit(need: Need, bfloat16: bool) -> None:
+    plan = replace(PLAN, bfloat16=bfloat16)
+    together = small_model().score(UNITS, EVERYTHING, plan)
+    assert_same(small_model().score(UNITS, need, plan), together, need)
+
+
+def test_a_model_that_has_scored_before_says_the_same() -> None:
+    model = small_model()
+    first = model.score(UNITS, EVERYTHING, PLAN)
+    torch.manual_seed(123)  # the global generator plays no part
+    torch.rand(7)
+    assert_same(model.score(UNITS, EVERYTHING, PLAN), first, EVERYTHING)
+
+
+@pytest.mark.parametrize("layers", ["encoder", "all"])
+def test_other_layers_change_the_fisher_gradients_alone(layers: str) -> None:
+    decoder = small_model().score(UNITS, EVERYTHING, PLAN)
+    other = small_model().score(UNITS, EVERYTHING, replace(PLAN, layers=layers))
+    assert_same(decoder, other, EVERYTHING & ~Need.FISHER)
+    assert decoder.fisher is not None
+    assert other.fisher is not None
+    assert decoder.fisher.fisher.tolist() != other.fisher.fisher.tolist()

@@ -1,0 +1,13 @@
+from __future__ import annotations
+
+import numpy as np
+from strategies_reference import view_of
+
+from albench.strategies.mcd import McDropout
+
+
+def test_mcd_takes_the_highest_class_weighted_variance_first() -> None:
+    variance = np.array([[9.0, 1.0, 0.0], [0.0, 0.0, 2.0], [0.0, 1.0, 1.0], [50.0, 0.0, 0.0]])
+    selection = McDropout().select(view_of(4, variance=variance), 4, np.random.default_rng(0))
+    assert selection.indices.tolist() == [2, 0, 1, 3]
+    np.testing.assert_allclose(selection.scores, [1.0, 0.7, 0.6, 0.0])
