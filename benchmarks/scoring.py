@@ -61,7 +61,7 @@ class Bench:
         dataset = load_dataset("hippocampus", data_dir=data, cache_dir=work / "cache")
         trainer = NnunetTrainer(dataset, load_protocol("quick"), torch.device("cpu"), work, 0)
         split = Split(dataset.case_names[:N_CASES], dataset.case_names[N_CASES : N_CASES + 1])
-        pool = trainer.scan(split, lambda: None)
+        pool = trainer.scan(split, lambda: None).pool
         start = pool.units[7 :: len(pool) // 40]
         trainer.prepare(split, pool, start, lambda: None)
         target = work / "model.pth"

@@ -45,6 +45,9 @@ def run(
     seeds: Annotated[int, typer.Option(min=1, help="Number of repetitions.")] = 1,
     rounds: Annotated[int | None, typer.Option(min=1, help="Trainings in a chain.")] = None,
     budget: Annotated[int | None, typer.Option(min=1, help="Slices annotated in a round.")] = None,
+    start: Annotated[
+        str | None, typer.Option(help="How the slices annotated first are chosen: random, k-centre or typical.")
+    ] = None,
     device: Annotated[str, typer.Option(help="auto, cpu or cuda.")] = "auto",
     data: DataOption = None,
     out: Annotated[Path, typer.Option(help="Results folder.")] = Path("out"),
@@ -67,6 +70,7 @@ def run(
             seeds=seeds,
             rounds=rounds,
             budget=budget,
+            start=start,
             device=device,
             data=data,
             out=out,

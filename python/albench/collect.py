@@ -40,16 +40,16 @@ def _round(folder: Path, keys: dict[str, Any], config: dict[str, Any]) -> tuple[
     common = folder / SHARED / f"seed-{keys['seed']}"
     shared = keys["round"] == 0 and keys["strategy"] != CEILING
     place = common / "round-0" if shared else own
-    scan, prepare = load_stage(common, "scan"), load_stage(common, "prepare")
+    scan, start, prepare = (load_stage(common, stage) for stage in ("scan", "start", "prepare"))
     query, test = load_stage(own, "query"), load_stage(place, "evaluate")
     folds = [load_stage(place, stage) for stage in train_stages(config["protocol"]["training"]["folds"])]
     trained = [fold.notes for fold in folds if fold is not None]
-    if scan is None or prepare is None or query is None or test is None or len(trained) < len(folds):
+    if scan is None or start is None or prepare is None or query is None or test is None or len(trained) < len(folds):
         return None
     train = _together(trained)
     counts = {key: value for key, value in train.items() if key.startswith("n_annotated_")}
     overhead = {
-        "startup_s": scan.seconds + prepare.seconds if shared else 0.0,
+        "startup_s": scan.seconds + start.seconds + prepare.seconds if shared else 0.0,
         "score_s": query.notes.get("score_s", 0.0),
         "select_s": query.notes.get("select_s", 0.0),
         "annotate_s": train["setup_s"],

@@ -6,7 +6,7 @@ import hashlib
 import json
 from importlib import resources
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, get_args
 
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, PositiveFloat, PositiveInt, ValidationError, model_validator
@@ -14,6 +14,8 @@ from pydantic import BaseModel, ConfigDict, Field, PositiveFloat, PositiveInt, V
 from albench.errors import InputError, unknown_name
 
 Share = Annotated[float, Field(gt=0, lt=1)]
+StartMethod = Literal["random", "k-centre", "typical"]
+START_METHODS: tuple[str, ...] = get_args(StartMethod)
 
 
 class _Settings(BaseModel):
@@ -30,7 +32,9 @@ class PoolSettings(_Settings):
     test_share, max_test_cases
         Share of the cases held out for testing, and an upper bound on their number.
     start
-        Units annotated at random before the first training.
+        Units annotated before the first training.
+    start_method
+        How they are chosen: uniformly, or by what the images look like (`albench.coldstart`).
     patch_size
         Voxels along (z, y, x) of the original grid that a 3D patch has at most; None: a third of the median shape.
         For 3d_fullres alone: with 2d, units are slices.
@@ -42,6 +46,7 @@ class PoolSettings(_Settings):
     test_share: Share
     max_test_cases: PositiveInt | None
     start: PositiveInt
+    start_method: StartMethod = "random"
     patch_size: tuple[PositiveInt, PositiveInt, PositiveInt] | None = None
     max_per_case: PositiveInt | None = None
 
@@ -204,7 +209,9 @@ def protocol_names() -> list[str]:
     return sorted(file.name.removesuffix(".yaml") for file in files if file.name.endswith(".yaml"))
 
 
-def load_protocol(name: str, *, dataset: str | None = None, **overrides: Any) -> Protocol:
+def load_protocol(
+    name: str, *, dataset: str | None = None, start_method: str | None = None, **overrides: Any
+) -> Protocol:
     """Load a protocol.
 
     Parameters
@@ -213,6 +220,8 @@ def load_protocol(name: str, *, dataset: str | None = None, **overrides: Any) ->
         One of `protocol_names()`, or the path of a YAML file of the same form.
     dataset
         Data set whose entry under ``datasets``, if there is one, replaces settings of the protocol.
+    start_method
+        Replaces ``pool.start_method``; None keeps the protocol's.
     **overrides
         Top-level settings to replace; None keeps the protocol's value.
 
@@ -224,6 +233,10 @@ def load_protocol(name: str, *, dataset: str | None = None, **overrides: Any) ->
     values = _protocol_values(name)
     for_dataset = (values.pop("datasets", None) or {}).get(dataset, {})
     values = _merged(values, for_dataset) | {key: value for key, value in overrides.items() if value is not None}
+    if start_method is not None and start_method not in START_METHODS:
+        raise unknown_name("start method", start_method, START_METHODS)
+    if start_method is not None and isinstance(values.get("pool"), dict):
+        values["pool"] = values["pool"] | {"start_method": start_method}
     try:
         return Protocol.model_validate(values)
     except ValidationError as error:

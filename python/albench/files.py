@@ -14,7 +14,9 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pandas as pd
+from numpy.typing import NDArray
 
 from albench.errors import InputError
 
@@ -67,6 +69,12 @@ def write_parquet(table: pd.DataFrame, path: Path) -> None:
     """Write a table as Parquet, without its index."""
     with atomic_file(path) as temporary:
         table.to_parquet(temporary, index=False)
+
+
+def write_array(array: NDArray[Any], path: Path) -> None:
+    """Write an array in NumPy's ``.npy`` format."""
+    with atomic_file(path) as temporary:
+        np.save(temporary, array, allow_pickle=False)
 
 
 def read_json(path: Path) -> Any:

@@ -34,6 +34,7 @@ class RunRequest:
     seeds: int
     rounds: int | None
     budget: int | None
+    start: str | None
     device: str
     data: Path | None
     out: Path
@@ -47,12 +48,16 @@ def run(request: RunRequest) -> None:
     reporter = Terminal()
     strategies = tuple(dict.fromkeys(label_of(make_strategy(text)) for text in request.strategies))
     device = choose_device(request.device)
-    protocols = {
-        name: resolve_precision(
-            load_protocol(request.protocol, dataset=name, rounds=request.rounds, budget=request.budget), device
+    protocols = {}
+    for name in request.datasets:
+        protocol = load_protocol(
+            request.protocol,
+            dataset=name,
+            rounds=request.rounds,
+            budget=request.budget,
+            start_method=request.start,
         )
-        for name in request.datasets
-    }
+        protocols[name] = resolve_precision(protocol, device)
     n_processes = request.jobs or choose_processes(request, next(iter(protocols.values())), device)
     cache = cache_folder(request.cache)
     studies: list[Study] = []

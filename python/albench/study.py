@@ -6,12 +6,16 @@ from collections import Counter
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
-from albench.config import StudyConfig
+from albench.coldstart.choose import choose_start
+from albench.config import StartMethod, StudyConfig
 from albench.data import Dataset
 from albench.errors import InputError
+from albench.files import read_json, write_array, write_json
 from albench.pool import Pool, Split, Unit, assign_folds, split_cases
 from albench.progress import Reporter
 from albench.seeding import generator
@@ -20,6 +24,8 @@ from albench.training.base import Trainer
 
 SHARED = "_shared"
 """Folder, in place of a strategy's, of what all strategies of a seed have in common."""
+
+POOL, DESCRIPTORS, START = "pool.parquet", "descriptors.npy", "start.json"
 
 TrainerFactory = Callable[[Path], Trainer]
 
@@ -70,7 +76,7 @@ class SeedSetup:
     Attributes
     ----------
     start
-        Units annotated before the first training, in the order they were drawn.
+        Units annotated before the first training, in the order they were chosen.
     folds
         Fold of each case of the pool.
     """
@@ -83,9 +89,22 @@ class SeedSetup:
     folds: Mapping[str, int]
 
 
-def start_units(pool: Pool, n: int, rng: np.random.Generator) -> tuple[Unit, ...]:
-    """Draw the starting set uniformly."""
-    return tuple(pool.units[i] for i in rng.choice(len(pool), n, replace=False))
+def start_units(
+    pool: Pool,
+    n: int,
+    rng: np.random.Generator,
+    method: StartMethod = "random",
+    descriptors: NDArray[np.float32] | None = None,
+) -> tuple[Unit, ...]:
+    """Choose the starting set: uniformly, or with another method by the units' `descriptors`."""
+    if method == "random":
+        rows = rng.choice(len(pool), n, replace=False)
+    elif descriptors is None or len(descriptors) != len(pool):
+        found = "none" if descriptors is None else f"shape {descriptors.shape}"
+        raise ValueError(f"descriptors: expected a row for each of the {len(pool)} units of the pool, got {found}")
+    else:
+        rows = choose_start(method, n, descriptors, rng)
+    return tuple(pool.units[i] for i in rows)
 
 
 def check_budget(study: Study, pool: Pool) -> None:
@@ -108,22 +127,39 @@ def check_budget(study: Study, pool: Pool) -> None:
 
 
 def setup_seed(study: Study, seed: int) -> SeedSetup:
-    """Scan, draw the starting set, plan and preprocess; what is done already is only read."""
+    """Scan, choose the starting set, plan and preprocess; what is done already is only read."""
     folder = study.seed_folder(SHARED, seed)
     trainer = study.make_trainer(folder)
     split = study.split(seed)
     title = f"{study.dataset.name} seed {seed}"
+    settings = study.config.protocol.pool
+    by_looks = settings.start_method != "random"
 
     def scan() -> dict[str, int]:
         with study.reporter.task(f"{title}: reading {len(split.pool)} cases", len(split.pool)) as advance:
-            pool = trainer.scan(split, advance)
-        check_budget(study, pool)
-        pool.save(folder / "pool.parquet")
-        return {"n_units": len(pool)}
+            found = trainer.scan(split, advance, describe=by_looks)
+        check_budget(study, found.pool)
+        found.pool.save(folder / POOL)
+        if found.descriptors is not None:
+            write_array(found.descriptors, folder / DESCRIPTORS)
+        return {"n_units": len(found.pool)}
 
-    run_stage(folder, "scan", ["pool.parquet"], scan)
-    pool = Pool.load(folder / "pool.parquet")
-    start = start_units(pool, study.config.protocol.pool.start, generator(study.dataset.name, seed, "start"))
+    run_stage(folder, "scan", [POOL, DESCRIPTORS] if by_looks else [POOL], scan)
+    pool = Pool.load(folder / POOL)
+
+    def choose() -> dict[str, Any]:
+        rng = generator(study.dataset.name, seed, "start")
+        if by_looks:
+            with study.reporter.task(f"{title}: choosing {settings.start} of {len(pool)} units to start with"):
+                descriptors = np.load(folder / DESCRIPTORS)
+                units = start_units(pool, settings.start, rng, settings.start_method, descriptors)
+        else:
+            units = start_units(pool, settings.start, rng)
+        write_json(folder / START, [[unit.case, unit.index] for unit in units])
+        return {"method": settings.start_method}
+
+    run_stage(folder, "start", [START], choose)
+    start = tuple(Unit(case, index) for case, index in read_json(folder / START))
 
     def prepare() -> dict[str, int]:
         n_cases = len(split.pool) + len(split.test)

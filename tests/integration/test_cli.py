@@ -104,6 +104,7 @@ def test_bad_images_are_named_and_nothing_is_written(
         (["strategies", "usim"], "unknown strategy 'usim'; did you mean usim-"),
         (["--dataset", "phantom", "--protocol", "slow"], "unknown protocol 'slow'"),
         (["--dataset", "phantom", "--device", "gpu"], "unknown device 'gpu'"),
+        (["--dataset", "phantom", "--start", "typcal"], "unknown start method 'typcal'; did you mean typical"),
         (["--dataset", "phantom", "--seeds", "0"], "--seeds"),
         (["--dataset", "phantom", "--budget", "many"], "--budget"),
         (["--dataset", ","], "--dataset: expected one or more names"),

@@ -50,7 +50,7 @@ def trainer(phantom: Dataset, protocol: Protocol, tmp_path_factory: pytest.TempP
 
 @pytest.fixture(scope="module")
 def pool(trainer: NnunetTrainer, split: Split) -> Pool:
-    pool = trainer.scan(split, lambda: None)
+    pool = trainer.scan(split, lambda: None).pool
     trainer.prepare(split, pool, start_units(pool, N_START, generator("test")), lambda: None)
     return pool
 

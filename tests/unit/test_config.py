@@ -34,10 +34,25 @@ def test_overrides_replace_and_none_keeps() -> None:
     assert protocol.chain_iterations == protocol.training.first_iterations + protocol.training.round_iterations
 
 
+def test_the_start_method_is_a_setting_of_the_pool(tmp_path: Path) -> None:
+    quick = load_protocol("quick")
+    assert quick.pool.start_method == "random"
+    typical = load_protocol("quick", start_method="typical")
+    assert difference(quick.model_dump(), typical.model_dump()) == ["pool.start_method: 'random' -> 'typical'"]
+    path = tmp_path / "mine.yaml"
+    pool = {key: value for key, value in quick.pool.model_dump().items() if key != "start_method"}
+    path.write_text(yaml.safe_dump(quick.model_dump() | {"pool": pool}))  # as written before the setting existed
+    assert load_protocol(str(path)) == quick
+    path.write_text(yaml.safe_dump(quick.model_dump() | {"pool": pool | {"start_method": "first"}}))
+    with pytest.raises(InputError, match=r"setting pool.start_method: .* got 'first'"):
+        load_protocol(str(path))
+
+
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
         ({"name": "quik"}, "unknown protocol 'quik'; did you mean quick"),
+        ({"name": "quick", "start_method": "k-center"}, "unknown start method 'k-center'; did you mean k-centre"),
         ({"name": "quick", "rounds": 0}, "protocol 'quick', setting rounds: .* got 0"),
         ({"name": "quick", "epochs": 3}, "protocol 'quick', setting epochs: .* got 3"),
     ],

@@ -71,6 +71,7 @@ def _command(settings: dict[str, Any], datasets: list[str], results: pd.DataFram
         "seeds": None if own.empty else int(own["seed"].max()) + 1,
         "rounds": protocol.get("rounds"),
         "budget": protocol.get("budget"),
+        "start": (protocol.get("pool") or {}).get("start_method"),
         "device": settings["device"],
     }
     words = [f"--{name} {shlex.quote(str(value))}" for name, value in options.items() if value is not None]

@@ -17,6 +17,21 @@ from albench.seeding import Key
 Tick = Callable[[], None]
 
 
+@dataclass(frozen=True, eq=False)
+class PoolScan:
+    """What reading the pool's cases gave.
+
+    Attributes
+    ----------
+    descriptors
+        float32 (n_units, d) of `albench.coldstart.descriptors.describe_slices`, rows as in the pool; None where they
+        were not asked for.
+    """
+
+    pool: Pool
+    descriptors: NDArray[np.float32] | None = None
+
+
 @dataclass(frozen=True)
 class TrainingReport:
     """What a training says of itself.
@@ -53,8 +68,11 @@ class Model(Protocol):
 class Trainer(Protocol):
     """Trains models for one data set, one seed."""
 
-    def scan(self, split: Split, on_case: Tick) -> Pool:
-        """List the units of the pool's cases and what they hold; writes nothing that later steps miss."""
+    def scan(self, split: Split, on_case: Tick, describe: bool = False) -> PoolScan:
+        """List the units of the pool's cases and what they hold; writes nothing that later steps miss.
+
+        With `describe`, what each unit looks like is put into numbers as well.
+        """
 
     def prepare(self, split: Split, pool: Pool, start: Sequence[Unit], on_case: Tick) -> None:
         """Preprocess pool and test cases, once; `start` are the only units whose labels it may look at.

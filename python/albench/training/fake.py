@@ -15,9 +15,9 @@ from albench.files import read_json, write_json
 from albench.pool import Pool, Split, Unit, patch_grid, slice_boxes
 from albench.scoring.request import Features, FisherEmbedding, Need, Scores, ScoringPlan
 from albench.seeding import Key, generator, seed_for
-from albench.training.base import Tick, TrainingReport
-from albench.training.planning import scan_case
+from albench.training.base import PoolScan, Tick, TrainingReport
 from albench.training.reading import read_label
+from albench.training.scan import scan_case
 from albench.training.units import patch_pool, slice_pool
 
 _AXIS = 0
@@ -42,16 +42,17 @@ class FakeTrainer:
         self._dataset = dataset
         self._patch_size = patch_size
 
-    def scan(self, split: Split, on_case: Tick) -> Pool:
-        """Units are all slices, or patches of the whole image."""
+    def scan(self, split: Split, on_case: Tick, describe: bool = False) -> PoolScan:
+        """Units are all slices along the first axis, or patches of the whole image."""
         cases = [self._dataset.case(name) for name in split.pool]
-        scans = {case.name: scan_case(case, self._dataset.n_labels) for case in cases}
-        for _ in cases:
+        scans = {}
+        for case in cases:
+            scan = scan_case(case, self._dataset.n_labels, describe_axis=_AXIS if describe else None)
+            scans[case.name] = replace(scan, box=tuple((0, edge) for edge in scan.shape))
             on_case()
-        whole = {name: replace(scan, box=tuple((0, edge) for edge in scan.shape)) for name, scan in scans.items()}
         if self._patch_size:
-            return patch_pool(cases, whole, self._patch_size, self._dataset.n_labels)
-        return slice_pool(whole, _AXIS)
+            return patch_pool(cases, scans, self._patch_size, self._dataset.n_labels, describe=describe)
+        return slice_pool(scans, _AXIS)
 
     def prepare(self, split: Split, pool: Pool, start: Sequence[Unit], on_case: Tick) -> None:
         """Nothing to prepare."""
@@ -124,7 +125,7 @@ class FakeModel:
     ) -> Scores:
         """Scores that grow with the error, background least; positions in appearance space stand for embeddings."""
         errors = np.array([self._error(unit) for unit in units])
-        features = _stacked(units)
+        features = _positions(units)
         on_batch()
         by_class = np.outer(errors, np.linspace(0.5, 1.0, plan.class_weights.size))
         values: dict[Need, dict[str, Any]] = {
@@ -137,7 +138,7 @@ class FakeModel:
             Need.BOTTLENECK: {"bottleneck": features},
             # Gradients shrink where the model is sure, which is what BADGE relies on.
             Need.LAST_LAYER: {"last_layer": features * errors[:, None].astype(np.float32)},
-            Need.FEATURES: {"features": Features(features, _stacked(plan.labelled))},
+            Need.FEATURES: {"features": Features(features, _positions(plan.labelled))},
         }
         return Scores(**{name: value for need, made in values.items() if needs & need for name, value in made.items()})
 
@@ -146,7 +147,7 @@ class FakeModel:
         return float(1.0 - self._skill * np.exp(-nearest))
 
 
-def _stacked(units: Sequence[Unit]) -> NDArray[np.float32]:
+def _positions(units: Sequence[Unit]) -> NDArray[np.float32]:
     return np.array([_features(unit) for unit in units], dtype=np.float32).reshape(-1, _N_FEATURES)
 
 

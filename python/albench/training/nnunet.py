@@ -15,17 +15,11 @@ from albench.data import Case, Dataset, write_nnunet_raw
 from albench.files import atomic_file
 from albench.pool import Pool, Split, Unit
 from albench.seeding import Key
-from albench.training.base import Tick, TrainingReport
+from albench.training.base import PoolScan, Tick, TrainingReport
 from albench.training.model import NnunetModel
-from albench.training.planning import (
-    CaseScan,
-    geometry_fingerprint,
-    intensity_properties,
-    plan,
-    scan_case,
-    slicing_axis,
-)
+from albench.training.planning import geometry_fingerprint, intensity_properties, plan, slicing_axis
 from albench.training.prepare import POOL_NAME, AnnotatedDataset, PreparedStore, preprocess, require_units
+from albench.training.scan import CaseScan, likely_axis, scan_case
 from albench.training.trainer import ALTrainer, TrainingPlan
 from albench.training.units import default_patch_size, patch_pool, slice_pool
 
@@ -68,21 +62,26 @@ class NnunetTrainer:
         """The preprocessed data set."""
         return PreparedStore(self._base / "preprocessed" / self._name, self._protocol.network.configuration)
 
-    def scan(self, split: Split, on_case: Tick) -> Pool:
+    def scan(self, split: Split, on_case: Tick, describe: bool = False) -> PoolScan:
         """Units are slices or patches inside nnU-Net's crop.
 
         Slices lie along the axis that nnU-Net's 2d configuration slices; patches tile the crop.
         """
-        network = self._protocol.network
+        network, n_labels = self._protocol.network, self._dataset.n_labels
         cases = self._raw(split.pool, _POOL_ID)
+        guess = likely_axis(cases) if describe and network.configuration == "2d" else None
         for case in cases:
-            self._scan(case)
+            self._scan(case, guess)
             on_case()
         if network.configuration == "2d":
             geometry = geometry_fingerprint([self._scans[case.name] for case in cases])
-            return slice_pool(self._scans, slicing_axis(self._base, self._name, network, geometry))
+            axis = slicing_axis(self._base, self._name, network, geometry)
+            if describe and axis != guess:
+                for case in cases:
+                    self._scan(case, axis)
+            return slice_pool(self._scans, axis)
         patch_size = self._protocol.pool.patch_size or default_patch_size(self._scans)
-        return patch_pool(cases, self._scans, patch_size, self._dataset.n_labels)
+        return patch_pool(cases, self._scans, patch_size, n_labels, describe=describe)
 
     def prepare(self, split: Split, pool: Pool, start: Sequence[Unit], on_case: Tick) -> None:
         """Fingerprint, plan, preprocess."""
@@ -99,9 +98,9 @@ class NnunetTrainer:
         preprocess(store, [*cases, *self._raw(split.test, _TEST_ID)], on_case)
         require_units(store)
 
-    def _scan(self, case: Case) -> None:
-        axes = (0, 1, 2) if self._protocol.network.configuration == "2d" else ()
-        self._scans[case.name] = scan_case(case, self._dataset.n_labels, axes)
+    def _scan(self, case: Case, describe_axis: int | None = None) -> None:
+        n_labels = self._dataset.n_labels if self._protocol.network.configuration == "2d" else None
+        self._scans[case.name] = scan_case(case, n_labels, describe_axis)
 
     def _raw(self, names: Sequence[str], number: int) -> list[Case]:
         """Cases as nnU-Net's raw format has them: one file a channel."""

@@ -3,17 +3,14 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-from acvl_utils.cropping_and_padding.bounding_boxes import get_bbox_from_mask
 from batchgenerators.utilities.file_and_folder_operations import load_json
 from nnunetv2.experiment_planning.dataset_fingerprint.fingerprint_extractor import DatasetFingerprintExtractor
 from nnunetv2.experiment_planning.experiment_planners.default_experiment_planner import ExperimentPlanner
-from nnunetv2.preprocessing.cropping.cropping import create_nonzero_mask
 from numpy.typing import NDArray
 
 from albench.config import NetworkSettings
@@ -23,73 +20,11 @@ from albench.files import write_json
 from albench.pool import Pool, Unit, by_case
 from albench.training.nnunet_env import nnunet_folders, quiet
 from albench.training.reading import read_case_images, read_label
+from albench.training.scan import CaseScan
 
 _N_INTENSITIES = 10_000_000  # nnU-Net's cap on foreground voxels for the intensity statistics, over all cases
 _PERCENTILES = (0.5, 50.0, 99.5)
 PLANS_NAME = "nnUNetPlans"
-
-
-@dataclass(frozen=True)
-class CaseScan:
-    """What planning needs to know of a case, from one read.
-
-    Attributes
-    ----------
-    shape, spacing_mm
-        Of the original grid, axes (z, y, x).
-    box
-        Bounds of the non-zero region that nnU-Net crops to, ``(low, high)`` per axis.
-    voxel_counts, border_counts
-        Per slicing axis an int64 array (n_slices, n_labels): voxels of each label in each original slice, and those
-        of them with a neighbour of another label in the slice. Empty where units are 3D patches.
-    """
-
-    shape: tuple[int, ...]
-    spacing_mm: tuple[float, ...]
-    box: tuple[tuple[int, int], ...]
-    voxel_counts: tuple[NDArray[np.int64], ...]
-    border_counts: tuple[NDArray[np.int64], ...]
-
-
-def scan_case(case: Case, n_labels: int, axes: Sequence[int] = (0, 1, 2)) -> CaseScan:
-    """Read a case once: geometry, nnU-Net's crop, and label counts of every slice along `axes`, 0 to any number on."""
-    images, spacing_mm = read_case_images(case)
-    box = get_bbox_from_mask(create_nonzero_mask(images))
-    segmentation = read_label(case.label) if axes else np.empty(0)
-    return CaseScan(
-        shape=images.shape[1:],
-        spacing_mm=spacing_mm,
-        box=tuple((int(low), int(high)) for low, high in box),
-        voxel_counts=tuple(_per_slice(segmentation, n_labels, axis) for axis in axes),
-        border_counts=tuple(
-            _per_slice(segmentation, n_labels, axis, border(segmentation, [a for a in range(3) if a != axis]))
-            for axis in axes
-        ),
-    )
-
-
-def _per_slice(
-    segmentation: NDArray[Any], n_labels: int, axis: int, where: NDArray[np.bool_] | None = None
-) -> NDArray[np.int64]:
-    """Count labels in every slice along `axis`, in the voxels of `where` alone; int64 (n_slices, n_labels)."""
-    counts = np.empty((segmentation.shape[axis], n_labels), dtype=np.int64)
-    others = tuple(a for a in range(3) if a != axis)
-    for label in range(n_labels):
-        mask = segmentation == label
-        counts[:, label] = (mask if where is None else mask & where).sum(axis=others)
-    return counts
-
-
-def border(segmentation: NDArray[Any], axes: Iterable[int]) -> NDArray[np.bool_]:
-    """Voxels with a neighbour of another label along one of `axes`; the edge is no border."""
-    result = np.zeros(segmentation.shape, dtype=bool)
-    for axis in axes:
-        changes = np.diff(segmentation.astype(np.int16), axis=axis) != 0
-        before, after = [slice(None)] * 3, [slice(None)] * 3
-        before[axis], after[axis] = slice(None, -1), slice(1, None)
-        result[tuple(before)] |= changes
-        result[tuple(after)] |= changes
-    return result
 
 
 def geometry_fingerprint(scans: Sequence[CaseScan]) -> dict[str, Any]:

@@ -9,9 +9,11 @@ from typing import Any
 import numpy as np
 from nnunetv2.imageio.base_reader_writer import BaseReaderWriter
 from nnunetv2.imageio.reader_writer_registry import determine_reader_writer_from_file_ending
+from nnunetv2.imageio.simpleitk_reader_writer import SimpleITKIO
 from numpy.typing import NDArray
 
 from albench.data import Case
+from albench.data.images import case_geometry
 
 # Longest first: ".nii.gz" also ends in ".gz".
 _DOUBLE_ENDINGS = (".nii.gz",)
@@ -41,3 +43,11 @@ def read_label(path: Path) -> NDArray[Any]:
     """Label map, (z, y, x), in the dtype that the reader gives."""
     segmentation: NDArray[Any] = reader_of(path).read_seg(str(path))[0][0]
     return segmentation
+
+
+def read_spacing(case: Case) -> tuple[float, ...]:
+    """Spacing in mm, (z, y, x), from the header where the format has one."""
+    reader = reader_of(case.images[0])
+    if isinstance(reader, SimpleITKIO):
+        return case_geometry(case.images[0]).spacing_mm
+    return read_case_images(case)[1]

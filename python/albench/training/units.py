@@ -2,23 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 from numpy.typing import NDArray
 
+from albench.coldstart.descriptors import describe_patches
 from albench.data import Case
 from albench.pool import Pool, Unit, cut_points, patch_grid, slice_boxes
-from albench.training.planning import CaseScan, border
-from albench.training.reading import read_label
+from albench.training.base import PoolScan
+from albench.training.reading import read_case_images, read_label
+from albench.training.scan import CaseScan, border
 
 _PATCHES_PER_EDGE = 3
 
 
-def slice_pool(scans: Mapping[str, CaseScan], axis: int) -> Pool:
+def slice_pool(scans: Mapping[str, CaseScan], axis: int) -> PoolScan:
     """Slices inside nnU-Net's crop, along `axis`."""
     units: list[Unit] = []
-    counts, borders, starts, stops = [], [], [], []
+    counts, borders, starts, stops, descriptors = [], [], [], [], []
     for case, scan in sorted(scans.items()):
         low, high = scan.box[axis]
         units += [Unit(case, index) for index in range(low, high)]
@@ -27,14 +29,21 @@ def slice_pool(scans: Mapping[str, CaseScan], axis: int) -> Pool:
         start, stop = slice_boxes(scan.shape, axis, low, high)
         starts.append(start)
         stops.append(stop)
-    return Pool(
-        tuple(units),
-        dict.fromkeys(scans, axis),
-        np.concatenate(counts),
-        np.concatenate(borders),
-        np.concatenate(starts),
-        np.concatenate(stops),
-    )
+        if scan.descriptors is not None:
+            descriptors.append(scan.descriptors[low:high])
+    return _joined(units, dict.fromkeys(sorted(scans), axis), (counts, borders, starts, stops), descriptors)
+
+
+def _joined(
+    units: Sequence[Unit],
+    axes: dict[str, int],
+    columns: Sequence[Sequence[NDArray[np.int64]]],
+    descriptors: Sequence[NDArray[np.float32]],
+) -> PoolScan:
+    """Put the cases below each other; `columns` are those of a pool, case by case."""
+    counts, borders, starts, stops = map(np.concatenate, columns)
+    pool = Pool(tuple(units), axes, counts, borders, starts, stops)
+    return PoolScan(pool, np.concatenate(descriptors) if descriptors else None)
 
 
 def default_patch_size(scans: Mapping[str, CaseScan]) -> tuple[int, int, int]:
@@ -49,14 +58,15 @@ def patch_pool(
     scans: Mapping[str, CaseScan],
     patch_size: Sequence[int],
     n_labels: int,
-    on_case: Callable[[], None] = lambda: None,
-) -> Pool:
-    """Patches that tile nnU-Net's crop of every case; reads every label map once.
+    *,
+    describe: bool = False,
+) -> PoolScan:
+    """Patches that tile nnU-Net's crop of every case; reads every label map, and to describe them every image, once.
 
     A voxel is a border voxel where one of its six neighbours has another label, in the patch or beside it.
     """
     units: list[Unit] = []
-    counts, borders, starts, stops = [], [], [], []
+    counts, borders, starts, stops, descriptors = [], [], [], [], []
     for case in sorted(cases, key=lambda case: case.name):
         box = scans[case.name].box
         segmentation = read_label(case.label)
@@ -68,15 +78,9 @@ def patch_pool(
         starts.append(start)
         stops.append(stop)
         units += [Unit(case.name, index) for index in range(len(start))]
-        on_case()
-    return Pool(
-        tuple(units),
-        {},
-        np.concatenate(counts),
-        np.concatenate(borders),
-        np.concatenate(starts),
-        np.concatenate(stops),
-    )
+        if describe:
+            descriptors.append(describe_patches(read_case_images(case)[0], box, start, stop))
+    return _joined(units, {}, (counts, borders, starts, stops), descriptors)
 
 
 def _per_patch(segmentation: NDArray[np.int16], edges: Sequence[Sequence[int]], n_labels: int) -> NDArray[np.int64]:
