@@ -27,8 +27,8 @@ from albench.pool import Split, Unit
 from albench.scoring.batches import UnitBatch
 from albench.scoring.fisher import decoder_convs, draw, fisher_diagonal
 from albench.scoring.gradients import Columns, pseudo_label_loss, unit_gradients
-from albench.scoring.moments import MOMENTS, mc_dropout, moments, stochastic
-from albench.scoring.request import Need, Scores, ScoringPlan
+from albench.scoring.moments import mc_dropout, moments, stochastic
+from albench.scoring.request import MOMENTS, Need, Scores, ScoringPlan
 from albench.strategies import PoolView, choose, get_strategy
 from albench.training.model import NnunetModel
 from albench.training.nnunet import NnunetTrainer

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -134,13 +134,14 @@ def _query(chain: Chain, number: int, labelled: Sequence[Unit], models: Sequence
     )
     with chain.study.reporter.task(f"{chain.title(number)}: scoring {len(units)} units") as advance:
 
-        def score(needs: Need) -> Scores:
-            return chain.setup.trainer.load(*models).score(units, needs, plan, advance)
+        def score(needs: Need, known: Scores) -> Scores:
+            model_plan = replace(plan, variance=known.variance)
+            return chain.setup.trainer.load(*models).score(units, needs, model_plan, advance)
 
         if number == 1:  # the model is everyone's, and so is what it says of the pool
             scores, found = _shared_scores(chain, units, plan).scores(strategy.needs, score)
         else:
-            scores, found = score(strategy.needs) if strategy.needs else Scores(), Need.NOTHING
+            scores, found = score(strategy.needs, Scores()) if strategy.needs else Scores(), Need.NOTHING
     scored = time.perf_counter()
     view = PoolView(
         units,

@@ -12,6 +12,7 @@ from hypothesis.extra import numpy as hnp
 from scoring_fixtures import UNITS, single_units, small_batches, small_network
 from torch import nn
 
+from albench import core
 from albench.pool import Unit
 from albench.scoring import fisher
 from albench.scoring.fisher import (
@@ -174,7 +175,8 @@ def test_similarity_is_the_fisher_scaled_product() -> None:
     query = np.array([0, 2, 5])
     g = found.gradients.astype(np.float64)
     expected = np.array([[np.mean(g[i] * g[q] / found.fisher) for q in query] for i in range(len(UNITS))])
-    similarity = UsimF().similarity(view, query)
+    made = UsimF().embedding(view)
+    similarity = core.similarity(made.rows, made.rows[query], metric=made.metric, scale=made.scale)
     assert similarity.dtype == np.float32
     np.testing.assert_allclose(similarity, expected, rtol=1e-4, atol=1e-5 * np.abs(expected).max())
 

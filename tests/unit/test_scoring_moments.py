@@ -12,8 +12,8 @@ from scoring_fixtures import UNITS, small_batches, small_network
 from torch import nn
 
 from albench.scoring.batches import UnitBatch
-from albench.scoring.moments import MOMENTS, Members, mc_dropout, mean_entropy, moments, softmax_entropy, stochastic
-from albench.scoring.request import Need
+from albench.scoring.moments import Members, mc_dropout, mean_entropy, moments, softmax_entropy, stochastic
+from albench.scoring.request import MOMENTS, Need
 from albench.training.loader import seeded
 
 KEY = ("moments", 7)

@@ -77,3 +77,12 @@ def test_other_layers_change_the_fisher_gradients_alone(layers: str) -> None:
     assert decoder.fisher is not None
     assert other.fisher is not None
     assert decoder.fisher.fisher.tolist() != other.fisher.fisher.tolist()
+
+
+def test_a_variance_that_is_known_saves_the_passes_and_changes_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    whole = small_model().score(UNITS, Need.FISHER, PLAN)
+    assert whole.variance is not None
+    monkeypatch.setattr("albench.training.model.mc_dropout", None)  # must not be called
+    spared = small_model().score(UNITS, Need.FISHER, replace(PLAN, variance=whole.variance))
+    assert spared.variance is None
+    assert_same(spared, whole, Need.FISHER)

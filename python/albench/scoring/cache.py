@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 
 from albench.files import atomic_file
-from albench.scoring.request import LAYERS, Features, FisherEmbedding, Need, Scores, ScoringPlan
+from albench.scoring.request import LAYERS, MOMENTS, Features, FisherEmbedding, Need, Scores, ScoringPlan
 
 MAX_BYTES = 256 * 2**20
 """A quantity that takes more is computed again by whoever needs it."""
@@ -44,13 +44,14 @@ class ScoreCache:
         self._context = hashlib.sha256(text.encode()).hexdigest()
         self._layers = plan.layers
 
-    def scores(self, needs: Need, compute: Callable[[Need], Scores]) -> tuple[Scores, Need]:
+    def scores(self, needs: Need, compute: Callable[[Need, Scores], Scores]) -> tuple[Scores, Need]:
         """Return scores that meet `needs`, and which of these were found.
 
         Parameters
         ----------
         compute
-            Called with what is not there, unless all is; what it returns is kept, also beyond what was asked for.
+            Called with what is not there and with what is, unless all is; what it returns is kept, also beyond what
+            was asked for. Asked for one quantity of the stochastic passes, it is asked for all: others will want them.
         """
         values = {need: value for need in needs if (value := self._load(need)) is not None}
         found = Need.NOTHING
@@ -58,13 +59,13 @@ class ScoreCache:
             found |= need
         missing = needs & ~found
         if missing:
-            made = compute(missing)
+            made = compute(missing | MOMENTS if missing & MOMENTS else missing, _gathered(values))
             for need in Need:
                 value = getattr(made, _field(need))
                 if value is not None and need not in found:
                     values[need] = value
                     self._save(need, value)
-        return Scores(**{_field(need): value for need, value in values.items() if need in needs}), found
+        return _gathered({need: value for need, value in values.items() if need in needs}), found
 
     def _path(self, need: Need) -> Path:
         layers = f"-{self._layers}" if need is Need.FISHER else ""
@@ -89,6 +90,10 @@ class ScoreCache:
         # Nobody misses what cannot be written, say for want of space: it is only computed again.
         with contextlib.suppress(OSError), atomic_file(self._path(need)) as temporary:
             np.savez(temporary, context=np.array(self._context), **parts)
+
+
+def _gathered(values: dict[Need, Any]) -> Scores:
+    return Scores(**{_field(need): value for need, value in values.items()})
 
 
 def _field(need: Need) -> str:

@@ -16,12 +16,9 @@ from torch import nn
 from torch.nn.modules.dropout import _DropoutNd
 
 from albench.scoring.batches import UnitBatch
-from albench.scoring.request import Need
+from albench.scoring.request import MOMENTS, Need
 from albench.seeding import Key
 from albench.training.loader import seeded
-
-MOMENTS = Need.VARIANCE | Need.PREDICTIVE_ENTROPY | Need.MUTUAL_INFORMATION | Need.CLASS_ENTROPY
-"""The needs that `moments` meets."""
 
 Members = Callable[[UnitBatch], Iterator[torch.Tensor]]
 """Yields each member's logits of a batch, (b, n_labels, *spatial), padding included; at least one member."""

@@ -32,6 +32,10 @@ class Need(Flag):
     FEATURES = auto()
 
 
+MOMENTS = Need.VARIANCE | Need.PREDICTIVE_ENTROPY | Need.MUTUAL_INFORMATION | Need.CLASS_ENTROPY
+"""The needs that the same stochastic passes meet: they cost the time, not what is made of them."""
+
+
 @dataclass(frozen=True)
 class ScoringPlan:
     """How to compute what is needed.
@@ -54,6 +58,8 @@ class ScoringPlan:
     layers
         Which convolutions the Fisher gradients are of: ``"decoder"``, ``"encoder"`` or ``"all"`` of both. Neither the
         upsampling ones nor the heads.
+    variance
+        The variance of these units where it is known already; saves FISHER the stochastic passes.
     labelled
         Annotated units; their features are computed beside those of the unlabelled ones.
     source
@@ -76,6 +82,7 @@ class ScoringPlan:
     n_parameters: int = 10_000
     layers: str = "decoder"
     labelled: Sequence[Unit] = ()
+    variance: NDArray[np.float64] | None = None
     source: str = "dropout"
 
     def __post_init__(self) -> None:

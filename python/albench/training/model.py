@@ -20,8 +20,8 @@ from albench.pool import Unit
 from albench.scoring.batches import UnitBatch, pad_images, patch_batches, slice_batches, within
 from albench.scoring.features import bottleneck_features
 from albench.scoring.fisher import bottleneck_embedding, fisher_embedding, last_layer_embedding
-from albench.scoring.moments import MOMENTS, Members, ensemble, mc_dropout, mean_entropy, moments
-from albench.scoring.request import Features, Need, Scores, ScoringPlan, uncertainty
+from albench.scoring.moments import Members, ensemble, mc_dropout, mean_entropy, moments
+from albench.scoring.request import MOMENTS, Features, Need, Scores, ScoringPlan, uncertainty
 from albench.seeding import generator
 from albench.training.nnunet_env import quiet
 from albench.training.prepare import PreparedStore
@@ -174,7 +174,7 @@ class NnunetModel:
         self._deep_supervision(False)
         if Need.ENTROPY in needs:
             values["entropy"] = mean_entropy(self.network, sharing(units), len(units))
-        if Need.FISHER in needs:
+        if Need.FISHER in needs and plan.variance is None:
             needs |= Need.VARIANCE  # its units are drawn by uncertainty
         if needs & MOMENTS:
             with self._members(plan) as members:
@@ -187,11 +187,12 @@ class NnunetModel:
             values["last_layer"] = last_layer_embedding(self.network, units, batches)
         self._deep_supervision(True)
         if Need.FISHER in needs:
+            variance = values["variance"] if plan.variance is None else plan.variance
             values["fisher"] = fisher_embedding(
                 self.network,
                 units,
                 batches,
-                uncertainty(values["variance"], plan.class_weights),
+                uncertainty(variance, plan.class_weights),
                 n_fisher_units=plan.n_fisher_units,
                 n_parameters=plan.n_parameters,
                 layers=plan.layers,
