@@ -103,13 +103,13 @@ class NnunetTrainer:
         self._scans[case.name] = scan_case(case, n_labels, describe_axis)
 
     def _raw(self, names: Sequence[str], number: int) -> list[Case]:
-        """Cases as nnU-Net's raw format has them: one file a channel."""
+        """Cases as nnU-Net's raw format has them: one file a channel, or one photograph."""
         folder = write_nnunet_raw(self._dataset, names, self._base / "raw", number, self._title)
-        ending = self._dataset.file_ending
+        ending, images, channels = self._dataset.file_ending, folder / "imagesTr", range(self._dataset.n_channels)
         return [
             Case(
                 name,
-                tuple(folder / "imagesTr" / f"{name}_{c:04d}{ending}" for c in range(self._dataset.n_channels)),
+                tuple(path for channel in channels if (path := images / f"{name}_{channel:04d}{ending}").exists()),
                 folder / "labelsTr" / f"{name}{ending}",
             )
             for name in sorted(names)

@@ -74,7 +74,7 @@ def intensity_properties(cases: Sequence[Case], pool: Pool, start: Sequence[Unit
     n_foreground = sum(len(values[0]) for values in foreground)
     source = foreground if n_foreground else anything
     statistics = {}
-    for channel in range(len(cases[0].images)):
+    for channel in range(len(source[0])):
         values = np.concatenate([case_values[channel] for case_values in source])
         low, median, high = np.percentile(values, _PERCENTILES)
         statistics[str(channel)] = {
