@@ -41,8 +41,8 @@ SUBSETS = {str(need.name).lower().replace("_", " "): need for need in MOMENTS} |
 
 
 def data_folder() -> Path | None:
-    """Folder with the hippocampus data set, or None."""
-    folder = Path(os.environ.get("ALBENCH_DATA", ""))
+    """Folder with the hippocampus data set (ALBENCH_DATA, else ../shared/data), or None."""
+    folder = Path(os.environ.get("ALBENCH_DATA", "../shared/data"))
     found = (folder / f"{ARCHIVE}.tar").is_file() or (folder / ARCHIVE).is_dir()
     return folder if found else None
 

@@ -1,6 +1,7 @@
 """The core against its peers in one run: a ratio below its floor fails. Absolute times are not compared.
 
-Floors lie below what is measured on an idle machine (benchmarks/results/ratios.md), as CI machines are not.
+Floors lie well below what is measured on an idle machine (benchmarks/results/ratios.md), as CI machines are not: those
+against BLAS catch a gross loss only. A case that misses one is measured again, up to twice; any attempt may hold.
 """
 
 from __future__ import annotations
@@ -21,6 +22,7 @@ pytestmark = [pytest.mark.ratio, pytest.mark.filterwarnings("ignore")]
 pytest.importorskip("submodlib")
 pytest.importorskip("apricot")
 
+ATTEMPTS = 3
 CASES = [
     given_matrix,
     lambda: from_features(n=1_000, q=250),
@@ -33,10 +35,35 @@ CASES = [
 ]
 
 
+def misses(case: Case) -> list[str]:
+    """Measure a case once: a line for every floor that was missed."""
+    found = medians(case)
+    ratios = {peer: found[peer] / found["core"] for peer in case.floors}
+    return [
+        f"{case.name}: {peer} takes {ratio:.3g} times the core's time, floor {case.floors[peer]:.3g}"
+        for peer, ratio in ratios.items()
+        if ratio < case.floors[peer]
+    ]
+
+
 @pytest.mark.parametrize("make", CASES, ids=lambda make: getattr(make, "__name__", "case").strip("<>"))
 def test_the_core_keeps_its_lead(make):
     case: Case = make()
-    found = medians(case)
-    for peer, floor in case.floors.items():
-        ratio = found[peer] / found["core"]
-        assert ratio >= floor, f"{case.name}: {peer} takes {ratio:.3g} times the core's time, floor {floor:.3g}"
+    attempts = []
+    for _ in range(ATTEMPTS):
+        attempts.append(misses(case))
+        if not attempts[-1]:
+            return
+    pytest.fail("\n".join(line for attempt in attempts for line in attempt))
+
+
+@pytest.mark.parametrize(("slow_runs", "held"), [(0, True), (2, True), (3, False)])
+def test_a_missed_floor_is_measured_again_twice(monkeypatch, slow_runs, held):
+    runs = iter([{"core": 3.0, "peer": 1.0}] * slow_runs + [{"core": 1.0, "peer": 1.0}] * ATTEMPTS)
+    monkeypatch.setattr("test_ratios.medians", lambda case: next(runs))
+    case = Case("job", {}, {"peer": 0.5})
+    if held:
+        test_the_core_keeps_its_lead(lambda: case)
+    else:
+        with pytest.raises(pytest.fail.Exception, match=r"job: peer takes 0\.333 times the core's time, floor 0\.5"):
+            test_the_core_keeps_its_lead(lambda: case)

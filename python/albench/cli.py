@@ -6,7 +6,7 @@ import json
 import sys
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 from rich.console import Console
@@ -14,6 +14,9 @@ from rich.table import Table
 
 from albench import __version__
 from albench.errors import InputError, WorkerError
+
+if TYPE_CHECKING:  # imports torch
+    from albench.run import RunRequest
 
 app = typer.Typer(
     help="Active learning with nnU-Net: which slices should be annotated next?",
@@ -29,43 +32,62 @@ CacheOption = Annotated[
     Path | None,
     typer.Option("--cache", help="Unpacked data and phantoms; default: ALBENCH_CACHE or ~/.cache/al-bench."),
 ]
+DatasetOption = Annotated[str, typer.Option("--dataset", help="Data set name or path; several separated by commas.")]
+StrategyOption = Annotated[
+    str, typer.Option("--strategy", help="Strategies, separated by commas; with parameters: usim-f+query=expected.")
+]
+ProtocolOption = Annotated[
+    str, typer.Option("--protocol", help="quick (CPU, minutes), paper (GPU), or a YAML file of your own.")
+]
+SeedsOption = Annotated[int, typer.Option("--seeds", min=1, help="Number of repetitions.")]
+RoundsOption = Annotated[int | None, typer.Option("--rounds", min=1, help="Trainings in a chain.")]
+BudgetOption = Annotated[int | None, typer.Option("--budget", min=1, help="Units annotated in a round.")]
+SetOption = Annotated[
+    list[str] | None,
+    typer.Option("--set", metavar="SETTING=VALUE", help="Replace a protocol's setting, e.g. training.initial_lr=0.02."),
+]
+StartOption = Annotated[
+    str | None,
+    typer.Option("--start", help="How the units annotated first are chosen: random, k-centre or typical."),
+]
+DeviceOption = Annotated[str, typer.Option("--device", help="auto, cpu or cuda.")]
+OutOption = Annotated[Path, typer.Option("--out", help="Results folder.")]
+JobsOption = Annotated[
+    int | None, typer.Option("--jobs", min=1, help="Chains side by side; default: as the cores allow.")
+]
+ResumeOption = Annotated[
+    bool, typer.Option("--resume/--fresh", help="Continue what is in --out, or set it aside and start anew.")
+]
+DEFAULT_STRATEGIES = "random,entropy,usim-f,full"
 datasets_app = typer.Typer()
 app.add_typer(datasets_app, name="datasets")
 
 
 @app.command()
 def run(
-    dataset: Annotated[str, typer.Option(help="Data set name or path; several separated by commas.")],
-    strategy: Annotated[
-        str, typer.Option(help="Strategies, separated by commas; with parameters: usim-f+query=expected.")
-    ] = "random,entropy,usim-f,full",
-    protocol: Annotated[
-        str, typer.Option(help="quick (CPU, minutes), paper (GPU), or a YAML file of your own.")
-    ] = "quick",
-    seeds: Annotated[int, typer.Option(min=1, help="Number of repetitions.")] = 1,
-    rounds: Annotated[int | None, typer.Option(min=1, help="Trainings in a chain.")] = None,
-    budget: Annotated[int | None, typer.Option(min=1, help="Slices annotated in a round.")] = None,
-    start: Annotated[
-        str | None, typer.Option(help="How the slices annotated first are chosen: random, k-centre or typical.")
-    ] = None,
-    device: Annotated[str, typer.Option(help="auto, cpu or cuda.")] = "auto",
+    dataset: DatasetOption,
+    strategy: StrategyOption = DEFAULT_STRATEGIES,
+    protocol: ProtocolOption = "quick",
+    seeds: SeedsOption = 1,
+    rounds: RoundsOption = None,
+    budget: BudgetOption = None,
+    settings: SetOption = None,
+    start: StartOption = None,
+    device: DeviceOption = "auto",
     data: DataOption = None,
-    out: Annotated[Path, typer.Option(help="Results folder.")] = Path("out"),
+    out: OutOption = Path("out"),
     cache: CacheOption = None,
-    jobs: Annotated[int | None, typer.Option(min=1, help="Chains side by side; default: as the cores allow.")] = None,
-    resume: Annotated[
-        bool,
-        typer.Option("--resume/--fresh", help="Continue what is in --out, or set it aside and start anew."),
-    ] = True,
+    jobs: JobsOption = None,
+    resume: ResumeOption = True,
 ) -> None:
     """Run a study: strategies x seeds on one or more data sets; then write tables, figures and the report."""
-    from albench.run import RunRequest
     from albench.run import run as run_request
 
     run_request(
-        RunRequest(
-            datasets=_names("dataset", dataset),
-            strategies=_names("strategy", strategy),
+        _request(
+            dataset,
+            strategy,
+            settings,
             protocol=protocol,
             seeds=seeds,
             rounds=rounds,
@@ -82,6 +104,55 @@ def run(
 
 
 @app.command()
+def plan(
+    dataset: DatasetOption,
+    strategy: StrategyOption = DEFAULT_STRATEGIES,
+    protocol: ProtocolOption = "quick",
+    seeds: SeedsOption = 1,
+    rounds: RoundsOption = None,
+    budget: BudgetOption = None,
+    settings: SetOption = None,
+    start: StartOption = None,
+    device: DeviceOption = "auto",
+    data: DataOption = None,
+    out: OutOption = Path("out"),
+    cache: CacheOption = None,
+    jobs: JobsOption = None,
+    resume: ResumeOption = True,
+    json_output: JsonOption = False,
+) -> None:
+    """Say what `run` would cost with these arguments: trainings, time, disk. Runs nothing but a few iterations."""
+    from albench.plan import plan_studies
+
+    forecasts = plan_studies(
+        _request(
+            dataset,
+            strategy,
+            settings,
+            protocol=protocol,
+            seeds=seeds,
+            rounds=rounds,
+            budget=budget,
+            start=start,
+            device=device,
+            data=data,
+            out=out,
+            cache=cache,
+            jobs=jobs,
+            fresh=not resume,
+        )
+    )
+    if json_output:
+        _print_list([forecast.as_json() for forecast in forecasts], as_json=True)
+        return
+    for forecast in forecasts:
+        table = Table(show_header=False)
+        for what, value in forecast.as_row().items():
+            table.add_row(what, value)
+        Console().print(table)
+
+
+@app.command()
 def report(
     out: Annotated[list[Path], typer.Argument(help="Results folder, or several to merge.")],
     to: Annotated[Path | None, typer.Option(help="Where to write; default: OUT/report of a single folder.")] = None,
@@ -90,6 +161,22 @@ def report(
     from albench.report import build_report
 
     typer.echo(f"report: {build_report(out, to)}")
+
+
+@app.command()
+def export(
+    out: Annotated[Path, typer.Argument(help="Results folder.")],
+    strategy: Annotated[str, typer.Option(help="Whose model.")],
+    to: Annotated[Path, typer.Option(help="Folder to write to, as nnUNet_results.")],
+    dataset: Annotated[str | None, typer.Option(help="Data set; default: the study's only one.")] = None,
+    seed: Annotated[int, typer.Option(min=0)] = 0,
+    number: Annotated[int | None, typer.Option("--round", min=0, help="Round; default: the last finished one.")] = None,
+) -> None:
+    """Export a trained model as a folder that nnU-Net's own commands load."""
+    from albench.export import export_round
+
+    folder = export_round(out, dataset=dataset, strategy=strategy, seed=seed, number=number, results=to)
+    typer.echo(f"model: {folder}")
 
 
 @app.command()
@@ -196,6 +283,14 @@ def strategies(
         print_strategies(found, Console())
         for message in broken.values():
             typer.echo(message, err=True)
+
+
+def _request(dataset: str, strategy: str, settings: Sequence[str] | None, **others: Any) -> RunRequest:
+    from albench.run import RunRequest
+
+    return RunRequest(
+        datasets=_names("dataset", dataset), strategies=_names("strategy", strategy), settings=settings or (), **others
+    )
 
 
 def _names(option: str, text: str) -> tuple[str, ...]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+from collections.abc import Sequence
 from importlib import resources
 from pathlib import Path
 from typing import Annotated, Any, Literal, get_args
@@ -210,7 +211,12 @@ def protocol_names() -> list[str]:
 
 
 def load_protocol(
-    name: str, *, dataset: str | None = None, start_method: str | None = None, **overrides: Any
+    name: str,
+    settings: Sequence[str] = (),
+    *,
+    dataset: str | None = None,
+    start_method: str | None = None,
+    **overrides: Any,
 ) -> Protocol:
     """Load a protocol.
 
@@ -218,6 +224,9 @@ def load_protocol(
     ----------
     name
         One of `protocol_names()`, or the path of a YAML file of the same form.
+    settings
+        Single settings to replace, each ``path=value`` with the path's parts joined by dots and the value in YAML,
+        e.g. ``training.first_iterations=100``.
     dataset
         Data set whose entry under ``datasets``, if there is one, replaces settings of the protocol.
     start_method
@@ -237,6 +246,14 @@ def load_protocol(
         raise unknown_name("start method", start_method, START_METHODS)
     if start_method is not None and isinstance(values.get("pool"), dict):
         values["pool"] = values["pool"] | {"start_method": start_method}
+    if settings:
+        values = _validated(name, values).model_dump()  # with the settings that the file leaves out
+        for setting in settings:
+            _replace_setting(values, setting)
+    return _validated(name, values)
+
+
+def _validated(name: str, values: dict[str, Any]) -> Protocol:
     try:
         return Protocol.model_validate(values)
     except ValidationError as error:
@@ -254,6 +271,22 @@ def _merged(values: dict[str, Any], changes: dict[str, Any]) -> dict[str, Any]:
         old = merged.get(key)
         merged[key] = _merged(old, change) if isinstance(old, dict) and isinstance(change, dict) else change
     return merged
+
+
+def _replace_setting(values: dict[str, Any], setting: str) -> None:
+    path, equals, text = setting.partition("=")
+    *parents, last = path.split(".")
+    inner: Any = values
+    for parent in parents:
+        inner = inner.get(parent) if isinstance(inner, dict) else None
+    if not equals or not isinstance(inner, dict):
+        raise InputError(f"--set {setting}: expected setting=value, e.g. training.first_iterations=100")
+    if last not in inner:
+        raise unknown_name("setting", path, [".".join((*parents, key)) for key in inner])
+    try:
+        inner[last] = yaml.safe_load(text)
+    except yaml.YAMLError:
+        raise InputError(f"--set {setting}: expected a value, found {text!r}") from None
 
 
 def _protocol_values(name: str) -> dict[str, Any]:

@@ -10,8 +10,10 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from albench.annotate import annotation_cost, labelled_voxels
+from albench.config import Protocol
 from albench.evaluate import evaluate
 from albench.files import read_json, write_json, write_parquet
 from albench.pool import Pool, Unit, fold_units
@@ -121,17 +123,7 @@ def _query(chain: Chain, number: int, labelled: Sequence[Unit], models: Sequence
     known = set(labelled)
     units = tuple(unit for unit in chain.setup.pool.units if unit not in known)
     weights = class_weights(labelled_voxels(chain.setup.pool, labelled))
-    plan = ScoringPlan(
-        passes=protocol.scoring.passes,
-        dropout=protocol.scoring.dropout,
-        batch_size=protocol.scoring.batch_size,
-        bfloat16=protocol.scoring.precision == "bfloat16",
-        class_weights=weights,
-        key=chain.key(number, "score"),
-        labelled=tuple(labelled),
-        layers=strategy.layers,
-        source=protocol.scoring.source,
-    )
+    plan = scoring_plan(protocol, weights, chain.key(number, "score"), labelled, strategy.layers)
     with chain.study.reporter.task(f"{chain.title(number)}: scoring {len(units)} units") as advance:
 
         def score(needs: Need, known: Scores) -> Scores:
@@ -174,6 +166,24 @@ def _shared_scores(chain: Chain, units: Sequence[Unit], plan: ScoringPlan) -> Sc
 def _oracle(pool: Pool, units: Sequence[Unit]) -> Oracle:
     rows = pool.rows(units)
     return Oracle(pool.voxel_counts[rows], pool.border_counts[rows])
+
+
+def scoring_plan(
+    protocol: Protocol, weights: NDArray[np.float64], key: tuple[Key, ...], labelled: Sequence[Unit], layers: str
+) -> ScoringPlan:
+    """Return how a protocol wants units scored."""
+    settings = protocol.scoring
+    return ScoringPlan(
+        passes=settings.passes,
+        dropout=settings.dropout,
+        batch_size=settings.batch_size,
+        bfloat16=settings.precision == "bfloat16",
+        class_weights=weights,
+        key=key,
+        labelled=tuple(labelled),
+        layers=layers,
+        source=settings.source,
+    )
 
 
 def _write_query(path: Path, chain: Chain, number: int, units: Sequence[Unit], selection: Selection) -> None:

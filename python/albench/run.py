@@ -14,7 +14,7 @@ from albench.config import Protocol, StudyConfig, load_protocol
 from albench.data import Dataset, load_dataset, verify_cases
 from albench.errors import InputError, unknown_name
 from albench.outfolder import claim_folder, output_folder
-from albench.progress import Terminal
+from albench.progress import Reporter, Terminal
 from albench.report import build_report, print_summary
 from albench.results import read_results
 from albench.runinfo import n_cores
@@ -41,17 +41,33 @@ class RunRequest:
     cache: Path | None
     jobs: int | None
     fresh: bool
+    settings: Sequence[str] = ()
 
 
-def run(request: RunRequest) -> None:
-    """Check everything that can be checked before anything is computed, then run, then report."""
-    reporter = Terminal()
+@dataclass(frozen=True)
+class Prepared:
+    """A request whose arguments and data have been checked; nothing is computed or written yet.
+
+    Attributes
+    ----------
+    n_processes
+        Chains that run side by side.
+    """
+
+    studies: tuple[Study, ...]
+    strategies: tuple[str, ...]
+    n_processes: int
+
+
+def prepare(request: RunRequest, reporter: Reporter) -> Prepared:
+    """Check everything that can be checked before anything is computed."""
     strategies = tuple(dict.fromkeys(label_of(make_strategy(text)) for text in request.strategies))
     device = choose_device(request.device)
     protocols = {}
     for name in request.datasets:
         protocol = load_protocol(
             request.protocol,
+            request.settings,
             dataset=name,
             rounds=request.rounds,
             budget=request.budget,
@@ -73,9 +89,15 @@ def run(request: RunRequest) -> None:
             protocol=protocols[name],
         )
         studies.append(Study(dataset, config, request.out, NnunetFactory(dataset, config, n_processes), reporter))
+    return Prepared(tuple(studies), strategies, n_processes)
+
+
+def run(request: RunRequest) -> None:
+    """Check, run, report."""
+    prepared = prepare(request, Terminal())
     with output_folder(request.out, fresh=request.fresh):
-        claim_folder(request.out, [study.config for study in studies])
-        run_studies(studies, strategies, range(request.seeds), n_processes)
+        claim_folder(request.out, [study.config for study in prepared.studies])
+        run_studies(prepared.studies, prepared.strategies, range(request.seeds), prepared.n_processes)
         index = build_report(request.out)
     console = Console()
     print_summary(read_results(request.out), console)

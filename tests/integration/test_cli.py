@@ -107,6 +107,8 @@ def test_bad_images_are_named_and_nothing_is_written(
         (["--dataset", "phantom", "--start", "typcal"], "unknown start method 'typcal'; did you mean typical"),
         (["--dataset", "phantom", "--seeds", "0"], "--seeds"),
         (["--dataset", "phantom", "--budget", "many"], "--budget"),
+        (["--dataset", "phantom", "--set", "training.lr=1"], "unknown setting 'training.lr'"),
+        (["plan", "--dataset", "phantom", "--strategy", "usim"], "unknown strategy 'usim'"),
         (["--dataset", ","], "--dataset: expected one or more names"),
         (["run"], "--dataset"),
         (["run", "--datset", "phantom"], "--datset"),
@@ -155,6 +157,22 @@ def test_lists_as_json(capsys: pytest.CaptureFixture[str]) -> None:
     assert (query["type"], query["default"], query["values"]) == ("choice", "sampled", ["sampled", "expected"])
     status, output, _ = call(["datasets", "--json"], capsys)
     assert {"hippocampus", "openkbp", "acdc", "phantom"} <= {row["name"] for row in json.loads(output)}
+
+
+@pytest.mark.slow
+def test_a_plan_measures_and_leaves_nothing(copy: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    out = tmp_path / "out"
+    arguments = ["plan", "--dataset", str(copy), "--strategy", "random,usim-f", "--seeds", "2", "--device", "cpu"]
+    arguments += ["--set", "pool.start=10", "--budget", "5", "--cache", str(tmp_path / "cache"), "--out", str(out)]
+    status, output, _ = call([*arguments, "--json"], capsys)
+    assert status == 0
+    (found,) = json.loads(output)
+    assert (found["n_trainings"], found["n_pool_cases"], found["n_test_cases"]) == (2 * (1 + 2 * 3), 6, 2)
+    assert found["n_iterations"] == 2 * (600 + 2 * 3 * 350)
+    assert all(seconds > 0 for seconds in found["compute_s"].values())
+    assert not out.exists()
+    status, output, _ = call(arguments, capsys)
+    assert "14, 5400 iterations" in output
 
 
 def test_a_data_set_is_prepared_and_verified(copy: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -19,11 +19,13 @@ from fake_study import fake_protocol
 
 from albench.config import Protocol
 from albench.data import Dataset
+from albench.errors import InputError
 from albench.pool import Pool, Split, Unit
 from albench.results import read_results, read_runs
 from albench.scoring.request import Need, ScoringPlan
 from albench.seeding import generator
 from albench.study import start_units
+from albench.training.export import export_model
 from albench.training.nnunet import NnunetTrainer
 from albench.training.prepare import AnnotatedDataset
 from albench.training.runtime import configure_cpu
@@ -150,6 +152,34 @@ def test_nnunet_itself_predicts_the_same(
     prediction = model.predict(case)
     assert prediction.shape == model.reference(case).shape
     assert set(np.unique(prediction)) <= set(phantom.labels)
+
+
+def test_an_exported_model_is_one_of_nnunets_own(
+    trainer: NnunetTrainer, checkpoint: Path, split: Split, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """nnU-Net's command, from the raw image, against our prediction from the preprocessed one."""
+    folder = export_model(trainer.store, [checkpoint], tmp_path / "results")
+    images, predicted = tmp_path / "images", tmp_path / "predicted"
+    images.mkdir()
+    for case in trainer._raw(split.test, 2):
+        (images / case.images[0].name).symlink_to(case.images[0])
+    command = [
+        str(Path(sys.executable).with_name("nnUNetv2_predict_from_modelfolder")),
+        "-i", str(images), "-o", str(predicted), "-m", str(folder), "-f", "0", "-device", "cpu",
+        "-npp", "1", "-nps", "1",
+    ]  # fmt: skip
+    folders = {name: str(tmp_path) for name in ("nnUNet_raw", "nnUNet_preprocessed", "nnUNet_results")}
+    done = subprocess.run(command, check=False, capture_output=True, text=True, env=os.environ | folders)
+    assert done.returncode == 0, done.stderr
+    model = trainer.load(checkpoint)
+    monkeypatch.setattr("albench.training.model._WHOLE_SLICE_PATCHES", 0)  # nnU-Net tiles every slice
+    for case in split.test:
+        theirs = SimpleITK.GetArrayFromImage(SimpleITK.ReadImage(str(predicted / f"{case}.nii.gz")))
+        ours = model.predict(case)
+        assert len(np.unique(ours)) > 1
+        assert (theirs == ours).mean() > 0.999
+    with pytest.raises(InputError, match="expected no model yet"):
+        export_model(trainer.store, [checkpoint], tmp_path / "results")
 
 
 def test_scores_of_the_real_network(trainer: NnunetTrainer, checkpoint: Path, pool: Pool) -> None:

@@ -34,6 +34,27 @@ def test_overrides_replace_and_none_keeps() -> None:
     assert protocol.chain_iterations == protocol.training.first_iterations + protocol.training.round_iterations
 
 
+def test_single_settings_are_replaced_by_their_path() -> None:
+    protocol = load_protocol("quick", ["training.initial_lr=1e-3", "pool.max_cases=null", "budget=7"], budget=3)
+    assert (protocol.training.initial_lr, protocol.pool.max_cases, protocol.budget) == (0.001, None, 7)
+    assert protocol.training.momentum == load_protocol("quick").training.momentum
+
+
+@pytest.mark.parametrize(
+    ("setting", "message"),
+    [
+        ("training.initial_rl=1", "unknown setting 'training.initial_rl'; did you mean training.initial_lr"),
+        ("training.initial_lr=fast", "setting training.initial_lr: .* got 'fast'"),
+        ("budget", "--set budget: expected setting=value"),
+        ("budget.size=3", "--set budget.size=3: expected setting=value"),
+        ("budget=[", "--set budget=\\[: expected a value"),
+    ],
+)
+def test_a_bad_setting_is_named(setting: str, message: str) -> None:
+    with pytest.raises(InputError, match=message):
+        load_protocol("quick", [setting])
+
+
 def test_the_start_method_is_a_setting_of_the_pool(tmp_path: Path) -> None:
     quick = load_protocol("quick")
     assert quick.pool.start_method == "random"

@@ -79,6 +79,11 @@ def test_what_has_no_parameters_says_so() -> None:
         make_strategy("random+seed=1")
 
 
+def test_a_plus_is_followed_by_a_parameter() -> None:
+    with pytest.raises(InputError, match=r"strategy 'usim-f\+': expected name=value after the plus, got nothing"):
+        make_strategy("usim-f+")
+
+
 def test_a_value_that_the_constructor_refuses_is_named() -> None:
     with pytest.raises(
         InputError, match=r"strategy 'usim-f', parameter eta: expected a number of at least 0, got -1\.0"

@@ -105,5 +105,7 @@ def make_strategy(text: str) -> Strategy:
     InputError
         For an unknown name or parameter, or a value it cannot have.
     """
-    name, _, settings = text.partition("+")
+    name, plus, settings = text.partition("+")
+    if plus and not settings:
+        raise InputError(f"strategy '{text}': expected name=value after the plus, got nothing")
     return build(get_strategy(name), settings)

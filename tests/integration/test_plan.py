@@ -1,0 +1,75 @@
+"""What `al-bench plan` promises, against what a run then does."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pandas as pd
+import pytest
+from fake_study import fake_protocol, fake_study
+
+from albench.data import Dataset
+from albench.plan import Costs, forecast, measure, plan_study
+from albench.sweep import run_studies
+
+COSTS = Costs(
+    units_per_case=10.0,
+    prepare_s_per_case=1.0,
+    train_setup_s=0.0,
+    iteration_s=0.1,
+    score_s_per_unit={"random": 0.0, "usim-f": 0.5, "full": 0.0},
+    evaluate_s_per_case=0.0,
+    model_bytes=1000,
+    prepared_bytes_per_case=100.0,
+)
+
+
+def test_trainings_and_iterations_are_those_of_the_run(phantom: Dataset, tmp_path: Path) -> None:
+    study = fake_study(phantom, tmp_path / "out")
+    strategies = ("random", "usim-f", "full")
+    promised = plan_study(study, strategies, 2, 1)
+    run_studies([study], strategies, range(2), 1)
+    runs = pd.read_parquet(tmp_path / "out" / "runs.parquet")
+    trained = runs[~(runs["shared"] & (runs["strategy"] != "random"))]  # the first training counts once a seed
+    assert promised.n_trainings == len(trained)
+    assert promised.n_iterations == trained["iterations"].sum()
+    assert promised.n_pool_units == runs["n_pool_units"].iloc[0]
+    assert promised.n_test_cases == len(study.split(0).test)
+    assert promised.n_pool_cases == len(study.split(0).pool)
+
+
+def test_nothing_is_written_to_the_results(phantom: Dataset, tmp_path: Path) -> None:
+    study = fake_study(phantom, tmp_path / "out")
+    before = sorted(tmp_path.rglob("*"))
+    plan_study(study, ("random",), 1, 1)
+    assert sorted(tmp_path.rglob("*")) == before
+
+
+def test_measured_costs_are_positive_and_free_strategies_free(phantom: Dataset, tmp_path: Path) -> None:
+    costs = measure(fake_study(phantom, tmp_path / "out"), ("random", "usim-f"), tmp_path / "work")
+    assert costs.score_s_per_unit["random"] == 0
+    assert costs.score_s_per_unit["usim-f"] > 0
+    assert costs.iteration_s > 0
+    assert costs.model_bytes > 0
+
+
+def test_times_add_up(phantom: Dataset, tmp_path: Path) -> None:
+    protocol = fake_protocol(rounds=3)
+    study = fake_study(phantom, tmp_path / "out", protocol)
+    split = study.split(0)
+    found = forecast(study, ("random", "usim-f", "full"), 1, 1, COSTS)
+    iterations = 200 + 2 * 2 * 100 + protocol.chain_iterations
+    scored = 2 * (10 * len(split.pool) - protocol.pool.start - protocol.budget / 2)
+    assert found.n_trainings == 1 + 2 * 2 + 1
+    assert found.compute_s["train"] == pytest.approx(0.1 * iterations)
+    assert found.compute_s["score"] == pytest.approx(0.5 * scored)
+    assert found.compute_s["preprocess"] == len(split.pool) + len(split.test)
+    assert found.wall_s == pytest.approx(sum(found.compute_s.values()))
+    assert found.disk_bytes == 6 * 1000 + 100 * (len(split.pool) + len(split.test))
+
+
+def test_side_by_side_a_run_takes_at_least_its_longest_chain(phantom: Dataset, tmp_path: Path) -> None:
+    study = fake_study(phantom, tmp_path / "out")
+    many = forecast(study, ("random", "usim-f"), 1, 100, COSTS)
+    chain = 0.1 * (200 + 2 * 100) + many.compute_s["score"]
+    assert many.wall_s == pytest.approx(many.compute_s["preprocess"] + chain)
