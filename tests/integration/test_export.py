@@ -63,6 +63,25 @@ def test_what_is_not_there_is_named(out: Path, arguments: dict[str, object], mes
         export(out, **arguments)  # type: ignore[arg-type]
 
 
+def test_every_fold_has_a_folder_of_its_own(out: Path) -> None:
+    write_json(out / "config.json", {"datasets": {"d": {"protocol": {"training": {"folds": 2}}}}})
+    here = out / "d" / "random" / "seed-0" / "round-2"
+    (here / "train.stage.json").unlink()
+    for fold in range(2):
+
+        def train(fold: int = fold) -> dict[str, object]:
+            (here / f"model-{fold}.pth").write_text(f"fold {fold}")
+            return {}
+
+        run_stage(here, f"train-{fold}", [f"model-{fold}.pth"], train)
+        if fold == 0:
+            with pytest.raises(InputError, match="--seed 0: expected a seed"):  # the other fold is still to be trained
+                export(out)
+    assert export(out) == "fold 0"
+    folder = out.parent / "to" / "Dataset001_d" / "nnUNetTrainer__nnUNetPlans__2d"
+    assert (folder / "fold_1" / "checkpoint_final.pth").read_text() == "fold 1"
+
+
 def test_a_damaged_model_is_refused(out: Path) -> None:
     (out / "d" / "random" / "seed-0" / "round-2" / "model.pth").write_text("damaged")
     with pytest.raises(InputError, match="found it damaged"):

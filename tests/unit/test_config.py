@@ -133,6 +133,13 @@ def test_settings_that_do_not_fit_together_are_named(section: str, setting: str,
         load_protocol("quick", **{section: values})
 
 
+def test_settings_that_a_file_leaves_out_can_be_set(tmp_path: Path) -> None:
+    found = load_protocol("quick", ["training.folds=3", "scoring.source=ensemble", "pool.max_per_case=2"])
+    assert (found.training.folds, found.scoring.source, found.pool.max_per_case) == (3, "ensemble", 2)
+    with pytest.raises(InputError, match=r"unknown setting 'training.fold'; did you mean training.folds"):
+        load_protocol("quick", ["training.fold=3"])
+
+
 def test_2d_protocols_need_not_know_of_patches_and_folds(tmp_path: Path) -> None:
     quick = load_protocol("quick").model_dump()
     for section, settings in (
