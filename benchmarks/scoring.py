@@ -24,7 +24,7 @@ from torch import nn
 from albench.config import load_protocol
 from albench.data import load_dataset
 from albench.pool import Split, Unit
-from albench.scoring.batches import SliceBatch
+from albench.scoring.batches import UnitBatch
 from albench.scoring.fisher import decoder_convs, draw, fisher_diagonal
 from albench.scoring.gradients import Columns, pseudo_label_loss, unit_gradients
 from albench.scoring.moments import mc_dropout, moments, stochastic
@@ -72,9 +72,9 @@ class Bench:
     def network(self) -> nn.Module:
         return self.model.network
 
-    def batches(self, n: int, size: int = BATCH_SIZE) -> list[SliceBatch]:
+    def batches(self, n: int, size: int = BATCH_SIZE) -> list[UnitBatch]:
         """Batches of the first n slices; made before the clock runs, for all that are compared."""
-        return list(self.model._batches(self.units[:n], size, self.model._store.image))
+        return list(self.model._batches(self.units[:n], size))
 
     @cached_property
     def chosen(self) -> np.ndarray:

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
 
 from albench.files import read_json
-from albench.loop import EVALUATION
+from albench.loop import EVALUATION, train_stages
 from albench.outfolder import CONFIG_FILE
 from albench.results import CEILING, RESULTS_FILE, RUNS_FILE, write_table
 from albench.stages import load_stage
@@ -40,22 +41,25 @@ def _round(folder: Path, keys: dict[str, Any], config: dict[str, Any]) -> tuple[
     shared = keys["round"] == 0 and keys["strategy"] != CEILING
     place = common / "round-0" if shared else own
     scan, start, prepare = (load_stage(common, stage) for stage in ("scan", "start", "prepare"))
-    query, train, test = load_stage(own, "query"), load_stage(place, "train"), load_stage(place, "evaluate")
-    if scan is None or start is None or prepare is None or query is None or train is None or test is None:
+    query, test = load_stage(own, "query"), load_stage(place, "evaluate")
+    folds = [load_stage(place, stage) for stage in train_stages(config["protocol"]["training"]["folds"])]
+    trained = [fold.notes for fold in folds if fold is not None]
+    if scan is None or start is None or prepare is None or query is None or test is None or len(trained) < len(folds):
         return None
-    counts = {key: value for key, value in train.notes.items() if key.startswith("n_annotated_")}
+    train = _together(trained)
+    counts = {key: value for key, value in train.items() if key.startswith("n_annotated_")}
     overhead = {
         "startup_s": scan.seconds + start.seconds + prepare.seconds if shared else 0.0,
         "score_s": query.notes.get("score_s", 0.0),
         "select_s": query.notes.get("select_s", 0.0),
-        "annotate_s": train.notes["setup_s"],
+        "annotate_s": train["setup_s"],
         "evaluate_s": test.seconds,
     }
     run = {
         **keys,
-        **train.notes,
+        **train,
         **overhead,
-        "train_s": train.notes["fit_s"],
+        "train_s": train["fit_s"],
         "overhead_s": sum(overhead.values()),
         "n_pool_units": scan.notes["n_units"],
         "peak_rss_mib": test.notes["peak_rss_mib"],
@@ -66,3 +70,10 @@ def _round(folder: Path, keys: dict[str, Any], config: dict[str, Any]) -> tuple[
         "device": config["device"],
     }
     return pd.read_parquet(place / EVALUATION).assign(**keys, **counts), run
+
+
+def _together(folds: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+    """Return a round's notes: iterations and seconds of all folds added up, the mean loss, all else the first's."""
+    sums = {key: sum(notes[key] for notes in folds) for key in ("iterations", "setup_s", "fit_s")}
+    loss = sum(notes["train_loss"] for notes in folds) / len(folds)
+    return {**folds[0], **sums, "train_loss": loss}

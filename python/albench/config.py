@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Annotated, Any, Literal, get_args
 
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, PositiveFloat, PositiveInt, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, PositiveFloat, PositiveInt, ValidationError, model_validator
 
 from albench.errors import InputError, unknown_name
 
@@ -36,6 +36,11 @@ class PoolSettings(_Settings):
         Units annotated before the first training.
     start_method
         How they are chosen: uniformly, or by what the images look like (`albench.coldstart`).
+    patch_size
+        Voxels along (z, y, x) of the original grid that a 3D patch has at most; None: a third of the median shape.
+        For 3d_fullres alone: with 2d, units are slices.
+    max_per_case
+        Units of one case that a query may hold; None: any number.
     """
 
     max_cases: PositiveInt | None
@@ -43,6 +48,8 @@ class PoolSettings(_Settings):
     max_test_cases: PositiveInt | None
     start: PositiveInt
     start_method: StartMethod = "random"
+    patch_size: tuple[PositiveInt, PositiveInt, PositiveInt] | None = None
+    max_per_case: PositiveInt | None = None
 
 
 class NetworkSettings(_Settings):
@@ -50,21 +57,24 @@ class NetworkSettings(_Settings):
 
     Attributes
     ----------
+    configuration
+        ``2d``: units are slices; ``3d_fullres``: units are 3D patches.
     base_features
         Channels of the first stage; they double with every stage.
     max_stages
         Upper bound on the resolution stages.
-    max_slice_edge
-        Voxels: the median slice is resampled to a larger spacing until no edge is longer.
+    max_edge
+        Voxels: the median slice (with 3d_fullres the median volume) is resampled to a larger spacing until no edge is
+        longer.
     dropout
         Rate of the dropout layers in training.
     """
 
-    configuration: Literal["2d"]
+    configuration: Literal["2d", "3d_fullres"]
     base_features: PositiveInt
     max_stages: Annotated[int, Field(ge=2)] | None
     batch_size: Annotated[int, Field(ge=2)] | None
-    max_slice_edge: Annotated[int, Field(ge=16)] | None
+    max_edge: Annotated[int, Field(ge=16)] | None
     dropout: Annotated[float, Field(ge=0, lt=1)]
 
 
@@ -84,6 +94,9 @@ class TrainingSettings(_Settings):
         by their side only, as left and right parotid.
     oversample_foreground
         Share of a batch that is centred on a foreground voxel.
+    folds
+        1: one model learns from every annotated unit. k: k models, each from the units of the cases outside its fold;
+        together they predict.
     """
 
     first_iterations: PositiveInt
@@ -93,17 +106,20 @@ class TrainingSettings(_Settings):
     mirroring: bool
     warm_start: bool
     oversample_foreground: Annotated[float, Field(ge=0, le=1)]
+    folds: PositiveInt = 1
 
 
 class ScoringSettings(_Settings):
-    """Stochastic forward passes over the pool.
+    """What uncertainty over the pool is measured with.
 
     Attributes
     ----------
+    source
+        ``dropout``: stochastic forward passes of the (first fold's) model; ``ensemble``: the models of all folds.
     passes, dropout
-        Their number, and the rate of the dropout layers in them.
+        Number of stochastic passes, and the rate of the dropout layers in them.
     batch_size
-        Slices in one forward pass.
+        Slices or 3D patches of the network's size in one forward pass.
     precision
         Number format of the stochastic passes; ``auto`` is bfloat16 on processors that multiply it natively. It
         moves the scores by far less than another draw of dropout masks does.
@@ -113,6 +129,19 @@ class ScoringSettings(_Settings):
     dropout: Share
     batch_size: PositiveInt
     precision: Literal["auto", "float32", "bfloat16"]
+    source: Literal["dropout", "ensemble"] = "dropout"
+
+
+class EvaluationSettings(_Settings):
+    """How test cases are predicted.
+
+    Attributes
+    ----------
+    mirroring
+        Whether logits are averaged over images mirrored along the axes that training mirrors, as nnU-Net does.
+    """
+
+    mirroring: bool = False
 
 
 class Protocol(_Settings):
@@ -137,6 +166,17 @@ class Protocol(_Settings):
     network: NetworkSettings
     training: TrainingSettings
     scoring: ScoringSettings
+    evaluation: EvaluationSettings = EvaluationSettings()
+
+    @model_validator(mode="after")
+    def _settings_fit_together(self) -> Protocol:
+        if self.pool.patch_size is not None and self.network.configuration == "2d":
+            raise ValueError("pool.patch_size: expected null with network.configuration 2d, whose units are slices")
+        if self.scoring.source == "ensemble" and self.training.folds < 2:
+            raise ValueError("scoring.source: expected training.folds of at least 2 for an ensemble, got 1")
+        if self.evaluation.mirroring and not self.training.mirroring:
+            raise ValueError("evaluation.mirroring: expected training.mirroring true as well, got false")
+        return self
 
     @property
     def chain_iterations(self) -> int:
@@ -171,7 +211,12 @@ def protocol_names() -> list[str]:
 
 
 def load_protocol(
-    name: str, settings: Sequence[str] = (), *, start_method: str | None = None, **overrides: Any
+    name: str,
+    settings: Sequence[str] = (),
+    *,
+    dataset: str | None = None,
+    start_method: str | None = None,
+    **overrides: Any,
 ) -> Protocol:
     """Load a protocol.
 
@@ -182,6 +227,8 @@ def load_protocol(
     settings
         Single settings to replace, each ``path=value`` with the path's parts joined by dots and the value in YAML,
         e.g. ``training.first_iterations=100``.
+    dataset
+        Data set whose entry under ``datasets``, if there is one, replaces settings of the protocol.
     start_method
         Replaces ``pool.start_method``; None keeps the protocol's.
     **overrides
@@ -192,19 +239,38 @@ def load_protocol(
     InputError
         For an unknown name, an unreadable file, or a value that the setting does not accept.
     """
-    values = _protocol_values(name) | {key: value for key, value in overrides.items() if value is not None}
+    values = _protocol_values(name)
+    for_dataset = (values.pop("datasets", None) or {}).get(dataset, {})
+    values = _merged(values, for_dataset) | {key: value for key, value in overrides.items() if value is not None}
     if start_method is not None and start_method not in START_METHODS:
         raise unknown_name("start method", start_method, START_METHODS)
     if start_method is not None and isinstance(values.get("pool"), dict):
         values["pool"] = values["pool"] | {"start_method": start_method}
-    for setting in settings:
-        _replace_setting(values, setting)
+    if settings:
+        values = _validated(name, values).model_dump()  # with the settings that the file leaves out
+        for setting in settings:
+            _replace_setting(values, setting)
+    return _validated(name, values)
+
+
+def _validated(name: str, values: dict[str, Any]) -> Protocol:
     try:
         return Protocol.model_validate(values)
     except ValidationError as error:
         first = error.errors()[0]
+        if not first["loc"]:
+            raise InputError(f"protocol '{name}', setting {first['msg'].removeprefix('Value error, ')}") from None
         where = ".".join(str(part) for part in first["loc"])
         raise InputError(f"protocol '{name}', setting {where}: {first['msg']}; got {first['input']!r}") from None
+
+
+def _merged(values: dict[str, Any], changes: dict[str, Any]) -> dict[str, Any]:
+    """Return `values` with the leaves of `changes` in their place."""
+    merged = dict(values)
+    for key, change in changes.items():
+        old = merged.get(key)
+        merged[key] = _merged(old, change) if isinstance(old, dict) and isinstance(change, dict) else change
+    return merged
 
 
 def _replace_setting(values: dict[str, Any], setting: str) -> None:

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from albench.errors import InputError, unknown_name
 from albench.files import read_json
-from albench.loop import MODEL
+from albench.loop import train_stages
 from albench.outfolder import CONFIG_FILE
 from albench.stages import load_stage
 from albench.study import SHARED
@@ -17,7 +17,7 @@ from albench.training.prepare import PreparedStore
 def export_round(
     out: Path, *, dataset: str | None, strategy: str, seed: int, number: int | None, results: Path
 ) -> Path:
-    """Export the model of one round as an nnU-Net results folder.
+    """Export the model of one round, or those of its folds, as an nnU-Net results folder.
 
     Parameters
     ----------
@@ -35,10 +35,12 @@ def export_round(
     InputError
         No such data set, chain or round; damaged model; the model is there already.
     """
-    study = out / _dataset(out, dataset)
-    rounds = _rounds(study, strategy, seed)
+    name = _dataset(out, dataset)
+    study = out / name
+    stages = train_stages(read_json(out / CONFIG_FILE)["datasets"][name]["protocol"]["training"]["folds"])
+    rounds = _rounds(study, strategy, seed, list(stages)[-1])
     if not rounds:
-        known = sorted({path.parent.parent.parent.name for path in study.glob("*/seed-*/round-*/train.stage.json")})
+        known = sorted({path.parent.parent.parent.name for path in study.glob("*/seed-*/round-*/train*.stage.json")})
         if strategy not in known:
             raise unknown_name(f"strategy of {study}", strategy, [name for name in known if name != SHARED])
         raise InputError(f"--seed {seed}: expected a seed of {study / strategy}, found none with a trained model")
@@ -46,9 +48,12 @@ def export_round(
     if number not in rounds:
         raise InputError(f"--round {number}: expected one of {', '.join(map(str, sorted(rounds)))}")
     folder = rounds[number]
-    if load_stage(folder, "train") is None:
-        raise InputError(f"{folder / MODEL}: expected the model that was trained here, found it damaged; rerun first")
-    return export_model(_store(study, seed), [folder / MODEL], results)
+    for stage, model in stages.items():
+        if load_stage(folder, stage) is None:
+            raise InputError(
+                f"{folder / model}: expected the model that was trained here, found it damaged; rerun first"
+            )
+    return export_model(_store(study, seed), [folder / model for model in stages.values()], results)
 
 
 def _dataset(out: Path, name: str | None) -> str:
@@ -63,14 +68,14 @@ def _dataset(out: Path, name: str | None) -> str:
     return name
 
 
-def _rounds(study: Path, strategy: str, seed: int) -> dict[int, Path]:
+def _rounds(study: Path, strategy: str, seed: int, last_stage: str) -> dict[int, Path]:
     """Folders of the trained rounds of a chain; round 0 is the start that all chains of the seed share."""
     own = {
         int(path.parent.name.removeprefix("round-")): path.parent
-        for path in (study / strategy / f"seed-{seed}").glob("round-*/train.stage.json")
+        for path in (study / strategy / f"seed-{seed}").glob(f"round-*/{last_stage}.stage.json")
     }
     start = study / SHARED / f"seed-{seed}" / "round-0"
-    if own and (start / "train.stage.json").is_file():
+    if own and (start / f"{last_stage}.stage.json").is_file():
         own.setdefault(0, start)
     return own
 

@@ -16,7 +16,7 @@ from albench.annotate import annotation_cost, labelled_voxels
 from albench.config import Protocol
 from albench.evaluate import evaluate
 from albench.files import read_json, write_json, write_parquet
-from albench.pool import Pool, Unit
+from albench.pool import Pool, Unit, fold_units
 from albench.runinfo import code_version, hardware, peak_rss_mib, utc_now, versions
 from albench.scoring.cache import ScoreCache
 from albench.scoring.request import Need, Scores, ScoringPlan, class_weights
@@ -25,7 +25,14 @@ from albench.stages import load_stage, run_stage
 from albench.strategies import Oracle, PoolView, Selection, Strategy, choose, label_of, settings_of
 from albench.study import SHARED, SeedSetup, Study
 
-QUERY, MODEL, EVALUATION = "query.json", "model.pth", "evaluation.parquet"
+QUERY, EVALUATION = "query.json", "evaluation.parquet"
+
+
+def train_stages(n_folds: int) -> dict[str, str]:
+    """Stages of a round's training and the model file each leaves: one, or one a fold."""
+    if n_folds == 1:
+        return {"train": "model.pth"}
+    return {f"train-{fold}": f"model-{fold}.pth" for fold in range(n_folds)}
 
 
 @dataclass(frozen=True)
@@ -49,37 +56,40 @@ class Chain:
         """Name of a random stream; strategies share it, so that they differ by what they choose alone."""
         return (self.study.dataset.name, self.setup.seed, number, *component)
 
+    @property
+    def train_stages(self) -> dict[str, str]:
+        """Stages of a round's training and the model file each leaves."""
+        return train_stages(self.study.config.protocol.training.folds)
+
     def title(self, number: int) -> str:
         """Return what progress lines call this round."""
         return f"{self.study.dataset.name} {self.name.removeprefix('_')} seed {self.setup.seed} round {number}"
 
 
-def run_start(study: Study, setup: SeedSetup) -> Path:
-    """Train and evaluate on the starting set, once for all strategies of a seed; return the model file."""
+def run_start(study: Study, setup: SeedSetup) -> tuple[Path, ...]:
+    """Train and evaluate on the starting set, once for all strategies of a seed; return the models, one a fold."""
     folder = study.round_folder(SHARED, setup.seed, 0)
     chain = Chain(study, setup, None)
-    _train_and_evaluate(chain, 0, folder, setup.start, study.config.protocol.training.first_iterations, None)
-    return folder / MODEL
+    return _train_and_evaluate(chain, 0, folder, setup.start, study.config.protocol.training.first_iterations, ())
 
 
 def run_chain(chain: Chain) -> None:
     """Run all rounds of a chain that are not finished yet.
 
     Round 0 is the shared start; each later round first annotates what the strategy picks with the last round's
-    model. Round r's folder holds ``query.json`` (the units annotated for it), ``model.pth`` and
-    ``evaluation.parquet``.
+    model. Round r's folder holds ``query.json`` (the units annotated for it), ``model.pth`` (with folds ``model-0.pth``
+    and on) and ``evaluation.parquet``.
     """
     protocol = chain.study.config.protocol
     run_stage(chain.folder(0), "query", [QUERY], lambda: _write_start(chain))
-    model = run_start(chain.study, chain.setup)
+    models = run_start(chain.study, chain.setup)
     labelled = list(chain.setup.start)
     for number in range(1, protocol.rounds):
         folder = chain.folder(number)
-        run_stage(folder, "query", [QUERY], partial(_query, chain, number, labelled, model))
+        run_stage(folder, "query", [QUERY], partial(_query, chain, number, labelled, models))
         labelled += read_query(folder / QUERY)
-        initial = model if protocol.training.warm_start else None
-        _train_and_evaluate(chain, number, folder, labelled, protocol.training.round_iterations, initial)
-        model = folder / MODEL
+        initial = models if protocol.training.warm_start else ()
+        models = _train_and_evaluate(chain, number, folder, labelled, protocol.training.round_iterations, initial)
 
 
 def run_ceiling(chain: Chain) -> None:
@@ -95,7 +105,7 @@ def run_ceiling(chain: Chain) -> None:
         return {}
 
     run_stage(folder, "query", [QUERY], write)
-    _train_and_evaluate(chain, number, folder, units, protocol.chain_iterations, None)
+    _train_and_evaluate(chain, number, folder, units, protocol.chain_iterations, ())
 
 
 def _write_start(chain: Chain) -> dict[str, Any]:
@@ -105,8 +115,8 @@ def _write_start(chain: Chain) -> dict[str, Any]:
     return {}
 
 
-def _query(chain: Chain, number: int, labelled: Sequence[Unit], model: Path) -> dict[str, Any]:
-    """Score the unlabelled units with the last model, let the strategy choose, write ``query.json``."""
+def _query(chain: Chain, number: int, labelled: Sequence[Unit], models: Sequence[Path]) -> dict[str, Any]:
+    """Score the unlabelled units with the last models, let the strategy choose, write ``query.json``."""
     started = time.perf_counter()
     protocol, strategy = chain.study.config.protocol, chain.strategy
     assert strategy is not None
@@ -118,7 +128,7 @@ def _query(chain: Chain, number: int, labelled: Sequence[Unit], model: Path) -> 
 
         def score(needs: Need, known: Scores) -> Scores:
             model_plan = replace(plan, variance=known.variance)
-            return chain.setup.trainer.load(model).score(units, needs, model_plan, advance)
+            return chain.setup.trainer.load(*models).score(units, needs, model_plan, advance)
 
         if number == 1:  # the model is everyone's, and so is what it says of the pool
             scores, found = _shared_scores(chain, units, plan).scores(strategy.needs, score)
@@ -133,7 +143,8 @@ def _query(chain: Chain, number: int, labelled: Sequence[Unit], model: Path) -> 
         n_queries=protocol.rounds - 1,
         oracle=_oracle(chain.setup.pool, units) if strategy.oracle_aided else None,
     )
-    selection = choose(strategy, view, protocol.budget, generator(*chain.key(number, "select")))
+    rng = generator(*chain.key(number, "select"))
+    selection = choose(strategy, view, protocol.budget, rng, max_per_case=protocol.pool.max_per_case)
     selected = time.perf_counter()
     _write_query(chain.folder(number) / QUERY, chain, number, units, selection)
     return {
@@ -146,10 +157,9 @@ def _query(chain: Chain, number: int, labelled: Sequence[Unit], model: Path) -> 
 def _shared_scores(chain: Chain, units: Sequence[Unit], plan: ScoringPlan) -> ScoreCache:
     """Scores by the first model of a seed, of all units but the starting set."""
     start = chain.study.round_folder(SHARED, chain.setup.seed, 0)
-    trained = load_stage(start, "train")
-    assert trained is not None
+    digests = [record.files[name] for stage, name in chain.train_stages.items() if (record := load_stage(start, stage))]
     config = chain.study.config
-    context = [trained.files[MODEL], config.device, versions(), code_version(), repr(units)]
+    context = [*digests, config.device, versions(), code_version(), repr(units)]
     return ScoreCache(start / "scores", "\n".join(context), plan)
 
 
@@ -172,6 +182,7 @@ def scoring_plan(
         key=key,
         labelled=tuple(labelled),
         layers=layers,
+        source=settings.source,
     )
 
 
@@ -183,7 +194,7 @@ def _write_query(path: Path, chain: Chain, number: int, units: Sequence[Unit], s
         {
             "case": units[i].case,
             "index": int(units[i].index),
-            "axis": int(chain.setup.pool.axes[units[i].case]),
+            **chain.setup.pool.place(units[i]),
             "score": number_or_null(score),
             "gain": number_or_null(gain),
         }
@@ -205,20 +216,30 @@ def read_query(path: Path) -> list[Unit]:
 
 
 def _train_and_evaluate(
-    chain: Chain, number: int, folder: Path, labelled: Sequence[Unit], iterations: int, initial: Path | None
-) -> None:
+    chain: Chain, number: int, folder: Path, labelled: Sequence[Unit], iterations: int, initial: Sequence[Path]
+) -> tuple[Path, ...]:
+    """Train a model, or one a fold, then evaluate; return the models. `initial` are as many, or none."""
     reporter, trainer = chain.study.reporter, chain.setup.trainer
+    stages, title = chain.train_stages, chain.title(number)
+    paths = tuple(folder / name for name in stages.values())
 
-    def train() -> dict[str, Any]:
+    def train(fold: int) -> dict[str, Any]:
         started_at = utc_now()
-        title = f"{chain.title(number)}: training on {len(labelled)} units"
-        with reporter.task(title, iterations) as advance:
+        of_fold, key = "", chain.key(number, "train")
+        units = labelled
+        if len(paths) > 1:
+            of_fold, key = f", fold {fold}", (*key, fold)
+            units = fold_units(labelled, chain.setup.folds, fold)
+            if not units:
+                units = labelled
+                reporter.say(f"{title}{of_fold}: every annotated case is in this fold, training on all of them")
+        with reporter.task(f"{title}{of_fold}: training on {len(units)} units", iterations) as advance:
             report = trainer.train(
-                labelled,
+                units,
                 iterations=iterations,
-                key=chain.key(number, "train"),
-                initial=initial,
-                target=folder / MODEL,
+                key=key,
+                initial=initial[fold] if initial else None,
+                target=paths[fold],
                 on_iteration=lambda loss: advance(f"loss {loss:.3f}"),
             )
         cost = annotation_cost(chain.setup.pool, labelled)
@@ -236,15 +257,17 @@ def _train_and_evaluate(
             "versions": versions(),
         }
 
-    run_stage(folder, "train", [MODEL], train)
+    for fold, (stage, name) in enumerate(stages.items()):
+        run_stage(folder, stage, [name], partial(train, fold))
 
     def test() -> dict[str, Any]:
         cases = chain.setup.split.test
-        with reporter.task(f"{chain.title(number)}: evaluating {len(cases)} cases", len(cases)) as advance:
-            table = evaluate(trainer.load(folder / MODEL), cases, chain.study.dataset.labels, advance)
+        with reporter.task(f"{title}: evaluating {len(cases)} cases", len(cases)) as advance:
+            table = evaluate(trainer.load(*paths), cases, chain.study.dataset.labels, advance)
         write_parquet(table, folder / EVALUATION)
         dice = table.groupby("label")["dice"].mean().mean()
-        reporter.say(f"{chain.title(number)}: {len(labelled)} units, mean foreground Dice {dice:.3f}")
+        reporter.say(f"{title}: {len(labelled)} units, mean foreground Dice {dice:.3f}")
         return {"peak_rss_mib": peak_rss_mib()}
 
     run_stage(folder, "evaluate", [EVALUATION], test)
+    return paths

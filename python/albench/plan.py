@@ -65,7 +65,7 @@ class Forecast:
     start
         Units annotated before the first training.
     n_trainings, n_iterations
-        Over all seeds and strategies; the first training of a seed counts once.
+        Over all seeds, strategies and folds; the first round of a seed counts once.
     compute_s
         Summed over all chains, by what it is spent on; choosing itself is left out.
     wall_s
@@ -130,7 +130,7 @@ def plan_studies(request: RunRequest) -> list[Forecast]:
 
 def _remaining(forecast: Forecast, out: Path) -> Forecast:
     """Take off what the results folder has already, training by training."""
-    n_done = min(forecast.n_trainings, sum(1 for _ in (out / forecast.dataset).rglob("train.stage.json")))
+    n_done = min(forecast.n_trainings, sum(1 for _ in (out / forecast.dataset).rglob("train*.stage.json")))
     left = 1 - n_done / forecast.n_trainings
     compute_s = {what: seconds * left for what, seconds in forecast.compute_s.items()}
     return replace(forecast, n_done=n_done, compute_s=compute_s, wall_s=forecast.wall_s * left)
@@ -162,7 +162,8 @@ def measure(study: Study, strategies: Sequence[str], folder: Path) -> Costs:
     n_bytes = _size(folder)
     with study.reporter.task(f"{title} {_ITERATIONS} iterations", _ITERATIONS) as advance:
         setup_s, iteration_s = _time_training(trainer, start, folder / "model.pth", advance)
-    model = trainer.load(folder / "model.pth")
+    # as much work as so many different ones
+    model = trainer.load(*[folder / "model.pth"] * protocol.training.folds)
     units = pool.units[:: max(1, len(pool) // _SAMPLE_UNITS)][:_SAMPLE_UNITS]
     with study.reporter.task(f"{title} scoring and prediction"):
         score_s = {name: _time_scoring(study, model, pool, start, units, name) for name in strategies}
@@ -226,7 +227,8 @@ def forecast(study: Study, strategies: Sequence[str], n_seeds: int, n_processes:
     n_queries = protocol.rounds - 1
     n_units = round(costs.units_per_case * len(split.pool))
     n_cases = len(split.pool) + len(split.test)
-    n_trainings = int(bool(chains)) + len(chains) * n_queries + n_ceilings
+    n_folds = protocol.training.folds
+    n_rounds = int(bool(chains)) + len(chains) * n_queries + n_ceilings
     n_iterations = n_ceilings * protocol.chain_iterations
     if chains:
         n_iterations += (
@@ -235,16 +237,17 @@ def forecast(study: Study, strategies: Sequence[str], n_seeds: int, n_processes:
     # On average half of all that will be annotated is still unlabelled when the pool is scored.
     n_scored = max(0.0, n_units - protocol.pool.start - protocol.budget * max(0, n_queries - 1) / 2)
     scoring = {name: costs.score_s_per_unit[name] * n_scored * n_queries for name in chains}
-    one_training_s = costs.train_setup_s + costs.evaluate_s_per_case * len(split.test)
+    one_round_s = n_folds * costs.train_setup_s + costs.evaluate_s_per_case * len(split.test)
+    iteration_s = n_folds * costs.iteration_s
     compute_s = {
         "preprocess": n_seeds * costs.prepare_s_per_case * n_cases,
-        "train": n_seeds * n_iterations * costs.iteration_s,
+        "train": n_seeds * n_iterations * iteration_s,
         "score": n_seeds * sum(scoring.values()),
-        "set up and evaluate": n_seeds * n_trainings * one_training_s,
+        "set up and evaluate": n_seeds * n_rounds * one_round_s,
     }
-    first_s = protocol.training.first_iterations * costs.iteration_s + one_training_s if chains else 0.0
-    chain_s = n_queries * (protocol.training.round_iterations * costs.iteration_s + one_training_s)
-    ceiling_s = n_ceilings * (protocol.chain_iterations * costs.iteration_s + one_training_s)
+    first_s = protocol.training.first_iterations * iteration_s + one_round_s if chains else 0.0
+    chain_s = n_queries * (protocol.training.round_iterations * iteration_s + one_round_s)
+    ceiling_s = n_ceilings * (protocol.chain_iterations * iteration_s + one_round_s)
     longest_s = max(ceiling_s, first_s + max((chain_s + seconds for seconds in scoring.values()), default=0.0))
     parallel_s = sum(compute_s.values()) - compute_s["preprocess"]
     return Forecast(
@@ -258,11 +261,11 @@ def forecast(study: Study, strategies: Sequence[str], n_seeds: int, n_processes:
         rounds=protocol.rounds,
         budget=protocol.budget,
         n_seeds=n_seeds,
-        n_trainings=n_seeds * n_trainings,
-        n_iterations=n_seeds * n_iterations,
+        n_trainings=n_seeds * n_rounds * n_folds,
+        n_iterations=n_seeds * n_iterations * n_folds,
         compute_s=compute_s,
         wall_s=compute_s["preprocess"] + max(parallel_s / n_processes, longest_s),
-        disk_bytes=round(n_seeds * (n_trainings * costs.model_bytes + n_cases * costs.prepared_bytes_per_case)),
+        disk_bytes=round(n_seeds * (n_rounds * n_folds * costs.model_bytes + n_cases * costs.prepared_bytes_per_case)),
         n_processes=n_processes,
     )
 

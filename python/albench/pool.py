@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -16,18 +18,63 @@ from albench.files import write_parquet
 
 @dataclass(frozen=True, order=True, slots=True)
 class Unit:
-    """One 2D slice: the `index`-th along the slicing axis of the image of `case`, on its original grid."""
+    """What is annotated at once: a 2D slice or a 3D patch of the image of `case`.
+
+    `index` is a slice's place along the slicing axis of the original grid, or a patch's in the case's grid of patches.
+    Where it lies is said by the `Pool`.
+    """
 
     case: str
     index: int
 
 
-def slices_by_case(units: Iterable[Unit]) -> dict[str, list[int]]:
-    """Slice indices of `units` by case, both in the order they come."""
-    slices: dict[str, list[int]] = {}
+def by_case(units: Iterable[Unit]) -> dict[str, list[Unit]]:
+    """`units` by case, both in the order they come."""
+    found: dict[str, list[Unit]] = {}
     for unit in units:
-        slices.setdefault(unit.case, []).append(unit.index)
-    return slices
+        found.setdefault(unit.case, []).append(unit)
+    return found
+
+
+def slice_boxes(shape: Sequence[int], axis: int, low: int, high: int) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """Start and stop, int64 (high - low, 3), of the slices `low` to `high` - 1 along `axis` of a (z, y, x) grid."""
+    starts = np.zeros((high - low, 3), dtype=np.int64)
+    stops = np.tile(np.asarray(shape, dtype=np.int64), (high - low, 1))
+    starts[:, axis] = np.arange(low, high)
+    stops[:, axis] = starts[:, axis] + 1
+    return starts, stops
+
+
+def cut_points(low: int, high: int, size: int) -> list[int]:
+    """Cut ``low..high`` into the fewest pieces no longer than `size`, equal but for one voxel; ascending borders."""
+    n = -(-(high - low) // size)
+    return [low + i * (high - low) // n for i in range(n + 1)]
+
+
+def patch_grid(
+    bounds: Sequence[tuple[int, int]], patch_size: Sequence[int]
+) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """Tile a box with patches, none larger than `patch_size` and all of nearly equal size.
+
+    Equal sizes, rather than whole patches and what is left over at the far edge: a sliver would cost as much of an
+    annotator's attention as any unit, and its mean scores would be of few voxels.
+
+    Parameters
+    ----------
+    bounds
+        ``(low, high)`` per axis (z, y, x), `high` not included.
+    patch_size
+        Voxels per axis, at least 1.
+
+    Returns
+    -------
+    tuple of ndarray
+        Start and stop, int64 (n, 3), ordered by z, then y, then x.
+    """
+    cuts = [cut_points(low, high, size) for (low, high), size in zip(bounds, patch_size, strict=True)]
+    starts = np.stack(np.meshgrid(*(edges[:-1] for edges in cuts), indexing="ij"), axis=-1)
+    stops = np.stack(np.meshgrid(*(edges[1:] for edges in cuts), indexing="ij"), axis=-1)
+    return starts.reshape(-1, 3).astype(np.int64), stops.reshape(-1, 3).astype(np.int64)
 
 
 @dataclass(frozen=True, eq=False)
@@ -39,30 +86,37 @@ class Pool:
     units
         Sorted by (case, index); a unit's position here is its *row* in every per-unit array.
     axes
-        Slicing axis of each case on the original grid, 0 = z, 1 = y, 2 = x (order of SimpleITK arrays).
+        Slicing axis of each case on the original grid, 0 = z, 1 = y, 2 = x (order of SimpleITK arrays); empty where
+        units are 3D patches.
     voxel_counts
         int64 (n_units, n_labels): voxels of each label, background first, on the original grid. Known to the
         oracle for every unit; strategies see it for labelled units only. All zero where no labels exist.
-    n_voxels
-        int64 (n_units,): voxels of each unit on the original grid.
     border_counts
-        int64 (n_units, n_labels): voxels of each label that have a neighbour of another label in the unit (four
-        neighbours; the image's edge is no border). What drawing an outline costs, and what oracles may see.
+        int64 (n_units, n_labels): voxels of each label that have a neighbour of another label, among the four in a
+        slice or the six in the volume of patches (the image's edge is no border). What drawing an outline costs, and
+        what oracles may see.
+    starts, stops
+        int64 (n_units, 3): the box of each unit on the original grid, axes (z, y, x), `stops` not included. A slice is
+        one voxel thick.
     """
 
     units: tuple[Unit, ...]
     axes: dict[str, int]
     voxel_counts: NDArray[np.int64]
-    n_voxels: NDArray[np.int64]
     border_counts: NDArray[np.int64]
+    starts: NDArray[np.int64]
+    stops: NDArray[np.int64]
 
     def __post_init__(self) -> None:
         if list(self.units) != sorted(set(self.units)):
             raise ValueError("units: expected unique units sorted by (case, index)")
-        expected = (len(self.units), *self.voxel_counts.shape[1:])
-        for name, shape in (("voxel_counts", expected), ("n_voxels", expected[:1]), ("border_counts", expected)):
+        counts, boxes = (len(self.units), *self.voxel_counts.shape[1:]), (len(self.units), 3)
+        shapes = {"voxel_counts": counts, "border_counts": counts, "starts": boxes, "stops": boxes}
+        for name, shape in shapes.items():
             if getattr(self, name).shape != shape:
                 raise ValueError(f"{name}: expected shape {shape}, got {getattr(self, name).shape}")
+        if (self.stops <= self.starts).any():
+            raise ValueError("stops: expected boxes of at least one voxel")
 
     def __len__(self) -> int:
         return len(self.units)
@@ -70,21 +124,44 @@ class Pool:
     @property
     def cases(self) -> tuple[str, ...]:
         """Names of the cases, sorted."""
-        return tuple(sorted(self.axes))
+        return tuple(dict.fromkeys(unit.case for unit in self.units))
+
+    @cached_property
+    def n_voxels(self) -> NDArray[np.int64]:
+        """Voxels of each unit on the original grid; int64 (n_units,)."""
+        return np.asarray(np.prod(self.stops - self.starts, axis=1), dtype=np.int64)
+
+    def place(self, unit: Unit) -> dict[str, Any]:
+        """Where a unit lies, as query files say it: a slice's axis, or the bounds of a patch, axes (z, y, x)."""
+        if unit.case in self.axes:
+            return {"axis": int(self.axes[unit.case])}
+        row = self._rows[unit]
+        return {"start": self.starts[row].tolist(), "stop": self.stops[row].tolist()}
+
+    def boxes(self, units: Iterable[Unit]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+        """Return starts and stops of `units`, in their order."""
+        rows = self.rows(units)
+        return self.starts[rows], self.stops[rows]
+
+    @cached_property
+    def _rows(self) -> dict[Unit, int]:
+        return {unit: row for row, unit in enumerate(self.units)}
 
     def rows(self, units: Iterable[Unit]) -> NDArray[np.int64]:
         """Rows of `units`, in their order; InputError for a unit that is not in the pool."""
-        lookup = {unit: row for row, unit in enumerate(self.units)}
         try:
-            return np.array([lookup[unit] for unit in units], dtype=np.int64)
+            return np.array([self._rows[unit] for unit in units], dtype=np.int64)
         except KeyError as error:
             raise InputError(f"unit {error.args[0]} is not in the pool of {len(self)} units") from None
 
     def save(self, path: Path) -> None:
         """Write the pool as a Parquet table, one row a unit."""
         table = pd.DataFrame([(unit.case, unit.index) for unit in self.units], columns=["case", "index"])
-        table["axis"] = table["case"].map(self.axes)
-        table["n_voxels"] = self.n_voxels
+        if self.axes:
+            table["axis"] = table["case"].map(self.axes)
+        for bound, values in (("start", self.starts), ("stop", self.stops)):
+            for axis, letter in enumerate("zyx"):
+                table[f"{bound}_{letter}"] = values[:, axis]
         for label in range(self.voxel_counts.shape[1]):
             table[f"n_voxels_{label}"] = self.voxel_counts[:, label]
             table[f"n_border_voxels_{label}"] = self.border_counts[:, label]
@@ -95,15 +172,19 @@ class Pool:
         """Read a pool written by `save`; InputError where an earlier version wrote it."""
         table = pd.read_parquet(path)
         labels = range(sum(name.startswith("n_voxels_") for name in table.columns))
-        missing = [name for label in labels if (name := f"n_border_voxels_{label}") not in table.columns]
+        columns = {
+            "voxel_counts": [f"n_voxels_{label}" for label in labels],
+            "border_counts": [f"n_border_voxels_{label}" for label in labels],
+            "starts": [f"start_{letter}" for letter in "zyx"],
+            "stops": [f"stop_{letter}" for letter in "zyx"],
+        }
+        missing = [name for names in columns.values() for name in names if name not in table.columns]
         if missing:
             raise InputError(f"{path}: expected column '{missing[0]}', found none: written by an earlier version")
         return cls(
             units=tuple(map(Unit, table["case"], table["index"])),
-            axes=dict(zip(table["case"], table["axis"], strict=True)),
-            voxel_counts=table[[f"n_voxels_{label}" for label in labels]].to_numpy(np.int64),
-            n_voxels=table["n_voxels"].to_numpy(np.int64),
-            border_counts=table[[f"n_border_voxels_{label}" for label in labels]].to_numpy(np.int64),
+            axes=dict(zip(table["case"], table["axis"], strict=True)) if "axis" in table else {},
+            **{field: table[names].to_numpy(np.int64) for field, names in columns.items()},
         )
 
 
@@ -144,3 +225,14 @@ def split_cases(
     if max_pool_cases is not None and max_pool_cases < len(rest):
         rest = sorted(rest[i] for i in pool_rng.choice(len(rest), max_pool_cases, replace=False))
     return Split(pool=tuple(rest), test=tuple(sorted(test)))
+
+
+def assign_folds(cases: Sequence[str], n_folds: int, rng: np.random.Generator) -> dict[str, int]:
+    """Fold of each case, 0 to `n_folds` - 1, drawn so that no fold has two cases more than another."""
+    order = rng.permutation(len(cases))
+    return {cases[int(place)]: number % n_folds for number, place in enumerate(order)}
+
+
+def fold_units(units: Iterable[Unit], folds: Mapping[str, int], fold: int) -> tuple[Unit, ...]:
+    """Those of `units` whose case is in another fold: what the model of `fold` learns from."""
+    return tuple(unit for unit in units if folds[unit.case] != fold)

@@ -62,16 +62,19 @@ class Prepared:
 def prepare(request: RunRequest, reporter: Reporter) -> Prepared:
     """Check everything that can be checked before anything is computed."""
     strategies = tuple(dict.fromkeys(label_of(make_strategy(text)) for text in request.strategies))
-    protocol = load_protocol(
-        request.protocol,
-        request.settings,
-        rounds=request.rounds,
-        budget=request.budget,
-        start_method=request.start,
-    )
     device = choose_device(request.device)
-    protocol = resolve_precision(protocol, device)
-    n_processes = request.jobs or choose_processes(request, protocol, device)
+    protocols = {}
+    for name in request.datasets:
+        protocol = load_protocol(
+            request.protocol,
+            request.settings,
+            dataset=name,
+            rounds=request.rounds,
+            budget=request.budget,
+            start_method=request.start,
+        )
+        protocols[name] = resolve_precision(protocol, device)
+    n_processes = request.jobs or choose_processes(request, next(iter(protocols.values())), device)
     cache = cache_folder(request.cache)
     studies: list[Study] = []
     for name in request.datasets:
@@ -83,7 +86,7 @@ def prepare(request: RunRequest, reporter: Reporter) -> Prepared:
             dataset_checksum=dataset.checksum,
             trainer="nnunet",
             device=device,
-            protocol=protocol,
+            protocol=protocols[name],
         )
         studies.append(Study(dataset, config, request.out, NnunetFactory(dataset, config, n_processes), reporter))
     return Prepared(tuple(studies), strategies, n_processes)

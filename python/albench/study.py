@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections import Counter
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -15,7 +16,7 @@ from albench.config import StartMethod, StudyConfig
 from albench.data import Dataset
 from albench.errors import InputError
 from albench.files import read_json, write_array, write_json
-from albench.pool import Pool, Split, Unit, split_cases
+from albench.pool import Pool, Split, Unit, assign_folds, split_cases
 from albench.progress import Reporter
 from albench.seeding import generator
 from albench.stages import run_stage
@@ -76,6 +77,8 @@ class SeedSetup:
     ----------
     start
         Units annotated before the first training, in the order they were chosen.
+    folds
+        Fold of each case of the pool.
     """
 
     seed: int
@@ -83,6 +86,7 @@ class SeedSetup:
     pool: Pool
     start: tuple[Unit, ...]
     trainer: Trainer
+    folds: Mapping[str, int]
 
 
 def start_units(
@@ -112,6 +116,14 @@ def check_budget(study: Study, pool: Pool) -> None:
             f"budget: {protocol.pool.start} starting units and {protocol.rounds - 1} rounds of {protocol.budget} "
             f"make {wanted}, expected at most the {len(pool)} units in the pool of {study.dataset.name}"
         )
+    bound = protocol.pool.max_per_case
+    if bound is not None and protocol.rounds > 1:
+        most = sum(min(bound, n) for n in Counter(unit.case for unit in pool.units).values())
+        if protocol.budget > most:
+            raise InputError(
+                f"pool.max_per_case: expected a bound that lets a query have {protocol.budget} units, got {bound}, "
+                f"which allows {most} in {len(pool.cases)} cases of {study.dataset.name}"
+            )
 
 
 def setup_seed(study: Study, seed: int) -> SeedSetup:
@@ -156,4 +168,6 @@ def setup_seed(study: Study, seed: int) -> SeedSetup:
         return {"n_cases": n_cases}
 
     run_stage(folder, "prepare", [], prepare)
-    return SeedSetup(seed, split, pool, start, trainer)
+    n_folds = study.config.protocol.training.folds
+    folds = assign_folds(split.pool, n_folds, generator(study.dataset.name, seed, "folds"))
+    return SeedSetup(seed, split, pool, start, trainer, folds)

@@ -7,6 +7,7 @@ every unit as often, whatever the order of the pool.
 from __future__ import annotations
 
 import inspect
+from collections import Counter
 from dataclasses import fields, replace
 from typing import Any
 
@@ -154,6 +155,26 @@ def test_as_many_different_units_as_the_budget(label: str, budget: int) -> None:
 def test_tiny_pools(label: str, n: int) -> None:
     view = view_of(label, n)
     assert_valid(label, select(label, view, n), view, n)
+
+
+@every_strategy
+@pytest.mark.parametrize(("budget", "bound"), [(7, 2), (9, 3), (10, 2), (1, 1), (5, 1), (N, N)])
+def test_no_case_gives_more_than_the_bound(label: str, budget: int, bound: int) -> None:
+    """30 units of 5 cases; 10 units with a bound of 2 are all that there is room for."""
+    strategy = make_strategy(label)
+    view = replace(view_of(label), units=tuple(Unit(f"case{i // 6}", i % 6) for i in range(N)))
+    found = choose(strategy, view, budget, np.random.default_rng(0), max_per_case=bound)
+    assert_valid(label, found, view, budget)
+    if not strategy.whole_pool:
+        assert max(Counter(view.units[i].case for i in found.indices).values()) <= bound
+
+
+@every_strategy
+def test_a_bound_that_does_not_bind_changes_nothing(label: str) -> None:
+    view = view_of(label)
+    free, bound = (choose(make_strategy(label), view, 6, np.random.default_rng(1), max_per_case=n) for n in (None, N))
+    np.testing.assert_array_equal(free.indices, bound.indices)
+    np.testing.assert_array_equal(free.scores, bound.scores)
 
 
 @every_strategy

@@ -31,12 +31,32 @@ def fake_protocol(*, rounds: int = 3, budget: int = 6) -> Protocol:
     return quick.model_copy(update={"pool": pool, "training": training, "scoring": scoring})
 
 
+def patch_protocol(*, folds: int = 1, source: str = "dropout", max_per_case: int | None = None) -> Protocol:
+    """3D patches of a small 3D network that a processor trains in seconds."""
+    plain = fake_protocol()
+    changes = {
+        "pool": {"patch_size": (12, 16, 16), "max_per_case": max_per_case},
+        "network": {
+            "configuration": "3d_fullres",
+            "base_features": 8,
+            "max_stages": 3,
+            "batch_size": 2,
+            "max_edge": 32,
+        },
+        "training": {"folds": folds},
+        "scoring": {"source": source, "passes": 3, "batch_size": 2},
+    }
+    values = plain.model_dump()
+    return Protocol.model_validate(values | {name: values[name] | change for name, change in changes.items()})
+
+
 @dataclass(frozen=True)
 class FakeFactory:
     dataset: Dataset
+    patch_size: tuple[int, int, int] | None = None
 
     def __call__(self, work: Path) -> Trainer:
-        return FakeTrainer(self.dataset, work)
+        return FakeTrainer(self.dataset, work, self.patch_size)
 
 
 def fake_study(dataset: Dataset, out: Path, protocol: Protocol | None = None) -> Study:
@@ -49,4 +69,4 @@ def fake_study(dataset: Dataset, out: Path, protocol: Protocol | None = None) ->
     )
     out.mkdir(parents=True, exist_ok=True)
     claim_folder(out, [config])
-    return Study(dataset, config, out, FakeFactory(dataset), Silent())
+    return Study(dataset, config, out, FakeFactory(dataset, config.protocol.pool.patch_size), Silent())

@@ -15,7 +15,7 @@ from torch import nn
 
 from albench.pool import Unit
 from albench.runinfo import peak_rss_mib
-from albench.scoring.batches import SliceBatch, slice_batches
+from albench.scoring.batches import UnitBatch, slice_batches
 from albench.scoring.fisher import fisher_embedding
 from albench.scoring.moments import mc_dropout, moments
 from albench.scoring.request import Need, Scores, uncertainty
@@ -54,7 +54,7 @@ def image(case: str) -> np.ndarray:
     return rng.normal(size=(1, SLICES_PER_CASE, EDGE, EDGE)).astype(np.float32)
 
 
-def batches(units: Sequence[Unit]) -> Iterator[SliceBatch]:
+def batches(units: Sequence[Unit]) -> Iterator[UnitBatch]:
     return slice_batches(
         units,
         image,

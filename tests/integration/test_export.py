@@ -17,7 +17,7 @@ from albench.stages import run_stage
 def out(tmp_path: Path) -> Path:
     """A results folder of one data set, two strategies and two rounds."""
     folder = tmp_path / "out"
-    write_json(folder / "config.json", {"datasets": {"d": {}}})
+    write_json(folder / "config.json", {"datasets": {"d": {"protocol": {"training": {"folds": 1}}}}})
     for place in ("_shared/seed-0/round-0", "random/seed-0/round-1", "random/seed-0/round-2", "mcd/seed-0/round-1"):
         here = folder / "d" / place
 
@@ -61,6 +61,25 @@ def test_the_round_that_is_asked_for(out: Path, number: int | None, place: str) 
 def test_what_is_not_there_is_named(out: Path, arguments: dict[str, object], message: str) -> None:
     with pytest.raises(InputError, match=message):
         export(out, **arguments)  # type: ignore[arg-type]
+
+
+def test_every_fold_has_a_folder_of_its_own(out: Path) -> None:
+    write_json(out / "config.json", {"datasets": {"d": {"protocol": {"training": {"folds": 2}}}}})
+    here = out / "d" / "random" / "seed-0" / "round-2"
+    (here / "train.stage.json").unlink()
+    for fold in range(2):
+
+        def train(fold: int = fold) -> dict[str, object]:
+            (here / f"model-{fold}.pth").write_text(f"fold {fold}")
+            return {}
+
+        run_stage(here, f"train-{fold}", [f"model-{fold}.pth"], train)
+        if fold == 0:
+            with pytest.raises(InputError, match="--seed 0: expected a seed"):  # the other fold is still to be trained
+                export(out)
+    assert export(out) == "fold 0"
+    folder = out.parent / "to" / "Dataset001_d" / "nnUNetTrainer__nnUNetPlans__2d"
+    assert (folder / "fold_1" / "checkpoint_final.pth").read_text() == "fold 1"
 
 
 def test_a_damaged_model_is_refused(out: Path) -> None:

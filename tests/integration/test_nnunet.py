@@ -143,7 +143,7 @@ def test_nnunet_itself_predicts_the_same(
     model = trainer.load(checkpoint)
     case = split.test[0]
     image = trainer.store.image(case)
-    whole = model._logits(case, image)
+    whole = model._logits(image)
     model._deep_supervision(False)
     tiled = model._sliding_window.predict_sliding_window_return_logits(torch.from_numpy(image)).float()
     fits = all(n <= p for n, p in zip(image.shape[2:], trainer.store.configuration_manager.patch_size, strict=True))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import pandas as pd
@@ -9,7 +10,8 @@ import pytest
 from fake_study import fake_protocol, fake_study
 
 from albench.data import Dataset
-from albench.plan import Costs, forecast, measure, plan_study
+from albench.plan import Costs, _remaining, forecast, measure, plan_study
+from albench.study import SHARED
 from albench.sweep import run_studies
 
 COSTS = Costs(
@@ -24,14 +26,17 @@ COSTS = Costs(
 )
 
 
-def test_trainings_and_iterations_are_those_of_the_run(phantom: Dataset, tmp_path: Path) -> None:
-    study = fake_study(phantom, tmp_path / "out")
+@pytest.mark.parametrize("folds", [1, 3])
+def test_trainings_and_iterations_are_those_of_the_run(folds: int, phantom: Dataset, tmp_path: Path) -> None:
+    plain = fake_protocol()
+    training = plain.training.model_copy(update={"folds": folds})
+    study = fake_study(phantom, tmp_path / "out", plain.model_copy(update={"training": training}))
     strategies = ("random", "usim-f", "full")
     promised = plan_study(study, strategies, 2, 1)
     run_studies([study], strategies, range(2), 1)
     runs = pd.read_parquet(tmp_path / "out" / "runs.parquet")
     trained = runs[~(runs["shared"] & (runs["strategy"] != "random"))]  # the first training counts once a seed
-    assert promised.n_trainings == len(trained)
+    assert promised.n_trainings == folds * len(trained)
     assert promised.n_iterations == trained["iterations"].sum()
     assert promised.n_pool_units == runs["n_pool_units"].iloc[0]
     assert promised.n_test_cases == len(study.split(0).test)
@@ -66,6 +71,29 @@ def test_times_add_up(phantom: Dataset, tmp_path: Path) -> None:
     assert found.compute_s["preprocess"] == len(split.pool) + len(split.test)
     assert found.wall_s == pytest.approx(sum(found.compute_s.values()))
     assert found.disk_bytes == 6 * 1000 + 100 * (len(split.pool) + len(split.test))
+
+
+def test_folds_are_trained_and_kept_each(phantom: Dataset, tmp_path: Path) -> None:
+    plain = fake_protocol(rounds=3)
+    training = plain.training.model_copy(update={"folds": 5})
+    costs = replace(COSTS, train_setup_s=2.0, evaluate_s_per_case=3.0)
+    one, five = (
+        forecast(fake_study(phantom, tmp_path / name, protocol), ("random",), 1, 1, costs)
+        for name, protocol in (("one", plain), ("five", plain.model_copy(update={"training": training})))
+    )
+    assert (five.n_trainings, five.n_iterations) == (5 * one.n_trainings, 5 * one.n_iterations)
+    assert five.compute_s["train"] == pytest.approx(5 * one.compute_s["train"])
+    # three rounds; what evaluating costs was measured with all folds
+    assert five.compute_s["set up and evaluate"] - one.compute_s["set up and evaluate"] == pytest.approx(3 * 4 * 2.0)
+    assert five.disk_bytes - one.disk_bytes == 3 * 4 * 1000
+
+
+def test_what_is_there_of_the_folds_is_taken_off(phantom: Dataset, tmp_path: Path) -> None:
+    found = forecast(fake_study(phantom, tmp_path / "out"), ("random",), 1, 1, COSTS)
+    folder = tmp_path / "out" / phantom.name / SHARED / "seed-0" / "round-0"
+    folder.mkdir(parents=True)
+    (folder / "train-0.stage.json").touch()
+    assert _remaining(found, tmp_path / "out").n_done == 1
 
 
 def test_side_by_side_a_run_takes_at_least_its_longest_chain(phantom: Dataset, tmp_path: Path) -> None:

@@ -10,7 +10,7 @@ from dynamic_network_architectures.architectures.unet import PlainConvUNet
 from torch import nn
 
 from albench.pool import Unit
-from albench.scoring.batches import SliceBatch, slice_batches
+from albench.scoring.batches import UnitBatch, slice_batches
 
 torch.set_num_threads(1)
 
@@ -63,7 +63,7 @@ def small_network(
 
 def small_batches(
     units: Sequence[Unit] = UNITS, *, batch_size: int = 3, dtype: torch.dtype = torch.float32
-) -> Iterator[SliceBatch]:
+) -> Iterator[UnitBatch]:
     """The slices that `units` name, from the two cases above."""
     for batch in slice_batches(
         units,
@@ -74,9 +74,9 @@ def small_batches(
         batch_size=batch_size,
         device=torch.device("cpu"),
     ):
-        yield SliceBatch(batch.positions, batch.images.to(dtype), batch.crop)
+        yield UnitBatch(batch.positions, batch.images.to(dtype), batch.crop)
 
 
-def single_units(units: Sequence[Unit] = UNITS, *, dtype: torch.dtype = torch.float32) -> Iterator[SliceBatch]:
+def single_units(units: Sequence[Unit] = UNITS, *, dtype: torch.dtype = torch.float32) -> Iterator[UnitBatch]:
     """Each unit as a batch of its own, in the order of `units`."""
     return (next(small_batches([unit], dtype=dtype)) for unit in units)

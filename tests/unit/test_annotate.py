@@ -9,7 +9,8 @@ from albench.pool import Pool, Unit
 
 COUNTS = np.array([[90, 10, 0], [70, 20, 10], [40, 0, 0], [30, 0, 5]])
 # A unit may have voxels that carry no label at all.
-POOL = Pool(tuple(Unit("a", i) for i in range(4)), {"a": 0}, COUNTS, np.array([100, 100, 50, 40]), COUNTS // 2)
+BOXES = np.zeros((4, 3), np.int64), np.array([[1, 10, 10], [1, 10, 10], [1, 5, 10], [1, 4, 10]])
+POOL = Pool(tuple(Unit("a", i) for i in range(4)), {"a": 0}, COUNTS, COUNTS // 2, *BOXES)
 
 
 def test_cost_counts_units_voxels_and_foreground() -> None:

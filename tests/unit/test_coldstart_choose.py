@@ -31,7 +31,9 @@ def descriptors(n: int, seed: int = 0) -> NDArray[np.float32]:
 def pool(n: int) -> Pool:
     units = tuple(Unit(f"case_{i // 10}", i % 10) for i in range(n))
     zeros = np.zeros((n, 2), dtype=np.int64)
-    return Pool(units, {unit.case: 0 for unit in units}, zeros, zeros[:, 0], zeros)
+    return Pool(
+        units, {unit.case: 0 for unit in units}, zeros, zeros, np.zeros((n, 3), np.int64), np.ones((n, 3), np.int64)
+    )
 
 
 def blobs(sizes: list[int], seed: int = 0) -> tuple[NDArray[np.float64], NDArray[np.int64]]:

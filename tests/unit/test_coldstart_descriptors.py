@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from albench.coldstart.descriptors import block_widths, describe_slices
 from albench.coldstart.embedding import MAX_COMPONENTS, embed
 from albench.data import Dataset
-from albench.training.planning import scan_case
+from albench.training.scan import scan_case
 
 N_COLUMNS = 433
 

@@ -100,6 +100,61 @@ def test_a_file_is_a_protocol_too(tmp_path: Path) -> None:
     assert load_protocol(str(path)).budget == 3
 
 
+def test_a_data_set_has_settings_of_its_own() -> None:
+    plain, hippocampus, acdc = (load_protocol("nnactive", dataset=name) for name in (None, "hippocampus", "acdc"))
+    assert plain.pool.patch_size is None
+    assert (hippocampus.pool.patch_size, hippocampus.budget) == ((20, 20, 20), 40)
+    assert (acdc.pool.patch_size, acdc.pool.start, acdc.budget) == ((4, 40, 40), 60, 60)
+    assert acdc.pool.test_share == plain.pool.test_share
+    assert load_protocol("nnactive", dataset="acdc", budget=7).budget == 7
+    assert load_protocol("nnactive", dataset="unheard-of") == plain
+
+
+def test_settings_of_a_data_set_are_checked_too(tmp_path: Path) -> None:
+    path = tmp_path / "mine.yaml"
+    datasets = {"datasets": {"spleen": {"training": {"folds": 0}}}}
+    path.write_text(yaml.safe_dump(load_protocol("quick").model_dump() | datasets))
+    assert load_protocol(str(path)).training.folds == 1
+    with pytest.raises(InputError, match=r"setting training.folds: .* got 0"):
+        load_protocol(str(path), dataset="spleen")
+
+
+@pytest.mark.parametrize(
+    ("section", "setting", "value", "message"),
+    [
+        ("pool", "patch_size", [4, 4, 4], r"setting pool.patch_size: expected null with network.configuration 2d"),
+        ("scoring", "source", "ensemble", r"setting scoring.source: expected training.folds of at least 2 .*, got 1"),
+        ("evaluation", "mirroring", True, r"setting evaluation.mirroring: expected training.mirroring true as well"),
+    ],
+)
+def test_settings_that_do_not_fit_together_are_named(section: str, setting: str, value: object, message: str) -> None:
+    values = getattr(load_protocol("quick"), section).model_dump() | {setting: value}
+    with pytest.raises(InputError, match=message):
+        load_protocol("quick", **{section: values})
+
+
+def test_settings_that_a_file_leaves_out_can_be_set(tmp_path: Path) -> None:
+    found = load_protocol("quick", ["training.folds=3", "scoring.source=ensemble", "pool.max_per_case=2"])
+    assert (found.training.folds, found.scoring.source, found.pool.max_per_case) == (3, "ensemble", 2)
+    with pytest.raises(InputError, match=r"unknown setting 'training.fold'; did you mean training.folds"):
+        load_protocol("quick", ["training.fold=3"])
+
+
+def test_2d_protocols_need_not_know_of_patches_and_folds(tmp_path: Path) -> None:
+    quick = load_protocol("quick").model_dump()
+    for section, settings in (
+        ("pool", ("patch_size", "max_per_case")),
+        ("training", ("folds",)),
+        ("scoring", ("source",)),
+    ):
+        for setting in settings:
+            del quick[section][setting]
+    del quick["evaluation"]
+    path = tmp_path / "mine.yaml"
+    path.write_text(yaml.safe_dump(quick))
+    assert load_protocol(str(path)) == load_protocol("quick")
+
+
 @pytest.mark.parametrize(
     ("text", "message"),
     [(None, "expected a YAML file, found none"), ("a: [", "expected YAML"), ("- 1", "expected settings by name")],

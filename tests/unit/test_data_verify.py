@@ -116,7 +116,7 @@ BAD: dict[str, tuple[Callable[[Path], object], Callable[[Path], Path], str]] = {
     "label with channels": (
         lambda root: write_nifti(label_of(root), np.ones((2, *SHAPE), np.uint8)),
         label_of,
-        "expected a 3D label, found 4 axes",
+        "expected a 2D or 3D label, found 4 axes",
     ),
 }
 

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from scoring_fixtures import DIVISORS, FIRST_SLICE, IMAGES, PATCH, UNITS, small_batches
 
 from albench.pool import Unit
-from albench.scoring.batches import pad_slices, padded_edge, slice_batches
+from albench.scoring.batches import pad_images, padded_edge, slice_batches
 
 
 @settings(deadline=None)
@@ -22,7 +22,7 @@ def test_padded_edge_is_the_smallest_that_fits(length: int, patch: int, divisor:
 @pytest.mark.parametrize("shape", [(13, 19), (16, 16), (5, 30), (1, 1), (17, 16)])
 def test_padding_is_centred_zeros_and_the_crop_undoes_it(shape: tuple[int, int]) -> None:
     images = np.random.default_rng(0).normal(size=(2, 3, *shape)).astype(np.float32)
-    padded, (rows, columns) = pad_slices(torch.from_numpy(images), (16, 20), (4, 8))
+    padded, (rows, columns) = pad_images(torch.from_numpy(images), (16, 20), (4, 8))
     expected_shape = [max(16, -(-shape[0] // 4) * 4), max(24, -(-shape[1] // 8) * 8)]
     extra = [e - s for e, s in zip(expected_shape, shape, strict=True)]
     expected = np.pad(images, [(0, 0), (0, 0), *((e // 2, e - e // 2) for e in extra)])

@@ -8,7 +8,7 @@ from scoring_fixtures import UNITS, single_units, small_batches, small_network
 from torch import nn
 
 from albench.pool import Unit
-from albench.scoring.batches import SliceBatch
+from albench.scoring.batches import UnitBatch
 from albench.scoring.fisher import decoder_convs
 from albench.scoring.gradients import (
     Columns,
@@ -103,7 +103,7 @@ def test_hooks_are_removed_after_an_error() -> None:
     network = small_network(deep_supervision=True)
     convs = recorded_convs(network)
     batch = next(small_batches())
-    broken = SliceBatch(batch.positions, batch.images[:, :1], batch.crop)
+    broken = UnitBatch(batch.positions, batch.images[:, :1], batch.crop)
     with pytest.raises(RuntimeError):
         conv_tapes(network, convs, broken)
     assert not any(module._forward_hooks for module in network.modules())
@@ -222,7 +222,7 @@ def plain_loss(heads: list[np.ndarray], crop: tuple[slice, slice]) -> float:
 def test_loss_equals_the_plain_formula(crop: tuple[slice, slice]) -> None:
     rng = np.random.default_rng(0)
     heads = [rng.normal(size=(2, 3, *size)) for size in [(12, 8), (6, 4), (3, 2)]]
-    batch = SliceBatch(np.arange(2), torch.empty(0), crop)
+    batch = UnitBatch(np.arange(2), torch.empty(0), crop)
     found = pseudo_label_loss([torch.from_numpy(head) for head in heads], batch)
     assert float(found) == pytest.approx(plain_loss(heads, crop), rel=1e-12)
 
@@ -230,7 +230,7 @@ def test_loss_equals_the_plain_formula(crop: tuple[slice, slice]) -> None:
 def test_loss_of_padded_slices_does_not_see_the_padding() -> None:
     rng = np.random.default_rng(0)
     head = torch.from_numpy(rng.normal(size=(1, 3, 8, 8)))
-    batch = SliceBatch(np.arange(1), torch.empty(0), (slice(2, 6), slice(1, 7)))
+    batch = UnitBatch(np.arange(1), torch.empty(0), (slice(2, 6), slice(1, 7)))
     expected = pseudo_label_loss([head], batch)
     changed = head.clone()
     changed[..., :2, :] = 50.0

@@ -11,7 +11,7 @@ import torch
 from scoring_fixtures import UNITS, small_batches, small_network
 from torch import nn
 
-from albench.scoring.batches import SliceBatch
+from albench.scoring.batches import UnitBatch
 from albench.scoring.moments import Members, mc_dropout, mean_entropy, moments, softmax_entropy, stochastic
 from albench.scoring.request import MOMENTS, Need
 from albench.training.loader import seeded
@@ -104,7 +104,7 @@ def test_an_ensemble_is_a_source_too_and_batches_do_not_matter(batch_size: int) 
 
 
 def test_no_moment_sees_the_padding() -> None:
-    def noisy_outside(batch: SliceBatch) -> Iterator[torch.Tensor]:
+    def noisy_outside(batch: UnitBatch) -> Iterator[torch.Tensor]:
         for logits in clean(batch):
             noisy = torch.full_like(logits, 50.0)
             noisy[..., batch.crop[0], batch.crop[1]] = logits[..., batch.crop[0], batch.crop[1]]
@@ -129,7 +129,7 @@ def test_certain_members_that_disagree_are_all_information() -> None:
     """Two members sure of different classes: entropy ln 2, all of it mutual information; variance 1/4 each."""
     batch = next(small_batches())
 
-    def members(batch: SliceBatch) -> Iterator[torch.Tensor]:
+    def members(batch: UnitBatch) -> Iterator[torch.Tensor]:
         for label in (0, 2):
             logits = torch.full((len(batch.positions), 3, *batch.images.shape[2:]), -200.0)
             logits[:, label] = 200.0

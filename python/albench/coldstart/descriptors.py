@@ -68,16 +68,53 @@ def describe_slices(images: NDArray[np.float32], box: Sequence[tuple[int, int]],
     low, high = box[axis]
     position = np.clip((np.arange(n_slices) + 0.5 - low) / (high - low), 0.0, 1.0)
     window = tuple(slice(None) if a == axis else slice(*box[a]) for a in range(3))
+    channels = [np.moveaxis(_scaled(channel, box)[window], axis, 0) for channel in images]
+    return np.concatenate([position[:, None], _looks(channels)], axis=1).astype(np.float32)
+
+
+def describe_patches(
+    images: NDArray[np.float32],
+    box: Sequence[tuple[int, int]],
+    starts: NDArray[np.int64],
+    stops: NDArray[np.int64],
+) -> NDArray[np.float32]:
+    """Describe 3D patches of a case: the mean of what `describe_slices` says of their slices along z.
+
+    Parameters
+    ----------
+    images, box
+        As for `describe_slices`; intensities are scaled per case, not per patch.
+    starts, stops
+        int64 (n, 3): bounds of the patches, axes (z, y, x).
+
+    Returns
+    -------
+    ndarray
+        float32 (n, 1 + 432 n_channels), columns as of `describe_slices`; position is that of the patch's middle.
+    """
+    low, high = box[0]
+    channels = [_scaled(channel, box) for channel in images]
+    rows = []
+    for start, stop in zip(starts, stops, strict=True):
+        window = tuple(map(slice, start, stop))
+        looks = _looks([channel[window] for channel in channels]).mean(axis=0)
+        position = ((start[0] + stop[0]) / 2 - low) / (high - low)
+        rows.append(np.concatenate([[position], looks]))
+    return np.array(rows, dtype=np.float32)
+
+
+def _looks(channels: Sequence[NDArray[np.float32]]) -> NDArray[np.float64]:
+    """All parts but the position, of the slices of scaled channels (slice, row, column); (n_slices, 432 n_channels)."""
+    n_slices = len(channels[0])
     thumbnails, histograms, gradients = [], [], []
-    for channel in images:
-        slices = np.ascontiguousarray(np.moveaxis(_scaled(channel, box)[window], axis, 0))
+    for channel in channels:
+        slices = np.ascontiguousarray(channel)
         grid = _averages(slices)
         half = grid.reshape(n_slices, _THUMBNAIL, _GRID // _THUMBNAIL, _THUMBNAIL, _GRID // _THUMBNAIL)
         thumbnails.append(half.mean(axis=(2, 4)).reshape(n_slices, -1))
         histograms.append(_histograms(slices))
         gradients.append(_gradients(grid))
-    columns = [position[:, None], *thumbnails, *histograms, *gradients]
-    return np.concatenate(columns, axis=1).astype(np.float32)
+    return np.concatenate([*thumbnails, *histograms, *gradients], axis=1)
 
 
 def _scaled(channel: NDArray[np.float32], box: Sequence[tuple[int, int]]) -> NDArray[np.float32]:

@@ -9,7 +9,8 @@ from pathlib import Path
 from albench.data.archive import archive_stem, is_archive, unpack
 from albench.data.checksum import dataset_checksum, hash_files, index_path_for
 from albench.data.dataset import Dataset
-from albench.data.msd import DATASET_JSON, find_msd_root, read_msd
+from albench.data.msd import DATASET_JSON, MsdContent, find_msd_root, read_json_object, read_msd
+from albench.data.nnunet_layout import is_nnunet_layout, read_nnunet
 from albench.data.phantom import build_phantom
 from albench.data.registry import REGISTRY, DatasetEntry, get_entry
 from albench.errors import InputError
@@ -25,7 +26,7 @@ def load_dataset(name: str, *, data_dir: Path | None, cache_dir: Path) -> Datase
     Parameters
     ----------
     name
-        A registry name, or the path of a folder or ``.tar`` in MSD layout.
+        A registry name, or the path of a folder or ``.tar`` in the layout of the MSD or of nnU-Net's raw data.
     data_dir
         Where real data lie: a folder that holds ``TaskNN_Name/`` or ``TaskNN_Name.tar``, or the task folder
         or the archive itself. None: the environment's ``ALBENCH_DATA``, else ``../shared/data``.
@@ -60,17 +61,17 @@ def _looks_like_path(name: str) -> bool:
 def _load_path(path: Path, cache_dir: Path) -> Dataset:
     """Load a data set of the user's own: a folder or an archive."""
     if not path.exists():
-        raise InputError(f"{path}: expected a data set (a folder or .tar in MSD layout), found nothing there")
+        raise InputError(f"{path}: expected a data set (folder or .tar in MSD or nnU-Net layout), found nothing there")
     path = path.resolve()
     if path.is_dir():
         return _dataset(find_msd_root(path), cache_dir, path.name, None)
     if not is_archive(path):
-        raise InputError(f"{path}: expected a folder or .tar in MSD layout, found another kind of file")
+        raise InputError(f"{path}: expected a folder or .tar in MSD or nnU-Net layout, found another kind of file")
     return _dataset(_unpacked(path, cache_dir), cache_dir, archive_stem(path), None)
 
 
 def _dataset(root: Path, cache_dir: Path, name: str, entry: DatasetEntry | None) -> Dataset:
-    content = read_msd(root)
+    content = _content(root)
     if entry is not None and sorted(content.labels) != sorted(entry.labels):
         raise InputError(
             f"{root / DATASET_JSON}: expected the labels of {entry.name} {entry.labels}, found {content.labels}"
@@ -89,6 +90,12 @@ def _dataset(root: Path, cache_dir: Path, name: str, entry: DatasetEntry | None)
         ),
         cache_dir=cache_dir,
     )
+
+
+def _content(root: Path) -> MsdContent:
+    """Read the data set's ``dataset.json``, in either layout."""
+    content = read_json_object(root / DATASET_JSON)
+    return read_nnunet(root, content) if is_nnunet_layout(content) else read_msd(root, content)
 
 
 def _data_places(data_dir: Path | None) -> tuple[Path, str]:
@@ -150,7 +157,7 @@ def _unpacked(archive: Path, cache_dir: Path) -> Path:
     def fill(folder: Path) -> None:
         unpack(archive, folder)
         try:
-            cases = read_msd(find_msd_root(folder)).cases
+            cases = _content(find_msd_root(folder)).cases
         except InputError as error:
             # The temporary folder is gone when the message is read: the archive is what the user can look at.
             raise InputError(str(error).replace(str(folder), str(archive))) from error

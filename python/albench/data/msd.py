@@ -44,16 +44,8 @@ def find_msd_root(folder: Path) -> Path:
     raise InputError(f"{folder}: expected one data set ({DATASET_JSON} in it or in one folder), found {names}")
 
 
-def read_msd(root: Path) -> MsdContent:
-    """Read and check ``root/dataset.json``; images are not opened and need not exist.
-
-    Raises
-    ------
-    InputError
-        The file is missing, no JSON, lacks an entry, or lists a file outside of ``root``, a case twice, or
-        label values that are not consecutive from 0.
-    """
-    path = root / DATASET_JSON
+def read_json_object(path: Path) -> dict[str, Any]:
+    """Content of a ``dataset.json``; InputError where it is missing or holds no JSON object."""
     try:
         content = json.loads(path.read_text(encoding="utf-8-sig"))
     except OSError as error:
@@ -62,10 +54,23 @@ def read_msd(root: Path) -> MsdContent:
         raise InputError(f"{path}: expected JSON, found: {error}") from error
     if not isinstance(content, dict):
         raise InputError(f"{path}: expected a JSON object, found a {type(content).__name__}")
+    return content
+
+
+def read_msd(root: Path, content: Mapping[str, Any]) -> MsdContent:
+    """Read and check what ``root/dataset.json`` holds; images are not opened and need not exist.
+
+    Raises
+    ------
+    InputError
+        It lacks an entry, or lists a file outside of ``root``, a case twice, or label values that are not consecutive
+        from 0.
+    """
+    path = root / DATASET_JSON
     cases = _cases(root, path, content)
     return MsdContent(
         title=str(content.get("name") or root.name),
-        channel_names=_channel_names(path, content),
+        channel_names=channel_names_from(path, content, "modality"),
         labels=_labels(path, content),
         file_ending=_ending(cases),
         cases=cases,
@@ -86,9 +91,10 @@ def _numbered(path: Path, content: Mapping[str, Any], key: str) -> dict[int, str
     return dict(sorted(numbered.items()))
 
 
-def _channel_names(path: Path, content: Mapping[str, Any]) -> tuple[str, ...]:
+def channel_names_from(path: Path, content: Mapping[str, Any], key: str) -> tuple[str, ...]:
+    """Names of the channels under `key`, in order, CT and MRI as nnU-Net spells them."""
     # nnU-Net picks CT normalisation by the name; the MSD spells it in several ways.
-    names = _numbered(path, content, "modality").values()
+    names = _numbered(path, content, key).values()
     return tuple("CT" if name.casefold() == "ct" else "MRI" if name.casefold() == "mri" else name for name in names)
 
 

@@ -118,6 +118,9 @@ def _write_images(case: Case, dataset: Dataset, folder: Path) -> None:
             _link(source, target)
         return
     image = read_image(case.images[0])
+    if len(case.images) == 1 and image.GetNumberOfComponentsPerPixel() == len(targets):
+        _link(case.images[0], targets[0])  # a photograph: nnU-Net's reader takes its colours for channels
+        return
     size = image.GetSize()
     if len(case.images) != 1 or image.GetDimension() != 4 or size[3] != len(targets):
         found = size[3] if image.GetDimension() == 4 else len(case.images)

@@ -34,7 +34,10 @@ class Problem:
 
 
 def _grid_differences(image: Any, label: Any) -> Iterator[str]:
-    """Differences between the grids of two 3D images; nothing where they agree."""
+    """Differences between the grids of two images of one number of axes; nothing where they agree."""
+    if image.GetDimension() != label.GetDimension():
+        yield f"expected as many axes as the image has, {image.GetDimension()}, found {label.GetDimension()}"
+        return
     if image.GetSize() != label.GetSize():
         yield f"expected the image's shape {image.GetSize()[::-1]} (z, y, x), found {label.GetSize()[::-1]}"
         return
@@ -68,8 +71,11 @@ def _check_label(path: Path, label: Any, labels: dict[int, str]) -> Iterator[str
 
 
 def _channels(image: Any) -> list[Any]:
-    """3D images of a 3D or 4D one."""
-    if image.GetDimension() == 3:
+    """Images of one number a voxel: of a 3D or 4D image, or of a photograph with its colours."""
+    if image.GetDimension() == 2 and image.GetNumberOfComponentsPerPixel() > 1:
+        colours = range(image.GetNumberOfComponentsPerPixel())
+        return [SimpleITK.VectorIndexSelectionCast(image, colour) for colour in colours]
+    if image.GetDimension() < 4:
         return [image]
     size = image.GetSize()
     return [SimpleITK.Extract(image, (*size[:3], 0), (0, 0, 0, channel)) for channel in range(size[3])]
@@ -90,8 +96,10 @@ def _check_case(case: Case, dataset: Dataset) -> Iterator[str]:
             yield str(error)
             n_unusable += 1
             continue
-        if image.GetDimension() not in (3, 4) or image.GetNumberOfComponentsPerPixel() != 1:
-            yield f"{path}: expected a 3D or 4D image of single numbers, found {_form(image)}"
+        if image.GetDimension() not in (2, 3, 4) or (
+            image.GetDimension() > 2 and image.GetNumberOfComponentsPerPixel() != 1
+        ):
+            yield f"{path}: expected a photograph, or a 3D or 4D image of single numbers, found {_form(image)}"
             n_unusable += 1
             continue
         channels.extend((path, channel) for channel in _channels(image))
@@ -104,8 +112,8 @@ def _check_case(case: Case, dataset: Dataset) -> Iterator[str]:
     except InputError as error:
         yield str(error)
         return
-    if label.GetDimension() != 3 or label.GetNumberOfComponentsPerPixel() != 1:
-        yield f"{case.label}: expected a 3D label, found {_form(label)}"
+    if label.GetDimension() not in (2, 3) or label.GetNumberOfComponentsPerPixel() != 1:
+        yield f"{case.label}: expected a 2D or 3D label, found {_form(label)}"
         return
     yield from _check_label(case.label, label, dataset.labels)
     if channels:

@@ -11,18 +11,19 @@ from torch import nn
 from torch.nn import functional
 
 from albench.pool import Unit
-from albench.scoring.batches import BatchMaker
+from albench.scoring.batches import BatchMaker, Box
 
 
 @torch.inference_mode()
 def bottleneck_features(
-    network: nn.Module, units: Sequence[Unit], batches: BatchMaker, grid: tuple[int, int]
+    network: nn.Module, units: Sequence[Unit], batches: BatchMaker, grid: Sequence[int]
 ) -> NDArray[np.float32]:
-    """Flattened output of the encoder's last stage.
+    """Output of the encoder's last stage.
 
     A slice that fits the patch is padded to it, as nnU-Net does, and has a map of just `grid` cells, which is flattened
     as it is. The map of a larger slice is brought onto `grid` by adaptive average pooling, so that all units lie in
-    one space.
+    one space. A 3D patch is a part of what the network sees at once, so its feature is the mean of the map over the
+    patch: a cell counts by how much of it the patch covers.
 
     Parameters
     ----------
@@ -31,21 +32,34 @@ def bottleneck_features(
     units
         n units.
     batches
-        Makes batches of slices for a list of units.
+        Makes batches for a list of units.
     grid
-        Rows and columns of the bottleneck's map of one patch.
+        Cells of the bottleneck's map of one network patch, per axis; looked at for slices alone.
 
     Returns
     -------
     ndarray
-        float32 (n, channel * row * column), channels outermost.
+        float32: (n, channel * row * column) of slices, channels outermost; (n, channel) of 3D patches.
     """
     encoder = network.get_submodule("encoder")
     result = np.empty((len(units), 0), dtype=np.float32)
     for batch in batches(units):
         maps = encoder(batch.images)[-1]  # the encoder returns every stage's output for the skip connections
-        flat = functional.adaptive_avg_pool2d(maps, grid).flatten(1)
+        if batch.crop is None:
+            flat = torch.stack([_mean_over(maps[item], box, batch.images.shape[2:]) for item, box in batch])
+        else:
+            flat = functional.adaptive_avg_pool2d(maps, (grid[0], grid[1])).flatten(1)
         if result.shape[1] == 0:
             result = np.empty((len(units), flat.shape[1]), dtype=np.float32)
         result[batch.positions] = flat.cpu().numpy()
     return result
+
+
+def _mean_over(maps: torch.Tensor, box: Box, edges: Sequence[int]) -> torch.Tensor:
+    """Mean of (channel, z, y, x) cells over a box of the image of `edges` voxels that they cover; (channel,)."""
+    weights = []
+    for part, n_cells, edge in zip(box, maps.shape[1:], edges, strict=True):
+        borders = torch.linspace(0, edge, n_cells + 1, device=maps.device)
+        overlap = borders[1:].clamp(max=part.stop) - borders[:-1].clamp(min=part.start)
+        weights.append(overlap.clamp(min=0) / (part.stop - part.start))
+    return torch.einsum("czyx,z,y,x->c", maps, *weights)

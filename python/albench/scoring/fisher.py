@@ -10,37 +10,37 @@ from numpy.typing import NDArray
 from torch import nn
 
 from albench.pool import Unit
-from albench.scoring.batches import BatchMaker, SliceBatch
-from albench.scoring.gradients import Columns, ConvTape, conv_tapes, unit_gradients, unit_weight_gradients
+from albench.scoring.batches import BatchMaker, UnitBatch
+from albench.scoring.gradients import Columns, Conv, ConvTape, conv_tapes, unit_gradients, unit_weight_gradients
 from albench.scoring.request import FisherEmbedding
 
 SMALLEST_FISHER = 1e-20  # a parameter below this carries no information and would divide by nothing
 _MAX_BLOCK_BYTES = 256 * 2**20
 
 
-def decoder_convs(network: nn.Module) -> list[nn.Conv2d]:
+def decoder_convs(network: nn.Module) -> list[Conv]:
     """Convolutions of the decoder's stages; neither the upsampling ones nor the heads."""
     return _convs(network.get_submodule("decoder.stages"))
 
 
-def encoder_convs(network: nn.Module) -> list[nn.Conv2d]:
+def encoder_convs(network: nn.Module) -> list[Conv]:
     """Convolutions of the encoder's stages."""
     return _convs(network.get_submodule("encoder.stages"))
 
 
-def fisher_convs(network: nn.Module, layers: str) -> list[nn.Conv2d]:
+def fisher_convs(network: nn.Module, layers: str) -> list[Conv]:
     """Convolutions that `ScoringPlan.layers` names."""
     encoder = encoder_convs(network) if layers in ("encoder", "all") else []
     return encoder + (decoder_convs(network) if layers in ("decoder", "all") else [])
 
 
-def deepest_conv(network: nn.Module) -> nn.Conv2d:
+def deepest_conv(network: nn.Module) -> Conv:
     """Last convolution of the encoder's last stage."""
     return encoder_convs(network)[-1]
 
 
-def _convs(module: nn.Module) -> list[nn.Conv2d]:
-    return [part for part in module.modules() if isinstance(part, nn.Conv2d)]
+def _convs(module: nn.Module) -> list[Conv]:
+    return [part for part in module.modules() if isinstance(part, (nn.Conv2d, nn.Conv3d))]
 
 
 def draw(weights: NDArray[np.float64], size: int, rng: np.random.Generator) -> NDArray[np.int64]:
@@ -56,7 +56,7 @@ def draw(weights: NDArray[np.float64], size: int, rng: np.random.Generator) -> N
     return np.sort(positive[rng.choice(positive.size, size, replace=False, p=p)])
 
 
-def fisher_diagonal(network: nn.Module, convs: Sequence[nn.Conv2d], batches: Iterator[SliceBatch]) -> torch.Tensor:
+def fisher_diagonal(network: nn.Module, convs: Sequence[Conv], batches: Iterator[UnitBatch]) -> torch.Tensor:
     """Mean over units of the squared gradient, each unit its own gradient; float64 (n_weights,).
 
     Raises
@@ -102,7 +102,7 @@ def fisher_embedding(
     units
         n units to embed.
     batches
-        Makes batches of slices for a list of units.
+        Makes batches, an image for each unit, for a list of units.
     uncertainty
         float64 (n,): units for the Fisher diagonal are drawn in proportion to it.
     n_fisher_units, n_parameters
@@ -147,7 +147,7 @@ def last_layer_embedding(network: nn.Module, units: Sequence[Unit], batches: Bat
 
 
 def _embedding(
-    network: nn.Module, convs: Sequence[nn.Conv2d], units: Sequence[Unit], batches: BatchMaker, columns: Columns
+    network: nn.Module, convs: Sequence[Conv], units: Sequence[Unit], batches: BatchMaker, columns: Columns
 ) -> NDArray[np.float32]:
     """Gradients of all units at `columns`; float32 (n, P), the only array of that size."""
     result = np.empty((len(units), columns.order.numel()), dtype=np.float32)

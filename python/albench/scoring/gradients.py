@@ -7,6 +7,8 @@ alone, and its weight gradient is the correlation of that with the convolution's
 
 from __future__ import annotations
 
+import itertools
+import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
@@ -15,46 +17,50 @@ from torch import nn
 from torch.nn import functional
 from torch.utils.hooks import RemovableHandle
 
-from albench.scoring.batches import SliceBatch
+from albench.scoring.batches import UnitBatch, within
+
+Conv = nn.Conv2d | nn.Conv3d
 
 
 @dataclass(frozen=True)
 class ConvTape:
-    """Input (b, c_in, row, column) of a convolution and the loss gradient at its output (b, c_out, row, column)."""
+    """Input (b, c_in, *spatial) of a convolution and the loss gradient at its output (b, c_out, *spatial)."""
 
     inputs: torch.Tensor
     output_gradients: torch.Tensor
 
 
-def pseudo_label_loss(outputs: torch.Tensor | Sequence[torch.Tensor], batch: SliceBatch) -> torch.Tensor:
+def pseudo_label_loss(outputs: torch.Tensor | Sequence[torch.Tensor], batch: UnitBatch) -> torch.Tensor:
     """Sum over units and heads of the cross-entropy with the network's own hard labels.
 
     The labels are the full-resolution prediction, taken at the nearest voxel for the coarser heads as nnU-Net
-    does in training; padding does not count, and each unit's loss is the mean over its voxels. A head too coarse to
-    have a voxel inside a narrow slice adds nothing.
+    does in training; what lies outside a unit does not count, and each unit's loss is the mean over its voxels. A head
+    too coarse to have a voxel inside a narrow unit adds nothing.
 
     Parameters
     ----------
     outputs
-        Logits of the deep-supervision heads, finest first, each (b, n_labels, row, column); or of the only head.
+        Logits of the deep-supervision heads, finest first, each (b, n_labels, *spatial); or of the only head.
+    batch
+        One unit in each image.
     """
     if isinstance(outputs, torch.Tensor):
         outputs = [outputs]
     finest = outputs[0]
     labels = finest.argmax(dim=1, keepdim=True).float()
-    inside = torch.zeros_like(labels)
-    inside[..., batch.crop[0], batch.crop[1]] = 1
+    inside = batch.mask(labels)
+    spatial = tuple(range(1, finest.ndim - 1))
     total = finest.new_zeros(())
     for logits in outputs:
         size = logits.shape[2:]
         target = functional.interpolate(labels, size=size, mode="nearest-exact")[:, 0].long()
         weight = functional.interpolate(inside, size=size, mode="nearest-exact")[:, 0]
         loss = functional.cross_entropy(logits, target, reduction="none") * weight
-        total = total + (loss.sum(dim=(1, 2)) / weight.sum(dim=(1, 2)).clamp(min=1)).sum()
+        total = total + (loss.sum(dim=spatial) / weight.sum(dim=spatial).clamp(min=1)).sum()
     return total
 
 
-def conv_tapes(network: nn.Module, convs: Sequence[nn.Conv2d], batch: SliceBatch) -> list[ConvTape]:
+def conv_tapes(network: nn.Module, convs: Sequence[Conv], batch: UnitBatch) -> list[ConvTape]:
     """One forward and one backward pass, recording input and output gradient of every conv in `convs`.
 
     Parameters' own gradients are never formed: the graph starts at the first recorded convolution.
@@ -85,12 +91,12 @@ def conv_tapes(network: nn.Module, convs: Sequence[nn.Conv2d], batch: SliceBatch
     return [ConvTape(inputs[conv], gradient.detach()) for conv, gradient in zip(convs, gradients, strict=True)]
 
 
-def offset_gradients(tape: ConvTape, conv: nn.Conv2d, out_channels: torch.Tensor | None = None) -> torch.Tensor:
+def offset_gradients(tape: ConvTape, conv: Conv, out_channels: torch.Tensor | None = None) -> torch.Tensor:
     """Weight gradient of each unit, kernel offset by kernel offset.
 
     One batched matrix product per kernel offset. With stride 1 the offset input is a strided view of the padded
-    input, flattened over rows and columns; output gradients are laid out with the padded row length, so that the
-    columns which wrap around meet zeros. Nothing is unfolded.
+    input, flattened over its spatial axes; output gradients are laid out with the padded lengths of all but the first
+    axis, so that what wraps around meets zeros. Nothing is unfolded.
 
     Parameters
     ----------
@@ -100,33 +106,39 @@ def offset_gradients(tape: ConvTape, conv: nn.Conv2d, out_channels: torch.Tensor
     Returns
     -------
     Tensor
-        float32 (kernel row * kernel column, b, k, c_in), contiguous: every product is written in one piece.
+        float32 (product of the kernel's edges, b, k, c_in), contiguous: every product is written in one piece.
     """
     gradients = tape.output_gradients if out_channels is None else tape.output_gradients[:, out_channels]
-    n, k, rows, columns = gradients.shape
-    (kernel_rows, kernel_columns), (pad_rows, pad_columns) = conv.kernel_size, _padding(conv)
-    # One spare row below lets the last offset's flattened window run past the image's end.
-    padded = functional.pad(tape.inputs, (pad_columns, pad_columns, pad_rows, pad_rows + 1))
-    width = padded.shape[3]
-    unit_stride = conv.stride == (1, 1)
-    left = functional.pad(gradients, (0, width - columns)).flatten(2) if unit_stride else gradients.flatten(2)
+    n, k, *shape = gradients.shape
+    padding = _padding(conv)
+    # One spare row or plane at the end lets the last offset's flattened window run past the image's end.
+    pads = [side for amount in reversed(padding) for side in (amount, amount)]
+    pads[-1] += 1
+    padded = functional.pad(tape.inputs, pads)
+    lengths = padded.shape[2:]
+    unit_stride = all(step == 1 for step in conv.stride)
+    if unit_stride:
+        wrapped = [
+            side for m, edge in zip(reversed(lengths[1:]), reversed(shape[1:]), strict=True) for side in (0, m - edge)
+        ]
+        left = functional.pad(gradients, wrapped).flatten(2)
+    else:
+        left = gradients.flatten(2)
     flat = padded.flatten(2)
-    result = gradients.new_empty((kernel_rows * kernel_columns, n, k, conv.in_channels))
-    for offset in range(kernel_rows * kernel_columns):
-        i, j = divmod(offset, kernel_columns)
+    steps = [math.prod(lengths[axis + 1 :]) for axis in range(len(lengths))]  # distance of neighbours, flattened
+    result = gradients.new_empty((math.prod(conv.kernel_size), n, k, conv.in_channels))
+    for number, offset in enumerate(itertools.product(*map(range, conv.kernel_size))):
         if unit_stride:
-            begin = i * width + j
-            window = flat[..., begin : begin + rows * width]
+            begin = sum(i * step for i, step in zip(offset, steps, strict=True))
+            window = flat[..., begin : begin + left.shape[2]]
         else:
-            row_step, column_step = conv.stride
-            window = padded[
-                ..., i : i + row_step * (rows - 1) + 1 : row_step, j : j + column_step * (columns - 1) + 1 : column_step
-            ].flatten(2)
-        torch.bmm(left, window.transpose(1, 2), out=result[offset])
+            box = tuple(slice(i, i + s * (m - 1) + 1, s) for i, s, m in zip(offset, conv.stride, shape, strict=True))
+            window = padded[within(box, ...)].flatten(2)
+        torch.bmm(left, window.transpose(1, 2), out=result[number])
     return result
 
 
-def unit_weight_gradients(tape: ConvTape, conv: nn.Conv2d, out_channels: torch.Tensor | None = None) -> torch.Tensor:
+def unit_weight_gradients(tape: ConvTape, conv: Conv, out_channels: torch.Tensor | None = None) -> torch.Tensor:
     """Weight gradient of each unit in the layout of ``conv.weight``.
 
     Parameters
@@ -137,17 +149,17 @@ def unit_weight_gradients(tape: ConvTape, conv: nn.Conv2d, out_channels: torch.T
     Returns
     -------
     Tensor
-        float32 (b, k, c_in, kernel row, kernel column).
+        float32 (b, k, c_in, *kernel).
     """
     gradients = offset_gradients(tape, conv, out_channels).permute(1, 2, 3, 0)
     return gradients.reshape(*gradients.shape[:3], *conv.kernel_size)
 
 
-def _padding(conv: nn.Conv2d) -> tuple[int, int]:
-    plain = conv.padding_mode == "zeros" and conv.groups == 1 and conv.dilation == (1, 1)
+def _padding(conv: Conv) -> tuple[int, ...]:
+    plain = conv.padding_mode == "zeros" and conv.groups == 1 and all(step == 1 for step in conv.dilation)
     if isinstance(conv.padding, str) or not plain:
         raise ValueError(f"conv: expected explicit padding with zeros, one group and no dilation, got {conv}")
-    return int(conv.padding[0]), int(conv.padding[1])
+    return tuple(int(amount) for amount in conv.padding)
 
 
 @dataclass(frozen=True)
@@ -157,7 +169,7 @@ class Columns:
     Attributes
     ----------
     per_conv
-        For each convolution int64 indices into its flattened (c_out, c_in, row, column) weights.
+        For each convolution int64 indices into its flattened (c_out, c_in, *kernel) weights.
     order
         int64 (P,): where each of the concatenated entries stood in the caller's order.
     """
@@ -166,7 +178,7 @@ class Columns:
     order: torch.Tensor
 
     @classmethod
-    def locate(cls, convs: Sequence[nn.Conv2d], indices: torch.Tensor) -> Columns:
+    def locate(cls, convs: Sequence[Conv], indices: torch.Tensor) -> Columns:
         """Split `indices` into the concatenation of all weights by convolution.
 
         Raises
@@ -189,7 +201,7 @@ class Columns:
         return cls(tuple(per_conv), torch.cat(order))
 
 
-def selected_gradients(tapes: Sequence[ConvTape], convs: Sequence[nn.Conv2d], columns: Columns) -> torch.Tensor:
+def selected_gradients(tapes: Sequence[ConvTape], convs: Sequence[Conv], columns: Columns) -> torch.Tensor:
     """Per-unit gradients at the chosen entries; float32 (b, P) in the caller's order.
 
     A convolution is skipped where nothing of it was chosen, and only the output channels that were are formed.
@@ -200,7 +212,7 @@ def selected_gradients(tapes: Sequence[ConvTape], convs: Sequence[nn.Conv2d], co
     for tape, conv, entries in zip(tapes, convs, columns.per_conv, strict=True):
         if entries.numel() == 0:
             continue
-        n_offsets = conv.kernel_size[0] * conv.kernel_size[1]
+        n_offsets = math.prod(conv.kernel_size)
         pairs, offsets = entries // n_offsets, entries % n_offsets
         channels, rows = torch.unique(pairs // conv.in_channels, return_inverse=True)
         gradients = offset_gradients(tape, conv, channels)
@@ -211,8 +223,8 @@ def selected_gradients(tapes: Sequence[ConvTape], convs: Sequence[nn.Conv2d], co
 
 
 def unit_gradients(
-    network: nn.Module, convs: Sequence[nn.Conv2d], batches: Iterator[SliceBatch], columns: Columns
-) -> Iterator[tuple[SliceBatch, torch.Tensor]]:
+    network: nn.Module, convs: Sequence[Conv], batches: Iterator[UnitBatch], columns: Columns
+) -> Iterator[tuple[UnitBatch, torch.Tensor]]:
     """Batches with the (b, P) gradients of their units."""
     for batch in batches:
         yield batch, selected_gradients(conv_tapes(network, convs, batch), convs, columns)

@@ -1,13 +1,13 @@
 """Moments over the members of an uncertainty source (stochastic passes), without keeping the members.
 
 A source is anything that yields the logits of its members for a batch, one after the other: Monte-Carlo dropout
-passes of one network here; an ensemble would be another such function.
+passes of one network, or the networks of an ensemble.
 """
 
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 
 import numpy as np
 import torch
@@ -15,13 +15,13 @@ from numpy.typing import NDArray
 from torch import nn
 from torch.nn.modules.dropout import _DropoutNd
 
-from albench.scoring.batches import SliceBatch
+from albench.scoring.batches import UnitBatch
 from albench.scoring.request import MOMENTS, Need
 from albench.seeding import Key
 from albench.training.loader import seeded
 
-Members = Callable[[SliceBatch], Iterator[torch.Tensor]]
-"""Yields each member's logits of a batch, (b, n_labels, row, column), padding included; at least one member."""
+Members = Callable[[UnitBatch], Iterator[torch.Tensor]]
+"""Yields each member's logits of a batch, (b, n_labels, *spatial), padding included; at least one member."""
 
 
 @contextlib.contextmanager
@@ -64,7 +64,7 @@ def mc_dropout(
         Whether the network's products are rounded to bfloat16; what is made of the logits never is.
     """
 
-    def members(batch: SliceBatch) -> Iterator[torch.Tensor]:
+    def members(batch: UnitBatch) -> Iterator[torch.Tensor]:
         for _ in range(passes):
             with torch.autocast(batch.images.device.type, torch.bfloat16, enabled=bfloat16):
                 logits = network(batch.images)
@@ -74,32 +74,47 @@ def mc_dropout(
         yield members
 
 
+def ensemble(networks: Sequence[nn.Module], *, bfloat16: bool) -> Members:
+    """Deep ensemble: one forward pass of each of several networks in eval mode, as `mc_dropout` otherwise."""
+
+    def members(batch: UnitBatch) -> Iterator[torch.Tensor]:
+        for network in networks:
+            with torch.autocast(batch.images.device.type, torch.bfloat16, enabled=bfloat16):
+                logits = network(batch.images)
+            yield logits.float()
+
+    return members
+
+
 class Accumulator:
     """Mean, variance and mean entropy of softmax maps that come one by one.
 
     Welford's recurrence keeps two arrays of one member's size and has no cancellation, instead of the
-    (member, unit, class, row, column) stack. What is not needed is not computed.
+    (member, unit, class, voxel) stack. What is not needed is not computed.
 
     Parameters
     ----------
+    batch
+        Where the units are in the maps.
     needs
         Any of `MOMENTS`.
     """
 
-    def __init__(self, needs: Need) -> None:
+    def __init__(self, batch: UnitBatch, needs: Need) -> None:
+        self._batch = batch
         self._with_variance = Need.VARIANCE in needs
         self._with_entropies = Need.MUTUAL_INFORMATION in needs
         self._n = 0
         self._mean = self._squares = self._entropy = torch.empty(0)
 
     def add(self, logits: torch.Tensor) -> None:
-        """Take in one member's float32 logits (b, n_labels, row, column), without padding."""
+        """Take in one member's float32 logits (b, n_labels, *spatial), padding included."""
         self._n += 1
         # The same softmax, to the last bit, whatever else is asked for: strategies that share a quantity have to agree.
-        log_p = torch.log_softmax(logits, dim=1)
+        log_p = torch.log_softmax(self._batch.cut(logits), dim=1)
         if self._with_entropies:
             p = log_p.exp()
-            entropy = -log_p.mul_(p).sum(dim=(1, 2, 3), dtype=torch.float64)
+            entropy = -self._batch.sums(log_p.mul_(p), classes=False)
             self._entropy = entropy if self._n == 1 else self._entropy + entropy
         else:
             p = log_p.exp_()
@@ -113,26 +128,23 @@ class Accumulator:
             # Welford's second factor, p less the mean after, is (1 - 1 / n) times the first.
             self._squares.addcmul_(delta, delta, value=1 - 1 / self._n)
 
-    def variance(self) -> torch.Tensor:
-        """Variance at each voxel, divided by the number of members; float32 (b, n_labels, row, column)."""
-        return self._squares / self._n
-
     def means(self, needs: Need) -> dict[str, torch.Tensor]:
-        """Means over voxels by the names of `Scores`, float64 (b,) or (b, n_labels)."""
+        """Means over the voxels of each unit by the names of `Scores`, float64 (u,) or (u, n_labels)."""
         found = {}
+        n_voxels = self._batch.n_voxels()
         if Need.VARIANCE in needs:
-            found["variance"] = self._squares.mean(dim=(2, 3), dtype=torch.float64) / self._n
+            found["variance"] = self._batch.sums(self._squares, classes=True) / n_voxels[:, None] / self._n
         if needs & ~Need.VARIANCE:
-            entropy = softmax_entropy(self._mean)
-            predictive = entropy.mean(dim=(1, 2), dtype=torch.float64)
+            entropy = softmax_entropy(self._mean)[:, None]
+            predictive = self._batch.sums(entropy, classes=False) / n_voxels
             if Need.PREDICTIVE_ENTROPY in needs:
                 found["predictive_entropy"] = predictive
             if Need.MUTUAL_INFORMATION in needs:
-                own = self._entropy / (self._n * entropy[0].numel())
+                own = self._entropy / (self._n * n_voxels)
                 # Jensen: never negative but for rounding.
                 found["mutual_information"] = (predictive - own).clamp_(min=0)
             if Need.CLASS_ENTROPY in needs:
-                found["class_entropy"] = (self._mean * entropy[:, None]).mean(dim=(2, 3), dtype=torch.float64)
+                found["class_entropy"] = self._batch.sums(self._mean * entropy, classes=True) / n_voxels[:, None]
         return found
 
 
@@ -143,26 +155,27 @@ def softmax_entropy(probabilities: torch.Tensor) -> torch.Tensor:
 
 
 @torch.inference_mode()
-def mean_entropy(network: nn.Module, batches: Iterable[SliceBatch], n_units: int) -> NDArray[np.float64]:
+def mean_entropy(network: nn.Module, batches: Iterable[UnitBatch], n_units: int) -> NDArray[np.float64]:
     """Mean over voxels of the softmax entropy of one deterministic pass; float64 (n_units,)."""
     result = np.full(n_units, np.nan)
     for batch in batches:
-        probabilities = torch.softmax(network(batch.images)[..., batch.crop[0], batch.crop[1]], dim=1)
-        result[batch.positions] = softmax_entropy(probabilities).mean(dim=(1, 2), dtype=torch.float64).cpu().numpy()
+        entropy = softmax_entropy(torch.softmax(batch.cut(network(batch.images)), dim=1))
+        means = batch.sums(entropy[:, None], classes=False) / batch.n_voxels()
+        result[batch.positions] = means.cpu().numpy()
     return result
 
 
-def accumulate(members: Members, batch: SliceBatch, needs: Need) -> Accumulator:
-    """Take in all members' softmax of one batch, without padding."""
-    accumulator = Accumulator(needs)
+def accumulate(members: Members, batch: UnitBatch, needs: Need) -> Accumulator:
+    """Take in all members' softmax of one batch."""
+    accumulator = Accumulator(batch, needs)
     for logits in members(batch):
-        accumulator.add(logits[..., batch.crop[0], batch.crop[1]])
+        accumulator.add(logits)
     return accumulator
 
 
 @torch.inference_mode()
 def moments(
-    members: Members, batches: Iterable[SliceBatch], n_units: int, n_labels: int, needs: Need
+    members: Members, batches: Iterable[UnitBatch], n_units: int, n_labels: int, needs: Need
 ) -> dict[str, NDArray[np.float64]]:
     """Means over voxels of what `needs` asks for, from one pass over members and batches.
 

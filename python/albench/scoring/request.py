@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from enum import Flag, auto
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -13,6 +14,7 @@ from albench.pool import Unit
 from albench.seeding import Key
 
 LAYERS = ("decoder", "encoder", "all")
+SOURCES = ("dropout", "ensemble")
 
 
 class Need(Flag):
@@ -43,9 +45,9 @@ class ScoringPlan:
     passes, dropout
         Stochastic forward passes and the dropout rate in them.
     batch_size
-        Slices in one forward pass.
+        Slices, or patches of the network's size, in one forward pass.
     bfloat16
-        Whether the stochastic passes multiply in bfloat16.
+        Whether the passes of the uncertainty source multiply in bfloat16.
     class_weights
         float64 (n_labels,): weight of each class in the uncertainty; they decide which units the Fisher
         diagonal is estimated on.
@@ -60,11 +62,14 @@ class ScoringPlan:
         The variance of these units where it is known already; saves FISHER the stochastic passes.
     labelled
         Annotated units; their features are computed beside those of the unlabelled ones.
+    source
+        What uncertainty is measured over: ``"dropout"``, stochastic passes of the first model, or ``"ensemble"``, one
+        pass of each fold's model.
 
     Raises
     ------
     ValueError
-        If `layers` is none of these.
+        If `layers` or `source` is none of these.
     """
 
     passes: int
@@ -78,10 +83,13 @@ class ScoringPlan:
     layers: str = "decoder"
     labelled: Sequence[Unit] = ()
     variance: NDArray[np.float64] | None = None
+    source: str = "dropout"
 
     def __post_init__(self) -> None:
         if self.layers not in LAYERS:
             raise ValueError(f"layers: expected one of {', '.join(LAYERS)}, got {self.layers!r}")
+        if self.source not in SOURCES:
+            raise ValueError(f"source: expected one of {', '.join(SOURCES)}, got {self.source!r}")
 
 
 @dataclass(frozen=True, eq=False)
@@ -104,6 +112,8 @@ class FisherEmbedding:
 class Features:
     """Activations at the network's bottleneck, the output of the encoder's last stage, in one pass without dropout.
 
+    With several folds, the first one's network.
+
     Attributes
     ----------
     unlabelled
@@ -125,11 +135,11 @@ class Scores:
     entropy
         float64 (n,): mean over voxels of the softmax entropy in nats, one pass without dropout.
     variance
-        float64 (n, n_labels): mean over voxels of the variance of the softmax over the stochastic passes.
+        float64 (n, n_labels): mean over voxels of the variance of the softmax over the members of the source.
     predictive_entropy
-        float64 (n,): mean over voxels of the entropy in nats of the softmax averaged over the stochastic passes.
+        float64 (n,): mean over voxels of the entropy in nats of the softmax averaged over the members.
     mutual_information
-        float64 (n,): `predictive_entropy` less the mean over passes of each pass' own entropy (BALD); never negative.
+        float64 (n,): `predictive_entropy` less the mean of each member's own entropy (BALD); never negative.
     class_entropy
         float64 (n, n_labels): mean over voxels of averaged softmax of the class times entropy of the averaged softmax.
     fisher
@@ -151,6 +161,20 @@ class Scores:
     bottleneck: NDArray[np.float32] | None = None
     last_layer: NDArray[np.float32] | None = None
     features: Features | None = None
+
+    def subset(self, rows: NDArray[np.int64], annotated: Sequence[int] = ()) -> Scores:
+        """Return the quantities of the units at `rows`; those at `annotated` join the labelled ones."""
+        changed: dict[str, Any] = {}
+        for part in fields(self):
+            value = getattr(self, part.name)
+            if isinstance(value, FisherEmbedding):
+                changed[part.name] = FisherEmbedding(value.gradients[rows], value.fisher)
+            elif isinstance(value, Features):
+                labelled = np.concatenate([value.labelled, value.unlabelled[list(annotated)]]) if annotated else None
+                changed[part.name] = Features(value.unlabelled[rows], value.labelled if labelled is None else labelled)
+            elif value is not None:
+                changed[part.name] = value[rows]
+        return Scores(**changed)
 
 
 def uncertainty(variance: NDArray[np.float64], class_weights: NDArray[np.float64]) -> NDArray[np.float64]:

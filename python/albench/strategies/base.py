@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import ClassVar, TypeVar
 
@@ -62,6 +63,16 @@ class PoolView:
     def uncertainty(self) -> NDArray[np.float64]:
         """Class-weighted variance over the stochastic passes; float64 (n,)."""
         return uncertainty(self.score("variance"), finite("class_weights", self.class_weights))
+
+    def subset(self, rows: NDArray[np.int64], annotated: Sequence[int] = ()) -> PoolView:
+        """Return the view of the units at `rows` alone; those at `annotated` count as annotated."""
+        oracle = self.oracle and Oracle(self.oracle.voxel_counts[rows], self.oracle.border_counts[rows])
+        return replace(
+            self,
+            units=tuple(self.units[row] for row in rows),
+            scores=self.scores.subset(rows, annotated),
+            oracle=oracle,
+        )
 
     def score(self, name: str) -> NDArray[np.float64]:
         """Return the array `name` of the scores; ValueError where nobody asked for it or a value is not finite."""
@@ -158,15 +169,65 @@ def noise_ranked(
     return Selection(indices=order)
 
 
-def choose(strategy: Strategy, view: PoolView, budget: int, rng: np.random.Generator) -> Selection:
+def choose(
+    strategy: Strategy,
+    view: PoolView,
+    budget: int,
+    rng: np.random.Generator,
+    *,
+    max_per_case: int | None = None,
+) -> Selection:
     """Let `strategy` select, and check what it is given and what it gives.
+
+    A bound on the units of one case holds for every strategy in the same way: of what the strategy selects, in its
+    order, the units beyond the bound are passed over, and the strategy is asked again for as many as are missing,
+    among the units of cases that may give more. For a ranking this is the best batch within the bound. Units chosen
+    before count as annotated where the strategy looks at those, as k-centre does; other strategies select the rest of
+    the batch without regard to them.
+
+    Parameters
+    ----------
+    max_per_case
+        Units of one case that the selection may have; None: any number. Does not bind a strategy that takes the whole
+        pool.
 
     Raises
     ------
+    InputError
+        If the bound allows less than the budget.
     ValueError
-        If the budget is not in 1..n; if the answer is not `budget` different units of the view with a score and a
-        gain each.
+        If the budget is not in 1..n; if an answer is not as many different units of
+        the view, with a score and a gain each.
     """
+    if max_per_case is None or strategy.whole_pool:
+        return _select(strategy, view, budget, rng)
+    check.integer("budget", budget, 1, len(view.units))
+    room = {case: min(n, max_per_case) for case, n in Counter(unit.case for unit in view.units).items()}
+    if budget > sum(room.values()):
+        raise InputError(
+            f"max_per_case: expected a bound that lets a batch have {budget} units, got {max_per_case}, which allows "
+            f"{sum(room.values())} in {len(room)} cases"
+        )
+    indices: list[int] = []
+    scores: list[float] = []
+    gains: list[float] = []
+    while len(indices) < budget:
+        taken = set(indices)
+        rows = np.array([i for i, unit in enumerate(view.units) if room[unit.case] and i not in taken], dtype=np.int64)
+        rest = view if rows.size == len(view.units) else view.subset(rows, indices)
+        part = _select(strategy, rest, min(budget - len(indices), rows.size), rng)
+        for place, score, gain in zip(part.indices, part.scores, part.gains, strict=True):
+            case = view.units[rows[place]].case
+            if room[case]:
+                room[case] -= 1
+                indices.append(int(rows[place]))
+                scores.append(float(score))
+                gains.append(float(gain))
+    return Selection(np.array(indices, dtype=np.int64), np.array(scores), np.array(gains))
+
+
+def _select(strategy: Strategy, view: PoolView, budget: int, rng: np.random.Generator) -> Selection:
+    """Ask once, and check the answer."""
     n = len(view.units)
     selection = strategy.select(view, check.integer("budget", budget, 1, n), rng)
     expected, indices = n if strategy.whole_pool else budget, selection.indices

@@ -53,7 +53,7 @@ class TrainingReport:
 
 
 class Model(Protocol):
-    """A trained model."""
+    """A trained model, or several that predict together."""
 
     def predict(self, case: str) -> NDArray[np.uint8]:
         """Label map of a pool or test case on its original grid, axes (z, y, x)."""
@@ -69,9 +69,9 @@ class Trainer(Protocol):
     """Trains models for one data set, one seed."""
 
     def scan(self, split: Split, on_case: Tick, describe: bool = False) -> PoolScan:
-        """List the units of the pool's cases; reads each case once and writes nothing that later steps miss.
+        """List the units of the pool's cases and what they hold; writes nothing that later steps miss.
 
-        With `describe`, what each unit looks like is put into numbers in the same read.
+        With `describe`, what each unit looks like is put into numbers as well.
         """
 
     def prepare(self, split: Split, pool: Pool, start: Sequence[Unit], on_case: Tick) -> None:
@@ -100,5 +100,5 @@ class Trainer(Protocol):
             Model file to start from; None starts from fresh weights.
         """
 
-    def load(self, path: Path) -> Model:
-        """Open a model that `train` wrote."""
+    def load(self, *paths: Path) -> Model:
+        """Open models that `train` wrote, one a fold; they predict together."""

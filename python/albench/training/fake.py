@@ -3,26 +3,30 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from albench.data import Case, Dataset
+from albench.data import Dataset
 from albench.files import read_json, write_json
-from albench.pool import Pool, Split, Unit
+from albench.pool import Pool, Split, Unit, patch_grid, slice_boxes
 from albench.scoring.request import Features, FisherEmbedding, Need, Scores, ScoringPlan
 from albench.seeding import Key, generator, seed_for
 from albench.training.base import PoolScan, Tick, TrainingReport
-from albench.training.planning import scan_case, stacked
+from albench.training.reading import read_label
+from albench.training.scan import scan_case
+from albench.training.units import patch_pool, slice_pool
 
 _AXIS = 0
 _N_FEATURES = 12
+PatchSize = tuple[int, int, int]
 
 
 class FakeTrainer:
-    """Remembers the annotated units; the "model" errs more on a slice the further that is from any of them.
+    """Remembers the annotated units; the "model" errs more on a unit the further that is from any of them.
 
     Parameters
     ----------
@@ -30,31 +34,25 @@ class FakeTrainer:
         Real label maps: they are what is predicted, with errors.
     work
         Ignored but for the trainer interface: nothing is prepared.
+    patch_size
+        Units are 3D patches of at most this size, axes (z, y, x); None: slices along the first axis.
     """
 
-    def __init__(self, dataset: Dataset, work: Path) -> None:
+    def __init__(self, dataset: Dataset, work: Path, patch_size: PatchSize | None = None) -> None:
         self._dataset = dataset
+        self._patch_size = patch_size
 
     def scan(self, split: Split, on_case: Tick, describe: bool = False) -> PoolScan:
-        """Units are all slices along the first axis."""
-        units: list[Unit] = []
-        counts, borders, descriptors = [], [], []
-        for name in split.pool:
-            scan = scan_case(self._dataset.case(name), self._dataset.n_labels, _AXIS if describe else None)
-            units += [Unit(name, index) for index in range(scan.shape[_AXIS])]
-            counts.append(scan.voxel_counts[_AXIS])
-            borders.append(scan.border_counts[_AXIS])
-            descriptors.append(scan.descriptors)
+        """Units are all slices along the first axis, or patches of the whole image."""
+        cases = [self._dataset.case(name) for name in split.pool]
+        scans = {}
+        for case in cases:
+            scan = scan_case(case, self._dataset.n_labels, describe_axis=_AXIS if describe else None)
+            scans[case.name] = replace(scan, box=tuple((0, edge) for edge in scan.shape))
             on_case()
-        voxel_counts = np.concatenate(counts)
-        pool = Pool(
-            tuple(units),
-            dict.fromkeys(split.pool, _AXIS),
-            voxel_counts,
-            voxel_counts.sum(axis=1),
-            np.concatenate(borders),
-        )
-        return PoolScan(pool, stacked(descriptors))
+        if self._patch_size:
+            return patch_pool(cases, scans, self._patch_size, self._dataset.n_labels, describe=describe)
+        return slice_pool(scans, _AXIS)
 
     def prepare(self, split: Split, pool: Pool, start: Sequence[Unit], on_case: Tick) -> None:
         """Nothing to prepare."""
@@ -85,36 +83,42 @@ class FakeTrainer:
         )
         return TrainingReport(iterations, loss=1.0 / len(units), setup_s=0.0, fit_s=0.0)
 
-    def load(self, path: Path) -> FakeModel:
-        """Open a model file."""
-        return FakeModel(self._dataset, path)
+    def load(self, *paths: Path) -> FakeModel:
+        """Open model files."""
+        return FakeModel(self._dataset, paths, self._patch_size)
 
 
 class FakeModel:
-    """Predicts reference labels with errors, and scores units by how much it errs on them."""
+    """Predicts reference labels with errors, and scores units by how much it errs on them: less with more models."""
 
-    def __init__(self, dataset: Dataset, path: Path) -> None:
-        content = read_json(path)
+    def __init__(self, dataset: Dataset, paths: Sequence[Path], patch_size: PatchSize | None) -> None:
+        contents = [read_json(path) for path in paths]
         self._dataset = dataset
-        self._seed = content["seed"]
-        self._known = np.stack([_features(Unit(*unit)) for unit in content["units"]])
-        self._skill = content["iterations"] / (content["iterations"] + 100)
+        self._patch_size = patch_size
+        self._seed = contents[0]["seed"]
+        self._known = np.stack([_features(Unit(*unit)) for content in contents for unit in content["units"]])
+        iterations = sum(content["iterations"] for content in contents)
+        self._skill = iterations / (iterations + 100)
 
     def predict(self, case: str) -> NDArray[np.uint8]:
-        """Lose foreground voxels of the reference, more of them in slices unlike the annotated ones."""
+        """Lose foreground voxels of the reference, more of them in units unlike the annotated ones."""
         labels = self.reference(case)
         rng = generator(self._seed, case)
-        for index in range(labels.shape[_AXIS]):
-            lost = rng.random(labels[index].shape) < self._error(Unit(case, index))
-            labels[index][lost] = 0
+        for index, box in enumerate(self._boxes(labels.shape)):
+            lost = rng.random(labels[box].shape) < self._error(Unit(case, index))
+            labels[box][lost] = 0
         return labels
+
+    def _boxes(self, shape: tuple[int, ...]) -> list[tuple[slice, ...]]:
+        if self._patch_size:
+            grid = patch_grid([(0, edge) for edge in shape], self._patch_size)
+        else:
+            grid = slice_boxes(shape, _AXIS, 0, shape[_AXIS])
+        return [tuple(map(slice, start, stop)) for start, stop in zip(*grid, strict=True)]
 
     def reference(self, case: str) -> NDArray[np.uint8]:
         """Label map of the data set."""
-        from nnunetv2.imageio.simpleitk_reader_writer import SimpleITKIO
-
-        found: Case = self._dataset.case(case)
-        return np.array(SimpleITKIO().read_seg(str(found.label))[0][0], dtype=np.uint8)
+        return np.array(read_label(self._dataset.case(case).label), dtype=np.uint8)
 
     def score(
         self, units: Sequence[Unit], needs: Need, plan: ScoringPlan, on_batch: Callable[[], None] = lambda: None

@@ -1,15 +1,14 @@
-"""A trained 2D nnU-Net: whole slices in batches for predicting and scoring."""
+"""Trained nnU-Nets of one data set: whole slices or volumes for predicting, batches of units for scoring."""
 
 from __future__ import annotations
 
 import contextlib
+import itertools
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from functools import cached_property
 from typing import Any
 
 import numpy as np
 import torch
-from nnunetv2.imageio.simpleitk_reader_writer import SimpleITKIO
 from nnunetv2.inference.export_prediction import convert_predicted_logits_to_segmentation_with_correct_shape
 from nnunetv2.inference.predict_from_raw_data import nnUNetPredictor
 from nnunetv2.utilities.get_network_from_plans import get_network_from_plans
@@ -18,22 +17,27 @@ from torch import nn
 
 from albench.data import Case
 from albench.pool import Unit
-from albench.scoring.batches import SliceBatch, slice_batches
+from albench.scoring.batches import UnitBatch, pad_images, patch_batches, slice_batches, within
 from albench.scoring.features import bottleneck_features
 from albench.scoring.fisher import bottleneck_embedding, fisher_embedding, last_layer_embedding
-from albench.scoring.moments import Members, mc_dropout, mean_entropy, moments
+from albench.scoring.moments import Members, ensemble, mc_dropout, mean_entropy, moments
 from albench.scoring.request import MOMENTS, Features, Need, Scores, ScoringPlan, uncertainty
 from albench.seeding import generator
 from albench.training.nnunet_env import quiet
 from albench.training.prepare import PreparedStore
+from albench.training.reading import read_label
 
 # Up to this many patches along each axis a slice goes through the network whole: the network is convolutional, and
-# tiling would cost several overlapping passes. Larger ones take nnU-Net's sliding window.
+# tiling would cost several overlapping passes. Larger ones take nnU-Net's sliding window, and so do volumes larger
+# than one patch, whose activations would not fit.
 _WHOLE_SLICE_PATCHES = 2
 
 
 class NnunetModel:
-    """Network of one training with the data set it was planned for.
+    """Networks of one training, one a fold, with the data set they were planned for.
+
+    All of them predict, by the mean of their logits as in nnU-Net v2. Gradients and features are those of the first:
+    weights and activations of different networks do not correspond, so their mean would mean nothing.
 
     Parameters
     ----------
@@ -42,32 +46,43 @@ class NnunetModel:
     cases
         Their files, by name.
     weights
-        The network's state.
+        The networks' states, at least one.
     batch_size
         Slices in one forward pass when predicting.
+    mirror_axes
+        Spatial axes along which mirrored predictions are averaged.
     """
 
     def __init__(
         self,
         store: PreparedStore,
         cases: Mapping[str, Case],
-        weights: Mapping[str, torch.Tensor],
+        weights: Sequence[Mapping[str, torch.Tensor]],
         device: torch.device,
         batch_size: int,
+        mirror_axes: Sequence[int] = (),
     ) -> None:
         self._store = store
         self._cases = cases
         self._device = device
         self._batch_size = batch_size
+        self._mirror_axes = tuple(mirror_axes)
         self._patch_size = tuple(store.configuration_manager.patch_size)
         self._divisors = tuple(np.prod(store.configuration_manager.pool_op_kernel_sizes, axis=0).tolist())
-        self.network = _build(store).to(device).eval().requires_grad_(False)
-        self.network.load_state_dict(dict(weights))
+        self._networks = []
+        for state in weights:
+            network = _build(store).to(device).eval().requires_grad_(False)
+            network.load_state_dict(dict(state))
+            self._networks.append(network)
+
+    @property
+    def network(self) -> nn.Module:
+        """The first network."""
+        return self._networks[0]
 
     def predict(self, case: str) -> NDArray[np.uint8]:
         """Label map on the original grid, axes (z, y, x)."""
-        image = self._store.image(case)
-        logits = self._logits(case, image)
+        logits = self._logits(self._store.image(case))
         labels = convert_predicted_logits_to_segmentation_with_correct_shape(
             logits.cpu(),
             self._store.plans_manager,
@@ -80,40 +95,63 @@ class NnunetModel:
 
     def reference(self, case: str) -> NDArray[np.uint8]:
         """Label map as it is in the data set, axes (z, y, x)."""
-        return np.asarray(SimpleITKIO().read_seg(str(self._cases[case].label))[0][0], dtype=np.uint8)
+        return np.asarray(read_label(self._cases[case].label), dtype=np.uint8)
 
     @torch.inference_mode()
-    def _logits(self, case: str, image: NDArray[np.float32]) -> torch.Tensor:
-        """Logits on the preprocessed grid, float32 (n_labels, slice, row, column)."""
-        if any(n > _WHOLE_SLICE_PATCHES * p for n, p in zip(image.shape[2:], self._patch_size, strict=True)):
-            with quiet():
-                tiled: torch.Tensor = self._sliding_window.predict_sliding_window_return_logits(torch.from_numpy(image))
-            return tiled.float()
+    def _logits(self, image: NDArray[np.float32]) -> torch.Tensor:
+        """Mean logits of all networks on the preprocessed grid; float32 (n_labels, z, y, x)."""
+        n_axes = len(self._patch_size)
+        n_patches = _WHOLE_SLICE_PATCHES if n_axes == 2 else 1
         self._deep_supervision(False)
-        first = self._store.first_slice(case)
-        units = [Unit(case, first + i) for i in range(image.shape[1])]
+        whole = all(n <= n_patches * p for n, p in zip(image.shape[-n_axes:], self._patch_size, strict=True))
+        forward = (self._whole_slices if n_axes == 2 else self._whole_volume) if whole else self._tiled
+        total = forward(self._networks[0], image)
+        for network in self._networks[1:]:
+            total += forward(network, image)
+        return total if len(self._networks) == 1 else total.div_(len(self._networks))
+
+    def _whole_slices(self, network: nn.Module, image: NDArray[np.float32]) -> torch.Tensor:
         result = torch.empty((self._store.label_manager.num_segmentation_heads, *image.shape[1:]))
-        for batch in self._batches(units, self._batch_size, {case: image}.__getitem__):
-            logits = self.network(batch.images)[..., batch.crop[0], batch.crop[1]]
-            result[:, batch.positions] = logits.transpose(0, 1).cpu()
+        for begin in range(0, image.shape[1], self._batch_size):
+            rows = slice(begin, begin + self._batch_size)
+            slices = torch.from_numpy(np.ascontiguousarray(image[:, rows].swapaxes(0, 1))).to(self._device)
+            padded, crop = pad_images(slices, self._patch_size, self._divisors)
+            result[:, rows] = self._mirrored(network, padded)[within(crop, ...)].transpose(0, 1).cpu()
         return result
 
-    @cached_property
-    def _sliding_window(self) -> nnUNetPredictor:
+    def _whole_volume(self, network: nn.Module, image: NDArray[np.float32]) -> torch.Tensor:
+        padded, crop = pad_images(torch.from_numpy(image)[None].to(self._device), self._patch_size, self._divisors)
+        return self._mirrored(network, padded)[within(crop, 0, slice(None))].cpu()
+
+    def _mirrored(self, network: nn.Module, images: torch.Tensor) -> torch.Tensor:
+        """Mean logits over all mirrorings, the images as they are among them."""
+        logits: torch.Tensor = network(images)
+        axes = [axis + 2 for axis in self._mirror_axes]
+        flips = [some for n in range(1, len(axes) + 1) for some in itertools.combinations(axes, n)]
+        for flip in flips:
+            logits += network(images.flip(flip)).flip(flip)
+        return logits / (1 + len(flips)) if flips else logits
+
+    def _tiled(self, network: nn.Module, image: NDArray[np.float32]) -> torch.Tensor:
+        """nnU-Net's sliding window: overlapping patches, the middle of each weighing most."""
         predictor = nnUNetPredictor(
-            use_mirroring=False, perform_everything_on_device=True, device=self._device, allow_tqdm=False
+            use_mirroring=bool(self._mirror_axes),
+            perform_everything_on_device=True,
+            device=self._device,
+            allow_tqdm=False,
         )
         predictor.manual_initialization(
-            self.network,
+            network,
             self._store.plans_manager,
             self._store.configuration_manager,
             None,
             self._store.dataset_json,
             "nnUNetTrainer",
-            None,
+            self._mirror_axes or None,
         )
-        self._deep_supervision(False)
-        return predictor
+        with quiet():
+            tiled: torch.Tensor = predictor.predict_sliding_window_return_logits(torch.from_numpy(image))
+        return tiled.float().cpu()
 
     def score(
         self,
@@ -124,23 +162,26 @@ class NnunetModel:
     ) -> Scores:
         """Compute what is needed of `units`, in their order."""
 
-        def batches(wanted: Sequence[Unit]) -> Iterator[SliceBatch]:
-            for batch in self._batches(wanted, plan.batch_size, self._store.image):
+        def batches(wanted: Sequence[Unit], shared: bool = False) -> Iterator[UnitBatch]:
+            for batch in self._batches(wanted, plan.batch_size, shared):
                 yield batch
                 on_batch()
+
+        def sharing(wanted: Sequence[Unit]) -> Iterator[UnitBatch]:
+            return batches(wanted, shared=True)
 
         values: dict[str, Any] = {}
         self._deep_supervision(False)
         if Need.ENTROPY in needs:
-            values["entropy"] = mean_entropy(self.network, batches(units), len(units))
+            values["entropy"] = mean_entropy(self.network, sharing(units), len(units))
         if Need.FISHER in needs and plan.variance is None:
             needs |= Need.VARIANCE  # its units are drawn by uncertainty
         if needs & MOMENTS:
-            with self._mc_dropout(plan, "dropout") as members:
-                values |= moments(members, batches(units), len(units), plan.class_weights.size, needs)
+            with self._members(plan) as members:
+                values |= moments(members, sharing(units), len(units), plan.class_weights.size, needs)
         if Need.FEATURES in needs:
             grid = tuple(edge // divisor for edge, divisor in zip(self._patch_size, self._divisors, strict=True))
-            everything = bottleneck_features(self.network, [*units, *plan.labelled], batches, grid)
+            everything = bottleneck_features(self.network, [*units, *plan.labelled], sharing, grid)
             values["features"] = Features(everything[: len(units)], everything[len(units) :])
         if Need.LAST_LAYER in needs:
             values["last_layer"] = last_layer_embedding(self.network, units, batches)
@@ -162,29 +203,42 @@ class NnunetModel:
         self._deep_supervision(False)
         return Scores(**values)
 
-    def _mc_dropout(self, plan: ScoringPlan, component: str) -> contextlib.AbstractContextManager[Members]:
+    def _members(self, plan: ScoringPlan) -> contextlib.AbstractContextManager[Members]:
+        """Uncertainty source of the plan."""
+        if plan.source == "ensemble":
+            return contextlib.nullcontext(ensemble(self._networks, bfloat16=plan.bfloat16))
         return mc_dropout(
             self.network,
             passes=plan.passes,
             dropout=plan.dropout,
             bfloat16=plan.bfloat16,
-            key=(*plan.key, component),
+            key=(*plan.key, "dropout"),
         )
 
     def _deep_supervision(self, enabled: bool) -> None:
-        self.network.get_submodule("decoder").deep_supervision = enabled  # type: ignore[assignment]
+        for network in self._networks:
+            network.get_submodule("decoder").deep_supervision = enabled  # type: ignore[assignment]
 
-    def _batches(
-        self, units: Sequence[Unit], batch_size: int, image_of: Callable[[str], NDArray[np.float32]]
-    ) -> Iterator[SliceBatch]:
-        return slice_batches(
+    def _batches(self, units: Sequence[Unit], batch_size: int, shared: bool = False) -> Iterator[UnitBatch]:
+        """Batches of units of the pool; `shared` lets 3D patches near each other share a window."""
+        network = {"patch_size": self._patch_size, "divisors": self._divisors}
+        if len(self._patch_size) == 2:
+            return slice_batches(
+                units,
+                self._store.image,
+                self._store.first_slice,
+                batch_size=batch_size,
+                device=self._device,
+                **network,
+            )
+        return patch_batches(
             units,
-            image_of,
-            self._store.first_slice,
-            patch_size=self._patch_size,
-            divisors=self._divisors,
+            self._store.image,
+            self._store.box,
             batch_size=batch_size,
             device=self._device,
+            shared=shared,
+            **network,
         )
 
 

@@ -5,32 +5,23 @@ from __future__ import annotations
 import io
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import torch
 
 from albench.config import Protocol
 from albench.data import Case, Dataset, write_nnunet_raw
 from albench.files import atomic_file
-from albench.pool import Pool, Split, Unit, slices_by_case
+from albench.pool import Pool, Split, Unit
 from albench.seeding import Key
 from albench.training.base import PoolScan, Tick, TrainingReport
 from albench.training.model import NnunetModel
-from albench.training.planning import (
-    CaseScan,
-    geometry_fingerprint,
-    intensity_properties,
-    likely_axis,
-    plan,
-    scan_case,
-    slicing_axis,
-    stacked,
-)
-from albench.training.prepare import AnnotatedDataset, PreparedStore, preprocess
+from albench.training.planning import geometry_fingerprint, intensity_properties, plan, slicing_axis
+from albench.training.prepare import POOL_NAME, AnnotatedDataset, PreparedStore, preprocess, require_units
+from albench.training.scan import CaseScan, likely_axis, scan_case
 from albench.training.trainer import ALTrainer, TrainingPlan
+from albench.training.units import default_patch_size, patch_pool, slice_pool
 
 # nnU-Net wants numbers; the folder is ours alone, so any will do. Test cases have a folder of their own, because
 # the planner must not see them.
@@ -72,58 +63,53 @@ class NnunetTrainer:
         return PreparedStore(self._base / "preprocessed" / self._name, self._protocol.network.configuration)
 
     def scan(self, split: Split, on_case: Tick, describe: bool = False) -> PoolScan:
-        """Units are the slices inside nnU-Net's crop, along the axis that nnU-Net's 2d configuration slices."""
+        """Units are slices or patches inside nnU-Net's crop.
+
+        Slices lie along the axis that nnU-Net's 2d configuration slices; patches tile the crop.
+        """
+        network, n_labels = self._protocol.network, self._dataset.n_labels
         cases = self._raw(split.pool, _POOL_ID)
-        guess = likely_axis(cases) if describe else None
-        scans = []
+        guess = likely_axis(cases) if describe and network.configuration == "2d" else None
         for case in cases:
-            scans.append(scan_case(case, self._dataset.n_labels, guess))
+            self._scan(case, guess)
             on_case()
-        geometry = geometry_fingerprint(scans)
-        axis = slicing_axis(self._base, self._name, self._protocol.network, geometry)
-        if describe and axis != guess:
-            scans = [scan_case(case, self._dataset.n_labels, axis) for case in cases]
-        units: list[Unit] = []
-        counts, borders, descriptors = [], [], []
-        for case, scan in zip(cases, scans, strict=True):
-            low, high = scan.box[axis]
-            units += [Unit(case.name, index) for index in range(low, high)]
-            counts.append(scan.voxel_counts[axis][low:high])
-            borders.append(scan.border_counts[axis][low:high])
-            descriptors.append(None if scan.descriptors is None else scan.descriptors[low:high])
-            self._scans[case.name] = replace(scan, descriptors=None)
-        voxel_counts = np.concatenate(counts)
-        pool = Pool(
-            tuple(units),
-            dict.fromkeys(split.pool, axis),
-            voxel_counts,
-            voxel_counts.sum(axis=1),
-            np.concatenate(borders),
-        )
-        return PoolScan(pool, stacked(descriptors))
+        if network.configuration == "2d":
+            geometry = geometry_fingerprint([self._scans[case.name] for case in cases])
+            axis = slicing_axis(self._base, self._name, network, geometry)
+            if describe and axis != guess:
+                for case in cases:
+                    self._scan(case, axis)
+            return slice_pool(self._scans, axis)
+        patch_size = self._protocol.pool.patch_size or default_patch_size(self._scans)
+        return patch_pool(cases, self._scans, patch_size, n_labels, describe=describe)
 
     def prepare(self, split: Split, pool: Pool, start: Sequence[Unit], on_case: Tick) -> None:
         """Fingerprint, plan, preprocess."""
         cases = self._raw(split.pool, _POOL_ID)
         for case in cases:
             if case.name not in self._scans:  # scanned by an earlier process
-                self._scans[case.name] = scan_case(case, self._dataset.n_labels)
+                self._scan(case)
         fingerprint = geometry_fingerprint([self._scans[case.name] for case in cases]) | {
-            "foreground_intensity_properties_per_channel": intensity_properties(
-                cases, slices_by_case(start), pool.axes[split.pool[0]]
-            )
+            "foreground_intensity_properties_per_channel": intensity_properties(cases, pool, start)
         }
         plan(self._base, self._name, self._protocol.network, fingerprint)
-        preprocess(self.store, [*cases, *self._raw(split.test, _TEST_ID)], on_case)
+        store = self.store
+        pool.save(store.folder / POOL_NAME)
+        preprocess(store, [*cases, *self._raw(split.test, _TEST_ID)], on_case)
+        require_units(store)
+
+    def _scan(self, case: Case, describe_axis: int | None = None) -> None:
+        n_labels = self._dataset.n_labels if self._protocol.network.configuration == "2d" else None
+        self._scans[case.name] = scan_case(case, n_labels, describe_axis)
 
     def _raw(self, names: Sequence[str], number: int) -> list[Case]:
-        """Cases as nnU-Net's raw format has them: one file a channel."""
+        """Cases as nnU-Net's raw format has them: one file a channel, or one photograph."""
         folder = write_nnunet_raw(self._dataset, names, self._base / "raw", number, self._title)
-        ending = self._dataset.file_ending
+        ending, images, channels = self._dataset.file_ending, folder / "imagesTr", range(self._dataset.n_channels)
         return [
             Case(
                 name,
-                tuple(folder / "imagesTr" / f"{name}_{c:04d}{ending}" for c in range(self._dataset.n_channels)),
+                tuple(path for channel in channels if (path := images / f"{name}_{channel:04d}{ending}").exists()),
                 folder / "labelsTr" / f"{name}{ending}",
             )
             for name in sorted(names)
@@ -162,14 +148,17 @@ class NnunetTrainer:
         _write_checkpoint(target, trainer)
         return TrainingReport(iterations, loss, setup_s=ready - started, fit_s=done - ready)
 
-    def load(self, path: Path) -> NnunetModel:
-        """Open a checkpoint."""
+    def load(self, *paths: Path) -> NnunetModel:
+        """Open checkpoints, one a fold."""
+        checkpoints = [_read_checkpoint(path) for path in paths]
+        mirror_axes = checkpoints[0]["inference_allowed_mirroring_axes"] or ()
         return NnunetModel(
             self.store,
             {case.name: case for case in self._dataset.cases},
-            _read_checkpoint(path)["network_weights"],
+            [checkpoint["network_weights"] for checkpoint in checkpoints],
             self._device,
             self._protocol.scoring.batch_size,
+            mirror_axes if self._protocol.evaluation.mirroring else (),
         )
 
 

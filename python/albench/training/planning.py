@@ -4,108 +4,27 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-from acvl_utils.cropping_and_padding.bounding_boxes import get_bbox_from_mask
 from batchgenerators.utilities.file_and_folder_operations import load_json
 from nnunetv2.experiment_planning.dataset_fingerprint.fingerprint_extractor import DatasetFingerprintExtractor
 from nnunetv2.experiment_planning.experiment_planners.default_experiment_planner import ExperimentPlanner
-from nnunetv2.imageio.simpleitk_reader_writer import SimpleITKIO
-from nnunetv2.preprocessing.cropping.cropping import create_nonzero_mask
 from numpy.typing import NDArray
 
-from albench.coldstart.descriptors import describe_slices
 from albench.config import NetworkSettings
 from albench.data import Case
-from albench.data.images import case_geometry
+from albench.errors import InputError
 from albench.files import write_json
+from albench.pool import Pool, Unit, by_case
 from albench.training.nnunet_env import nnunet_folders, quiet
+from albench.training.reading import read_case_images, read_label
+from albench.training.scan import CaseScan
 
 _N_INTENSITIES = 10_000_000  # nnU-Net's cap on foreground voxels for the intensity statistics, over all cases
 _PERCENTILES = (0.5, 50.0, 99.5)
 PLANS_NAME = "nnUNetPlans"
-
-
-@dataclass(frozen=True)
-class CaseScan:
-    """What planning needs to know of a case, from one read.
-
-    Attributes
-    ----------
-    shape, spacing_mm
-        Of the original grid, axes (z, y, x).
-    box
-        Bounds of the non-zero region that nnU-Net crops to, ``(low, high)`` per axis.
-    voxel_counts, border_counts
-        Per slicing axis an int64 array (n_slices, n_labels): voxels of each label in each original slice, and those
-        of them with a neighbour of another label in the slice.
-    descriptors
-        float32 (n_slices, d) of each original slice along the axis that was asked for, if any.
-    """
-
-    shape: tuple[int, ...]
-    spacing_mm: tuple[float, ...]
-    box: tuple[tuple[int, int], ...]
-    voxel_counts: tuple[NDArray[np.int64], ...]
-    border_counts: tuple[NDArray[np.int64], ...]
-    descriptors: NDArray[np.float32] | None = None
-
-
-def scan_case(case: Case, n_labels: int, describe_axis: int | None = None) -> CaseScan:
-    """Read a case once: geometry, nnU-Net's crop, and label counts of every slice along every axis.
-
-    Slices along `describe_axis` are described as well, from the images alone.
-    """
-    reader = SimpleITKIO()
-    images, properties = reader.read_images([str(path) for path in case.images])
-    segmentation = reader.read_seg(str(case.label))[0][0]
-    box = tuple((int(low), int(high)) for low, high in get_bbox_from_mask(create_nonzero_mask(images)))
-    return CaseScan(
-        shape=images.shape[1:],
-        spacing_mm=tuple(float(s) for s in properties["spacing"]),
-        box=box,
-        voxel_counts=tuple(_per_slice(segmentation, n_labels, axis) for axis in range(3)),
-        border_counts=tuple(_per_slice(segmentation, n_labels, axis, border(segmentation, axis)) for axis in range(3)),
-        descriptors=None if describe_axis is None else describe_slices(images, box, describe_axis),
-    )
-
-
-def stacked(descriptors: Sequence[NDArray[np.float32] | None]) -> NDArray[np.float32] | None:
-    """Descriptors of several cases below each other; None where there are none."""
-    found = [rows for rows in descriptors if rows is not None]
-    return np.concatenate(found) if found else None
-
-
-def likely_axis(cases: Sequence[Case]) -> int:
-    """Axis along which nnU-Net will most probably slice, from headers alone: that of the largest median spacing."""
-    return int(np.argmax(np.median([case_geometry(case.images[0]).spacing_mm for case in cases], axis=0)))
-
-
-def _per_slice(
-    segmentation: NDArray[Any], n_labels: int, axis: int, where: NDArray[np.bool_] | None = None
-) -> NDArray[np.int64]:
-    """Count labels in every slice along `axis`, in the voxels of `where` alone; int64 (n_slices, n_labels)."""
-    counts = np.empty((segmentation.shape[axis], n_labels), dtype=np.int64)
-    others = tuple(a for a in range(3) if a != axis)
-    for label in range(n_labels):
-        mask = segmentation == label
-        counts[:, label] = (mask if where is None else mask & where).sum(axis=others)
-    return counts
-
-
-def border(segmentation: NDArray[Any], axis: int) -> NDArray[np.bool_]:
-    """Voxels with one of their four neighbours in the slice along `axis` of another label; the edge is no border."""
-    result = np.zeros(segmentation.shape, dtype=bool)
-    for other in (a for a in range(3) if a != axis):
-        changes = np.diff(segmentation.astype(np.int16), axis=other) != 0
-        before, after = [slice(None)] * 3, [slice(None)] * 3
-        before[other], after[other] = slice(None, -1), slice(1, None)
-        result[tuple(before)] |= changes
-        result[tuple(after)] |= changes
-    return result
 
 
 def geometry_fingerprint(scans: Sequence[CaseScan]) -> dict[str, Any]:
@@ -120,44 +39,42 @@ def geometry_fingerprint(scans: Sequence[CaseScan]) -> dict[str, Any]:
     }
 
 
-def intensity_properties(cases: Sequence[Case], slices: Mapping[str, Sequence[int]], axis: int) -> dict[str, Any]:
-    """nnU-Net's foreground intensity statistics, of labelled slices only.
+def intensity_properties(cases: Sequence[Case], pool: Pool, start: Sequence[Unit]) -> dict[str, Any]:
+    """nnU-Net's foreground intensity statistics, of labelled units only.
 
     nnU-Net takes them (they decide CT normalisation) from the foreground of *all* training labels. In active
-    learning those labels do not exist yet, so only the starting set's slices contribute; where these hold no
+    learning those labels do not exist yet, so only the starting set's units contribute; where these hold no
     foreground, all their voxels do.
 
     Parameters
     ----------
     cases
         Cases of the pool.
-    slices
-        Per case the labelled slice indices along `axis`, on the original grid; at least one in all.
-    axis
-        Slicing axis on the original (z, y, x) grid.
+    start
+        The labelled units of `pool`; at least one.
 
     Returns
     -------
     dict
         Per channel the entries of ``foreground_intensity_properties_per_channel``.
     """
-    reader = SimpleITKIO()
-    n_samples = max(1, _N_INTENSITIES // len(slices))
+    units = by_case(start)
+    n_samples = max(1, _N_INTENSITIES // len(units))
     foreground: list[list[NDArray[Any]]] = []
     anything: list[list[NDArray[Any]]] = []
     collect = DatasetFingerprintExtractor.collect_foreground_intensities
     for case in cases:
-        if not slices.get(case.name):
+        if case.name not in units:
             continue
-        images = np.take(reader.read_images([str(path) for path in case.images])[0], slices[case.name], axis + 1)
-        known = np.take(reader.read_seg(str(case.label))[0], slices[case.name], axis + 1)
+        images = _within(read_case_images(case)[0], pool, units[case.name])
+        known = _within(read_label(case.label)[None], pool, units[case.name])
         foreground.append(collect(known, images, num_samples=n_samples)[0])
         if not known.any():
             anything.append(collect(np.ones_like(known), images, num_samples=n_samples)[0])
     n_foreground = sum(len(values[0]) for values in foreground)
     source = foreground if n_foreground else anything
     statistics = {}
-    for channel in range(len(cases[0].images)):
+    for channel in range(len(source[0])):
         values = np.concatenate([case_values[channel] for case_values in source])
         low, median, high = np.percentile(values, _PERCENTILES)
         statistics[str(channel)] = {
@@ -172,6 +89,18 @@ def intensity_properties(cases: Sequence[Case], slices: Mapping[str, Sequence[in
     return statistics
 
 
+def _within(array: NDArray[Any], pool: Pool, units: Sequence[Unit]) -> NDArray[Any]:
+    """Voxels of the units of one case, units one after the other; from (channel, z, y, x), with four axes."""
+    axis = pool.axes.get(units[0].case)
+    if axis is not None:
+        return np.take(array, [unit.index for unit in units], axis + 1)
+    parts = []
+    for start, stop in zip(*pool.boxes(units), strict=True):
+        box = tuple(slice(low, high) for low, high in zip(start, stop, strict=True))
+        parts.append(array[(slice(None), *box)].reshape(len(array), -1))
+    return np.concatenate(parts, axis=1)[:, :, None, None]
+
+
 class _Planner(ExperimentPlanner):  # type: ignore[misc]
     """nnU-Net's planner with the departures that a protocol asks for."""
 
@@ -181,18 +110,26 @@ class _Planner(ExperimentPlanner):  # type: ignore[misc]
         self.UNet_base_num_features = settings.base_features
 
     def determine_fullres_target_spacing(self) -> NDArray[np.float64]:
-        """nnU-Net's target spacing, enlarged within the slice until its median fits `max_slice_edge`."""
+        """nnU-Net's target spacing, enlarged until the median slice or volume fits `max_edge`.
+
+        Within a slice both spacings grow by the same factor. In a volume the finest ones are raised first, to a common
+        value: the coarse axis of anisotropic images, which has few voxels anyway, keeps its own.
+        """
         spacing = np.asarray(super().determine_fullres_target_spacing(), dtype=np.float64)
-        edge = self._settings.max_slice_edge
+        edge = self._settings.max_edge
         if edge is None:
             return spacing
-        in_plane = np.arange(3) != np.argmax(spacing)
         median_spacing = np.median(np.vstack(self.dataset_fingerprint["spacings"]), axis=0)
         median_shape = np.median(np.vstack(self.dataset_fingerprint["shapes_after_crop"]), axis=0)
         extent_mm = median_shape * median_spacing
-        factor = max(1.0, float(np.max((extent_mm / spacing)[in_plane])) / edge)
-        spacing[in_plane] *= factor
-        return spacing
+        if self._settings.configuration == "2d":
+            in_plane = np.arange(3) != np.argmax(spacing)
+            spacing[in_plane] *= max(1.0, float(np.max((extent_mm / spacing)[in_plane])) / edge)
+            return spacing
+        too_long = extent_mm / spacing > edge
+        lowest = float(np.max(extent_mm[too_long])) / edge if too_long.any() else 0.0
+        raised: NDArray[np.float64] = np.maximum(spacing, lowest)
+        return raised
 
     def determine_transpose(self) -> tuple[list[int], list[int]]:
         """nnU-Net's slicing axis for the spacing it would have chosen itself, not for the enlarged one."""
@@ -247,6 +184,10 @@ def plan(base: Path, dataset_name: str, settings: NetworkSettings, fingerprint: 
     with nnunet_folders(base), quiet():
         _Planner(dataset_name, settings).plan_experiment()
     plans: dict[str, Any] = load_json(str(path))
+    if settings.configuration not in plans["configurations"]:
+        raise InputError(
+            f"network.configuration: expected 2d for images of a single slice, got {settings.configuration}"
+        )
     plans["configurations"] = {settings.configuration: plans["configurations"][settings.configuration]}
     _adapt(plans["configurations"][settings.configuration], settings)
     write_json(path, plans)

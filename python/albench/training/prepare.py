@@ -22,10 +22,12 @@ from nnunetv2.utilities.plans_handling.plans_handler import ConfigurationManager
 from numpy.typing import NDArray
 
 from albench.data import Case
-from albench.pool import Unit, slices_by_case
+from albench.pool import Pool, Unit, by_case
+from albench.training.grids import CaseGrid, require_voxels
 from albench.training.nnunet_env import quiet
 from albench.training.planning import PLANS_NAME
 
+POOL_NAME = "pool.parquet"
 _FULL_BYTES = 16 * 2**20  # with less than this left, a failed write is taken for a full disk
 
 
@@ -36,7 +38,7 @@ class PreparedStore:
     Attributes
     ----------
     folder
-        ``preprocessed/DatasetXXX_Name`` with plans, dataset.json and one folder of cases.
+        ``preprocessed/DatasetXXX_Name`` with plans, dataset.json, the pool and one folder of cases.
     configuration
         Name of the planned configuration, e.g. ``"2d"``.
     """
@@ -80,20 +82,47 @@ class PreparedStore:
         return self.folder / str(self.configuration_manager.data_identifier)
 
     def image(self, case: str) -> NDArray[np.float32]:
-        """Preprocessed image, float32 (channel, slice, row, column)."""
+        """Preprocessed image, float32 (channel, z, y, x) with axes transposed as planned."""
         return np.asarray(blosc2.open(urlpath=str(self.case_folder / f"{case}.b2nd"), mode="r")[:])
 
     def reference(self, case: str) -> NDArray[np.int16]:
-        """Preprocessed complete label map, int16 (1, slice, row, column); -1 outside the non-zero region."""
+        """Preprocessed complete label map, int16 (1, z, y, x) as the image; -1 outside the non-zero region."""
         return np.asarray(blosc2.open(urlpath=str(self.case_folder / f"{case}_seg.b2nd"), mode="r")[:])
 
     def properties(self, case: str) -> dict[str, Any]:
         """nnU-Net's record of how the case was cropped and resampled."""
         return dict(load_pickle(str(self.case_folder / f"{case}.pkl")))
 
+    @cached_property
+    def pool(self) -> Pool:
+        """The units, with where they lie on the original grid."""
+        return Pool.load(self.folder / POOL_NAME)
+
+    @cached_property
+    def _grids(self) -> dict[str, CaseGrid]:
+        return {}
+
+    def grid(self, case: str) -> CaseGrid:
+        """How the case's original grid became its preprocessed one."""
+        if case not in self._grids:
+            shape = blosc2.open(urlpath=str(self.case_folder / f"{case}.b2nd"), mode="r").shape[1:]
+            self._grids[case] = CaseGrid.read(self.plans_manager.transpose_forward, self.properties(case), shape)
+        return self._grids[case]
+
+    def box(self, unit: Unit) -> tuple[slice, ...]:
+        """Where a unit of the pool lies on its case's preprocessed grid."""
+        starts, stops = self.pool.boxes([unit])
+        return self.grid(unit.case).box(starts[0], stops[0])
+
     def first_slice(self, case: str) -> int:
         """Index on the original grid of the first preprocessed slice: nnU-Net crops empty margins."""
         return int(self.properties(case)["bbox_used_for_cropping"][0][0])
+
+
+def require_units(store: PreparedStore) -> None:
+    """Raise InputError where a unit of the pool has no voxel left on the preprocessed grid."""
+    for case, units in by_case(store.pool.units).items():
+        require_voxels(case, [store.box(unit) for unit in units], store.grid(case))
 
 
 def preprocess(store: PreparedStore, cases: Sequence[Case], on_case: Callable[[], None] = lambda: None) -> None:
@@ -147,22 +176,23 @@ class AnnotatedDataset(nnUNetBaseDataset):  # type: ignore[misc]
     store
         The preprocessed data set.
     units
-        Annotated units, original slice indices.
+        Annotated units of the store's pool.
     """
 
     def __init__(self, store: PreparedStore, units: Iterable[Unit]) -> None:
-        slices = slices_by_case(units)
-        super().__init__(str(store.case_folder), sorted(slices))
+        annotated = by_case(units)
+        super().__init__(str(store.case_folder), sorted(annotated))
         manager = store.label_manager
         classes = [*manager.foreground_labels, [-1, *manager.all_labels]]
-        self.n_units = {case: len(indices) for case, indices in slices.items()}
+        self.n_units = {case: len(of_case) for case, of_case in annotated.items()}
         self._cases: dict[str, tuple[NDArray[np.float32], NDArray[np.int16], None, dict[str, Any]]] = {}
-        for case, indices in slices.items():
+        for case, of_case in annotated.items():
             properties = store.properties(case)
-            rows = np.sort(np.asarray(indices)) - store.first_slice(case)
             reference = store.reference(case)
             labels = np.full_like(reference, manager.ignore_label)
-            labels[:, rows] = reference[:, rows]
+            for unit in of_case:
+                box = (slice(None), *store.box(unit))
+                labels[box] = reference[box]
             properties["class_locations"] = DefaultPreprocessor._sample_foreground_locations(labels, classes)
             self._cases[case] = (store.image(case), labels, None, properties)
 

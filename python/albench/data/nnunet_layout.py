@@ -1,0 +1,67 @@
+"""Reader of nnU-Net's own raw layout: ``dataset.json``, ``imagesTr/<case>_<channel>``, ``labelsTr/<case>``."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from albench.data.dataset import Case
+from albench.data.msd import DATASET_JSON, MsdContent, channel_names_from
+from albench.errors import InputError
+
+
+def is_nnunet_layout(content: Mapping[str, Any]) -> bool:
+    """Whether a ``dataset.json`` is nnU-Net's, which lists no cases but their file ending."""
+    return "file_ending" in content and "training" not in content
+
+
+def read_nnunet(root: Path, content: Mapping[str, Any]) -> MsdContent:
+    """Read and check what ``root/dataset.json`` holds; images are not opened.
+
+    Cases are the files of ``labelsTr``. Each has one image file a channel, or, as photographs do, one file with all
+    channels.
+
+    Raises
+    ------
+    InputError
+        An entry is missing or of another form, labels are regions, not consecutive from 0 or partly to be ignored, or
+        a case lacks an image.
+    """
+    path = root / DATASET_JSON
+    ending = content.get("file_ending")
+    if not isinstance(ending, str) or not ending.startswith("."):
+        raise InputError(f'{path}: expected "file_ending" with its dot, found {ending!r}')
+    channel_names = channel_names_from(path, content, "channel_names")
+    cases = []
+    for label in sorted((root / "labelsTr").glob(f"*{ending}")):
+        name = label.name.removesuffix(ending)
+        images = tuple(sorted((root / "imagesTr").glob(f"{name}_{'[0-9]' * 4}{ending}")))
+        if len(images) not in (1, len(channel_names)):
+            raise InputError(
+                f"{label}: expected {len(channel_names)} images {name}_0000{ending} and on in imagesTr, "
+                f"or one with all channels, found {len(images)}"
+            )
+        cases.append(Case(name, images, label))
+    if not cases:
+        raise InputError(f"{root / 'labelsTr'}: expected label files ending in {ending}, found none")
+    return MsdContent(
+        title=str(content.get("name") or root.name),
+        channel_names=channel_names,
+        labels=_labels(path, content),
+        file_ending=ending,
+        cases=tuple(cases),
+    )
+
+
+def _labels(path: Path, content: Mapping[str, Any]) -> dict[int, str]:
+    """Value to name; nnU-Net has it the other way round."""
+    entry = content.get("labels")
+    values = list(entry.values()) if isinstance(entry, dict) else []
+    if not isinstance(entry, dict) or len(values) < 2 or not all(isinstance(value, int) for value in values):
+        raise InputError(f'{path}: expected "labels" as {{name: value, ...}} without regions, found {entry!r}')
+    if "ignore" in entry:
+        raise InputError(f'{path}: expected completely labelled images, found a label "ignore"')
+    if sorted(values) != list(range(len(values))):
+        raise InputError(f'{path}: expected "labels" numbered from 0 without gaps, found {sorted(values)}')
+    return dict(sorted((value, str(name)) for name, value in entry.items())) | {0: "background"}
