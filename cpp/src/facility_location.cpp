@@ -49,31 +49,30 @@ void FacilityLocation::first_pass(ThreadPool& pool, const Poll& poll, Index shad
   }
   const Index block = dense ? 256 : source_.tile_rows();
   const Index tasks = (n + block - 1) / block;
-  const Index group = 64 * static_cast<Index>(pool.size());
   BadRow bad(n);
   std::vector<float> largest(static_cast<std::size_t>(tasks), 0.0F);
   scratch_.resize(static_cast<std::size_t>(pool.size()));
-  for (Index first = 0; first < tasks; first += group) {
-    pool.run(std::min(group, tasks - first), [&](Index task, int worker) {
-      const Index begin = (first + task) * block;
-      const Index count = std::min(block, n - begin);
-      const float* s = dense ? source_.dense() + begin * q : nullptr;
-      if (!dense) {
-        TileScratch& scratch = scratch_[static_cast<std::size_t>(worker)];
-        scratch.values.resize(static_cast<std::size_t>(block * q));
-        std::vector<Index> rows(static_cast<std::size_t>(count));
-        std::iota(rows.begin(), rows.end(), begin);
-        source_.read(rows.data(), count, scratch.values.data(), scratch);
-        s = scratch.values.data();
-      }
-      for (Index r = 0; r < count; ++r) {
-        if (!start_row(begin + r, s + r * q, largest[static_cast<std::size_t>(first + task)]))
-          bad.report(begin + r);
-      }
-      if (shadow_ && begin < shadow_rows_) shadow_->store(begin, std::min(count, shadow_rows_ - begin), s);
-    });
-    if (poll) poll();
-  }
+  pool.run(
+      tasks,
+      [&](Index task, int worker) {
+        const Index begin = task * block;
+        const Index count = std::min(block, n - begin);
+        const float* s = dense ? source_.dense() + begin * q : nullptr;
+        if (!dense) {
+          TileScratch& scratch = scratch_[static_cast<std::size_t>(worker)];
+          scratch.values.resize(static_cast<std::size_t>(block * q));
+          std::vector<Index> rows(static_cast<std::size_t>(count));
+          std::iota(rows.begin(), rows.end(), begin);
+          source_.read(rows.data(), count, scratch.values.data(), scratch);
+          s = scratch.values.data();
+        }
+        for (Index r = 0; r < count; ++r) {
+          if (!start_row(begin + r, s + r * q, largest[static_cast<std::size_t>(task)]))
+            bad.report(begin + r);
+        }
+        if (shadow_ && begin < shadow_rows_) shadow_->store(begin, std::min(count, shadow_rows_ - begin), s);
+      },
+      poll);
   bad.throw_if_any(source_.argument());
   largest_ = *std::max_element(largest.begin(), largest.end());
   if (shadow_) shadow_->reset();
@@ -116,23 +115,23 @@ void FacilityLocation::gains(const Index* rows, Index count, double* out, Thread
   const Index block =
       dense ? kRowsPerTask : std::min(source_.tile_rows(), (count + pool.size() - 1) / pool.size());
   const Index tasks = (count + block - 1) / block;
-  const Index group = 64 * static_cast<Index>(pool.size());
   scratch_.resize(std::max(scratch_.size(), static_cast<std::size_t>(pool.size())));
-  for (Index first = 0; first < tasks; first += group) {
-    pool.run(std::min(group, tasks - first), [&](Index task, int worker) {
-      const Index begin = (first + task) * block;
-      const Index end = std::min(count, begin + block);
-      if (dense) {
-        for (Index j = begin; j < end; ++j) out[j] = gain_of(rows[j], source_.dense() + rows[j] * q);
-        return;
-      }
-      TileScratch& scratch = scratch_[static_cast<std::size_t>(worker)];
-      scratch.values.resize(static_cast<std::size_t>(block * q));
-      source_.read(rows + begin, end - begin, scratch.values.data(), scratch);
-      for (Index j = begin; j < end; ++j) out[j] = gain_of(rows[j], scratch.values.data() + (j - begin) * q);
-    });
-    if (poll) poll();
-  }
+  pool.run(
+      tasks,
+      [&](Index task, int worker) {
+        const Index begin = task * block;
+        const Index end = std::min(count, begin + block);
+        if (dense) {
+          for (Index j = begin; j < end; ++j) out[j] = gain_of(rows[j], source_.dense() + rows[j] * q);
+          return;
+        }
+        TileScratch& scratch = scratch_[static_cast<std::size_t>(worker)];
+        scratch.values.resize(static_cast<std::size_t>(block * q));
+        source_.read(rows + begin, end - begin, scratch.values.data(), scratch);
+        for (Index j = begin; j < end; ++j)
+          out[j] = gain_of(rows[j], scratch.values.data() + (j - begin) * q);
+      },
+      poll);
 }
 
 void FacilityLocation::start_bounds(double* out) const {

@@ -12,56 +12,79 @@
 namespace albench {
 namespace {
 
-// Rows x 16 outputs, that is half a panel, in 2 * Rows registers of 16.
-template <unsigned Rows, bool Square>
+// Rows x 8 Vectors outputs stay in registers, at most 4 x 24 in 12 of the 16: half a panel.
+template <unsigned Rows, unsigned Vectors, bool Square>
 ALBENCH_AVX2 void block(const float* x, const float* panel, Index depth, float* c, Index ldc, Index cols,
                         bool accumulate) {
-  __m256 low[Rows];
-  __m256 high[Rows];
-#pragma GCC unroll 6
-  for (unsigned r = 0; r < Rows; ++r) low[r] = high[r] = _mm256_setzero_ps();
+  __m256 sum[Rows][Vectors];
+#pragma GCC unroll 4
+  for (unsigned r = 0; r < Rows; ++r)
+#pragma GCC unroll 3
+    for (unsigned v = 0; v < Vectors; ++v) sum[r][v] = _mm256_setzero_ps();
   for (Index k = 0; k < depth; ++k) {
-    const __m256 q0 = _mm256_loadu_ps(panel + k * kPanel);
-    const __m256 q1 = _mm256_loadu_ps(panel + k * kPanel + 8);
-#pragma GCC unroll 6
+    __m256 q[Vectors];
+#pragma GCC unroll 3
+    for (unsigned v = 0; v < Vectors; ++v) q[v] = _mm256_loadu_ps(panel + k * kPanel + 8 * v);
+#pragma GCC unroll 4
     for (unsigned r = 0; r < Rows; ++r) {
       const __m256 xv = _mm256_broadcast_ss(x + r * kRowStride + k);
-      if (Square) {
-        const __m256 d0 = _mm256_sub_ps(xv, q0);
-        const __m256 d1 = _mm256_sub_ps(xv, q1);
-        low[r] = _mm256_fmadd_ps(d0, d0, low[r]);
-        high[r] = _mm256_fmadd_ps(d1, d1, high[r]);
-      } else {
-        low[r] = _mm256_fmadd_ps(xv, q0, low[r]);
-        high[r] = _mm256_fmadd_ps(xv, q1, high[r]);
+#pragma GCC unroll 3
+      for (unsigned v = 0; v < Vectors; ++v) {
+        if (Square) {
+          const __m256 difference = _mm256_sub_ps(xv, q[v]);
+          sum[r][v] = _mm256_fmadd_ps(difference, difference, sum[r][v]);
+        } else {
+          sum[r][v] = _mm256_fmadd_ps(xv, q[v], sum[r][v]);
+        }
       }
     }
   }
-  for (unsigned r = 0; r < Rows; ++r) {
-    alignas(32) float row[16];
-    _mm256_store_ps(row, low[r]);
-    _mm256_store_ps(row + 8, high[r]);
-    float* out = c + r * ldc;
-    const Index n = cols < 16 ? cols : 16;
-    for (Index j = 0; j < n; ++j) out[j] = accumulate ? out[j] + row[j] : row[j];
+#pragma GCC unroll 4
+  for (unsigned r = 0; r < Rows; ++r)
+#pragma GCC unroll 3
+    for (unsigned v = 0; v < Vectors; ++v) {
+      float* out = c + r * ldc + 8 * v;
+      const Index n = cols - 8 * static_cast<Index>(v);
+      if (n >= 8) {
+        _mm256_storeu_ps(out, accumulate ? _mm256_add_ps(_mm256_loadu_ps(out), sum[r][v]) : sum[r][v]);
+        continue;
+      }
+      alignas(32) float tail[8];
+      _mm256_store_ps(tail, sum[r][v]);
+      for (Index j = 0; j < n; ++j) out[j] = accumulate ? out[j] + tail[j] : tail[j];
+    }
+}
+
+template <unsigned Rows, bool Square>
+ALBENCH_AVX2 void rows_of(const float* x, const float* panel, Index depth, float* c, Index ldc, Index cols,
+                          bool accumulate) {
+  for (Index at = 0; at < cols; at += 24) {
+    const Index left = cols - at;
+    if (left > 16) {
+      block<Rows, 3, Square>(x, panel + at, depth, c + at, ldc, left, accumulate);
+    } else if (left > 8) {
+      block<Rows, 2, Square>(x, panel + at, depth, c + at, ldc, left, accumulate);
+    } else {
+      block<Rows, 1, Square>(x, panel + at, depth, c + at, ldc, left, accumulate);
+    }
   }
 }
 
 template <bool Square>
 ALBENCH_AVX2 void product(const float* x, Index rows, const float* panel, Index depth, float* c, Index ldc,
                           Index cols, bool accumulate) {
-  for (Index half = 0; half < cols; half += 16) {
-    const float* xr = x;
-    float* cr = c + half;
-    for (Index left = rows; left > 0;) {
-      if (left >= 6) {
-        block<6, Square>(xr, panel + half, depth, cr, ldc, cols - half, accumulate);
-        left -= 6, xr += 6 * kRowStride, cr += 6 * ldc;
-      } else {
-        block<1, Square>(xr, panel + half, depth, cr, ldc, cols - half, accumulate);
-        left -= 1, xr += kRowStride, cr += ldc;
-      }
+  while (rows > 0) {
+    Index done = 1;
+    if (rows >= 4) {
+      rows_of<4, Square>(x, panel, depth, c, ldc, cols, accumulate);
+      done = 4;
+    } else if (rows >= 2) {
+      rows_of<2, Square>(x, panel, depth, c, ldc, cols, accumulate);
+      done = 2;
+    } else {
+      rows_of<1, Square>(x, panel, depth, c, ldc, cols, accumulate);
     }
+    rows -= done, x += done * kRowStride, c += done * ldc;
   }
 }
 

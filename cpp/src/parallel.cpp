@@ -34,7 +34,10 @@ ThreadPool::~ThreadPool() {
 
 void ThreadPool::drain(int worker) {
   try {
-    for (Index t = next_.fetch_add(1); t < n_tasks_; t = next_.fetch_add(1)) (*task_)(t, worker);
+    for (Index t = next_.fetch_add(1); t < n_tasks_; t = next_.fetch_add(1)) {
+      (*task_)(t, worker);
+      if (worker == 0 && *poll_) (*poll_)();
+    }
   } catch (...) {
     next_.store(n_tasks_);
     const std::scoped_lock lock(mutex_);
@@ -42,13 +45,17 @@ void ThreadPool::drain(int worker) {
   }
 }
 
-void ThreadPool::run(Index n_tasks, const std::function<void(Index, int)>& task) {
+void ThreadPool::run(Index n_tasks, const std::function<void(Index, int)>& task, const Poll& poll) {
   if (n_tasks <= 0) return;
   if (workers_.empty() || n_tasks == 1) {
-    for (Index t = 0; t < n_tasks; ++t) task(t, 0);
+    for (Index t = 0; t < n_tasks; ++t) {
+      task(t, 0);
+      if (poll) poll();
+    }
     return;
   }
   task_ = &task;
+  poll_ = &poll;
   n_tasks_ = n_tasks;
   next_.store(0);
   busy_.store(static_cast<int>(workers_.size()));
@@ -70,6 +77,7 @@ void ThreadPool::run(Index n_tasks, const std::function<void(Index, int)>& task)
     error_ = nullptr;
     std::rethrow_exception(error);
   }
+  if (poll) poll();
 }
 
 void ThreadPool::work(int worker) {

@@ -17,8 +17,8 @@ namespace albench {
 
 constexpr Index kChunk = 512;      // features per multiply-add chain
 constexpr Index kRowStride = 528;  // floats between packed rows: off any power of two, so L1 sets differ
-constexpr Index kPanel = 32;       // query columns per packed panel
-constexpr Index kMicroRows = 12;   // rows a micro-kernel holds in registers
+constexpr Index kPanel = 48;       // query columns per packed panel
+constexpr Index kMicroRows = 8;    // rows a micro-kernel holds in registers
 constexpr Index kLanes = 16;       // double lanes of a sum over columns
 
 // Larger than the rounding of s * inverse_unit (at most 2^15 * 2^-23 units, twice), so ceilings stay bounds.
@@ -42,9 +42,8 @@ struct RowStart {  // what the first look at a row finds
 struct KernelTable {
   const char* name;
 
-  // c[r, j] (+)= sum_k x[r, k] * panel[k, j] for r < rows <= kMicroRows, j < cols <= kPanel, k < depth <=
-  // kChunk. x has row stride kRowStride, panel has row stride kPanel; `accumulate` adds to c instead of
-  // replacing it.
+  // c[r, j] (+)= sum_k x[r, k] * panel[k, j] for r < rows, j < cols <= kPanel, k < depth <= kChunk. x has row
+  // stride kRowStride, panel has row stride kPanel; `accumulate` adds to c instead of replacing it.
   void (*dot)(const float* x, Index rows, const float* panel, Index depth, float* c, Index ldc, Index cols,
               bool accumulate);
   // The same with (x - panel)^2 in place of the product: exact for equal points, unlike norms minus products.

@@ -28,8 +28,9 @@ class ThreadPool {
 
   // Runs task(t, worker) for t in [0, n_tasks); worker in [0, size()) names a private scratch. Tasks are
   // handed out in an unspecified order, so a task may only write what belongs to it: that is what keeps
-  // results independent of the number of threads. The first exception is rethrown here.
-  void run(Index n_tasks, const std::function<void(Index, int)>& task);
+  // results independent of the number of threads. The first exception is rethrown here. `poll` is called from
+  // this thread between its tasks and once at the end; what it throws ends the run.
+  void run(Index n_tasks, const std::function<void(Index, int)>& task, const Poll& poll = Poll());
 
  private:
   void work(int worker);
@@ -39,6 +40,7 @@ class ThreadPool {
   std::mutex mutex_;
   std::condition_variable wake_;
   const std::function<void(Index, int)>* task_ = nullptr;
+  const Poll* poll_ = nullptr;
   Index n_tasks_ = 0;
   std::atomic<Index> next_{0};
   std::atomic<int> busy_{0};

@@ -74,7 +74,7 @@ class Source {
   std::unique_ptr<QueryPanels> panels_;
   std::vector<float> norms_;
   std::vector<float> caps_;
-  std::vector<float> owned_;
+  Buffer<float> owned_;
   double largest_possible_ = 0.0;
 };
 
