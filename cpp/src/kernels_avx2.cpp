@@ -1,6 +1,6 @@
 // AVX2 + FMA kernels: the same chains and lanes as the AVX-512 ones, half as wide.
 #include "albench/kernels.hpp"
-#include "quantised_loss.hpp"
+#include "quanta.hpp"
 
 #if defined(__x86_64__) && (defined(__GNUC__) || defined(__clang__))
 #include <immintrin.h>
@@ -215,9 +215,17 @@ ALBENCH_AVX2 double clamped_rise(const float* s, const float* low, const float* 
   return w != nullptr ? clamped<true>(s, low, high, w, n) : clamped<false>(s, low, high, w, n);
 }
 
-ALBENCH_AVX2 void quantised_loss(const std::uint16_t* block, const QuantumChange* changes, Index count,
-                                 std::int64_t* gains) {
+ALBENCH_AVX2 void quantise(const float* s, Index rows, Index cols, float factor, std::uint8_t* block) {
+  quantise_body(s, rows, cols, factor, block);
+}
+
+ALBENCH_AVX2 void quantised_loss(const std::uint8_t* block, const QuantumChange* changes, Index count, bool,
+                                 std::int32_t* gains) {
   quantised_loss_body(block, changes, count, gains);
+}
+
+ALBENCH_AVX2 Index above(const float* s, float limit, Index n, std::int32_t* out, Index most) {
+  return above_body(s, limit, n, out, most);
 }
 
 ALBENCH_AVX2 double sum_of_squares(const float* x, Index n) {
@@ -262,16 +270,9 @@ ALBENCH_AVX2 double squared_distance(const float* x, const float* y, Index n) {
 }  // namespace
 
 const KernelTable* avx2_kernels() {
-  static const KernelTable table{"avx2",
-                                 product<false>,
-                                 product<true>,
-                                 facility_gain,
-                                 facility_start,
-                                 clamped_rise,
-                                 portable_kernels().quantise,
-                                 quantised_loss,
-                                 sum_of_squares,
-                                 squared_distance};
+  static const KernelTable table{"avx2",         product<false>, product<true>,   facility_gain,
+                                 facility_start, clamped_rise,   quantise,        quantised_loss,
+                                 above,          sum_of_squares, squared_distance};
   const bool here = __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma");
   return here ? &table : nullptr;
 }

@@ -65,7 +65,7 @@ void RowSums::for_rows(const Index* rows, Index count, ThreadPool& pool, const P
                        const std::function<void(Index, const float*)>& use) {
   const Index q = source_.cols();
   const bool dense = source_.dense() != nullptr;
-  const Index block = dense ? 32 : source_.tile_rows();
+  const Index block = dense ? 32 : kLanesOfBlock;
   const Index tasks = (count + block - 1) / block;
   scratch_.resize(std::max(scratch_.size(), static_cast<std::size_t>(pool.size())));
   pool.run(

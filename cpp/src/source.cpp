@@ -33,8 +33,9 @@ void Source::prepare(ThreadPool& pool, const Poll& poll) {
   bad.throw_if_any("X");
   const double norm = std::sqrt(*std::max_element(largest.begin(), largest.end()));
   // One part in a thousand covers the rounding of float32 products.
-  largest_possible_ = (panels_->metric() == Metric::dot ? norm * panels_->largest_norm() : 1.0) * 1.001;
-  if (!std::isfinite(static_cast<float>(largest_possible_)))
+  const double largest_possible =
+      (panels_->metric() == Metric::dot ? norm * panels_->largest_norm() : 1.0) * 1.001;
+  if (!std::isfinite(static_cast<float>(largest_possible)))
     throw InputError("X", "features whose products fit float32", "norms whose product does not");
 }
 
@@ -48,11 +49,6 @@ void Source::cap(std::vector<float> caps, ThreadPool& pool) {
   });
   owned_ = std::move(cut);
   dense_ = owned_.data();
-}
-
-// Multiples of the rows of a shadow's block.
-Index Source::tile_rows() const {
-  return panels_ && panels_->dim() > kChunk ? 3 * kLanesOfBlock : kLanesOfBlock;
 }
 
 void Source::hold(ThreadPool& pool, const Poll& poll) {

@@ -1,11 +1,13 @@
 // Memory for large arrays that are written before they are read: left uninitialised, so that its pages are
-// touched by the threads that fill it, and backed by huge pages where the system has them.
+// touched by the threads that fill it, at the start of a cache line, and backed by huge pages where the
+// system has them.
 #pragma once
 
 #include <cstddef>
 #include <cstdint>
 #include <cstring>
 #include <memory>
+#include <new>
 #include <type_traits>
 #include <utility>
 
@@ -41,7 +43,7 @@ class Buffer {
   void resize(std::size_t size) {
     size_ = size;
     if (size <= capacity_) return;
-    values_.reset(new T[size]);
+    values_.reset(static_cast<T*>(::operator new(size * sizeof(T), kAlign)));
     capacity_ = size;
 #if defined(__linux__) && defined(MADV_HUGEPAGE)
     constexpr std::size_t kPage = 4096;
@@ -59,7 +61,12 @@ class Buffer {
   std::size_t size() const { return size_; }
 
  private:
-  std::unique_ptr<T[]> values_;
+  static constexpr std::align_val_t kAlign{64};
+  struct Free {
+    void operator()(T* values) const { ::operator delete(values, kAlign); }
+  };
+
+  std::unique_ptr<T, Free> values_;
   std::size_t size_ = 0;
   std::size_t capacity_ = 0;
 };

@@ -49,4 +49,16 @@ class ThreadPool {
   std::exception_ptr error_;
 };
 
+// Calls use(begin, end) for consecutive parts of [0, size), threaded where it is worth waking a thread.
+template <class Use>
+void for_parts(Index size, ThreadPool& pool, const Use& use) {
+  constexpr Index kPart = 16384;
+  if (size <= kPart) {
+    use(Index{0}, size);
+    return;
+  }
+  pool.run((size + kPart - 1) / kPart,
+           [&](Index t, int) { use(t * kPart, t * kPart + kPart < size ? t * kPart + kPart : size); });
+}
+
 }  // namespace albench
