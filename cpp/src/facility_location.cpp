@@ -12,6 +12,7 @@ constexpr Index kRowsPerTask = 256;
 // Rows computed from scratch at a time, and of a matrix.
 constexpr Index kExactRows = 4;
 constexpr Index kExactDense = 64;
+constexpr Index kFewRows = 32;
 constexpr Index kSampleRows = 64;
 
 }  // namespace
@@ -162,7 +163,9 @@ void FacilityLocation::lower_bounds(const Index* rows, Index count, double* out,
         if (rows[j] < shadow_rows_) out[j] = std::min(out[j], shadow_->bound(rows[j]));
     });
   }
-  if (delta_) delta_->lower(source_, memo_, weights_, rows, others, out, pool, poll);
+  // Of few rows the gains are as soon computed.
+  if (delta_ && static_cast<Index>(others.size()) > kFewRows)
+    delta_->lower(source_, memo_, weights_, rows, others, out, pool, poll);
 }
 
 void FacilityLocation::refine(const Index* rows, Index count, double threshold, double* out, ThreadPool& pool,

@@ -228,6 +228,10 @@ ALBENCH_AVX2 Index above(const float* s, float limit, Index n, std::int32_t* out
   return above_body(s, limit, n, out, most);
 }
 
+ALBENCH_AVX2 void scale(float* s, float factor, Index n) {
+  for (Index c = 0; c < n; ++c) s[c] *= factor;
+}
+
 ALBENCH_AVX2 double sum_of_squares(const float* x, Index n) {
   Lanes l;
   for (__m256d& part : l.part) part = _mm256_setzero_pd();
@@ -270,9 +274,9 @@ ALBENCH_AVX2 double squared_distance(const float* x, const float* y, Index n) {
 }  // namespace
 
 const KernelTable* avx2_kernels() {
-  static const KernelTable table{"avx2",         product<false>, product<true>,   facility_gain,
-                                 facility_start, clamped_rise,   quantise,        quantised_loss,
-                                 above,          sum_of_squares, squared_distance};
+  static const KernelTable table{"avx2",         product<false>, product<true>,  facility_gain,
+                                 facility_start, clamped_rise,   quantise,       quantised_loss,
+                                 above,          scale,          sum_of_squares, squared_distance};
   const bool here = __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma");
   return here ? &table : nullptr;
 }

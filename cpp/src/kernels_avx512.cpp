@@ -319,6 +319,14 @@ ALBENCH_AVX512 Index above(const float* s, float limit, Index n, std::int32_t* o
   return found;
 }
 
+ALBENCH_AVX512 void scale(float* s, float factor, Index n) {
+  const __m512 by = _mm512_set1_ps(factor);
+  for (Index c = 0; c < n; c += 16) {
+    const __mmask16 mask = first_lanes(n - c);
+    _mm512_mask_storeu_ps(s + c, mask, _mm512_mul_ps(_mm512_maskz_loadu_ps(mask, s + c), by));
+  }
+}
+
 // Squares of float32 are exact in double, so fusing them with the addition rounds no differently.
 ALBENCH_AVX512 double sum_of_squares(const float* x, Index n) {
   __m512d a = _mm512_setzero_pd();
@@ -349,9 +357,9 @@ ALBENCH_AVX512 double squared_distance(const float* x, const float* y, Index n) 
 }  // namespace
 
 const KernelTable* avx512_kernels() {
-  static const KernelTable table{"avx512",       product<false>, product<true>,   facility_gain,
-                                 facility_start, clamped_rise,   quantise,        quantised_loss,
-                                 above,          sum_of_squares, squared_distance};
+  static const KernelTable table{"avx512",       product<false>, product<true>,  facility_gain,
+                                 facility_start, clamped_rise,   quantise,       quantised_loss,
+                                 above,          scale,          sum_of_squares, squared_distance};
   const bool here = __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") &&
                     __builtin_cpu_supports("avx512dq") && __builtin_cpu_supports("avx512vl");
   return here ? &table : nullptr;

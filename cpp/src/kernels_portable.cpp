@@ -79,6 +79,10 @@ Index above(const float* s, float limit, Index n, std::int32_t* out, Index most)
   return above_body(s, limit, n, out, most);
 }
 
+void scale(float* s, float factor, Index n) {
+  for (Index c = 0; c < n; ++c) s[c] *= factor;
+}
+
 double sum_of_squares(const float* x, Index n) {
   double lane[kLanes] = {};
   for (Index k = 0; k < n; ++k) lane[k % kLanes] += static_cast<double>(x[k]) * static_cast<double>(x[k]);
@@ -97,9 +101,9 @@ double squared_distance(const float* x, const float* y, Index n) {
 }  // namespace
 
 const KernelTable& portable_kernels() {
-  static const KernelTable table{"portable",     product<false>, product<true>,   facility_gain,
-                                 facility_start, clamped_rise,   quantise,        quantised_loss,
-                                 above,          sum_of_squares, squared_distance};
+  static const KernelTable table{"portable",     product<false>, product<true>,  facility_gain,
+                                 facility_start, clamped_rise,   quantise,       quantised_loss,
+                                 above,          scale,          sum_of_squares, squared_distance};
   return table;
 }
 

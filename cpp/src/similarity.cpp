@@ -175,7 +175,7 @@ bool QueryPanels::tile(const Features& x, const Index* rows, Index count, Index 
     float* s = out + r * ldo;
     const Index n = to - from;
     if (metric_ == Metric::cosine) {
-      for (Index j = 0; j < n; ++j) s[j] *= factor;
+      kernel.scale(s, factor, n);
     } else if (metric_ == Metric::rbf) {
       const float scale = -1.0F / static_cast<float>(dim_);
       for (Index j = 0; j < n; ++j) s[j] = std::exp(scale * s[j]);

@@ -43,6 +43,9 @@ ALBENCH_TEST(sums_agree_bit_for_bit) {
         const RowStart b = plain.facility_start(s.data(), weights, n);
         CHECK(a.gain == b.gain && a.max == b.max && a.finite && b.finite);
       }
+      std::vector<float> scaled = s;
+      table->scale(scaled.data(), 0.3F, n);
+      for (std::size_t c = 0; c < count; ++c) CHECK(scaled[c] == s[c] * 0.3F);
       CHECK(table->sum_of_squares(s.data(), n) == plain.sum_of_squares(s.data(), n));
       CHECK(table->squared_distance(s.data(), low.data(), n) ==
             plain.squared_distance(s.data(), low.data(), n));

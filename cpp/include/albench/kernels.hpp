@@ -67,6 +67,9 @@ struct KernelTable {
   // The first `most` columns with s_c > limit, ascending; returns how many.
   Index (*above)(const float* s, float limit, Index n, std::int32_t* out, Index most);
 
+  // s_c *= factor.
+  void (*scale)(float* s, float factor, Index n);
+
   // sum_k x_k^2: finite exactly where all x are, since squares of float32 stay far inside double.
   double (*sum_of_squares)(const float* x, Index n);
   // sum_k (x_k - y_k)^2, in double.
