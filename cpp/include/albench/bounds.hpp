@@ -51,8 +51,14 @@ class Bounds {
       const auto part = static_cast<std::size_t>(t);
       for (std::size_t b = part * kPart; b < std::min(blocks.size(), (part + 1) * kPart); ++b) {
         const std::size_t end = std::min((blocks[b] + 1) * kBlock, value_.size());
-        for (std::size_t i = blocks[b] * kBlock; i < end; ++i)
-          if (value_[i] >= threshold) parts[part].push_back(static_cast<Index>(i));
+        // Written without a branch: whether a bound reaches the threshold cannot be foreseen.
+        Index reached[kBlock];
+        std::size_t count = 0;
+        for (std::size_t i = blocks[b] * kBlock; i < end; ++i) {
+          reached[count] = static_cast<Index>(i);
+          count += value_[i] >= threshold ? 1U : 0U;
+        }
+        parts[part].insert(parts[part].end(), reached, reached + count);
       }
     });
     out.clear();
