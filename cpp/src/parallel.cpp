@@ -7,6 +7,8 @@ namespace {
 // one greedy step, much shorter than anything a user would notice as a busy core.
 constexpr int kSpins = 2000;
 
+constexpr int kOpen = 1 << 20;  // more than there can be workers
+
 inline void relax() {
 #if defined(__x86_64__) || defined(__i386__)
   __builtin_ia32_pause();
@@ -58,14 +60,17 @@ void ThreadPool::run(Index n_tasks, const std::function<void(Index, int)>& task,
   poll_ = &poll;
   n_tasks_ = n_tasks;
   next_.store(0);
-  busy_.store(static_cast<int>(workers_.size()));
+  inside_.store(kOpen);
   {
     const std::scoped_lock lock(mutex_);
     generation_.fetch_add(1);
   }
   wake_.notify_all();
   drain(0);
-  for (int spin = 0; busy_.load() != 0; ++spin) {
+  // No task is left to hand out. Who has come in finishes; who has not woken up yet is not waited for, as on
+  // a busy machine that may take long.
+  inside_.fetch_sub(kOpen);
+  for (int spin = 0; inside_.load() != 0; ++spin) {
     if (spin < kSpins) {
       relax();
     } else {
@@ -90,8 +95,12 @@ void ThreadPool::work(int worker) {
     }
     seen = generation_.load();
     if (stop_.load()) return;
+    int inside = inside_.load();
+    while (inside >= kOpen && !inside_.compare_exchange_weak(inside, inside + 1)) {
+    }
+    if (inside < kOpen) continue;
     drain(worker);
-    busy_.fetch_sub(1);
+    inside_.fetch_sub(1);
   }
 }
 

@@ -14,6 +14,7 @@ constexpr double kSlack = 1.0 + 1e-6;  // more than the rounding of units and of
 constexpr Index kMostExcess = 8;       // similarities of a row that are kept apart one by one
 constexpr Index kBlocksPerTask = 32;
 constexpr Index kFewChanges = 64;
+constexpr Index kFewLines = 16384;  // some tens of microseconds: not worth waking a thread for
 constexpr Index kBlocksAhead = 2;
 
 }  // namespace
@@ -193,7 +194,15 @@ void Shadow::catch_up(std::vector<Index>& blocks, const std::vector<float>& memo
       seen_[static_cast<std::size_t>(block)] = static_cast<std::uint32_t>(log_.size());
     }
   };
-  pool.run((count + kBlocksPerTask - 1) / kBlocksPerTask, task, poll);
+  const Index tasks = (count + kBlocksPerTask - 1) / kBlocksPerTask;
+  Index lines = 0;
+  for (std::size_t t = count > 0 ? seen(blocks.back()) : log_.size(); t < log_.size(); ++t)
+    lines += static_cast<Index>(log_[t].size());
+  if (count * std::min(lines, cols_) > kFewLines) {
+    pool.run(tasks, task, poll);
+  } else {
+    for (Index t = 0; t < tasks; ++t) task(t, 0);
+  }
 }
 
 }  // namespace albench

@@ -43,7 +43,7 @@ class ThreadPool {
   const Poll* poll_ = nullptr;
   Index n_tasks_ = 0;
   std::atomic<Index> next_{0};
-  std::atomic<int> busy_{0};
+  std::atomic<int> inside_{0};  // workers at the current tasks, plus a large number while they may come in
   std::atomic<std::uint64_t> generation_{0};
   std::atomic<bool> stop_{false};
   std::exception_ptr error_;
