@@ -110,12 +110,12 @@ def from_features(n: int = 2_000, q: int = 500, d: int = 10_000, budget: int = 1
 
 def matrix_free(n: int = 100_000, q: int = 1_000, d: int = 128, budget: int = 200) -> Case:
     X, Q = gaussian(n, d, 0), gaussian(q, d, 1)
-    bounds = 2 * n * (q + 32)
+    bounds = n * (q + 40)
     return Case(
         f"FLVMI matrix-free, n={n} q={q} d={d} budget={budget}",
         {
             "core": lambda: core_features(X, Q, budget, 0),
-            "core, 16-bit bounds": lambda: core_features(X, Q, budget, bounds),
+            "core, 8-bit bounds": lambda: core_features(X, Q, budget, bounds),
             "BLAS product alone, blocked (NumPy)": lambda: blocked_product(X, Q),
         },
         {"BLAS product alone, blocked (NumPy)": 1 / 20},

@@ -88,7 +88,7 @@ def one_point(who: str, n: int, q: int, d: int, budget: int) -> None:
         core_flvmi(S, budget)
     elif who == "core, matrix-free":
         core_features(X, Q, budget, 0)
-    elif who == "core, 16-bit bounds":
+    elif who == "core, 8-bit bounds":
         core_features(X, Q, budget, 5 * 10**9)
     elif who == "submodlib, from S":
         submodlib_flvmi(S, budget)
@@ -104,7 +104,7 @@ def points(large: bool) -> list[dict[str, object]]:
     wanted = [(who, n, 500, 64, 100) for n in (1_000, 3_000, 10_000, 30_000, 100_000) for who in SCALES]
     wanted = [w for w in wanted if not (w[0].startswith("submodlib") and w[1] > 30_000)]
     if large:
-        for who in ("BLAS product, blocked", "core, matrix-free", "core, 16-bit bounds"):
+        for who in ("BLAS product, blocked", "core, matrix-free", "core, 8-bit bounds"):
             wanted.append((who, 1_000_000, 2_000, 128, 1_000))
     rows = []
     for point in wanted:

@@ -5,7 +5,9 @@
 namespace albench {
 namespace {
 
-constexpr Index kTaskRows = 16 * kMicroRows;
+constexpr Index kTaskRows = 192;
+constexpr Index kTileRows =
+    4 * kMicroRows;  // rows that share one product: sorted by age, so of about the same
 
 }  // namespace
 
@@ -56,12 +58,12 @@ void DeltaBounds::lower_block(const Source& source, const Index* rows, const Ind
                               double* out, Worker& worker) const {
   // `low` walks back in time, from the memo of now to the memo each row was last compared with.
   worker.low = high_;
-  worker.rows.resize(static_cast<std::size_t>(kMicroRows));
-  worker.tile.values.resize(static_cast<std::size_t>(kMicroRows) * high_.size());
+  worker.rows.resize(static_cast<std::size_t>(kTileRows));
+  worker.tile.values.resize(static_cast<std::size_t>(kTileRows) * high_.size());
   const auto ldo = static_cast<Index>(high_.size());
   std::uint32_t now = time_;
-  for (Index begin = 0; begin < count; begin += kMicroRows) {
-    const Index in_block = std::min(kMicroRows, count - begin);
+  for (Index begin = 0; begin < count; begin += kTileRows) {
+    const Index in_block = std::min(kTileRows, count - begin);
     for (Index r = 0; r < in_block; ++r) worker.rows[static_cast<std::size_t>(r)] = rows[which[begin + r]];
     const Index widest = columns_since(seen_[static_cast<std::size_t>(rows[which[begin + in_block - 1]])]);
     if (widest == 0) continue;
@@ -98,15 +100,14 @@ void DeltaBounds::lower(const Source& source, const std::vector<float>& memo,
   workers_.resize(static_cast<std::size_t>(pool.size()));
   const auto count = static_cast<Index>(sorted.size());
   const Index tasks = (count + kTaskRows - 1) / kTaskRows;
-  const Index group = 64 * static_cast<Index>(pool.size());
-  for (Index first = 0; first < tasks; first += group) {
-    pool.run(std::min(group, tasks - first), [&](Index task, int worker) {
-      const Index begin = (first + task) * kTaskRows;
-      lower_block(source, rows, sorted.data() + begin, std::min(kTaskRows, count - begin), out,
-                  workers_[static_cast<std::size_t>(worker)]);
-    });
-    if (poll) poll();
-  }
+  pool.run(
+      tasks,
+      [&](Index task, int worker) {
+        const Index begin = task * kTaskRows;
+        lower_block(source, rows, sorted.data() + begin, std::min(kTaskRows, count - begin), out,
+                    workers_[static_cast<std::size_t>(worker)]);
+      },
+      poll);
   for (const Index j : which) seen_[static_cast<std::size_t>(rows[j])] = time_;
 }
 

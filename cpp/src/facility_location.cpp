@@ -7,9 +7,13 @@
 namespace albench {
 namespace {
 
-constexpr Index kRowsPerTask =
-    256;                         // some tens of microseconds: what is less is not worth waking a thread for
-constexpr Index kExactRows = 4;  // rows computed from scratch at a time where rows are made on demand
+// Some tens of microseconds: what is less is not worth waking a thread for.
+constexpr Index kRowsPerTask = 256;
+// Rows computed from scratch at a time, and of a matrix.
+constexpr Index kExactRows = 4;
+constexpr Index kExactDense = 64;
+constexpr Index kFewRows = 32;
+constexpr Index kSampleRows = 64;
 
 }  // namespace
 
@@ -25,76 +29,79 @@ FacilityLocation::FacilityLocation(Source source, std::vector<double> weights, d
   first_pass(pool, poll, shadow_bytes);
 }
 
-bool FacilityLocation::start_row(Index row, const float* s, float& largest) {
+bool FacilityLocation::start_row(Index row, const float* s) {
   const RowStart start = kernels().facility_start(s, weights(), source_.cols());
   modular_[static_cast<std::size_t>(row)] = eta_ * static_cast<double>(start.max);
   start_[static_cast<std::size_t>(row)] = modular_[static_cast<std::size_t>(row)] + start.gain;
-  largest = std::max(largest, start.max);
   return start.finite;
+}
+
+float FacilityLocation::sampled_limit() const {
+  const Index q = source_.cols();
+  const Index rows = std::min(source_.rows(), kSampleRows);
+  std::vector<float> sample(static_cast<std::size_t>(rows * q));
+  TileScratch scratch;
+  for (Index r = 0; r < rows; ++r) {
+    const Index row = r * source_.rows() / rows;
+    float* to = sample.data() + r * q;
+    if (source_.dense() != nullptr) {
+      std::copy_n(source_.dense() + row * q, q, to);
+    } else {
+      source_.read(&row, 1, to, scratch);
+    }
+  }
+  return Shadow::choose_limit(sample);
 }
 
 void FacilityLocation::first_pass(ThreadPool& pool, const Poll& poll, Index shadow_bytes) {
   const Index n = source_.rows();
   const Index q = source_.cols();
   // A shadow holds whole blocks.
-  const Index fitting = std::min(n, shadow_bytes / Shadow::bytes_per_row(q));
+  const Index fitting = Shadow::supports(q) ? std::min(n, shadow_bytes / Shadow::bytes_per_row(q)) : 0;
   shadow_rows_ = fitting == n ? n : fitting / kLanesOfBlock * kLanesOfBlock;
   const bool dense = source_.dense() != nullptr;
   if (!dense) {
     // Whatever has no shadow is kept up to date column by column.
     if (shadow_rows_ > 0)
-      shadow_ =
-          std::make_unique<Shadow>(shadow_rows_, q, source_.largest_possible(), weights_, modular_.data());
+      shadow_ = std::make_unique<Shadow>(shadow_rows_, q, sampled_limit(), weights_, modular_.data());
     delta_ = std::make_unique<DeltaBounds>(n, q);
   }
-  const Index block = dense ? 256 : source_.tile_rows();
-  const Index tasks = (n + block - 1) / block;
-  const Index group = 64 * static_cast<Index>(pool.size());
+  const Index block = dense ? kRowsPerTask : kLanesOfBlock;
   BadRow bad(n);
-  std::vector<float> largest(static_cast<std::size_t>(tasks), 0.0F);
   scratch_.resize(static_cast<std::size_t>(pool.size()));
-  for (Index first = 0; first < tasks; first += group) {
-    pool.run(std::min(group, tasks - first), [&](Index task, int worker) {
-      const Index begin = (first + task) * block;
-      const Index count = std::min(block, n - begin);
-      const float* s = dense ? source_.dense() + begin * q : nullptr;
-      if (!dense) {
-        TileScratch& scratch = scratch_[static_cast<std::size_t>(worker)];
-        scratch.values.resize(static_cast<std::size_t>(block * q));
-        std::vector<Index> rows(static_cast<std::size_t>(count));
-        std::iota(rows.begin(), rows.end(), begin);
-        source_.read(rows.data(), count, scratch.values.data(), scratch);
-        s = scratch.values.data();
-      }
-      for (Index r = 0; r < count; ++r) {
-        if (!start_row(begin + r, s + r * q, largest[static_cast<std::size_t>(first + task)]))
-          bad.report(begin + r);
-      }
-      if (shadow_ && begin < shadow_rows_) shadow_->store(begin, std::min(count, shadow_rows_ - begin), s);
-    });
-    if (poll) poll();
-  }
+  const auto task = [&](Index t, int worker) {
+    const Index begin = t * block;
+    const Index count = std::min(block, n - begin);
+    const float* s = dense ? source_.dense() + begin * q : nullptr;
+    if (!dense) {
+      TileScratch& scratch = scratch_[static_cast<std::size_t>(worker)];
+      scratch.values.resize(static_cast<std::size_t>(block * q));
+      Index rows[kLanesOfBlock];
+      std::iota(rows, rows + count, begin);
+      source_.read(rows, count, scratch.values.data(), scratch);
+      s = scratch.values.data();
+    }
+    for (Index r = 0; r < count; ++r)
+      if (!start_row(begin + r, s + r * q)) bad.report(begin + r);
+    if (shadow_ && begin < shadow_rows_) shadow_->store(begin, std::min(count, shadow_rows_ - begin), s);
+  };
+  pool.run((n + block - 1) / block, task, poll);
   bad.throw_if_any(source_.argument());
-  largest_ = *std::max_element(largest.begin(), largest.end());
   if (shadow_) shadow_->reset();
 }
 
-const double* FacilityLocation::current_bounds(ThreadPool& pool, const Poll& poll) {
+void FacilityLocation::expect_refine(ThreadPool& pool, const Poll& poll) {
   const Index n = source_.rows();
-  if (shadow_rows_ < n) return nullptr;
-  if (!shadow_) {
-    // Of a matrix the shadow is made when it is first of use.
-    const Index q = source_.cols();
-    shadow_ = std::make_unique<Shadow>(n, q, static_cast<double>(largest_), weights_, modular_.data());
-    constexpr Index kBlock = 4 * kLanesOfBlock;
-    pool.run((n + kBlock - 1) / kBlock, [&](Index task, int) {
-      const Index begin = task * kBlock;
-      shadow_->store(begin, std::min(kBlock, n - begin), source_.dense() + begin * q);
-    });
-    shadow_->reset();
-    if (poll) poll();
-  }
-  return shadow_->bounds().data();
+  if (shadow_ || shadow_rows_ < n) return;
+  // Of a matrix the shadow is made when it is first of use, and if it fits as a whole.
+  const Index q = source_.cols();
+  shadow_ = std::make_unique<Shadow>(n, q, sampled_limit(), weights_, modular_.data());
+  const auto task = [&](Index t, int) {
+    const Index begin = t * kLanesOfBlock;
+    shadow_->store(begin, std::min(kLanesOfBlock, n - begin), source_.dense() + begin * q);
+  };
+  pool.run((n + kLanesOfBlock - 1) / kLanesOfBlock, task, poll);
+  shadow_->reset();
 }
 
 void FacilityLocation::reset(ThreadPool&, const Poll&) {
@@ -113,77 +120,95 @@ void FacilityLocation::gains(const Index* rows, Index count, double* out, Thread
                              const Poll& poll) {
   const Index q = source_.cols();
   const bool dense = source_.dense() != nullptr;
-  const Index block =
-      dense ? kRowsPerTask : std::min(source_.tile_rows(), (count + pool.size() - 1) / pool.size());
+  const Index block = dense ? kRowsPerTask : std::min(kLanesOfBlock, (count + pool.size() - 1) / pool.size());
   const Index tasks = (count + block - 1) / block;
-  const Index group = 64 * static_cast<Index>(pool.size());
   scratch_.resize(std::max(scratch_.size(), static_cast<std::size_t>(pool.size())));
-  for (Index first = 0; first < tasks; first += group) {
-    pool.run(std::min(group, tasks - first), [&](Index task, int worker) {
-      const Index begin = (first + task) * block;
-      const Index end = std::min(count, begin + block);
-      if (dense) {
-        for (Index j = begin; j < end; ++j) out[j] = gain_of(rows[j], source_.dense() + rows[j] * q);
-        return;
-      }
-      TileScratch& scratch = scratch_[static_cast<std::size_t>(worker)];
-      scratch.values.resize(static_cast<std::size_t>(block * q));
-      source_.read(rows + begin, end - begin, scratch.values.data(), scratch);
-      for (Index j = begin; j < end; ++j) out[j] = gain_of(rows[j], scratch.values.data() + (j - begin) * q);
-    });
-    if (poll) poll();
-  }
+  pool.run(
+      tasks,
+      [&](Index task, int worker) {
+        const Index begin = task * block;
+        const Index end = std::min(count, begin + block);
+        if (dense) {
+          for (Index j = begin; j < end; ++j) out[j] = gain_of(rows[j], source_.dense() + rows[j] * q);
+          return;
+        }
+        TileScratch& scratch = scratch_[static_cast<std::size_t>(worker)];
+        scratch.values.resize(static_cast<std::size_t>(block * q));
+        source_.read(rows + begin, end - begin, scratch.values.data(), scratch);
+        for (Index j = begin; j < end; ++j)
+          out[j] = gain_of(rows[j], scratch.values.data() + (j - begin) * q);
+      },
+      poll);
 }
 
 void FacilityLocation::start_bounds(double* out) const {
   std::copy(start_.begin(), start_.end(), out);
 }
 
-void FacilityLocation::bound_features(const Index* rows, Index count, double* out, ThreadPool& pool,
-                                      const Poll& poll) {
+void FacilityLocation::lower_bounds(const Index* rows, Index count, double* out, ThreadPool& pool,
+                                    const Poll& poll) {
+  std::vector<Index> blocks;
   std::vector<Index> others;
   for (Index j = 0; j < count; ++j) {
     if (shadow_ && rows[j] < shadow_rows_) {
-      out[j] = std::min(out[j], shadow_->bounds()[static_cast<std::size_t>(rows[j])]);
+      shadow_->want(rows[j], blocks);
     } else {
       others.push_back(j);
     }
   }
-  delta_->lower(source_, memo_, weights_, rows, others, out, pool, poll);
+  if (shadow_) {
+    shadow_->catch_up(blocks, memo_, pool, poll);
+    for_parts(count, pool, [&](Index begin, Index end) {
+      for (Index j = begin; j < end; ++j)
+        if (rows[j] < shadow_rows_) out[j] = std::min(out[j], shadow_->bound(rows[j]));
+    });
+  }
+  // Of few rows the gains are as soon computed.
+  if (delta_ && static_cast<Index>(others.size()) > kFewRows)
+    delta_->lower(source_, memo_, weights_, rows, others, out, pool, poll);
 }
 
 void FacilityLocation::refine(const Index* rows, Index count, double threshold, double* out, ThreadPool& pool,
                               const Poll& poll) {
-  if (source_.dense() != nullptr) {
+  const bool dense = source_.dense() != nullptr;
+  if (dense && !shadow_) {
     gains(rows, count, out, pool, poll);
     return;
   }
-  bound_features(rows, count, out, pool, poll);
+  lower_bounds(rows, count, out, pool, poll);
   // From the largest bound down, until what is left cannot reach the best exact gain.
   std::vector<Index> left;
   for (Index j = 0; j < count; ++j)
     if (out[j] >= threshold) left.push_back(j);
-  std::vector<Index> exact(static_cast<std::size_t>(kExactRows * pool.size()));
-  std::vector<double> gain(exact.size());
-  std::size_t done = 0;
-  const auto above = [&](Index a, Index b) { return out[a] > out[b] || (out[a] == out[b] && a < b); };
-  while (done < left.size()) {
-    const std::size_t take = std::min(exact.size(), left.size() - done);
-    const auto begin = left.begin() + static_cast<std::ptrdiff_t>(done);
-    std::partial_sort(begin, begin + static_cast<std::ptrdiff_t>(take), left.end(), above);
-    if (out[left[done]] < threshold) break;
-    for (std::size_t e = 0; e < take; ++e) exact[e] = rows[left[done + e]];
-    gains(exact.data(), static_cast<Index>(take), gain.data(), pool, poll);
-    for (std::size_t e = 0; e < take; ++e) {
-      out[left[done + e]] = gain[e];
-      threshold = std::max(threshold, gain[e]);
-      delta_->refreshed(exact[e]);
+  const auto below = [&](Index a, Index b) { return out[a] < out[b] || (out[a] == out[b] && a > b); };
+  std::make_heap(left.begin(), left.end(), below);
+  // Few at first, as the first may decide; more at a time where many are close.
+  std::size_t most = static_cast<std::size_t>((dense ? kExactDense : kExactRows) * pool.size());
+  const auto limit = static_cast<std::size_t>((dense ? kRowsPerTask : kLanesOfBlock) * pool.size());
+  std::vector<Index> batch;
+  std::vector<Index> exact;
+  std::vector<double> gain;
+  while (!left.empty() && out[left.front()] >= threshold) {
+    batch.clear();
+    exact.clear();
+    while (batch.size() < most && !left.empty() && out[left.front()] >= threshold) {
+      batch.push_back(left.front());
+      exact.push_back(rows[left.front()]);
+      std::pop_heap(left.begin(), left.end(), below);
+      left.pop_back();
     }
-    done += take;
+    gain.resize(batch.size());
+    gains(exact.data(), static_cast<Index>(exact.size()), gain.data(), pool, poll);
+    for (std::size_t e = 0; e < batch.size(); ++e) {
+      out[batch[e]] = gain[e];
+      threshold = std::max(threshold, gain[e]);
+      if (delta_) delta_->refreshed(exact[e]);
+    }
+    most = std::min(2 * most, limit);
   }
 }
 
-void FacilityLocation::commit(Index row, ThreadPool& pool) {
+void FacilityLocation::commit(Index row, ThreadPool&) {
   const Index q = source_.cols();
   scratch_.resize(std::max<std::size_t>(scratch_.size(), 1));
   const float* s = nullptr;
@@ -203,7 +228,7 @@ void FacilityLocation::commit(Index row, ThreadPool& pool) {
     memo_[column] = s[c];
     memo_wide_[column] = static_cast<double>(s[c]);
   }
-  if (shadow_) shadow_->settle(pool);
+  if (shadow_) shadow_->committed();
   if (delta_) delta_->committed(changes_);
 }
 

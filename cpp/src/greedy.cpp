@@ -1,5 +1,6 @@
 // Naive and lazy greedy.
 #include <algorithm>
+#include <mutex>
 #include <string>
 
 #include "albench/bounds.hpp"
@@ -55,13 +56,12 @@ Selection naive_greedy(SetFunction& f, const GreedyOptions& options, ThreadPool&
   return out;
 }
 
-namespace {
-
-// Lazy greedy from bounds kept here, lowered in batches by the function.
-Selection threshold_greedy(SetFunction& f, const GreedyOptions& options, ThreadPool& pool) {
+// From bounds kept here, lowered in batches by the function.
+Selection lazy_greedy(SetFunction& f, const GreedyOptions& options, ThreadPool& pool) {
   constexpr std::size_t kRunnersUp = 16;
   constexpr std::size_t kLargeBatch = 2048;
   constexpr std::size_t kShare = 32;
+  f.expect_refine(pool, options.poll);
   Selection out;
   Bounds bounds(f.size());
   {
@@ -75,17 +75,31 @@ Selection threshold_greedy(SetFunction& f, const GreedyOptions& options, ThreadP
   std::vector<double> gain;
   Best best;
   const auto refine = [&](double threshold) {
+    const auto count = static_cast<Index>(batch.size());
     gain.resize(batch.size());
     const double factor = f.bound_factor();
-    for (std::size_t j = 0; j < batch.size(); ++j) gain[j] = bounds[batch[j]] * factor;
-    f.refine(batch.data(), static_cast<Index>(batch.size()), threshold, gain.data(), pool, options.poll);
-    for (std::size_t j = 0; j < batch.size(); ++j) bounds.set(batch[j], gain[j]);
-    for (std::size_t j = 0; j < batch.size(); ++j)
-      if (j + 1 == batch.size() || batch[j + 1] / Bounds::kBlock != batch[j] / Bounds::kBlock)
-        bounds.settle(batch[j]);
-    // What is not exact lies below the largest, which is.
-    for (std::size_t j = 0; j < batch.size(); ++j)
-      if (gain[j] >= threshold) best.see(batch[j], gain[j]);
+    for_parts(count, pool, [&](Index begin, Index end) {
+      for (auto j = static_cast<std::size_t>(begin); j < static_cast<std::size_t>(end); ++j)
+        gain[j] = bounds[batch[j]] * factor;
+    });
+    f.refine(batch.data(), count, threshold, gain.data(), pool, options.poll);
+    const auto block = [&](Index j) { return batch[static_cast<std::size_t>(j)] / Bounds::kBlock; };
+    std::mutex one_at_a_time;
+    for_parts(count, pool, [&](Index begin, Index end) {
+      // A block belongs to the part in which it begins.
+      while (begin > 0 && begin < count && block(begin) == block(begin - 1)) ++begin;
+      while (end < count && block(end) == block(end - 1)) ++end;
+      Best of_part;
+      for (Index i = begin; i < end; ++i) {
+        const auto j = static_cast<std::size_t>(i);
+        bounds.set(batch[j], gain[j]);
+        if (i + 1 == end || block(i + 1) != block(i)) bounds.settle(batch[j]);
+        // What is not exact lies below the largest, which is.
+        if (gain[j] >= threshold) of_part.see(batch[j], gain[j]);
+      }
+      const std::scoped_lock lock(one_at_a_time);
+      if (of_part.index >= 0) best.see(of_part.index, of_part.gain);
+    });
   };
 
   for (Index step = 0; step < options.budget; ++step) {
@@ -97,113 +111,23 @@ Selection threshold_greedy(SetFunction& f, const GreedyOptions& options, ThreadP
     std::sort(batch.begin(), batch.end());
     refine(Bounds::kRemoved);
 
-    batch.clear();
-    bounds.reaching(best.gain / f.bound_factor(), batch);
+    bounds.reaching(best.gain / f.bound_factor(), batch, pool);
     if (batch.size() > kLargeBatch) {
-      // The most promising few first: they raise the threshold for all others.
-      std::vector<double> value(batch.size());
-      for (std::size_t j = 0; j < batch.size(); ++j) value[j] = bounds[batch[j]];
+      // The most promising few first: they raise the threshold for all others. Which, is told from a sample.
+      const std::size_t stride = batch.size() / kLargeBatch;
+      std::vector<double> value;
+      for (std::size_t j = 0; j < batch.size(); j += stride) value.push_back(bounds[batch[j]]);
       const auto cut = value.begin() + static_cast<std::ptrdiff_t>(value.size() / kShare);
       std::nth_element(value.begin(), cut, value.end(), [](double a, double b) { return a > b; });
-      batch.clear();
-      bounds.reaching(*cut, batch);
+      bounds.reaching(*cut, batch, pool);
       refine(best.gain);
-      batch.clear();
-      bounds.reaching(best.gain / f.bound_factor(), batch);
+      bounds.reaching(best.gain / f.bound_factor(), batch, pool);
     }
     refine(best.gain);
     keep_largest(batch, gain, best.index, kRunnersUp, runners_up);
 
     bounds.set(best.index, Bounds::kRemoved);
     bounds.settle(best.index);
-    if (!take(f, options, pool, out, best.index, best.gain)) break;
-  }
-  return out;
-}
-
-}  // namespace
-
-namespace {
-
-// Where the function keeps all bounds up to date: the largest are computed exactly until the best exact gain
-// is out of reach of the rest.
-class CurrentBounds {
- public:
-  explicit CurrentBounds(const GreedyOptions& options, Index size)
-      : open_(static_cast<std::size_t>(size), 0) {
-    for (const Index i : options.candidates) open_[static_cast<std::size_t>(i)] = 1;
-    largest_.resize((open_.size() + kChunkRows - 1) / kChunkRows);
-  }
-
-  Best best(SetFunction& f, const double* bounds, ThreadPool& pool, const Poll& poll) {
-    pool.run(static_cast<Index>(largest_.size()), [&](Index task, int) {
-      double most = Bounds::kRemoved;
-      const auto begin = static_cast<std::size_t>(task) * kChunkRows;
-      for (std::size_t i = begin; i < std::min(open_.size(), begin + kChunkRows); ++i)
-        most = std::max(most, open_[i] != 0 ? bounds[i] : Bounds::kRemoved);
-      largest_[static_cast<std::size_t>(task)] = most;
-    });
-    Best best;
-    double reach = *std::max_element(largest_.begin(), largest_.end());
-    collect(bounds, reach);
-    evaluate(f, best, pool, poll);
-    const double tried = reach;
-    reach = best.gain;
-    if (reach > tried) return best;
-    collect(bounds, reach);
-    std::sort(rows_.begin(), rows_.end(), [&](Index a, Index b) {
-      const double x = bounds[a];
-      const double y = bounds[b];
-      return x > y || (x == y && a < b);
-    });
-    // In small batches from the largest down; those tried already come first and are not repeated.
-    std::vector<Index> left;
-    for (const Index i : rows_)
-      if (bounds[i] < tried) left.push_back(i);
-    const auto most = std::size_t{4} * static_cast<std::size_t>(pool.size());
-    for (std::size_t done = 0; done < left.size() && bounds[left[done]] >= best.gain; done += most) {
-      rows_.assign(left.begin() + static_cast<std::ptrdiff_t>(done),
-                   left.begin() + static_cast<std::ptrdiff_t>(std::min(left.size(), done + most)));
-      evaluate(f, best, pool, poll);
-    }
-    return best;
-  }
-
-  void close(Index i) { open_[static_cast<std::size_t>(i)] = 0; }
-
- private:
-  static constexpr std::size_t kChunkRows = 8192;
-
-  void collect(const double* bounds, double reach) {
-    rows_.clear();
-    for (std::size_t chunk = 0; chunk < largest_.size(); ++chunk) {
-      if (largest_[chunk] < reach) continue;
-      for (std::size_t i = chunk * kChunkRows; i < std::min(open_.size(), (chunk + 1) * kChunkRows); ++i)
-        if (open_[i] != 0 && bounds[i] >= reach) rows_.push_back(static_cast<Index>(i));
-    }
-  }
-
-  void evaluate(SetFunction& f, Best& best, ThreadPool& pool, const Poll& poll) {
-    gain_.resize(rows_.size());
-    f.gains(rows_.data(), static_cast<Index>(rows_.size()), gain_.data(), pool, poll);
-    for (std::size_t j = 0; j < rows_.size(); ++j) best.see(rows_[j], gain_[j]);
-  }
-
-  std::vector<std::uint8_t> open_;  // candidates that are left
-  std::vector<double> largest_;     // bound of each chunk
-  std::vector<Index> rows_;
-  std::vector<double> gain_;
-};
-
-}  // namespace
-
-Selection lazy_greedy(SetFunction& f, const GreedyOptions& options, ThreadPool& pool) {
-  if (f.current_bounds(pool, options.poll) == nullptr) return threshold_greedy(f, options, pool);
-  Selection out;
-  CurrentBounds bounds(options, f.size());
-  for (Index step = 0; step < options.budget; ++step) {
-    const Best best = bounds.best(f, f.current_bounds(pool, options.poll), pool, options.poll);
-    bounds.close(best.index);
     if (!take(f, options, pool, out, best.index, best.gain)) break;
   }
   return out;

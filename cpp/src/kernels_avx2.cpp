@@ -1,6 +1,6 @@
 // AVX2 + FMA kernels: the same chains and lanes as the AVX-512 ones, half as wide.
 #include "albench/kernels.hpp"
-#include "quantised_loss.hpp"
+#include "quanta.hpp"
 
 #if defined(__x86_64__) && (defined(__GNUC__) || defined(__clang__))
 #include <immintrin.h>
@@ -12,56 +12,79 @@
 namespace albench {
 namespace {
 
-// Rows x 16 outputs, that is half a panel, in 2 * Rows registers of 16.
-template <unsigned Rows, bool Square>
+// Rows x 8 Vectors outputs stay in registers, at most 4 x 24 in 12 of the 16: half a panel.
+template <unsigned Rows, unsigned Vectors, bool Square>
 ALBENCH_AVX2 void block(const float* x, const float* panel, Index depth, float* c, Index ldc, Index cols,
                         bool accumulate) {
-  __m256 low[Rows];
-  __m256 high[Rows];
-#pragma GCC unroll 6
-  for (unsigned r = 0; r < Rows; ++r) low[r] = high[r] = _mm256_setzero_ps();
+  __m256 sum[Rows][Vectors];
+#pragma GCC unroll 4
+  for (unsigned r = 0; r < Rows; ++r)
+#pragma GCC unroll 3
+    for (unsigned v = 0; v < Vectors; ++v) sum[r][v] = _mm256_setzero_ps();
   for (Index k = 0; k < depth; ++k) {
-    const __m256 q0 = _mm256_loadu_ps(panel + k * kPanel);
-    const __m256 q1 = _mm256_loadu_ps(panel + k * kPanel + 8);
-#pragma GCC unroll 6
+    __m256 q[Vectors];
+#pragma GCC unroll 3
+    for (unsigned v = 0; v < Vectors; ++v) q[v] = _mm256_loadu_ps(panel + k * kPanel + 8 * v);
+#pragma GCC unroll 4
     for (unsigned r = 0; r < Rows; ++r) {
       const __m256 xv = _mm256_broadcast_ss(x + r * kRowStride + k);
-      if (Square) {
-        const __m256 d0 = _mm256_sub_ps(xv, q0);
-        const __m256 d1 = _mm256_sub_ps(xv, q1);
-        low[r] = _mm256_fmadd_ps(d0, d0, low[r]);
-        high[r] = _mm256_fmadd_ps(d1, d1, high[r]);
-      } else {
-        low[r] = _mm256_fmadd_ps(xv, q0, low[r]);
-        high[r] = _mm256_fmadd_ps(xv, q1, high[r]);
+#pragma GCC unroll 3
+      for (unsigned v = 0; v < Vectors; ++v) {
+        if (Square) {
+          const __m256 difference = _mm256_sub_ps(xv, q[v]);
+          sum[r][v] = _mm256_fmadd_ps(difference, difference, sum[r][v]);
+        } else {
+          sum[r][v] = _mm256_fmadd_ps(xv, q[v], sum[r][v]);
+        }
       }
     }
   }
-  for (unsigned r = 0; r < Rows; ++r) {
-    alignas(32) float row[16];
-    _mm256_store_ps(row, low[r]);
-    _mm256_store_ps(row + 8, high[r]);
-    float* out = c + r * ldc;
-    const Index n = cols < 16 ? cols : 16;
-    for (Index j = 0; j < n; ++j) out[j] = accumulate ? out[j] + row[j] : row[j];
+#pragma GCC unroll 4
+  for (unsigned r = 0; r < Rows; ++r)
+#pragma GCC unroll 3
+    for (unsigned v = 0; v < Vectors; ++v) {
+      float* out = c + r * ldc + 8 * v;
+      const Index n = cols - 8 * static_cast<Index>(v);
+      if (n >= 8) {
+        _mm256_storeu_ps(out, accumulate ? _mm256_add_ps(_mm256_loadu_ps(out), sum[r][v]) : sum[r][v]);
+        continue;
+      }
+      alignas(32) float tail[8];
+      _mm256_store_ps(tail, sum[r][v]);
+      for (Index j = 0; j < n; ++j) out[j] = accumulate ? out[j] + tail[j] : tail[j];
+    }
+}
+
+template <unsigned Rows, bool Square>
+ALBENCH_AVX2 void rows_of(const float* x, const float* panel, Index depth, float* c, Index ldc, Index cols,
+                          bool accumulate) {
+  for (Index at = 0; at < cols; at += 24) {
+    const Index left = cols - at;
+    if (left > 16) {
+      block<Rows, 3, Square>(x, panel + at, depth, c + at, ldc, left, accumulate);
+    } else if (left > 8) {
+      block<Rows, 2, Square>(x, panel + at, depth, c + at, ldc, left, accumulate);
+    } else {
+      block<Rows, 1, Square>(x, panel + at, depth, c + at, ldc, left, accumulate);
+    }
   }
 }
 
 template <bool Square>
 ALBENCH_AVX2 void product(const float* x, Index rows, const float* panel, Index depth, float* c, Index ldc,
                           Index cols, bool accumulate) {
-  for (Index half = 0; half < cols; half += 16) {
-    const float* xr = x;
-    float* cr = c + half;
-    for (Index left = rows; left > 0;) {
-      if (left >= 6) {
-        block<6, Square>(xr, panel + half, depth, cr, ldc, cols - half, accumulate);
-        left -= 6, xr += 6 * kRowStride, cr += 6 * ldc;
-      } else {
-        block<1, Square>(xr, panel + half, depth, cr, ldc, cols - half, accumulate);
-        left -= 1, xr += kRowStride, cr += ldc;
-      }
+  while (rows > 0) {
+    Index done = 1;
+    if (rows >= 4) {
+      rows_of<4, Square>(x, panel, depth, c, ldc, cols, accumulate);
+      done = 4;
+    } else if (rows >= 2) {
+      rows_of<2, Square>(x, panel, depth, c, ldc, cols, accumulate);
+      done = 2;
+    } else {
+      rows_of<1, Square>(x, panel, depth, c, ldc, cols, accumulate);
     }
+    rows -= done, x += done * kRowStride, c += done * ldc;
   }
 }
 
@@ -192,9 +215,21 @@ ALBENCH_AVX2 double clamped_rise(const float* s, const float* low, const float* 
   return w != nullptr ? clamped<true>(s, low, high, w, n) : clamped<false>(s, low, high, w, n);
 }
 
-ALBENCH_AVX2 void quantised_loss(const std::uint16_t* block, const QuantumChange* changes, Index count,
-                                 std::int64_t* gains) {
+ALBENCH_AVX2 void quantise(const float* s, Index rows, Index cols, float factor, std::uint8_t* block) {
+  quantise_body(s, rows, cols, factor, block);
+}
+
+ALBENCH_AVX2 void quantised_loss(const std::uint8_t* block, const QuantumChange* changes, Index count, bool,
+                                 std::int32_t* gains) {
   quantised_loss_body(block, changes, count, gains);
+}
+
+ALBENCH_AVX2 Index above(const float* s, float limit, Index n, std::int32_t* out, Index most) {
+  return above_body(s, limit, n, out, most);
+}
+
+ALBENCH_AVX2 void scale(float* s, float factor, Index n) {
+  for (Index c = 0; c < n; ++c) s[c] *= factor;
 }
 
 ALBENCH_AVX2 double sum_of_squares(const float* x, Index n) {
@@ -239,16 +274,9 @@ ALBENCH_AVX2 double squared_distance(const float* x, const float* y, Index n) {
 }  // namespace
 
 const KernelTable* avx2_kernels() {
-  static const KernelTable table{"avx2",
-                                 product<false>,
-                                 product<true>,
-                                 facility_gain,
-                                 facility_start,
-                                 clamped_rise,
-                                 portable_kernels().quantise,
-                                 quantised_loss,
-                                 sum_of_squares,
-                                 squared_distance};
+  static const KernelTable table{"avx2",         product<false>, product<true>,  facility_gain,
+                                 facility_start, clamped_rise,   quantise,       quantised_loss,
+                                 above,          scale,          sum_of_squares, squared_distance};
   const bool here = __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma");
   return here ? &table : nullptr;
 }

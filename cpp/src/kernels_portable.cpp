@@ -4,7 +4,7 @@
 #include <cstddef>
 
 #include "albench/kernels.hpp"
-#include "quantised_loss.hpp"
+#include "quanta.hpp"
 
 namespace albench {
 namespace {
@@ -66,22 +66,21 @@ double clamped_rise(const float* s, const float* low, const float* high, const d
   return add_lanes(lane);
 }
 
-bool quantise(const float* s, float inverse_unit, std::uint16_t* out, Index n) {
-  bool fits = true;
-  for (Index c = 0; c < n; ++c) {
-    const float scaled = std::max(s[c], 0.0F) * inverse_unit;
-    const float raised = scaled + kQuantumSlack;
-    fits = fits && raised < 32766.0F;
-    // Truncation plus one is at least the ceiling, and cheaper.
-    out[c] =
-        static_cast<std::uint16_t>(static_cast<int>(std::min(raised, 32766.0F)) + (scaled > 0.0F ? 1 : 0));
-  }
-  return fits;
+void quantise(const float* s, Index rows, Index cols, float factor, std::uint8_t* block) {
+  quantise_body(s, rows, cols, factor, block);
 }
 
-void quantised_loss(const std::uint16_t* block, const QuantumChange* changes, Index count,
-                    std::int64_t* gains) {
+void quantised_loss(const std::uint8_t* block, const QuantumChange* changes, Index count, bool,
+                    std::int32_t* gains) {
   quantised_loss_body(block, changes, count, gains);
+}
+
+Index above(const float* s, float limit, Index n, std::int32_t* out, Index most) {
+  return above_body(s, limit, n, out, most);
+}
+
+void scale(float* s, float factor, Index n) {
+  for (Index c = 0; c < n; ++c) s[c] *= factor;
 }
 
 double sum_of_squares(const float* x, Index n) {
@@ -102,9 +101,9 @@ double squared_distance(const float* x, const float* y, Index n) {
 }  // namespace
 
 const KernelTable& portable_kernels() {
-  static const KernelTable table{"portable",     product<false>,  product<true>, facility_gain,
-                                 facility_start, clamped_rise,    quantise,      quantised_loss,
-                                 sum_of_squares, squared_distance};
+  static const KernelTable table{"portable",     product<false>, product<true>,  facility_gain,
+                                 facility_start, clamped_rise,   quantise,       quantised_loss,
+                                 above,          scale,          sum_of_squares, squared_distance};
   return table;
 }
 

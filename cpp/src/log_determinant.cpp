@@ -75,30 +75,29 @@ LogDeterminant::LogDeterminant(GroundKernel ground, const Source& between, const
   const Index n = ground_.size();
   constexpr Index kBlock = 32;
   const Index tasks = (n + kBlock - 1) / kBlock;
-  const Index group = 16 * static_cast<Index>(pool.size());
   std::vector<TileScratch> scratch(static_cast<std::size_t>(pool.size()));
   BadRow bad(n);
-  for (Index first = 0; first < tasks; first += group) {
-    pool.run(std::min(group, tasks - first), [&](Index task, int worker) {
-      std::vector<float> s(static_cast<std::size_t>(q_));
-      TileScratch& own = scratch[static_cast<std::size_t>(worker)];
-      for (Index i = (first + task) * kBlock; i < std::min(n, (first + task + 1) * kBlock); ++i) {
-        between.read(&i, 1, s.data(), own);
-        double* y = whitened_.data() + i * q_;
-        for (Index c = 0; c < q_; ++c) {
-          auto value = static_cast<double>(s[static_cast<std::size_t>(c)]);
-          const double* row = factor.data() + c * q_;
-          for (Index k = 0; k < c; ++k) value -= row[k] * y[k];
-          y[c] = value / row[c];
+  pool.run(
+      tasks,
+      [&](Index task, int worker) {
+        std::vector<float> s(static_cast<std::size_t>(q_));
+        TileScratch& own = scratch[static_cast<std::size_t>(worker)];
+        for (Index i = task * kBlock; i < std::min(n, (task + 1) * kBlock); ++i) {
+          between.read(&i, 1, s.data(), own);
+          double* y = whitened_.data() + i * q_;
+          for (Index c = 0; c < q_; ++c) {
+            auto value = static_cast<double>(s[static_cast<std::size_t>(c)]);
+            const double* row = factor.data() + c * q_;
+            for (Index k = 0; k < c; ++k) value -= row[k] * y[k];
+            y[c] = value / row[c];
+          }
+          const double variance = static_cast<double>(ground_.diagonal(i, own)) + regularization_;
+          start_free_[static_cast<std::size_t>(i)] = variance;
+          start_given_[static_cast<std::size_t>(i)] = variance - explained(i, i);
+          if (!std::isfinite(start_given_[static_cast<std::size_t>(i)])) bad.report(i);
         }
-        const double variance = static_cast<double>(ground_.diagonal(i, own)) + regularization_;
-        start_free_[static_cast<std::size_t>(i)] = variance;
-        start_given_[static_cast<std::size_t>(i)] = variance - explained(i, i);
-        if (!std::isfinite(start_given_[static_cast<std::size_t>(i)])) bad.report(i);
-      }
-    });
-    if (poll) poll();
-  }
+      },
+      poll);
   bad.throw_if_any(between.argument());
   free_ = start_free_;
   given_ = start_given_;

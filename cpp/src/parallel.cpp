@@ -7,6 +7,8 @@ namespace {
 // one greedy step, much shorter than anything a user would notice as a busy core.
 constexpr int kSpins = 2000;
 
+constexpr int kOpen = 1 << 20;  // more than there can be workers
+
 inline void relax() {
 #if defined(__x86_64__) || defined(__i386__)
   __builtin_ia32_pause();
@@ -34,7 +36,10 @@ ThreadPool::~ThreadPool() {
 
 void ThreadPool::drain(int worker) {
   try {
-    for (Index t = next_.fetch_add(1); t < n_tasks_; t = next_.fetch_add(1)) (*task_)(t, worker);
+    for (Index t = next_.fetch_add(1); t < n_tasks_; t = next_.fetch_add(1)) {
+      (*task_)(t, worker);
+      if (worker == 0 && *poll_) (*poll_)();
+    }
   } catch (...) {
     next_.store(n_tasks_);
     const std::scoped_lock lock(mutex_);
@@ -42,23 +47,30 @@ void ThreadPool::drain(int worker) {
   }
 }
 
-void ThreadPool::run(Index n_tasks, const std::function<void(Index, int)>& task) {
+void ThreadPool::run(Index n_tasks, const std::function<void(Index, int)>& task, const Poll& poll) {
   if (n_tasks <= 0) return;
   if (workers_.empty() || n_tasks == 1) {
-    for (Index t = 0; t < n_tasks; ++t) task(t, 0);
+    for (Index t = 0; t < n_tasks; ++t) {
+      task(t, 0);
+      if (poll) poll();
+    }
     return;
   }
   task_ = &task;
+  poll_ = &poll;
   n_tasks_ = n_tasks;
   next_.store(0);
-  busy_.store(static_cast<int>(workers_.size()));
+  inside_.store(kOpen);
   {
     const std::scoped_lock lock(mutex_);
     generation_.fetch_add(1);
   }
   wake_.notify_all();
   drain(0);
-  for (int spin = 0; busy_.load() != 0; ++spin) {
+  // No task is left to hand out. Who has come in finishes; who has not woken up yet is not waited for, as on
+  // a busy machine that may take long.
+  inside_.fetch_sub(kOpen);
+  for (int spin = 0; inside_.load() != 0; ++spin) {
     if (spin < kSpins) {
       relax();
     } else {
@@ -70,6 +82,7 @@ void ThreadPool::run(Index n_tasks, const std::function<void(Index, int)>& task)
     error_ = nullptr;
     std::rethrow_exception(error);
   }
+  if (poll) poll();
 }
 
 void ThreadPool::work(int worker) {
@@ -82,8 +95,12 @@ void ThreadPool::work(int worker) {
     }
     seen = generation_.load();
     if (stop_.load()) return;
+    int inside = inside_.load();
+    while (inside >= kOpen && !inside_.compare_exchange_weak(inside, inside + 1)) {
+    }
+    if (inside < kOpen) continue;
     drain(worker);
-    busy_.fetch_sub(1);
+    inside_.fetch_sub(1);
   }
 }
 

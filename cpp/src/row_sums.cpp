@@ -65,25 +65,24 @@ void RowSums::for_rows(const Index* rows, Index count, ThreadPool& pool, const P
                        const std::function<void(Index, const float*)>& use) {
   const Index q = source_.cols();
   const bool dense = source_.dense() != nullptr;
-  const Index block = dense ? 32 : source_.tile_rows();
+  const Index block = dense ? 32 : kLanesOfBlock;
   const Index tasks = (count + block - 1) / block;
-  const Index group = 64 * static_cast<Index>(pool.size());
   scratch_.resize(std::max(scratch_.size(), static_cast<std::size_t>(pool.size())));
-  for (Index first = 0; first < tasks; first += group) {
-    pool.run(std::min(group, tasks - first), [&](Index task, int worker) {
-      const Index begin = (first + task) * block;
-      const Index end = std::min(count, begin + block);
-      if (dense) {
-        for (Index j = begin; j < end; ++j) use(j, source_.dense() + rows[j] * q);
-        return;
-      }
-      TileScratch& scratch = scratch_[static_cast<std::size_t>(worker)];
-      scratch.values.resize(static_cast<std::size_t>(block * q));
-      source_.read(rows + begin, end - begin, scratch.values.data(), scratch);
-      for (Index j = begin; j < end; ++j) use(j, scratch.values.data() + (j - begin) * q);
-    });
-    if (poll) poll();
-  }
+  pool.run(
+      tasks,
+      [&](Index task, int worker) {
+        const Index begin = task * block;
+        const Index end = std::min(count, begin + block);
+        if (dense) {
+          for (Index j = begin; j < end; ++j) use(j, source_.dense() + rows[j] * q);
+          return;
+        }
+        TileScratch& scratch = scratch_[static_cast<std::size_t>(worker)];
+        scratch.values.resize(static_cast<std::size_t>(block * q));
+        source_.read(rows + begin, end - begin, scratch.values.data(), scratch);
+        for (Index j = begin; j < end; ++j) use(j, scratch.values.data() + (j - begin) * q);
+      },
+      poll);
 }
 
 void GraphCut::gains(const Index* rows, Index count, double* out, ThreadPool&, const Poll&) {

@@ -1,125 +1,208 @@
 #include "albench/shadow.hpp"
 
 #include <algorithm>
+#include <cfloat>
 #include <cmath>
-#include <limits>
-
-#if defined(__linux__)
-#include <sys/mman.h>
-#endif
 
 namespace albench {
 namespace {
 
-constexpr double kQuanta = 32700.0;  // below 2^15 - 1 by more than any rounding
+constexpr double kQuanta = 255.0;
 constexpr double kWeightQuanta = 1023.0;
-constexpr Index kBlocksPerTask = 64;
+constexpr double kRounding = 0x1p-20;  // more than a product of two float32 that were rounded themselves
+constexpr double kSlack = 1.0 + 1e-6;  // more than the rounding of units and of sums in double
+constexpr Index kMostExcess = 8;       // similarities of a row that are kept apart one by one
+constexpr Index kBlocksPerTask = 32;
 constexpr Index kFewChanges = 64;
+constexpr Index kFewLines = 16384;  // some tens of microseconds: not worth waking a thread for
 constexpr Index kBlocksAhead = 2;
 
 }  // namespace
 
-Shadow::Shadow(Index rows, Index cols, double largest, const std::vector<double>& weights,
-               const double* modular)
+Shadow::Shadow(Index rows, Index cols, float limit, const std::vector<double>& weights, const double* modular)
     : rows_(rows),
       cols_(cols),
       blocks_((rows + kLanesOfBlock - 1) / kLanesOfBlock),
+      limit_(std::max(limit, 1e-30F)),
       modular_(modular),
-      values_(new std::uint16_t[static_cast<std::size_t>(blocks_ * cols * kLanesOfBlock)]),
+      exact_weights_(weights),
+      values_(static_cast<std::size_t>(blocks_ * cols * kLanesOfBlock)),
       weights_(static_cast<std::size_t>(cols), 1),
       start_(static_cast<std::size_t>(blocks_ * kLanesOfBlock), 0),
-      bounds_(static_cast<std::size_t>(rows)) {
-#if defined(__linux__) && defined(MADV_HUGEPAGE)
-  // Changed columns lie far apart; huge pages save most of the address translations. Best effort.
-  constexpr std::size_t kPage = 4096;
-  char* begin = reinterpret_cast<char*>(values_.get());
-  const std::size_t size = static_cast<std::size_t>(blocks_ * cols * kLanesOfBlock) * sizeof(std::uint16_t);
-  const std::size_t skip = (kPage - reinterpret_cast<std::uintptr_t>(begin) % kPage) % kPage;
-  if (size > skip + kPage) (void)madvise(begin + skip, (size - skip) / kPage * kPage, MADV_HUGEPAGE);
-#endif
-  const double quantum = std::max(largest, 1e-30) / kQuanta;
-  inverse_unit_ = static_cast<float>(1.0 / quantum);
+      extra_(static_cast<std::size_t>(blocks_ * kLanesOfBlock), 0.0F),
+      excess_(static_cast<std::size_t>(blocks_)),
+      seen_(static_cast<std::size_t>(blocks_), 0),
+      wanted_(static_cast<std::size_t>(blocks_), 0) {
+  const double quantum = static_cast<double>(limit_) / kQuanta;
+  up_ = static_cast<float>((1.0 + kRounding) / quantum);
+  down_ = static_cast<float>((1.0 - kRounding) / quantum);
   double weight_quantum = 1.0;
   if (!weights.empty()) {
     const double heaviest = *std::max_element(weights.begin(), weights.end());
+    double sum = 0.0;
+    for (const double w : weights) sum += w / std::max(heaviest, 1e-300);
     const bool whole =
         std::all_of(weights.begin(), weights.end(), [](double w) { return w == std::floor(w); });
-    if (!whole || heaviest > kWeightQuanta) weight_quantum = std::max(heaviest, 1e-300) / kWeightQuanta;
+    // Rounding up adds at most one quantum a column.
+    const double steps = std::min(kWeightQuanta, static_cast<double>(kMostWeight / 2) / std::max(sum, 1.0));
+    if (std::all_of(weights.begin(), weights.end(), [&](double w) { return w == heaviest; })) {
+      weight_quantum = std::max(heaviest, 1e-300);
+    } else if (!whole || heaviest > steps) {
+      weight_quantum = std::max(heaviest, 1e-300) / steps;
+    }
     for (std::size_t c = 0; c < weights.size(); ++c)
-      weights_[c] = static_cast<std::uint32_t>(std::min(std::ceil(weights[c] / weight_quantum), 1024.0));
+      weights_[c] =
+          static_cast<std::uint16_t>(std::min(std::ceil(weights[c] / weight_quantum), kWeightQuanta + 1.0));
+    plain_ = std::all_of(weights_.begin(), weights_.end(), [](std::uint16_t w) { return w == 1; });
   }
-  // The factor covers the rounding of the unit to float and of the divisions above.
-  unit_ = quantum * weight_quantum * (1.0 + 1e-6);
+  unit_ = quantum * weight_quantum * kSlack;
   for (Index c = 0; c < cols; ++c)
-    everything_.push_back({static_cast<std::int32_t>(c), 0, 32767, weights_[static_cast<std::size_t>(c)]});
+    everything_.push_back({static_cast<std::int32_t>(c), 0, 255, weights_[static_cast<std::size_t>(c)]});
+}
+
+float Shadow::choose_limit(std::vector<float>& sample) {
+  const auto positive =
+      std::remove_if(sample.begin(), sample.end(), [](float s) { return !(s > 0.0F && std::isfinite(s)); });
+  if (positive == sample.begin()) return 0.0F;
+  const auto at = sample.begin() + (positive - sample.begin() - 1) * 9999 / 10000;
+  std::nth_element(sample.begin(), at, positive);
+  return *at;
 }
 
 void Shadow::store(Index first, Index count, const float* s) {
-  std::vector<std::uint16_t> quanta(static_cast<std::size_t>(kLanesOfBlock * cols_), 0);
   for (Index begin = 0; begin < count; begin += kLanesOfBlock) {
     const Index block = (first + begin) / kLanesOfBlock;
     const Index in_block = std::min(kLanesOfBlock, count - begin);
-    std::uint16_t* to = values_.get() + block * cols_ * kLanesOfBlock;
-    std::int64_t* gains = start_.data() + block * kLanesOfBlock;
-    bool fits[kLanesOfBlock] = {};
-    for (Index r = 0; r < in_block; ++r)
-      fits[r] = kernels().quantise(s + (begin + r) * cols_, inverse_unit_, quanta.data() + r * cols_, cols_);
-    for (Index c = 0; c < cols_; ++c)
-      for (Index r = 0; r < kLanesOfBlock; ++r)
-        to[c * kLanesOfBlock + r] = quanta[static_cast<std::size_t>(r * cols_ + c)];
-    std::fill(gains, gains + kLanesOfBlock, std::int64_t{0});
-    kernels().quantised_loss(to, everything_.data(), cols_, gains);
+    std::uint8_t* to = values_.data() + block * cols_ * kLanesOfBlock;
+    std::int32_t* gains = start_.data() + block * kLanesOfBlock;
+    kernels().quantise(s + begin * cols_, in_block, cols_, up_, to);
+    std::fill(gains, gains + kLanesOfBlock, 0);
+    kernels().quantised_loss(to, everything_.data(), cols_, plain_, gains);
     for (Index r = 0; r < kLanesOfBlock; ++r) gains[r] = -gains[r];
-    // A row that does not fit is never ruled out.
-    for (Index r = 0; r < in_block; ++r)
-      if (!fits[r]) gains[r] = std::numeric_limits<std::int64_t>::max() / 2;
+    for (Index r = 0; r < in_block; ++r) keep_excess(block, r, s + (begin + r) * cols_);
+    excess_[static_cast<std::size_t>(block)].shrink_to_fit();
   }
 }
 
-void Shadow::refresh(Index block) {
-  const Index end = std::min(rows_, (block + 1) * kLanesOfBlock);
-  for (Index row = block * kLanesOfBlock; row < end; ++row) {
-    const auto i = static_cast<std::size_t>(row);
-    bounds_[i] = modular_[i] + static_cast<double>(gains_[i]) * unit_;
+void Shadow::keep_excess(Index block, Index lane, const float* s) {
+  std::int32_t columns[kMostExcess + 1];
+  const Index found = kernels().above(s, limit_, cols_, columns, kMostExcess + 1);
+  std::vector<Excess>& kept = excess_[static_cast<std::size_t>(block)];
+  for (Index e = 0; e < std::min(found, kMostExcess); ++e)
+    kept.push_back({columns[e], static_cast<std::int32_t>(lane), s[columns[e]]});
+  if (found <= kMostExcess) return;
+  // Too many: what the others may add whatever the memo.
+  double rest = 0.0;
+  for (Index c = columns[kMostExcess]; c < cols_; ++c)
+    if (s[c] > limit_)
+      rest += (exact_weights_.empty() ? 1.0 : exact_weights_[static_cast<std::size_t>(c)]) *
+              (static_cast<double>(s[c]) - static_cast<double>(limit_));
+  kept.push_back({-1, static_cast<std::int32_t>(lane), std::max(static_cast<float>(rest * kSlack), FLT_MIN)});
+}
+
+void Shadow::add_excess(Index block, const float* memo) {
+  const std::vector<Excess>& kept = excess_[static_cast<std::size_t>(block)];
+  if (kept.empty()) return;
+  double sum[kLanesOfBlock] = {};
+  for (const Excess& e : kept) {
+    double& lane = sum[e.lane];
+    if (e.column < 0) {
+      lane += static_cast<double>(e.value);
+      continue;
+    }
+    const float from = memo == nullptr ? limit_ : std::max(limit_, memo[e.column]);
+    if (e.value > from)
+      lane += (exact_weights_.empty() ? 1.0 : exact_weights_[static_cast<std::size_t>(e.column)]) *
+              (static_cast<double>(e.value) - static_cast<double>(from));
   }
+  float* extra = extra_.data() + block * kLanesOfBlock;
+  for (Index r = 0; r < kLanesOfBlock; ++r)
+    extra[r] = sum[r] > 0.0 ? std::max(static_cast<float>(sum[r] * kSlack), FLT_MIN) : 0.0F;
 }
 
 void Shadow::reset() {
-  changes_.clear();
+  log_.clear();
+  pending_.clear();
   gains_ = start_;
-  for (Index block = 0; block < blocks_; ++block) refresh(block);
+  std::fill(seen_.begin(), seen_.end(), 0U);
+  for (Index block = 0; block < blocks_; ++block) add_excess(block, nullptr);
 }
 
-std::uint16_t Shadow::memo_quanta(float value) const {
-  const float scaled = std::min(value * inverse_unit_ - kQuantumSlack, 32766.0F);
-  return static_cast<std::uint16_t>(std::max(scaled, 0.0F));
+std::uint8_t Shadow::memo_quanta(float value) const {
+  return static_cast<std::uint8_t>(std::min(value * down_, static_cast<float>(kQuanta)));
 }
 
 void Shadow::raise(Index column, float from, float to) {
-  const std::uint16_t low = memo_quanta(from);
-  const std::uint16_t high = memo_quanta(to);
+  const std::uint8_t low = memo_quanta(from);
+  const std::uint8_t high = memo_quanta(to);
   if (high > low)
-    changes_.push_back(
+    pending_.push_back(
         {static_cast<std::int32_t>(column), low, high, weights_[static_cast<std::size_t>(column)]});
 }
 
-void Shadow::settle(ThreadPool& pool) {
-  if (changes_.empty()) return;
-  const auto count = static_cast<Index>(changes_.size());
-  pool.run((blocks_ + kBlocksPerTask - 1) / kBlocksPerTask, [&](Index task, int) {
-    for (Index block = task * kBlocksPerTask; block < std::min(blocks_, (task + 1) * kBlocksPerTask);
-         ++block) {
+void Shadow::committed() {
+  log_.push_back(std::move(pending_));
+  pending_.clear();
+}
+
+void Shadow::want(Index row, std::vector<Index>& blocks) {
+  const auto block = static_cast<std::size_t>(row / kLanesOfBlock);
+  if (wanted_[block] != 0 || seen_[block] == log_.size()) return;
+  wanted_[block] = 1;
+  blocks.push_back(static_cast<Index>(block));
+}
+
+void Shadow::catch_up(std::vector<Index>& blocks, const std::vector<float>& memo, ThreadPool& pool,
+                      const Poll& poll) {
+  for (const Index block : blocks) wanted_[static_cast<std::size_t>(block)] = 0;
+  // Youngest first: the changes that a block has to know of are then some of those of the next.
+  const auto seen = [&](Index block) { return seen_[static_cast<std::size_t>(block)]; };
+  std::sort(blocks.begin(), blocks.end(),
+            [&](Index a, Index b) { return seen(a) > seen(b) || (seen(a) == seen(b) && a < b); });
+  workers_.resize(std::max(workers_.size(), static_cast<std::size_t>(pool.size())));
+  const auto count = static_cast<Index>(blocks.size());
+  const auto task = [&](Index t, int w) {
+    Worker& worker = workers_[static_cast<std::size_t>(w)];
+    worker.place.resize(static_cast<std::size_t>(cols_), -1);
+    std::vector<QuantumChange>& changes = worker.changes;
+    for (const QuantumChange& change : changes) worker.place[static_cast<std::size_t>(change.column)] = -1;
+    changes.clear();
+    std::size_t now = log_.size();
+    for (Index at = t * kBlocksPerTask; at < std::min(count, (t + 1) * kBlocksPerTask); ++at) {
+      const Index block = blocks[static_cast<std::size_t>(at)];
+      for (; now > seen(block); --now) {
+        for (const QuantumChange& change : log_[now - 1]) {
+          std::int32_t& place = worker.place[static_cast<std::size_t>(change.column)];
+          if (place >= 0) {
+            changes[static_cast<std::size_t>(place)].low = change.low;
+          } else {
+            place = static_cast<std::int32_t>(changes.size());
+            changes.push_back(change);
+          }
+        }
+      }
+      const auto changed = static_cast<Index>(changes.size());
       // Where few columns change, their lines lie far apart: ask for those of the blocks to come.
-      if (count <= kFewChanges && block + kBlocksAhead < blocks_)
-        for (const QuantumChange& change : changes_)
-          __builtin_prefetch(values_.get() +
-                             ((block + kBlocksAhead) * cols_ + change.column) * kLanesOfBlock);
-      kernels().quantised_loss(values_.get() + block * cols_ * kLanesOfBlock, changes_.data(), count,
-                               gains_.data() + block * kLanesOfBlock);
-      refresh(block);
+      if (changed <= kFewChanges && at + kBlocksAhead < count)
+        for (const QuantumChange& change : changes)
+          __builtin_prefetch(values_.data() +
+                             (blocks[static_cast<std::size_t>(at + kBlocksAhead)] * cols_ + change.column) *
+                                 kLanesOfBlock);
+      kernels().quantised_loss(values_.data() + block * cols_ * kLanesOfBlock, changes.data(), changed,
+                               plain_, gains_.data() + block * kLanesOfBlock);
+      add_excess(block, memo.data());
+      seen_[static_cast<std::size_t>(block)] = static_cast<std::uint32_t>(log_.size());
     }
-  });
-  changes_.clear();
+  };
+  const Index tasks = (count + kBlocksPerTask - 1) / kBlocksPerTask;
+  Index lines = 0;
+  for (std::size_t t = count > 0 ? seen(blocks.back()) : log_.size(); t < log_.size(); ++t)
+    lines += static_cast<Index>(log_[t].size());
+  if (count * std::min(lines, cols_) > kFewLines) {
+    pool.run(tasks, task, poll);
+  } else {
+    for (Index t = 0; t < tasks; ++t) task(t, 0);
+  }
 }
 
 }  // namespace albench

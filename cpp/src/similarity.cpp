@@ -8,8 +8,11 @@
 namespace albench {
 namespace {
 
-// Rows a thread takes at a time: enough to reuse one chunk of the queries from the second-level cache.
-constexpr Index kBlockRows = 8 * kMicroRows;
+// Rows a thread takes at a time: enough to reuse one chunk of the queries from the second-level cache, few
+// enough that no thread waits long for the last.
+constexpr Index kBlockRows = 6 * kMicroRows;
+
+constexpr Index kPackedRows = 8 * kMicroRows;  // rows packed at a time, a chunk deep
 
 // The first row from `row` on that holds NaN or infinity.
 Index first_bad_row(const Features& x, Index row) {
@@ -41,8 +44,10 @@ QueryPanels::QueryPanels(const Features& queries, Metric metric, const double* s
   }
   packed_.resize(static_cast<std::size_t>(panels_ * kPanel * dim_));
   std::vector<double> largest(static_cast<std::size_t>(panels_));
-  pool.run(panels_, [&](Index panel, int) {
-    largest[static_cast<std::size_t>(panel)] = pack(queries, metric == Metric::dot ? scale : nullptr, panel);
+  std::vector<Buffer<float>> rows(static_cast<std::size_t>(pool.size()));
+  pool.run(panels_, [&](Index panel, int worker) {
+    largest[static_cast<std::size_t>(panel)] =
+        pack(queries, metric == Metric::dot ? scale : nullptr, panel, rows[static_cast<std::size_t>(worker)]);
   });
   for (std::size_t panel = 0; panel < largest.size(); ++panel) {
     if (!std::isfinite(largest[panel]))
@@ -80,7 +85,7 @@ void QueryPanels::select(const QueryPanels& all, const std::vector<Index>& colum
 }
 
 double QueryPanels::squares(const Features& x, Index row, TileScratch& scratch) const {
-  scratch.packed.resize(static_cast<std::size_t>(kMicroRows * kRowStride));
+  scratch.packed.resize(static_cast<std::size_t>(kRowStride));
   float* values = scratch.packed.data();
   double sum = 0.0;
   for (Index start = 0; start < dim_; start += kChunk) {
@@ -93,13 +98,19 @@ double QueryPanels::squares(const Features& x, Index row, TileScratch& scratch) 
   return sum;
 }
 
-double QueryPanels::pack(const Features& queries, const double* scale, Index panel) {
+double QueryPanels::pack(const Features& queries, const double* scale, Index panel, Buffer<float>& rows) {
   const Index first = panel * kPanel;
   const Index count = std::min(kPanel, size_ - first);
-  std::vector<float> rows(static_cast<std::size_t>(kPanel * dim_), 0.0F);
+  // An odd number of cache lines apart: columns of the panel are read across rows.
+  const Index stride = (dim_ + 15) / 16 / 2 * 32 + 16;
+  rows.resize(static_cast<std::size_t>(kPanel * stride));
   double largest = 0.0;
-  for (Index j = 0; j < count; ++j) {
-    float* row = rows.data() + j * dim_;
+  for (Index j = 0; j < kPanel; ++j) {
+    float* row = rows.data() + j * stride;
+    if (j >= count) {
+      std::fill(row, row + dim_, 0.0F);
+      continue;
+    }
     queries.load(first + j, 0, dim_, row);
     if (!row_scale_.empty())
       for (Index k = 0; k < dim_; ++k) row[k] *= row_scale_[static_cast<std::size_t>(k)];
@@ -117,8 +128,7 @@ double QueryPanels::pack(const Features& queries, const double* scale, Index pan
     const Index depth = std::min(kChunk, dim_ - start);
     float* to = packed_.data() + start * panels_ * kPanel + panel * kPanel * depth;
     for (Index k = 0; k < depth; ++k)
-      for (Index j = 0; j < kPanel; ++j)
-        to[k * kPanel + j] = rows[static_cast<std::size_t>(j * dim_ + start + k)];
+      for (Index j = 0; j < kPanel; ++j) to[k * kPanel + j] = rows.data()[j * stride + start + k];
   }
   return largest;
 }
@@ -127,15 +137,17 @@ bool QueryPanels::tile(const Features& x, const Index* rows, Index count, Index 
                        Index ldo, const float* row_norm, float* found_norm, TileScratch& scratch) const {
   const KernelTable& kernel = kernels();
   const auto product = by_distance(metric_) ? kernel.square_distance : kernel.dot;
-  scratch.packed.resize(static_cast<std::size_t>(kMicroRows * kRowStride));
+  scratch.packed.resize(static_cast<std::size_t>(kPackedRows * kRowStride));
   const bool need_squares = found_norm != nullptr || (metric_ == Metric::cosine && row_norm == nullptr);
   if (need_squares) scratch.squares.assign(static_cast<std::size_t>(count), 0.0);
 
   for (Index start = 0; start < dim_; start += kChunk) {
     const Index depth = std::min(kChunk, dim_ - start);
     const float* chunk = packed_.data() + start * panels_ * kPanel;
-    for (Index block = 0; block < count; block += kMicroRows) {
-      const Index in_block = std::min(kMicroRows, count - block);
+    // A panel meets all rows packed here before the next one is read: it then comes from the second-level
+    // cache.
+    for (Index block = 0; block < count; block += kPackedRows) {
+      const Index in_block = std::min(kPackedRows, count - block);
       for (Index r = 0; r < in_block; ++r) {
         float* row = scratch.packed.data() + r * kRowStride;
         x.load(rows[block + r], start, start + depth, row);
@@ -163,7 +175,7 @@ bool QueryPanels::tile(const Features& x, const Index* rows, Index count, Index 
     float* s = out + r * ldo;
     const Index n = to - from;
     if (metric_ == Metric::cosine) {
-      for (Index j = 0; j < n; ++j) s[j] *= factor;
+      kernel.scale(s, factor, n);
     } else if (metric_ == Metric::rbf) {
       const float scale = -1.0F / static_cast<float>(dim_);
       for (Index j = 0; j < n; ++j) s[j] = std::exp(scale * s[j]);
@@ -183,25 +195,24 @@ void similarity(const Features& x, const QueryPanels& queries, float* out, Threa
   std::iota(rows.begin(), rows.end(), Index{0});
   std::atomic<Index> bad{x.rows};
   const Index blocks = (x.rows + kBlockRows - 1) / kBlockRows;
-  const Index group = 8 * static_cast<Index>(pool.size());  // blocks between two looks at Ctrl-C
-  for (Index first = 0; first < blocks; first += group) {
-    pool.run(std::min(group, blocks - first), [&](Index task, int worker) {
-      const Index begin = (first + task) * kBlockRows;
-      const Index count = std::min(kBlockRows, x.rows - begin);
-      float norms[kBlockRows];
-      const bool finite = queries.tile(x, rows.data() + begin, count, 0, q, out + begin * q, q, nullptr,
-                                       norms, scratch[static_cast<std::size_t>(worker)]);
-      if (!finite) {
-        Index seen = bad.load();
-        while (begin < seen && !bad.compare_exchange_weak(seen, begin)) {
+  pool.run(
+      blocks,
+      [&](Index task, int worker) {
+        const Index begin = task * kBlockRows;
+        const Index count = std::min(kBlockRows, x.rows - begin);
+        float norms[kBlockRows];
+        const bool finite = queries.tile(x, rows.data() + begin, count, 0, q, out + begin * q, q, nullptr,
+                                         norms, scratch[static_cast<std::size_t>(worker)]);
+        if (!finite) {
+          Index seen = bad.load();
+          while (begin < seen && !bad.compare_exchange_weak(seen, begin)) {
+          }
         }
-      }
-    });
-    if (poll) poll();
-    if (bad.load() < x.rows)
-      throw InputError("X", "finite values within float32",
-                       "NaN or infinity in row " + std::to_string(first_bad_row(x, bad.load())));
-  }
+      },
+      poll);
+  if (bad.load() < x.rows)
+    throw InputError("X", "finite values within float32",
+                     "NaN or infinity in row " + std::to_string(first_bad_row(x, bad.load())));
 }
 
 }  // namespace albench

@@ -18,48 +18,42 @@ void Source::prepare(ThreadPool& pool, const Poll& poll) {
   const Index tasks = (n_ + kRowsPerTask - 1) / kRowsPerTask;
   std::vector<double> largest(static_cast<std::size_t>(tasks), 0.0);
   std::vector<TileScratch> scratch(static_cast<std::size_t>(pool.size()));
-  const Index group = 16 * static_cast<Index>(pool.size());
-  for (Index first = 0; first < tasks; first += group) {
-    pool.run(std::min(group, tasks - first), [&](Index t, int worker) {
-      const Index task = first + t;
-      for (Index row = task * kRowsPerTask; row < std::min(n_, (task + 1) * kRowsPerTask); ++row) {
-        const double squares = panels_->squares(x_, row, scratch[static_cast<std::size_t>(worker)]);
-        if (!std::isfinite(squares)) bad.report(row);
-        norms_[static_cast<std::size_t>(row)] = QueryPanels::inverse_norm(squares);
-        largest[static_cast<std::size_t>(task)] = std::max(largest[static_cast<std::size_t>(task)], squares);
-      }
-    });
-    if (poll) poll();
-  }
+  pool.run(
+      tasks,
+      [&](Index task, int worker) {
+        for (Index row = task * kRowsPerTask; row < std::min(n_, (task + 1) * kRowsPerTask); ++row) {
+          const double squares = panels_->squares(x_, row, scratch[static_cast<std::size_t>(worker)]);
+          if (!std::isfinite(squares)) bad.report(row);
+          norms_[static_cast<std::size_t>(row)] = QueryPanels::inverse_norm(squares);
+          largest[static_cast<std::size_t>(task)] =
+              std::max(largest[static_cast<std::size_t>(task)], squares);
+        }
+      },
+      poll);
   bad.throw_if_any("X");
   const double norm = std::sqrt(*std::max_element(largest.begin(), largest.end()));
   // One part in a thousand covers the rounding of float32 products.
-  largest_possible_ = (panels_->metric() == Metric::dot ? norm * panels_->largest_norm() : 1.0) * 1.001;
-  if (!std::isfinite(static_cast<float>(largest_possible_)))
+  const double largest_possible =
+      (panels_->metric() == Metric::dot ? norm * panels_->largest_norm() : 1.0) * 1.001;
+  if (!std::isfinite(static_cast<float>(largest_possible)))
     throw InputError("X", "features whose products fit float32", "norms whose product does not");
 }
 
 void Source::cap(std::vector<float> caps, ThreadPool& pool) {
   caps_ = std::move(caps);
   if (dense_ == nullptr) return;
-  std::vector<float> cut(static_cast<std::size_t>(n_ * q_));
+  Buffer<float> cut(static_cast<std::size_t>(n_ * q_));
   pool.run(n_, [&](Index row, int) {
     for (Index c = 0; c < q_; ++c)
-      cut[static_cast<std::size_t>(row * q_ + c)] =
-          std::min(dense_[row * q_ + c], caps_[static_cast<std::size_t>(c)]);
+      cut.data()[row * q_ + c] = std::min(dense_[row * q_ + c], caps_[static_cast<std::size_t>(c)]);
   });
   owned_ = std::move(cut);
   dense_ = owned_.data();
 }
 
-// Multiples of the rows of a shadow's block.
-Index Source::tile_rows() const {
-  return panels_ && panels_->dim() > kChunk ? 3 * kLanesOfBlock : kLanesOfBlock;
-}
-
 void Source::hold(ThreadPool& pool, const Poll& poll) {
   if (dense_ != nullptr) return;
-  std::vector<float> all(static_cast<std::size_t>(n_ * q_));
+  Buffer<float> all(static_cast<std::size_t>(n_ * q_));
   similarity(x_, *panels_, all.data(), pool, poll);
   owned_ = std::move(all);
   dense_ = owned_.data();

@@ -13,7 +13,7 @@ from albench import _core
 if TYPE_CHECKING:
     from typing import Self
 
-# A given matrix may get a 16-bit copy of at most this many bytes: it speeds lazy greedy up several times.
+# A given matrix may get an 8-bit copy of at most this many bytes: it speeds lazy greedy up several times.
 SHADOW_BYTES = 512 * 2**20
 # Without `max_memory`, similarities are held only where they are small beside the features.
 SMALL_BYTES = 64 * 2**20
@@ -173,8 +173,8 @@ class FacilityLocationVariantMI(SetFunction):
             As for the class.
         max_memory
             Bytes that similarities may take beside the features: with 4 n q they are held as float32, with
-            less as many rows as fit get 16-bit upper bounds, from which undecided rows are told apart. None:
-            held only where they take at most a quarter of the features and 64 MiB; never otherwise.
+            less as many rows as fit at q + 40 bytes get 8-bit upper bounds, and undecided rows are computed
+            again. None: held only where they take at most a quarter of the features and 64 MiB.
         n_threads
             For the first pass over the features; None: all cores this process may run on.
         """

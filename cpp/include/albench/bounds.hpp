@@ -10,6 +10,7 @@
 #include <limits>
 #include <vector>
 
+#include "albench/parallel.hpp"
 #include "albench/types.hpp"
 
 namespace albench {
@@ -39,14 +40,29 @@ class Bounds {
     for (Index i = 0; i < static_cast<Index>(value_.size()); i += kBlock) settle(i);
   }
 
-  // Appends all indices with bound >= threshold, in ascending order.
-  void reaching(double threshold, std::vector<Index>& out) const {
-    for (std::size_t block = 0; block < block_max_.size(); ++block) {
-      if (!(block_max_[block] >= threshold)) continue;
-      const std::size_t end = std::min((block + 1) * kBlock, value_.size());
-      for (std::size_t i = block * kBlock; i < end; ++i)
-        if (value_[i] >= threshold) out.push_back(static_cast<Index>(i));
-    }
+  // All indices with bound >= threshold, in ascending order.
+  void reaching(double threshold, std::vector<Index>& out, ThreadPool& pool) const {
+    std::vector<std::size_t> blocks;
+    for (std::size_t block = 0; block < block_max_.size(); ++block)
+      if (block_max_[block] >= threshold) blocks.push_back(block);
+    constexpr std::size_t kPart = 256;
+    std::vector<std::vector<Index>> parts((blocks.size() + kPart - 1) / kPart);
+    pool.run(static_cast<Index>(parts.size()), [&](Index t, int) {
+      const auto part = static_cast<std::size_t>(t);
+      for (std::size_t b = part * kPart; b < std::min(blocks.size(), (part + 1) * kPart); ++b) {
+        const std::size_t end = std::min((blocks[b] + 1) * kBlock, value_.size());
+        // Written without a branch: whether a bound reaches the threshold cannot be foreseen.
+        Index reached[kBlock];
+        std::size_t count = 0;
+        for (std::size_t i = blocks[b] * kBlock; i < end; ++i) {
+          reached[count] = static_cast<Index>(i);
+          count += value_[i] >= threshold ? 1U : 0U;
+        }
+        parts[part].insert(parts[part].end(), reached, reached + count);
+      }
+    });
+    out.clear();
+    for (const std::vector<Index>& part : parts) out.insert(out.end(), part.begin(), part.end());
   }
 
   // The index of the largest bound (the lowest of equals), -1 if none is left.

@@ -34,16 +34,17 @@ class FacilityLocation : public SetFunction {
   void start_bounds(double* out) const override;
   void refine(const Index* rows, Index count, double threshold, double* out, ThreadPool& pool,
               const Poll& poll) override;
-  const double* current_bounds(ThreadPool& pool, const Poll& poll) override;
+  void expect_refine(ThreadPool& pool, const Poll& poll) override;
   void commit(Index row, ThreadPool& pool) override;
   double evaluate(const Index* rows, Index count) override;
 
  private:
   void first_pass(ThreadPool& pool, const Poll& poll, Index shadow_bytes);
-  bool start_row(Index row, const float* s, float& largest);
+  bool start_row(Index row, const float* s);
+  float sampled_limit() const;
   const double* weights() const { return weights_.empty() ? nullptr : weights_.data(); }
   double gain_of(Index row, const float* s) const;
-  void bound_features(const Index* rows, Index count, double* out, ThreadPool& pool, const Poll& poll);
+  void lower_bounds(const Index* rows, Index count, double* out, ThreadPool& pool, const Poll& poll);
 
   Source source_;
   std::vector<double> weights_;
@@ -52,7 +53,6 @@ class FacilityLocation : public SetFunction {
   std::vector<double> memo_wide_;
   std::vector<double> modular_;  // (n,) b_a
   std::vector<double> start_;    // (n,) gains of the empty set
-  float largest_ = 0.0F;         // of all similarities of a matrix
   Index shadow_rows_ = 0;
   std::unique_ptr<Shadow> shadow_;
   std::unique_ptr<DeltaBounds> delta_;

@@ -17,20 +17,17 @@ namespace albench {
 
 constexpr Index kChunk = 512;      // features per multiply-add chain
 constexpr Index kRowStride = 528;  // floats between packed rows: off any power of two, so L1 sets differ
-constexpr Index kPanel = 32;       // query columns per packed panel
-constexpr Index kMicroRows = 12;   // rows a micro-kernel holds in registers
+constexpr Index kPanel = 48;       // query columns per packed panel
+constexpr Index kMicroRows = 8;    // rows a micro-kernel holds in registers
 constexpr Index kLanes = 16;       // double lanes of a sum over columns
 
-// Larger than the rounding of s * inverse_unit (at most 2^15 * 2^-23 units, twice), so ceilings stay bounds.
-constexpr float kQuantumSlack = 0.01F;
-
-constexpr Index kLanesOfBlock = 32;  // rows side by side in a block of quanta: one cache line a column
+constexpr Index kLanesOfBlock = 64;  // rows side by side in a block of quanta: one cache line a column
 
 struct QuantumChange {  // one column's memo rises from low to high
   std::int32_t column;
-  std::uint16_t low;
-  std::uint16_t high;
-  std::uint32_t weight;
+  std::uint8_t low;
+  std::uint8_t high;
+  std::uint16_t weight;  // below 2^15
 };
 
 struct RowStart {  // what the first look at a row finds
@@ -42,9 +39,8 @@ struct RowStart {  // what the first look at a row finds
 struct KernelTable {
   const char* name;
 
-  // c[r, j] (+)= sum_k x[r, k] * panel[k, j] for r < rows <= kMicroRows, j < cols <= kPanel, k < depth <=
-  // kChunk. x has row stride kRowStride, panel has row stride kPanel; `accumulate` adds to c instead of
-  // replacing it.
+  // c[r, j] (+)= sum_k x[r, k] * panel[k, j] for r < rows, j < cols <= kPanel, k < depth <= kChunk. x has row
+  // stride kRowStride, panel has row stride kPanel; `accumulate` adds to c instead of replacing it.
   void (*dot)(const float* x, Index rows, const float* panel, Index depth, float* c, Index ldc, Index cols,
               bool accumulate);
   // The same with (x - panel)^2 in place of the product: exact for equal points, unlike norms minus products.
@@ -60,12 +56,19 @@ struct KernelTable {
   // gain.
   double (*clamped_rise)(const float* s, const float* low, const float* high, const double* w, Index n);
 
-  // 15-bit upper bounds: out_c = ceil(max(s_c, 0) * inverse_unit + kQuantumSlack). False if one does not fit.
-  bool (*quantise)(const float* s, float inverse_unit, std::uint16_t* out, Index n);
-  // For kLanesOfBlock rows at once, block laid out column by column: takes from each gains[r]
-  // sum over the changes of weight * (min(max(s_r, low), high) - low), all in quanta.
-  void (*quantised_loss)(const std::uint16_t* block, const QuantumChange* changes, Index count,
-                         std::int64_t* gains);
+  // A block of quanta, column by column, of `rows` <= kLanesOfBlock rows that lie `cols` apart:
+  // block[c * kLanesOfBlock + r] = ceil(s_rc * factor) within 0..255, at least 1 where s_rc > 0; 0 for rows
+  // that are not there.
+  void (*quantise)(const float* s, Index rows, Index cols, float factor, std::uint8_t* block);
+  // Takes from gains[r] of all rows of a block the sum over the changes of
+  // weight * (min(max(b_r, low), high) - low). `plain`: all weights are 1. All sums have to fit 31 bits.
+  void (*quantised_loss)(const std::uint8_t* block, const QuantumChange* changes, Index count, bool plain,
+                         std::int32_t* gains);
+  // The first `most` columns with s_c > limit, ascending; returns how many.
+  Index (*above)(const float* s, float limit, Index n, std::int32_t* out, Index most);
+
+  // s_c *= factor.
+  void (*scale)(float* s, float factor, Index n);
 
   // sum_k x_k^2: finite exactly where all x are, since squares of float32 stay far inside double.
   double (*sum_of_squares)(const float* x, Index n);

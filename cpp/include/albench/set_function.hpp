@@ -33,12 +33,11 @@ class SetFunction {
     gains(rows, count, out, pool, poll);
   }
 
-  // Upper bounds on all gains that the function itself keeps up to date, (size(),), or null where it does
-  // not. To be asked for again after every commit; may build them on the first call, while the set is empty.
-  virtual const double* current_bounds(ThreadPool& pool, const Poll& poll) {
+  // Many calls of `refine` on the whole ground set are to come: the function may make what speeds them up. To
+  // be called while the set is empty.
+  virtual void expect_refine(ThreadPool& pool, const Poll& poll) {
     (void)pool;
     (void)poll;
-    return nullptr;
   }
 
   // How far the bits of a current gain may lie above an older one, as a factor >= 1 (rounding only).

@@ -1,17 +1,17 @@
-// A 16-bit copy of similarities, rounded up, and with it an upper bound on every gain that is always up to
-// date.
+// An 8-bit copy of similarities, rounded up, and with it upper bounds on gains that are brought up to date
+// when they are asked for.
 //
-// Similarities are stored in units of 2^-15 of the largest possible one, weights in 10 bits, both rounded up,
-// and the memo rounded down, so an integer sum times the units bounds a gain from above, never below. A
-// commit raises the memo of some columns, many at first, about q / t in step t, so all rows together cost
-// only a few passes over the copy in a whole run. Blocks of 32 rows are laid out column by column: a changed
-// column is one cache line.
+// Similarities are stored in 255 steps up to a limit that few exceed, weights in 10 bits, both rounded up,
+// and the memo rounded down, so an integer sum times the units bounds a gain from above, never below. What
+// exceeds the limit is kept apart, as it is. Blocks of 64 rows are laid out column by column: a changed
+// column is one cache line. A block catches up with all commits since it was last asked for at once: a column
+// that changed often is looked at once, and blocks without good candidates are left alone for most of a run.
 #pragma once
 
 #include <cstdint>
-#include <memory>
 #include <vector>
 
+#include "albench/buffer.hpp"
 #include "albench/kernels.hpp"
 #include "albench/parallel.hpp"
 #include "albench/types.hpp"
@@ -20,44 +20,80 @@ namespace albench {
 
 class Shadow {
  public:
-  // `rows` rows of `cols` similarities, none above `largest`; modular: (rows,) what is added to each bound,
+  // limit: a similarity that few exceed, see `choose_limit`; modular: (rows,) what is added to each bound,
   // borrowed.
-  Shadow(Index rows, Index cols, double largest, const std::vector<double>& weights, const double* modular);
+  Shadow(Index rows, Index cols, float limit, const std::vector<double>& weights, const double* modular);
 
-  static Index bytes_per_row(Index cols) { return cols * 2; }
+  // The limit from a sample of similarities (reordered): one in ten thousand of the positive ones exceeds it.
+  static float choose_limit(std::vector<float>& sample);
+  // With sums, and room for what exceeds the limit.
+  static Index bytes_per_row(Index cols) { return cols + 40; }
+  // Sums of more columns might not fit 31 bits.
+  static bool supports(Index cols) { return cols <= kMostWeight / 2; }
   Index rows() const { return rows_; }
 
-  // Rows [first, first + count) from s (count, cols); first a multiple of 32, count one too or up to the last
-  // row. Different blocks may be stored by different threads.
+  // Rows [first, first + count) from s (count, cols); first a multiple of kLanesOfBlock, count one too or up
+  // to the last row. Different blocks may be stored by different threads.
   void store(Index first, Index count, const float* s);
 
   // Back to the gains of the empty set.
   void reset();
 
-  // The memo of columns rises, from -> to; pending until `settle` brings all bounds up to date.
+  // One commit: the memo of columns rises, from -> to, all columns before `committed`.
   void raise(Index column, float from, float to);
-  void settle(ThreadPool& pool);
+  void committed();
 
-  // (rows,) upper bounds on the gains.
-  const std::vector<double>& bounds() const { return bounds_; }
+  // Appends the block of a row, if it has to catch up and is not in the list yet.
+  void want(Index row, std::vector<Index>& blocks);
+  // Brings these blocks up to date with memo (cols,).
+  void catch_up(std::vector<Index>& blocks, const std::vector<float>& memo, ThreadPool& pool,
+                const Poll& poll);
+
+  // Upper bound on the gain of a row, as of when its block last caught up.
+  double bound(Index row) const {
+    const auto i = static_cast<std::size_t>(row);
+    return modular_[i] + (static_cast<double>(extra_[i]) + static_cast<double>(gains_[i]) * unit_);
+  }
 
  private:
-  std::uint16_t memo_quanta(float value) const;
-  void refresh(Index block);
+  static constexpr Index kMostWeight = 8'000'000;  // of all columns: 255 times that fits 31 bits
+
+  struct Excess {  // a similarity above the limit; column -1: a sum of gains over the limit
+    std::int32_t column;
+    std::int32_t lane;
+    float value;
+  };
+  struct Worker {
+    std::vector<std::int32_t> place;  // (cols,) of a column in `changes`, -1: not there
+    std::vector<QuantumChange> changes;
+  };
+
+  void keep_excess(Index block, Index lane, const float* s);
+  void add_excess(Index block, const float* memo);
+  std::uint8_t memo_quanta(float value) const;
 
   Index rows_;
   Index cols_;
   Index blocks_;
+  float limit_;
+  bool plain_ = true;  // all weights are one quantum
   double unit_ = 1.0;  // value of one quantum of similarity times one of weight
-  float inverse_unit_ = 1.0F;
+  float up_ = 1.0F;    // quanta in 1, rounded up
+  float down_ = 1.0F;  // and down
   const double* modular_;
-  std::unique_ptr<std::uint16_t[]> values_;  // left uninitialised: pages are touched as rows are stored
-  std::vector<std::uint32_t> weights_;
-  std::vector<std::int64_t> start_;  // gains of the empty set, in quanta
-  std::vector<std::int64_t> gains_;
-  std::vector<double> bounds_;
-  std::vector<QuantumChange> changes_;
-  std::vector<QuantumChange> everything_;  // all columns, from nothing to the largest quantum
+  const std::vector<double>& exact_weights_;
+  Buffer<std::uint8_t> values_;
+  std::vector<std::uint16_t> weights_;
+  std::vector<std::int32_t> start_;  // gains of the empty set, in quanta
+  std::vector<std::int32_t> gains_;
+  std::vector<float> extra_;                     // what similarities above the limit add to a bound
+  std::vector<std::vector<Excess>> excess_;      // of each block
+  std::vector<QuantumChange> everything_;        // all columns, from nothing to the largest quantum
+  std::vector<std::vector<QuantumChange>> log_;  // what each commit changed
+  std::vector<QuantumChange> pending_;
+  std::vector<std::uint32_t> seen_;   // commits that a block knows of
+  std::vector<std::uint8_t> wanted_;  // blocks in a list made by `want`
+  std::vector<Worker> workers_;
 };
 
 }  // namespace albench

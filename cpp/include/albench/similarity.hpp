@@ -3,6 +3,7 @@
 
 #include <vector>
 
+#include "albench/buffer.hpp"
 #include "albench/features.hpp"
 #include "albench/kernels.hpp"
 #include "albench/parallel.hpp"
@@ -14,10 +15,10 @@ enum class Metric { cosine, dot, euclidean, rbf };
 
 // Private working memory of one thread.
 struct TileScratch {
-  std::vector<float> packed;    // kMicroRows x kRowStride
+  Buffer<float> packed;         // rows of a chunk, kRowStride apart
   std::vector<double> squares;  // per row of the tile: sum of scaled squares
   std::vector<float> factors;   // per row of the tile
-  std::vector<float> values;    // a tile of similarities, for whoever reads it
+  Buffer<float> values;         // a tile of similarities, for whoever reads it
 };
 
 // The query side of a product, packed once: chunk by chunk, panel by panel, so that the micro-kernel reads it
@@ -52,15 +53,16 @@ class QueryPanels {
   QueryPanels() = default;
 
  private:
-  // Packs panel `panel`; returns the largest sum of squares among its rows, not finite where a value is not.
-  double pack(const Features& queries, const double* scale, Index panel);
+  // Packs panel `panel`, whose rows pass through `rows`; returns the largest sum of squares among them, not
+  // finite where a value is not.
+  double pack(const Features& queries, const double* scale, Index panel, Buffer<float>& rows);
 
   Metric metric_ = Metric::dot;
   Index size_ = 0;
   Index dim_ = 0;
   Index panels_ = 0;
   double largest_norm_ = 0.0;
-  std::vector<float> packed_;
+  Buffer<float> packed_;
   std::vector<float> row_scale_;  // what a row's features are multiplied by on loading; empty: nothing
 };
 

@@ -47,17 +47,11 @@ class Source {
   const QueryPanels* panels() const { return panels_.get(); }
   const char* argument() const { return panels_ ? "X" : "S"; }
 
-  // Every similarity is at most this (prepared features only): from the norms, before any product.
-  double largest_possible() const { return largest_possible_; }
-
   // Similarities are cut at these values, one a column (facility-location mutual information).
   void cap(std::vector<float> caps, ThreadPool& pool);
 
   // Makes all rows at once and holds them: (n, q) float32.
   void hold(ThreadPool& pool, const Poll& poll);
-
-  // Rows a call to `read` handles best.
-  Index tile_rows() const;
 
   // Similarities of `count` rows to all columns, out (count, q). Dense sources copy; use dense() there.
   void read(const Index* rows, Index count, float* out, TileScratch& scratch) const;
@@ -74,8 +68,7 @@ class Source {
   std::unique_ptr<QueryPanels> panels_;
   std::vector<float> norms_;
   std::vector<float> caps_;
-  std::vector<float> owned_;
-  double largest_possible_ = 0.0;
+  Buffer<float> owned_;
 };
 
 }  // namespace albench

@@ -1,0 +1,203 @@
+"""Our trainer against nnU-Net's own, all labels given: ``python benchmarks/parity.py [--iterations N] [--seeds N]``.
+
+Both learn from the same preprocessed hippocampus slices with nnU-Net's plans (narrower, for the CPU), loss,
+augmentation, optimiser and schedule. Same Dice within what seeds differ by, and at least as many iterations a second,
+is what our trainer owes. Writes benchmarks/results/parity.md.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import shutil
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+from nnunetv2.training.nnUNetTrainer.nnUNetTrainer import nnUNetTrainer
+from scoring import ARCHIVE, data_folder
+
+from albench.config import Protocol, load_protocol
+from albench.data import load_dataset
+from albench.evaluate import evaluate
+from albench.files import read_json, write_json
+from albench.pool import Pool, Split
+from albench.training.model import NnunetModel
+from albench.training.nnunet import NnunetTrainer
+from albench.training.nnunet_env import nnunet_folders, quiet
+from albench.training.planning import PLANS_NAME
+from albench.training.prepare import PreparedStore
+from albench.training.runtime import configure_cpu
+
+EPOCH = 10
+N_POOL, N_TEST = 200, 60
+
+
+def protocol(*, mirroring: bool = True, lr: float = 0.01, momentum: float = 0.99) -> Protocol:
+    """Quick's network with nnU-Net's own way of training."""
+    changes = [f"training.mirroring={mirroring}", f"training.initial_lr={lr}", f"training.momentum={momentum}"]
+    return load_protocol("quick", changes)
+
+
+class Plain(nnUNetTrainer):
+    """nnU-Net's trainer, with a watch around its epochs."""
+
+    momentum: float
+    train_s: float = 0.0
+
+    def configure_optimizers(self):
+        optimizer, schedule = super().configure_optimizers()
+        for group in optimizer.param_groups:
+            group["momentum"] = self.momentum
+        return optimizer, schedule
+
+    def print_to_log_file(self, *args, also_print_to_console=True, add_timestamp=True):
+        pass
+
+    def on_train_epoch_start(self):
+        super().on_train_epoch_start()
+        self._began = time.perf_counter()
+
+    def on_train_epoch_end(self, train_outputs):
+        self.train_s += time.perf_counter() - self._began
+        super().on_train_epoch_end(train_outputs)
+
+
+@dataclass
+class Parity:
+    """One data set, prepared for both."""
+
+    trainer: NnunetTrainer
+    split: Split
+    pool: Pool
+    work: Path
+    settings: Protocol
+    labels: dict[int, str]
+
+    @classmethod
+    def make(cls, data: Path, work: Path, n_pool: int, n_test: int, settings: Protocol) -> Parity:
+        torch.set_num_threads(1)
+        dataset = load_dataset("hippocampus", data_dir=data, cache_dir=work / "cache")
+        trainer = NnunetTrainer(dataset, settings, torch.device("cpu"), work, 1)
+        names = dataset.case_names
+        split = Split(names[:n_pool], names[n_pool : n_pool + n_test])
+        pool = trainer.scan(split, lambda: None).pool
+        trainer.prepare(split, pool, pool.units, lambda: None)
+        return cls(trainer, split, pool, work, settings, dataset.labels)
+
+    def ours(self, iterations: int, seed: int) -> tuple[float, float]:
+        """Mean Dice and iterations a second."""
+        configure_cpu(1)  # as our runs do, and nnU-Net's do not
+        target = self.work / "ours.pth"
+        report = self.trainer.train(
+            self.pool.units,
+            iterations=iterations,
+            key=("parity", seed),
+            initial=None,
+            target=target,
+            on_iteration=lambda loss: None,
+        )
+        return self._dice(self.trainer.load(target)), iterations / report.fit_s
+
+    def plain(self, iterations: int, seed: int) -> tuple[float, float]:
+        """The same of nnU-Net's own trainer; its one validation batch an epoch is not timed."""
+        store = self._plain_store()
+        torch.manual_seed(seed)
+        np.random.seed(seed)  # noqa: NPY002 (nnU-Net draws from it)
+        os.environ["nnUNet_n_proc_DA"] = "1"  # noqa: SIM112 (its name)
+        with nnunet_folders(store.base), quiet():
+            trainer = Plain(
+                store.plans | {"continue_training": False}, "2d", 0, store.dataset_json, torch.device("cpu")
+            )
+            trainer.momentum = self.settings.training.momentum
+            trainer.initial_lr = self.settings.training.initial_lr
+            trainer.num_epochs, trainer.num_iterations_per_epoch = iterations // EPOCH, EPOCH
+            trainer.num_val_iterations_per_epoch = 1
+            if not self.settings.training.mirroring:
+                configure = trainer.configure_rotation_dummyDA_mirroring_and_inital_patch_size
+                trainer.configure_rotation_dummyDA_mirroring_and_inital_patch_size = lambda: (*configure()[:3], None)
+            trainer.run_training()
+        cases = {case.name: case for case in self.trainer._dataset.cases}
+        model = NnunetModel(store, cases, trainer.network.state_dict(), torch.device("cpu"), 64)
+        return self._dice(model), iterations / trainer.train_s
+
+    def _plain_store(self) -> PreparedStore:
+        """The same slices with plans and labels as nnU-Net itself writes them: no dropout, no ignore label."""
+        ours = self.trainer.store
+        folder = self.work / "plain" / "preprocessed" / ours.folder.name
+        shutil.rmtree(folder, ignore_errors=True)
+        folder.mkdir(parents=True)
+        (folder / ours.case_folder.name).symlink_to(ours.case_folder)
+        plans = read_json(ours.folder / f"{PLANS_NAME}.json")
+        plans["configurations"]["2d"]["architecture"]["arch_kwargs"] |= {"dropout_op": None, "dropout_op_kwargs": None}
+        write_json(folder / f"{PLANS_NAME}.json", plans)
+        description = read_json(ours.folder / "dataset.json")
+        del description["labels"]["ignore"]
+        write_json(folder / "dataset.json", description)
+        shutil.copyfile(ours.folder / "dataset_fingerprint.json", folder / "dataset_fingerprint.json")
+        write_json(folder / "splits_final.json", [{"train": list(self.split.pool), "val": list(self.split.test[:2])}])
+        return PreparedStore(folder, "2d")
+
+    def _dice(self, model: NnunetModel) -> float:
+        return float(evaluate(model, self.split.test, self.labels)["dice"].mean())
+
+
+def in_own_process(who: str, iterations: int, seed: int, work: Path) -> tuple[float, float]:
+    """Train in a fresh process: what one trainer does to allocator and generators is not to meet the other."""
+    arguments = [sys.executable, __file__, "--one", who, "--iterations", str(iterations), "--seeds", str(seed)]
+    done = subprocess.run([*arguments, "--work", str(work)], check=True, capture_output=True, text=True)
+    dice, speed = json.loads(done.stdout.splitlines()[-1])
+    return dice, speed
+
+
+def main() -> None:
+    from report import RESULTS, hardware
+
+    parser = argparse.ArgumentParser()
+    parser.add_argument("--iterations", type=int, default=1000)
+    parser.add_argument("--seeds", type=int, default=3)
+    parser.add_argument("--one", choices=("plain", "ours"), help=argparse.SUPPRESS)
+    parser.add_argument("--work", type=Path, help=argparse.SUPPRESS)
+    arguments = parser.parse_args()
+    data = data_folder()
+    if data is None:
+        raise SystemExit(f"ALBENCH_DATA: expected a folder with {ARCHIVE}")
+    if arguments.one:
+        parity = Parity.make(data, arguments.work, N_POOL, N_TEST, protocol())
+        print(json.dumps(getattr(parity, arguments.one)(arguments.iterations, arguments.seeds)))
+        return
+    began = hardware()
+    found: dict[str, list[tuple[float, float]]] = {"nnUNetTrainer": [], "al-bench": []}
+    with tempfile.TemporaryDirectory() as work:
+        for seed in range(arguments.seeds):
+            for who, runs in zip(("plain", "ours"), found.values(), strict=True):
+                runs.append(in_own_process(who, arguments.iterations, seed, Path(work)))
+            print(seed, {who: runs[-1] for who, runs in found.items()}, flush=True)
+    lines = ["| trainer | mean foreground Dice, each seed | mean | standard deviation | iterations a second, median |"]
+    lines.append("| --- | --- | ---: | ---: | ---: |")
+    for who, runs in found.items():
+        dice = [run[0] for run in runs]
+        each = ", ".join(f"{value:.3f}" for value in dice)
+        spread = f"{statistics.stdev(dice):.3f}" if len(dice) > 1 else "-"
+        speed = statistics.median(run[1] for run in runs)
+        lines.append(f"| {who} | {each} | {statistics.mean(dice):.3f} | {spread} | {speed:.2f} |")
+    (RESULTS / "parity.md").write_text(
+        "# Our trainer against nnU-Net's own\n\n"
+        f"Written by `python benchmarks/parity.py`. MSD Hippocampus, every slice of {N_POOL} cases labelled,\n"
+        f"{N_TEST} cases to test; nnU-Net's 2d plans narrowed to 16 channels, 4 stages, batches of 12;\n"
+        f"{arguments.iterations} iterations of its own loss, augmentation, optimiser (0.01, 0.99) and schedule;\n"
+        "one thread and one loader process each.\n"
+        f"{began}, torch {torch.__version__}. Seeds in turns.\n\n" + "\n".join(lines) + "\n"
+    )
+    print("\n".join(lines))
+
+
+if __name__ == "__main__":
+    main()
