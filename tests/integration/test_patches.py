@@ -20,6 +20,8 @@ from albench.errors import InputError
 from albench.files import read_json
 from albench.loop import train_stages
 from albench.pool import Pool, Split, Unit
+from albench.report import build_report
+from albench.report.inputs import depths, read_inputs
 from albench.results import read_results, read_runs
 from albench.scoring.request import Need, ScoringPlan
 from albench.seeding import generator
@@ -71,6 +73,17 @@ def test_annotated_patches_never_overlap(finished: Path, phantom: Dataset) -> No
             for start, stop in found:
                 covered[tuple(map(slice, start, stop))] += 1
             assert covered.max() == 1
+
+
+def test_reports_speak_of_patches_and_where_they_lie(finished: Path, tmp_path: Path) -> None:
+    page = build_report(finished, tmp_path / "report").read_text()
+    assert "Which patches are worth annotating?" in page
+    assert "against the number of annotated patches" in page
+    assert "slice" not in page[page.index("<body>") : page.index('<section id="reproduce">')]
+    queries = read_inputs([finished]).queries
+    expected = [(start[0] + stop[0]) / 2 for start, stop in zip(queries["start"], queries["stop"], strict=True)]
+    assert depths(queries).tolist() == expected
+    assert len(set(expected)) > 1
 
 
 def test_every_fold_has_a_model_and_a_stage_of_its_own(finished: Path, phantom: Dataset) -> None:

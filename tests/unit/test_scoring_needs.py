@@ -7,7 +7,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
-from scoring_fixtures import DIVISORS, FIRST_SLICE, IMAGES, PATCH, UNITS, small_network
+from scoring_fixtures import DIVISORS, FIRST_SLICE, IMAGES, PATCH, UNITS, small_batches, small_network
 
 from albench.pool import Unit
 from albench.scoring.request import Features, FisherEmbedding, Need, Scores, ScoringPlan
@@ -67,6 +67,29 @@ def test_a_model_that_has_scored_before_says_the_same() -> None:
     torch.manual_seed(123)  # the global generator plays no part
     torch.rand(7)
     assert_same(model.score(UNITS, EVERYTHING, PLAN), first, EVERYTHING)
+
+
+def test_an_ensemble_is_uncertain_by_its_networks_and_embeds_by_the_first() -> None:
+    model, networks = small_model(), [small_network(seed=seed, deep_supervision=True) for seed in range(3)]
+    model._networks = list(networks)
+    found = model.score(UNITS, EVERYTHING, replace(PLAN, source="ensemble"))
+    softmax = []
+    for network in networks:
+        network.decoder.deep_supervision = False
+        rows: list[np.ndarray] = [np.empty(0)] * len(UNITS)
+        for batch in small_batches():
+            with torch.no_grad():
+                p = torch.softmax(batch.cut(network(batch.images)).double(), dim=1).numpy()
+            for place, position in enumerate(batch.positions):
+                rows[position] = p[place]
+        softmax.append(rows)
+    expected = [np.var([rows[i] for rows in softmax], axis=0).mean(axis=(1, 2)) for i in range(len(UNITS))]
+    np.testing.assert_allclose(found.variance, expected, rtol=1e-4)
+    first = small_model()
+    first._networks = [networks[0]]
+    alone = first.score(UNITS, EVERYTHING, replace(PLAN, source="ensemble", variance=found.variance))
+    assert_same(found, alone, Need.ENTROPY | Need.FISHER | Need.BOTTLENECK | Need.LAST_LAYER | Need.FEATURES)
+    assert (alone.mutual_information < 1e-6).all()  # one network never disagrees
 
 
 @pytest.mark.parametrize("layers", ["encoder", "all"])

@@ -12,7 +12,7 @@ from albench.files import atomic_file
 from albench.report.cells import markdown, print_summary, study_title, summary_cells, timing_cells
 from albench.report.coverage import coverage_table
 from albench.report.figures import Panel, as_png, as_svg, curves_figure
-from albench.report.inputs import Inputs, read_inputs
+from albench.report.inputs import Inputs, read_inputs, unit_word
 from albench.report.page import render
 from albench.report.provenance import is_phantom
 from albench.report.summary import summary_table, timing_table
@@ -71,8 +71,10 @@ def build_report(out_dirs: Path | Sequence[Path], report_dir: Path | None = None
 
 def _panels(inputs: Inputs) -> list[Panel]:
     pools = inputs.runs.groupby([*STUDY_KEYS, "seed"])["n_pool_units"].max().groupby(STUDY_KEYS).mean()
+    queries = inputs.queries
+    units = {str(dataset): unit_word(own) for dataset, own in queries.groupby("dataset")}
     return [
-        Panel(_panel_title(*map(str, study)), curves, float(pools.get(study, 0.0)))
+        Panel(_panel_title(*map(str, study)), curves, float(pools.get(study, 0.0)), units.get(str(study[0]), "slice"))
         for study, curves in mean_dice(inputs.results).groupby(STUDY_KEYS)
     ]
 

@@ -17,6 +17,7 @@ from matplotlib.layout_engine import ConstrainedLayoutEngine
 from matplotlib.lines import Line2D
 from matplotlib.ticker import MaxNLocator
 
+from albench.report.inputs import PLURALS, depths, unit_word
 from albench.report.palette import CEILING_STYLE, GREY, ORACLE_NOTE, label, oracle_aided, order, style
 from albench.results import CEILING
 
@@ -60,11 +61,14 @@ class Panel:
         Rows of :func:`albench.results.mean_dice` of one data set and protocol, with or without ceiling.
     n_pool_units
         Size of the pool, mean over seeds.
+    unit
+        What is annotated: ``slice``, ``patch`` or ``unit``.
     """
 
     title: str
     curves: pd.DataFrame
     n_pool_units: float
+    unit: str = "slice"
 
 
 def curves_figure(panels: list[Panel], layout: str = WIDE) -> Figure:
@@ -94,14 +98,17 @@ def curves_figure(panels: list[Panel], layout: str = WIDE) -> Figure:
         return figure
 
 
-def slices_figure(queries: pd.DataFrame, layout: str = WIDE) -> Figure:
-    """How many slices of each case were annotated (left) and where in the case they lie (right), by strategy.
+def units_figure(queries: pd.DataFrame, layout: str = WIDE) -> Figure:
+    """How many units of each case were annotated (left) and where in the case they lie (right), by strategy.
 
     Parameters
     ----------
     queries
-        Queried units of one data set, the shared start left out; columns strategy, case, index.
+        Queried units of one data set, the shared start left out; columns strategy, case, index, and for 3D patches
+        start and stop.
     """
+    unit, depth = unit_word(queries), depths(queries)
+    units = PLURALS[unit]
     with mpl.rc_context(_RC):
         names = order(list(queries["strategy"]))
         narrow = layout == NARROW
@@ -113,23 +120,22 @@ def slices_figure(queries: pd.DataFrame, layout: str = WIDE) -> Figure:
         counts = queries.groupby(["strategy", "case"]).size().reset_index(name="n")
         counts = counts.pivot_table(index="strategy", columns="case", values="n", fill_value=0).reindex(names)
         counts = counts[counts.sum().sort_values(ascending=False, kind="stable").index]
-        _heat(by_case, counts.to_numpy(), names, figure=figure, unit="slices")
-        by_case.set_title("Slices by case")
+        _heat(by_case, counts.to_numpy(), names, figure=figure, unit=units)
+        by_case.set_title(f"{units.capitalize()} by case")
         by_case.set_xlabel(f"cases ({counts.shape[1]}), most annotated first")
         by_case.set_xticks([])
-        indices = queries["index"].to_numpy()
-        edges = np.histogram_bin_edges(indices, bins=min(24, int(np.ptp(indices)) + 1))
+        edges = np.histogram_bin_edges(depth, bins=min(24, int(np.ptp(depth)) + 1))
         shares = np.stack(
             [
-                np.histogram(queries.loc[queries["strategy"] == name, "index"], bins=edges)[0]
-                / (queries["strategy"] == name).sum()
+                np.histogram(depth[queries["strategy"] == name], bins=edges)[0] / (queries["strategy"] == name).sum()
                 for name in names
             ]
         )
         extent = (float(edges[0]), float(edges[-1]))
-        _heat(by_position, 100 * shares, names, figure=figure, unit="% of slices", extent=extent)
-        by_position.set_title("Slices by position")
-        by_position.set_xlabel("slice index on the original grid")
+        _heat(by_position, 100 * shares, names, figure=figure, unit=f"% of {units}", extent=extent)
+        by_position.set_title(f"{units.capitalize()} by position")
+        where = "slice index" if unit == "slice" else f"middle of the {unit} along z"
+        by_position.set_xlabel(f"{where} on the original grid")
         return figure
 
 
@@ -200,7 +206,7 @@ def _draw_panel(axes: Axes, panel: Panel, names: list[str]) -> None:
     if own_ticks:
         axes.set_xticks(budgets.to_numpy())
     axes.set_title(panel.title, pad=10)
-    axes.set_xlabel("annotated slices (units)")
+    axes.set_xlabel(f"annotated {PLURALS[panel.unit]}{' (units)' * (panel.unit != 'unit')}")
     axes.set_ylabel("mean foreground Dice")
     axes.yaxis.set_major_locator(MaxNLocator(nbins=7, steps=[1, 2, 5, 10]))
     axes.margins(x=0.04, y=0.08)

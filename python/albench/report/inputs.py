@@ -8,13 +8,17 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pandas as pd
+from numpy.typing import NDArray
 
 from albench.errors import InputError
 from albench.results import RESULT_KEYS, RUN_KEYS, read_results, read_runs
 
 CONFIG_FILE = "config.json"
 QUERY_COLUMNS = ["dataset", "strategy", "seed", "round", "position", "case", "index", "axis", "score", "gain"]
+QUERY_COLUMNS += ["start", "stop"]
+PLURALS = {"slice": "slices", "patch": "patches", "unit": "units"}
 
 
 @dataclass(frozen=True)
@@ -26,7 +30,8 @@ class Inputs:
     results, runs
         Rows of all folders' tables.
     queries
-        One row per annotated unit, columns QUERY_COLUMNS; ``position`` is its place in the query.
+        One row per annotated unit, columns QUERY_COLUMNS; ``position`` is its place in the query, ``start`` and
+        ``stop`` are the bounds (z, y, x) of a 3D patch, None for slices.
     configs
         The resolved configuration of each folder, ``{"datasets": {name: settings}}``.
     """
@@ -56,6 +61,21 @@ def read_inputs(out_dirs: Sequence[Path]) -> Inputs:
         queries=pd.DataFrame(queries, columns=QUERY_COLUMNS),
         configs=[_read_config(folder / CONFIG_FILE) for folder in out_dirs],
     )
+
+
+def unit_word(queries: pd.DataFrame) -> str:
+    """Return what the annotated units are: ``slice``, ``patch``, or ``unit`` where there are both."""
+    if "start" not in queries or queries["start"].isna().all():
+        return "slice"
+    return "patch" if queries["start"].notna().all() else "unit"
+
+
+def depths(queries: pd.DataFrame) -> NDArray[np.float64]:
+    """Return where units lie in their case: a slice's index, or the middle of a patch along z; float64 (n,)."""
+    if unit_word(queries) == "slice":
+        return queries["index"].to_numpy(np.float64)
+    bounds = zip(queries["index"], queries["start"], queries["stop"], strict=True)
+    return np.array([index if start is None else (start[0] + stop[0]) / 2 for index, start, stop in bounds])
 
 
 def _joined(tables: list[pd.DataFrame], keys: list[str], out_dirs: Sequence[Path]) -> pd.DataFrame:
@@ -94,12 +114,13 @@ def _read_config(file: Path) -> dict[str, Any]:
 
 def _read_queries(folder: Path) -> list[tuple[Any, ...]]:
     rows = []
+    optional = QUERY_COLUMNS[QUERY_COLUMNS.index("axis") :]
     for file in sorted(folder.glob("*/*/seed-*/round-*/query.json")):
         query = _read_json(file)
         try:
             run = (query["dataset"], query["strategy"], int(query["seed"]), int(query["round"]))
             rows += [
-                (*run, position, u["case"], int(u["index"]), u.get("axis"), u.get("score"), u.get("gain"))
+                (*run, position, u["case"], int(u["index"]), *(u.get(key) for key in optional))
                 for position, u in enumerate(query["units"])
             ]
         except KeyError as error:

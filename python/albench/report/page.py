@@ -13,8 +13,8 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from albench.report import provenance
 from albench.report.cells import Cells, study_title, summary_cells, timing_cells
 from albench.report.coverage import Annotated, annotated_units, chosen_units, coverage_table
-from albench.report.figures import NARROW, WIDE, Panel, as_svg, curves_figure, slices_figure
-from albench.report.inputs import Inputs
+from albench.report.figures import NARROW, WIDE, Panel, as_svg, curves_figure, units_figure
+from albench.report.inputs import PLURALS, Inputs, unit_word
 from albench.report.palette import label, oracle_aided, order, style, swatch_path
 from albench.report.summary import timing_table
 from albench.results import CEILING, REFERENCE, STUDY_KEYS
@@ -38,6 +38,7 @@ class Study:
     phantom: bool
     findings: list[str]
     curves: Picture
+    units_word: str
     n_seeds: int
     unpaired: int
     strategies: list[str]
@@ -51,7 +52,9 @@ class Selection:
     """What was annotated in one data set."""
 
     dataset: str
-    slices: Picture | None
+    picture: Picture | None
+    unit: str
+    units_word: str
     coverage: list[dict[str, object]]
     units: list[tuple[str, list[Annotated]]]
 
@@ -86,6 +89,7 @@ def render(inputs: Inputs, panels: list[Panel], summary: pd.DataFrame) -> str:
         oracle_aided=[name for name in order(list(summary["strategy"])) if oracle_aided(name)],
         studies=studies,
         selections=_selections(inputs.queries),
+        units_word=PLURALS[unit_word(inputs.queries)],
         commands=provenance.commands(inputs),
         facts=provenance.facts(inputs.runs) if len(inputs.runs) else [],
         configs=[provenance.flatten(config) for config in inputs.configs],
@@ -94,7 +98,7 @@ def render(inputs: Inputs, panels: list[Panel], summary: pd.DataFrame) -> str:
     )
 
 
-def findings(part: pd.DataFrame, n_pool_units: float) -> list[str]:
+def findings(part: pd.DataFrame, n_pool_units: float, units: str = "slices") -> list[str]:
     """Say in sentences what a study's rows show, and no more than they show."""
     curves = part[(part["strategy"] != CEILING) & part["final_dice"].notna()]
     if len(part) and (part["strategy"] == CEILING).all():
@@ -105,7 +109,7 @@ def findings(part: pd.DataFrame, n_pool_units: float) -> list[str]:
     best = practicable.iloc[int(practicable["final_dice"].argmax())]
     share = f" ({100 * best['final_units'] / n_pool_units:.0f} % of the pool)" if n_pool_units > 0 else ""
     lines = [
-        f"Highest mean Dice after {best['final_units']:,} annotated slices{share}: "
+        f"Highest mean Dice after {best['final_units']:,} annotated {units}{share}: "
         f"{best['strategy']}, {best['final_dice']:.3f}."
     ]
     if best["ceiling_share"] > 0:
@@ -133,12 +137,13 @@ def _study(anchor: str, study: tuple[str, str], part: pd.DataFrame, panel: Panel
         anchor=anchor,
         title=study_title(*study),
         phantom=provenance.is_phantom(study[0]),
-        findings=findings(part, panel.n_pool_units),
+        findings=findings(part, panel.n_pool_units, PLURALS[panel.unit]),
         curves=Picture(
             _data_url(as_svg(curves_figure([untitled], WIDE))),
             _data_url(as_svg(curves_figure([untitled], NARROW))),
             _describe(panel),
         ),
+        units_word=PLURALS[panel.unit],
         n_seeds=int(part["n_seeds"].max()),
         unpaired=int(part["diff_unpaired"].fillna(0).sum()),
         strategies=list(part["strategy"]),
@@ -157,7 +162,7 @@ def _describe(panel: Panel) -> str:
         first, last = own["dice"].iloc[0], own["dice"].iloc[-1]
         parts.append(f"{name} {last:.3f}" if name == CEILING else f"{name} from {first:.3f} to {last:.3f}")
     return (
-        f"Curves of mean foreground Dice against annotated slices, {panel.title}, first to last round: "
+        f"Curves of mean foreground Dice against annotated {PLURALS[panel.unit]}, {panel.title}, first to last round: "
         f"{'; '.join(parts)}. The table below holds every value."
     )
 
@@ -166,20 +171,20 @@ def _selections(queries: pd.DataFrame) -> list[Selection]:
     coverage = coverage_table(queries)
     found = []
     for dataset, own in queries.groupby("dataset"):
-        chosen = chosen_units(own)
-        picture = None
+        chosen, unit = chosen_units(own), unit_word(own)
+        picture, plural = None, PLURALS[unit]
         if len(chosen):
             alt = (
-                f"Two heat maps for {dataset}, one row per strategy. Left: annotated slices of each case. "
-                "Right: share of the annotated slices by slice position."
+                f"Two heat maps for {dataset}, one row per strategy. Left: annotated {plural} of each case. "
+                f"Right: share of the annotated {plural} by {unit} position."
             )
-            wide, narrow = (as_svg(slices_figure(chosen, layout)) for layout in (WIDE, NARROW))
+            wide, narrow = (as_svg(units_figure(chosen, layout)) for layout in (WIDE, NARROW))
             picture = Picture(_data_url(wide), _data_url(narrow), alt)
         rows = coverage[coverage["dataset"] == dataset].to_dict(orient="records")
         by_strategy = itertools.groupby(annotated_units(own), key=lambda units: units.strategy)
         units = [(name, list(of_seeds)) for name, of_seeds in by_strategy]
         records = [{str(key): value for key, value in row.items()} for row in rows]
-        found.append(Selection(str(dataset), picture, records, units))
+        found.append(Selection(str(dataset), picture, unit, plural, records, units))
     return found
 
 

@@ -144,7 +144,7 @@ class NnunetModel:
         """nnU-Net's sliding window: overlapping patches, the middle of each weighing most."""
         predictor = nnUNetPredictor(
             use_mirroring=bool(self._mirror_axes),
-            perform_everything_on_device=True,
+            perform_everything_on_device=self._device.type == "cuda",
             device=self._device,
             allow_tqdm=False,
         )
