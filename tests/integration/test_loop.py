@@ -10,6 +10,7 @@ import subprocess
 import sys
 import time
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -22,6 +23,7 @@ from albench.files import read_json
 from albench.outfolder import claim_folder, output_folder
 from albench.results import mean_dice, read_results, read_runs
 from albench.sweep import run_studies
+from albench.training.fake import FakeModel
 
 
 def queries(out: Path) -> dict[str, bytes]:
@@ -239,3 +241,18 @@ def test_workers_end_with_a_killed_parent(phantom: Dataset, tmp_path: Path) -> N
     while Path(f"/proc/{worker}").exists() and time.monotonic() < deadline:
         time.sleep(0.1)
     assert not Path(f"/proc/{worker}").exists()
+
+
+def test_incidents_stand_in_the_runs(phantom: Dataset, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    study = fake_study(phantom, tmp_path / "out", fake_protocol(rounds=2))
+    made = FakeModel.__init__
+
+    def unlucky(self: FakeModel, *arguments: Any) -> None:
+        made(self, *arguments)
+        self.incidents.append("out of memory")
+
+    monkeypatch.setattr(FakeModel, "__init__", unlucky)
+    run_studies([study], ("entropy",), [0], 1)
+    runs = read_runs(study.out).set_index("round")
+    assert runs.loc[0, "incidents"] == "out of memory"  # evaluating
+    assert runs.loc[1, "incidents"] == "out of memory; out of memory"  # scoring, evaluating

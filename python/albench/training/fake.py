@@ -96,6 +96,7 @@ class FakeModel:
     """Predicts reference labels with errors, and scores units by how much it errs on them: less with more models."""
 
     def __init__(self, dataset: Dataset, paths: Sequence[Path], patch_size: PatchSize | None) -> None:
+        self.incidents: list[str] = []
         contents = [read_json(path) for path in paths]
         self._dataset = dataset
         self._patch_size = patch_size
