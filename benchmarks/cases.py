@@ -13,6 +13,8 @@ import numpy as np
 from albench import core
 
 Job = Callable[[], Any]
+# OpenBLAS's threads spin for some tens of milliseconds after a call, at the expense of whoever comes next.
+PAUSE_S = 0.1
 
 
 @dataclass(frozen=True)
@@ -209,6 +211,7 @@ def medians(case: Case, repeats: int = 5, patience_s: float = 20.0) -> dict[str,
             # Slow peers are not run again once patience is spent; the first round warms up.
             if times[name] and sum(times[name]) > patience_s / len(case.jobs):
                 continue
+            time.sleep(PAUSE_S)
             start = time.perf_counter()
             job()
             spent = time.perf_counter() - start

@@ -55,6 +55,7 @@ def _round(folder: Path, keys: dict[str, Any], config: dict[str, Any]) -> tuple[
         "annotate_s": train["setup_s"],
         "evaluate_s": test.seconds,
     }
+    incidents = [*query.notes.get("incidents", ()), *train["incidents"], *test.notes["incidents"]]
     run = {
         **keys,
         **train,
@@ -66,6 +67,7 @@ def _round(folder: Path, keys: dict[str, Any], config: dict[str, Any]) -> tuple[
         "shared": shared,
         # of the first query, whose scores strategies share: what another chain had computed already
         "cached_scores": query.notes.get("cached_scores", ""),
+        "incidents": "; ".join(incidents),
         "config_hash": config["config_hash"],
         "device": config["device"],
     }
@@ -76,4 +78,5 @@ def _together(folds: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
     """Return a round's notes: iterations and seconds of all folds added up, the mean loss, all else the first's."""
     sums = {key: sum(notes[key] for notes in folds) for key in ("iterations", "setup_s", "fit_s")}
     loss = sum(notes["train_loss"] for notes in folds) / len(folds)
-    return {**folds[0], **sums, "train_loss": loss}
+    incidents = [line for notes in folds for line in notes["incidents"]]
+    return {**folds[0], **sums, "train_loss": loss, "incidents": incidents}

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import errno
 import fcntl
+import hashlib
 import json
 import os
 import shutil
@@ -23,7 +24,7 @@ from albench.errors import InputError
 _NO_SPACE = (errno.ENOSPC, errno.EDQUOT)
 
 
-def _sync(path: Path) -> None:
+def sync(path: Path) -> None:
     """Flush a file to the disk; of a folder, what was created and renamed in it."""
     descriptor = os.open(path, os.O_RDONLY)
     try:
@@ -44,13 +45,19 @@ def atomic_file(path: Path) -> Iterator[Path]:
     temporary = Path(name)
     try:
         yield temporary
-        _sync(temporary)
+        sync(temporary)
         temporary.chmod(0o644)
         temporary.replace(path)
-        _sync(path.parent)
+        sync(path.parent)
     except BaseException:
         temporary.unlink(missing_ok=True)
         raise
+
+
+def sha256(path: Path) -> str:
+    """SHA-256 of a file, hexadecimal."""
+    with path.open("rb") as handle:
+        return hashlib.file_digest(handle, "sha256").hexdigest()
 
 
 def write_json(path: Path, value: Any) -> None:
@@ -120,7 +127,7 @@ def _sync_tree(folder: Path) -> None:
     for parent, _, names in os.walk(folder):
         for path in (*(Path(parent, name) for name in names), Path(parent)):
             if not path.is_symlink():
-                _sync(path)
+                sync(path)
 
 
 def build_folder(final: Path, fill: Callable[[Path], None]) -> Path:

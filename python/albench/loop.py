@@ -124,11 +124,14 @@ def _query(chain: Chain, number: int, labelled: Sequence[Unit], models: Sequence
     units = tuple(unit for unit in chain.setup.pool.units if unit not in known)
     weights = class_weights(labelled_voxels(chain.setup.pool, labelled))
     plan = scoring_plan(protocol, weights, chain.key(number, "score"), labelled, strategy.layers)
+    incidents: list[str] = []
     with chain.study.reporter.task(f"{chain.title(number)}: scoring {len(units)} units") as advance:
 
         def score(needs: Need, known: Scores) -> Scores:
-            model_plan = replace(plan, variance=known.variance)
-            return chain.setup.trainer.load(*models).score(units, needs, model_plan, advance)
+            model = chain.setup.trainer.load(*models)
+            scores = model.score(units, needs, replace(plan, variance=known.variance), advance)
+            incidents.extend(model.incidents)
+            return scores
 
         if number == 1:  # the model is everyone's, and so is what it says of the pool
             scores, found = _shared_scores(chain, units, plan).scores(strategy.needs, score)
@@ -151,6 +154,7 @@ def _query(chain: Chain, number: int, labelled: Sequence[Unit], models: Sequence
         "score_s": scored - started,
         "select_s": selected - scored,
         "cached_scores": " ".join(str(need.name).lower() for need in found),
+        "incidents": incidents,
     }
 
 
@@ -251,6 +255,7 @@ def _train_and_evaluate(
             "train_loss": report.loss,
             "setup_s": report.setup_s,
             "fit_s": report.fit_s,
+            "incidents": list(report.incidents),
             "started_at": started_at,
             "code_version": code_version(),
             "hardware": hardware(),
@@ -263,11 +268,12 @@ def _train_and_evaluate(
     def test() -> dict[str, Any]:
         cases = chain.setup.split.test
         with reporter.task(f"{title}: evaluating {len(cases)} cases", len(cases)) as advance:
-            table = evaluate(trainer.load(*paths), cases, chain.study.dataset.labels, advance)
+            model = trainer.load(*paths)
+            table = evaluate(model, cases, chain.study.dataset.labels, advance)
         write_parquet(table, folder / EVALUATION)
         dice = table.groupby("label")["dice"].mean().mean()
         reporter.say(f"{title}: {len(labelled)} units, mean foreground Dice {dice:.3f}")
-        return {"peak_rss_mib": peak_rss_mib()}
+        return {"peak_rss_mib": peak_rss_mib(), "incidents": model.incidents}
 
     run_stage(folder, "evaluate", [EVALUATION], test)
     return paths

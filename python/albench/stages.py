@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import hashlib
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from albench.files import read_json, write_json
+from albench.files import read_json, sha256, write_json
 
 
 @dataclass(frozen=True)
@@ -31,11 +30,6 @@ class StageRecord:
     files: Mapping[str, str]
 
 
-def _sha256(path: Path) -> str:
-    with path.open("rb") as handle:
-        return hashlib.file_digest(handle, "sha256").hexdigest()
-
-
 def _record_path(folder: Path, name: str) -> Path:
     return folder / f"{name}.stage.json"
 
@@ -48,9 +42,14 @@ def load_stage(folder: Path, name: str) -> StageRecord | None:
         return None
     for file, digest in record.files.items():
         path = folder / file
-        if not path.is_file() or _sha256(path) != digest:
+        if not path.is_file() or sha256(path) != digest:
             return None
     return record
+
+
+def forget_stage(folder: Path, name: str) -> None:
+    """Have a finished stage run again; what it wrote stays where it is."""
+    _record_path(folder, name).unlink(missing_ok=True)
 
 
 def run_stage(folder: Path, name: str, outputs: Sequence[str], compute: Callable[[], Mapping[str, Any]]) -> StageRecord:
@@ -76,7 +75,7 @@ def run_stage(folder: Path, name: str, outputs: Sequence[str], compute: Callable
     record = StageRecord(
         seconds=time.perf_counter() - started,
         notes=notes,
-        files={file: _sha256(folder / file) for file in outputs},
+        files={file: sha256(folder / file) for file in outputs},
     )
     write_json(_record_path(folder, name), {"seconds": record.seconds, "notes": notes, "files": dict(record.files)})
     return record

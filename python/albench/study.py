@@ -19,7 +19,7 @@ from albench.files import read_json, write_array, write_json
 from albench.pool import Pool, Split, Unit, assign_folds, split_cases
 from albench.progress import Reporter
 from albench.seeding import generator
-from albench.stages import run_stage
+from albench.stages import forget_stage, load_stage, run_stage
 from albench.training.base import Trainer
 
 SHARED = "_shared"
@@ -126,8 +126,11 @@ def check_budget(study: Study, pool: Pool) -> None:
             )
 
 
-def setup_seed(study: Study, seed: int) -> SeedSetup:
-    """Scan, choose the starting set, plan and preprocess; what is done already is only read."""
+def setup_seed(study: Study, seed: int, *, verify: bool = True) -> SeedSetup:
+    """Scan, choose the starting set, plan and preprocess; what is done already is only read.
+
+    With `verify`, every preprocessed file is compared with its checksum, and a damaged one made again.
+    """
     folder = study.seed_folder(SHARED, seed)
     trainer = study.make_trainer(folder)
     split = study.split(seed)
@@ -167,6 +170,9 @@ def setup_seed(study: Study, seed: int) -> SeedSetup:
             trainer.prepare(split, pool, start, advance)
         return {"n_cases": n_cases}
 
+    if verify and load_stage(folder, "prepare") is not None and not trainer.is_intact(split):
+        study.reporter.say(f"{title}: a preprocessed file is damaged or missing, preprocessing that case again")
+        forget_stage(folder, "prepare")
     run_stage(folder, "prepare", [], prepare)
     n_folds = study.config.protocol.training.folds
     folds = assign_folds(split.pool, n_folds, generator(study.dataset.name, seed, "folds"))

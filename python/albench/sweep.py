@@ -41,7 +41,7 @@ class Job:
 
 def run_job(job: Job) -> None:
     """Run a job to its end; finished stages are skipped."""
-    setup = setup_seed(job.study, job.seed)
+    setup = setup_seed(job.study, job.seed, verify=False)  # `run_studies` has done that
     if job.strategy is None:
         run_start(job.study, setup)
     elif job.strategy == CEILING:

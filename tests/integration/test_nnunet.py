@@ -119,9 +119,9 @@ def test_training_is_reproducible_at_any_number_of_loaders(
     trainer: NnunetTrainer, start: tuple[Unit, ...], tmp_path: Path
 ) -> None:
     first = train(trainer, start, tmp_path / "a.pth", iterations=4)
-    trainer._n_loader_processes = 2
+    trainer._n_loaders = 2
     second = train(trainer, start, tmp_path / "b.pth", iterations=4)
-    trainer._n_loader_processes = 0
+    trainer._n_loaders = 0
     for name, value in weights(first).items():
         assert torch.equal(value, weights(second)[name])
 
@@ -236,21 +236,29 @@ def command(phantom: Dataset, protocol: Protocol, out: Path) -> list[str]:
 
 
 @pytest.mark.timeout(1200)
-def test_killed_in_the_middle_a_run_resumes_to_the_same_result(
+def test_killed_five_times_a_run_resumes_to_the_same_result(
     phantom: Dataset, protocol: Protocol, tmp_path: Path
 ) -> None:
-    """Kill -9 in the first training and in the second round, let it end, compare with an undisturbed run."""
+    """Kill -9 at a random moment soon after each of five stages, let it end, compare with an undisturbed run."""
     whole, broken = tmp_path / "whole", tmp_path / "broken"
     subprocess.run(command(phantom, protocol, whole), check=True, capture_output=True)
-    marks = ["_shared/seed-0/prepare.stage.json", "usim-f/seed-0/round-1/query.json"]
+    marks = [
+        "_shared/seed-0/scan.stage.json",
+        "_shared/seed-0/prepare.stage.json",
+        "_shared/seed-0/round-0/train.stage.json",
+        "*/seed-0/round-1/query.json",
+        "*/seed-0/round-1/train.stage.json",
+    ]
+    rng = np.random.default_rng(5)
     for mark in marks:
         process = subprocess.Popen(
             command(phantom, protocol, broken), stderr=subprocess.DEVNULL, stdout=subprocess.DEVNULL
         )
-        while not (broken / phantom.name / mark).exists():
+        while not list((broken / phantom.name).glob(mark)):
             assert process.poll() is None
-            time.sleep(0.05)
-        time.sleep(1.0)
+            time.sleep(0.02)
+        time.sleep(rng.uniform(0.0, 1.0))
+        assert process.poll() is None
         os.kill(process.pid, signal.SIGKILL)
         process.wait()
     done = subprocess.run(command(phantom, protocol, broken), check=True, capture_output=True, text=True)

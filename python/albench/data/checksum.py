@@ -9,19 +9,9 @@ from pathlib import Path
 
 from albench.data.dataset import Case
 from albench.errors import InputError
-from albench.files import write_json
+from albench.files import sha256, write_json
 
-_CHUNK = 1 << 20
 _MISSING = "missing"
-
-
-def file_sha256(path: Path) -> str:
-    """SHA-256 (hex) of one file's bytes, read in pieces."""
-    digest = hashlib.sha256()
-    with path.open("rb") as stream:
-        while chunk := stream.read(_CHUNK):
-            digest.update(chunk)
-    return digest.hexdigest()
 
 
 def hash_files(paths: Sequence[Path], index_path: Path) -> list[str]:
@@ -58,7 +48,7 @@ def hash_files(paths: Sequence[Path], index_path: Path) -> list[str]:
             status = path.stat()
             entry = known.get(str(path))
             if not (isinstance(entry, list) and entry[:2] == [status.st_size, status.st_mtime_ns]):
-                entry = [status.st_size, status.st_mtime_ns, file_sha256(path)]
+                entry = [status.st_size, status.st_mtime_ns, sha256(path)]
         except OSError as error:
             raise InputError(f"{path}: cannot be read ({error.strerror})") from error
         fresh[str(path)] = entry

@@ -41,6 +41,8 @@ def facts(runs: pd.DataFrame) -> list[tuple[str, str]]:
         ("first run started", started.min()),
         ("last run started", started.max()),
     ]
+    if "incidents" in runs and (runs["incidents"] != "").any():
+        shown.append(("incidents", _unique(runs.loc[runs["incidents"] != "", "incidents"])))
     versions: dict[str, set[str]] = {}
     for text in runs["versions"].unique():
         for name, version in _versions(text).items():

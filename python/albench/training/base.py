@@ -44,16 +44,27 @@ class TrainingReport:
         Mean training loss of the last tenth of them.
     setup_s, fit_s
         Seconds spent on laying labels over images and building the network, and on the iterations.
+    incidents
+        What went wrong and how it went on, a line each.
     """
 
     iterations: int
     loss: float
     setup_s: float
     fit_s: float
+    incidents: tuple[str, ...] = ()
 
 
 class Model(Protocol):
-    """A trained model, or several that predict together."""
+    """A trained model, or several that predict together.
+
+    Attributes
+    ----------
+    incidents
+        What went wrong so far and how it went on, a line each.
+    """
+
+    incidents: list[str]
 
     def predict(self, case: str) -> NDArray[np.uint8]:
         """Label map of a pool or test case on its original grid, axes (z, y, x)."""
@@ -77,8 +88,11 @@ class Trainer(Protocol):
     def prepare(self, split: Split, pool: Pool, start: Sequence[Unit], on_case: Tick) -> None:
         """Preprocess pool and test cases, once; `start` are the only units whose labels it may look at.
 
-        Can be interrupted and called again.
+        Can be interrupted and called again: what is there and whole is kept.
         """
+
+    def is_intact(self, split: Split) -> bool:
+        """Whether all that `prepare` left is as it was; reads every file."""
 
     def train(
         self,

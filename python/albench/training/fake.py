@@ -59,6 +59,10 @@ class FakeTrainer:
         for _ in (*split.pool, *split.test):
             on_case()
 
+    def is_intact(self, split: Split) -> bool:
+        """Nothing was prepared."""
+        return True
+
     def train(
         self,
         units: Sequence[Unit],

@@ -5,6 +5,8 @@ from __future__ import annotations
 import contextlib
 import itertools
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import replace
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -26,6 +28,7 @@ from albench.seeding import generator
 from albench.training.nnunet_env import quiet
 from albench.training.prepare import PreparedStore
 from albench.training.reading import read_label
+from albench.training.recovery import halving
 
 # Up to this many patches along each axis a slice goes through the network whole: the network is convolutional, and
 # tiling would cost several overlapping passes. Larger ones take nnU-Net's sliding window, and so do volumes larger
@@ -62,6 +65,7 @@ class NnunetModel:
         batch_size: int,
         mirror_axes: Sequence[int] = (),
     ) -> None:
+        self.incidents: list[str] = []
         self._store = store
         self._cases = cases
         self._device = device
@@ -97,23 +101,27 @@ class NnunetModel:
         """Label map as it is in the data set, axes (z, y, x)."""
         return np.asarray(read_label(self._cases[case].label), dtype=np.uint8)
 
-    @torch.inference_mode()
     def _logits(self, image: NDArray[np.float32]) -> torch.Tensor:
         """Mean logits of all networks on the preprocessed grid; float32 (n_labels, z, y, x)."""
+        return halving(self._batch_size, partial(self._logits_in_batches, image), self.incidents.append)
+
+    @torch.inference_mode()
+    def _logits_in_batches(self, image: NDArray[np.float32], batch_size: int) -> torch.Tensor:
         n_axes = len(self._patch_size)
         n_patches = _WHOLE_SLICE_PATCHES if n_axes == 2 else 1
         self._deep_supervision(False)
         whole = all(n <= n_patches * p for n, p in zip(image.shape[-n_axes:], self._patch_size, strict=True))
-        forward = (self._whole_slices if n_axes == 2 else self._whole_volume) if whole else self._tiled
+        slices = partial(self._whole_slices, batch_size=batch_size)
+        forward = (slices if n_axes == 2 else self._whole_volume) if whole else self._tiled
         total = forward(self._networks[0], image)
         for network in self._networks[1:]:
             total += forward(network, image)
         return total if len(self._networks) == 1 else total.div_(len(self._networks))
 
-    def _whole_slices(self, network: nn.Module, image: NDArray[np.float32]) -> torch.Tensor:
+    def _whole_slices(self, network: nn.Module, image: NDArray[np.float32], batch_size: int) -> torch.Tensor:
         result = torch.empty((self._store.label_manager.num_segmentation_heads, *image.shape[1:]))
-        for begin in range(0, image.shape[1], self._batch_size):
-            rows = slice(begin, begin + self._batch_size)
+        for begin in range(0, image.shape[1], batch_size):
+            rows = slice(begin, begin + batch_size)
             slices = torch.from_numpy(np.ascontiguousarray(image[:, rows].swapaxes(0, 1))).to(self._device)
             padded, crop = pad_images(slices, self._patch_size, self._divisors)
             result[:, rows] = self._mirrored(network, padded)[within(crop, ...)].transpose(0, 1).cpu()
@@ -160,8 +168,18 @@ class NnunetModel:
         plan: ScoringPlan,
         on_batch: Callable[[], None] = lambda: None,
     ) -> Scores:
-        """Compute what is needed of `units`, in their order."""
+        """Compute what is needed of `units`, in their order.
 
+        Where memory runs out, all is computed again with half the batch: dropout masks are drawn batch by batch, so
+        that scores then differ by another draw of them.
+        """
+
+        def attempt(batch_size: int) -> Scores:
+            return self._score(units, needs, replace(plan, batch_size=batch_size), on_batch)
+
+        return halving(plan.batch_size, attempt, self.incidents.append)
+
+    def _score(self, units: Sequence[Unit], needs: Need, plan: ScoringPlan, on_batch: Callable[[], None]) -> Scores:
         def batches(wanted: Sequence[Unit], shared: bool = False) -> Iterator[UnitBatch]:
             for batch in self._batches(wanted, plan.batch_size, shared):
                 yield batch

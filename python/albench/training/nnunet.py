@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import time
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +19,8 @@ from albench.seeding import Key
 from albench.training.base import PoolScan, Tick, TrainingReport
 from albench.training.model import NnunetModel
 from albench.training.planning import geometry_fingerprint, intensity_properties, plan, slicing_axis
-from albench.training.prepare import POOL_NAME, AnnotatedDataset, PreparedStore, preprocess, require_units
+from albench.training.prepare import POOL_NAME, AnnotatedDataset, PreparedStore, is_whole, preprocess, require_units
+from albench.training.recovery import halving, is_dead_loader
 from albench.training.scan import CaseScan, likely_axis, scan_case
 from albench.training.trainer import ALTrainer, TrainingPlan
 from albench.training.units import default_patch_size, patch_pool, slice_pool
@@ -51,7 +53,7 @@ class NnunetTrainer:
         self._dataset = dataset
         self._protocol = protocol
         self._device = device
-        self._n_loader_processes = n_loader_processes
+        self._n_loaders = n_loader_processes
         self._base = work / "nnunet"
         self._title = "".join(letter if letter.isascii() and letter.isalnum() else "_" for letter in dataset.name)
         self._name = f"Dataset{_POOL_ID:03d}_{self._title}"
@@ -98,6 +100,10 @@ class NnunetTrainer:
         preprocess(store, [*cases, *self._raw(split.test, _TEST_ID)], on_case)
         require_units(store)
 
+    def is_intact(self, split: Split) -> bool:
+        """Whether every preprocessed case is there with the content it was written with."""
+        return all(is_whole(self.store, case) for case in (*split.pool, *split.test))
+
     def _scan(self, case: Case, describe_axis: int | None = None) -> None:
         n_labels = self._dataset.n_labels if self._protocol.network.configuration == "2d" else None
         self._scans[case.name] = scan_case(case, n_labels, describe_axis)
@@ -125,12 +131,42 @@ class NnunetTrainer:
         target: Path,
         on_iteration: Callable[[float], None],
     ) -> TrainingReport:
-        """Train and write a checkpoint that nnU-Net's own predictor loads."""
+        """Train and write a checkpoint that nnU-Net's own predictor loads.
+
+        Where memory runs out, training starts again with half the batch; where a loader process dies, without one. The
+        report says so.
+        """
+        incidents: list[str] = []
+
+        def attempt(batch_size: int) -> TrainingReport:
+            try:
+                return self._train(units, iterations, key, initial, target, on_iteration, batch_size, self._n_loaders)
+            except RuntimeError as error:
+                if not is_dead_loader(error):
+                    raise
+            incidents.append("a loader process died, started again without any")
+            return self._train(units, iterations, key, initial, target, on_iteration, batch_size, 0)
+
+        planned = int(self.store.configuration_manager.batch_size)
+        return replace(halving(planned, attempt, incidents.append), incidents=tuple(incidents))
+
+    def _train(
+        self,
+        units: Sequence[Unit],
+        iterations: int,
+        key: tuple[Key, ...],
+        initial: Path | None,
+        target: Path,
+        on_iteration: Callable[[float], None],
+        batch_size: int,
+        n_loaders: int,
+    ) -> TrainingReport:
         started = time.perf_counter()
         store = self.store
         settings = self._protocol.training
         training = TrainingPlan(
             iterations,
+            batch_size,
             settings.initial_lr,
             settings.momentum,
             settings.mirroring,
@@ -143,7 +179,7 @@ class NnunetTrainer:
         if initial is not None:
             trainer.network.load_state_dict(_read_checkpoint(initial)["network_weights"])
         ready = time.perf_counter()
-        loss = trainer.fit(n_workers=self._n_loader_processes, on_iteration=on_iteration)
+        loss = trainer.fit(n_workers=n_loaders, on_iteration=on_iteration)
         done = time.perf_counter()
         _write_checkpoint(target, trainer)
         return TrainingReport(iterations, loss, setup_s=ready - started, fit_s=done - ready)

@@ -22,12 +22,14 @@ from nnunetv2.utilities.plans_handling.plans_handler import ConfigurationManager
 from numpy.typing import NDArray
 
 from albench.data import Case
+from albench.files import read_json, sha256, sync, write_json
 from albench.pool import Pool, Unit, by_case
 from albench.training.grids import CaseGrid, require_voxels
 from albench.training.nnunet_env import quiet
 from albench.training.planning import PLANS_NAME
 
 POOL_NAME = "pool.parquet"
+_CASE_FILES = (".b2nd", "_seg.b2nd", ".pkl")
 _FULL_BYTES = 16 * 2**20  # with less than this left, a failed write is taken for a full disk
 
 
@@ -126,10 +128,9 @@ def require_units(store: PreparedStore) -> None:
 
 
 def preprocess(store: PreparedStore, cases: Sequence[Case], on_case: Callable[[], None] = lambda: None) -> None:
-    """Run nnU-Net's preprocessor on every case that is not there yet.
+    """Run nnU-Net's preprocessor on every case that is not there yet, or not as it was written.
 
-    A case is written beside its place and moved there file by file, properties last: a case whose properties are
-    there is whole.
+    A case is written beside its place and moved there file by file, checksums last.
 
     Raises
     ------
@@ -139,12 +140,30 @@ def preprocess(store: PreparedStore, cases: Sequence[Case], on_case: Callable[[]
     store.case_folder.mkdir(parents=True, exist_ok=True)
     preprocessor = DefaultPreprocessor(verbose=False)
     for case in cases:
-        if not (store.case_folder / f"{case.name}.pkl").exists():
+        if not is_whole(store, case.name):
             with tempfile.TemporaryDirectory(prefix=".writing-", dir=store.folder) as temporary:
                 _run_case(preprocessor, store, case, Path(temporary))
-                for suffix in (".b2nd", "_seg.b2nd", ".pkl"):
-                    Path(temporary, case.name + suffix).replace(store.case_folder / (case.name + suffix))
+                digests = {}
+                for suffix in _CASE_FILES:
+                    written = Path(temporary, case.name + suffix)
+                    digests[written.name] = sha256(written)
+                    sync(written)
+                    written.replace(store.case_folder / written.name)
+                write_json(_checksums(store, case.name), digests)
         on_case()
+
+
+def _checksums(store: PreparedStore, case: str) -> Path:
+    return store.folder / "checksums" / f"{case}.json"
+
+
+def is_whole(store: PreparedStore, case: str) -> bool:
+    """Whether a case's preprocessed files are there with the content they were written with."""
+    try:
+        digests = read_json(_checksums(store, case))
+        return all(sha256(store.case_folder / name) == digest for name, digest in digests.items())
+    except (FileNotFoundError, ValueError):
+        return False
 
 
 def _run_case(preprocessor: DefaultPreprocessor, store: PreparedStore, case: Case, folder: Path) -> None:

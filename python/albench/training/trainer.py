@@ -29,6 +29,8 @@ class TrainingPlan:
     ----------
     iterations
         Batches; the learning rate decays polynomially over exactly these (nnU-Net decays per epoch).
+    batch_size
+        Images in a batch.
     oversample_foreground
         Share of a batch centred on a foreground voxel.
     mirroring
@@ -38,6 +40,7 @@ class TrainingPlan:
     """
 
     iterations: int
+    batch_size: int
     initial_lr: float
     momentum: float
     mirroring: bool
@@ -80,6 +83,7 @@ class ALTrainer(nnUNetTrainer):  # type: ignore[misc]
             Folder that nnU-Net may create its result folders in.
         """
         plans = copy.deepcopy(store.plans) | {"continue_training": False}
+        plans["configurations"][store.configuration]["batch_size"] = plan.batch_size
         with nnunet_folders(store.base, results=scratch), quiet():
             trainer = cls(plans, store.configuration, 0, copy.deepcopy(store.dataset_json), device)
             trainer._dataset = dataset

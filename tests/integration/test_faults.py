@@ -1,0 +1,134 @@
+"""Real trainings and scorings that lose a loader process, their memory, or a file."""
+
+from __future__ import annotations
+
+import os
+import signal
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from fake_study import fake_protocol
+
+from albench.data import Case, Dataset
+from albench.pool import Pool, Split, Unit
+from albench.scoring.request import Need, ScoringPlan
+from albench.training import prepare
+from albench.training.base import TrainingReport
+from albench.training.nnunet import NnunetTrainer
+from albench.training.prepare import AnnotatedDataset
+from albench.training.runtime import configure_cpu
+from albench.training.trainer import ALTrainer
+
+pytestmark = pytest.mark.slow
+
+
+@pytest.fixture(scope="module")
+def split(phantom: Dataset) -> Split:
+    return Split(pool=phantom.case_names[:3], test=phantom.case_names[3:4])
+
+
+@pytest.fixture(scope="module")
+def trainer(phantom: Dataset, split: Split, tmp_path_factory: pytest.TempPathFactory) -> NnunetTrainer:
+    configure_cpu(1)
+    trainer = NnunetTrainer(phantom, fake_protocol(), torch.device("cpu"), tmp_path_factory.mktemp("nnunet"), 2)
+    pool = trainer.scan(split, lambda: None).pool
+    trainer.prepare(split, pool, pool.units[::9], lambda: None)
+    return trainer
+
+
+@pytest.fixture(scope="module")
+def pool(trainer: NnunetTrainer) -> Pool:
+    return trainer.store.pool
+
+
+def train(trainer: NnunetTrainer, units: tuple[Unit, ...], target: Path) -> tuple[TrainingReport, dict[str, Any]]:
+    report = trainer.train(
+        units, iterations=6, key=("test",), initial=None, target=target, on_iteration=lambda loss: None
+    )
+    return report, dict(torch.load(target, weights_only=True)["network_weights"])
+
+
+def test_a_loader_process_that_dies_changes_nothing(
+    trainer: NnunetTrainer, pool: Pool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    units = pool.units[::9]
+    undisturbed, expected = train(trainer, units, tmp_path / "a.pth")
+    assert undisturbed.incidents == ()
+    load = AnnotatedDataset.load_case
+    calls = iter(range(10**6))
+
+    def dies(self: AnnotatedDataset, identifier: str) -> Any:
+        if torch.utils.data.get_worker_info() is not None and next(calls) == 20:
+            os.kill(os.getpid(), signal.SIGKILL)
+        return load(self, identifier)
+
+    monkeypatch.setattr(AnnotatedDataset, "load_case", dies)
+    report, weights = train(trainer, units, tmp_path / "b.pth")
+    assert report.incidents == ("a loader process died, started again without any",)
+    for name, value in expected.items():
+        assert torch.equal(weights[name], value)
+
+
+def test_out_of_memory_halves_the_batch_and_says_so(
+    trainer: NnunetTrainer, pool: Pool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    step, sizes = ALTrainer.train_step, []
+
+    def limited(self: ALTrainer, batch: dict[str, torch.Tensor]) -> Any:
+        sizes.append(len(batch["data"]))
+        if len(batch["data"]) > 6:
+            raise torch.OutOfMemoryError("CUDA out of memory")
+        return step(self, batch)
+
+    monkeypatch.setattr(ALTrainer, "train_step", limited)
+    report, _ = train(trainer, pool.units[::9], tmp_path / "model.pth")
+    assert report.incidents == ("out of memory with batches of 12, went on with 6",)
+    assert sizes == [12] + 6 * [6]
+
+
+def test_scoring_and_predicting_out_of_memory_go_on(
+    trainer: NnunetTrainer, pool: Pool, split: Split, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    train(trainer, pool.units[::9], tmp_path / "model.pth")
+    plan = ScoringPlan(4, 0.1, 16, False, np.array([0.0, 0.5, 0.5]), ("test",))
+    model = trainer.load(tmp_path / "model.pth")
+    expected, labels = model.score(pool.units, Need.ENTROPY, plan).entropy, model.predict(split.test[0])
+    assert expected is not None
+    limited = trainer.load(tmp_path / "model.pth")
+    forward = limited.network.forward
+
+    def little_memory(images: torch.Tensor) -> Any:
+        if len(images) > 5:
+            raise torch.OutOfMemoryError("CUDA out of memory")
+        return forward(images)
+
+    monkeypatch.setattr(limited.network, "forward", little_memory)
+    found = limited.score(pool.units, Need.ENTROPY, plan).entropy
+    assert found is not None
+    np.testing.assert_allclose(found, expected, rtol=1e-4)
+    assert limited.incidents == [f"out of memory with batches of {n}, went on with {n // 2}" for n in (16, 8)]
+    np.testing.assert_array_equal(limited.predict(split.test[0]), labels)
+
+
+def test_a_damaged_preprocessed_file_is_made_again(
+    trainer: NnunetTrainer, pool: Pool, split: Split, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert trainer.is_intact(split)
+    damaged, missing = (trainer.store.case_folder / f"{case}.b2nd" for case in split.pool[:2])
+    before = {path: path.read_bytes() for path in (damaged, missing)}
+    damaged.write_bytes(before[damaged][:-1] + b"?")
+    missing.unlink()
+    assert not trainer.is_intact(split)
+    made, run = [], prepare._run_case
+
+    def recorded(preprocessor: Any, store: Any, case: Case, folder: Path) -> None:
+        made.append(case.name)
+        run(preprocessor, store, case, folder)
+
+    monkeypatch.setattr(prepare, "_run_case", recorded)
+    trainer.prepare(split, pool, pool.units[::9], lambda: None)
+    assert made == list(split.pool[:2])
+    assert trainer.is_intact(split)
