@@ -36,6 +36,7 @@ class Store:
 
 def small_model() -> NnunetModel:
     model = NnunetModel.__new__(NnunetModel)  # without plans and checkpoint
+    model.incidents = []
     model._store, model._device = Store(), torch.device("cpu")  # type: ignore[assignment]
     model._patch_size, model._divisors = PATCH, DIVISORS
     model.incidents = []
