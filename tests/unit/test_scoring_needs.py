@@ -39,7 +39,6 @@ def small_model() -> NnunetModel:
     model.incidents = []
     model._store, model._device = Store(), torch.device("cpu")  # type: ignore[assignment]
     model._patch_size, model._divisors = PATCH, DIVISORS
-    model.incidents = []
     model._networks = [small_network(deep_supervision=True)]
     return model
 

@@ -98,7 +98,6 @@ class FakeModel:
     def __init__(self, dataset: Dataset, paths: Sequence[Path], patch_size: PatchSize | None) -> None:
         self.incidents: list[str] = []
         contents = [read_json(path) for path in paths]
-        self.incidents: list[str] = []
         self._dataset = dataset
         self._patch_size = patch_size
         self._seed = contents[0]["seed"]
