@@ -16,7 +16,7 @@ from strategies_reference import (
 )
 
 from albench import core
-from albench.scoring.request import Scores
+from albench.scoring.request import Need, Scores
 from albench.strategies import PoolView, make_strategy, usim
 from albench.strategies.query import QuerySet, draw_query, query_size
 from albench.strategies.usim import Usim, UsimC, UsimF, facility_location
@@ -142,6 +142,19 @@ def test_the_size_of_a_gradient_does_not_matter_to_the_cosine() -> None:
     np.testing.assert_array_equal(first.indices, second.indices)
 
 
+def test_the_cosine_is_of_the_layer_that_is_asked_for() -> None:
+    view = gradients_view(0)
+    assert UsimC(layer="last").needs == Need.VARIANCE | Need.LAST_LAYER
+    assert UsimC().needs == UsimC.needs == Need.VARIANCE | Need.BOTTLENECK
+    moved = Scores(variance=view.scores.variance, last_layer=view.scores.bottleneck)
+    last, deepest = (
+        strategy.select(PoolView(view.units, scores, WEIGHTS), 10, np.random.default_rng(0))
+        for strategy, scores in ((UsimC(layer="last"), moved), (UsimC(), view.scores))
+    )
+    np.testing.assert_array_equal(last.indices, deepest.indices)
+    np.testing.assert_array_equal(last.gains, deepest.gains)
+
+
 def test_units_without_any_gradient_are_chosen_last() -> None:
     view = gradients_view(0)
     assert view.scores.bottleneck is not None
@@ -156,7 +169,9 @@ def test_units_without_any_gradient_are_chosen_last() -> None:
     np.testing.assert_allclose(selection.gains[-2:], 0, atol=1e-12)
 
 
-@pytest.mark.parametrize(("strategy", "missing"), [(UsimF(), "fisher"), (UsimC(), "bottleneck")])
+@pytest.mark.parametrize(
+    ("strategy", "missing"), [(UsimF(), "fisher"), (UsimC(), "bottleneck"), (UsimC(layer="last"), "last_layer")]
+)
 def test_an_embedding_has_to_be_asked_for(strategy: Usim, missing: str) -> None:
     view = PoolView(units(4), Scores(variance=np.ones((4, 3))), WEIGHTS)
     with pytest.raises(ValueError, match=f"scores: {missing} was not asked for"):

@@ -118,7 +118,7 @@ class Strategy(ABC):
     reference
         Where it comes from.
     needs
-        What has to be computed of the unlabelled units first.
+        What has to be computed of the unlabelled units first; an instance's own where a parameter decides it.
     oracle_aided
         Whether it reads ground truth, as no practitioner could; reports say so.
     whole_pool
@@ -135,7 +135,7 @@ class Strategy(ABC):
     name: ClassVar[str]
     summary: ClassVar[str]
     reference: ClassVar[str]
-    needs: ClassVar[Need] = Need.NOTHING
+    needs: Need = Need.NOTHING
     oracle_aided: ClassVar[bool] = False
     whole_pool: ClassVar[bool] = False
     layers: str = "decoder"

@@ -19,6 +19,7 @@ MAX_KERNEL_BYTES = 2**30  # beyond that similarities are computed as they are ne
 QUERY_KINDS = ("sampled", "expected")
 
 Layers = Literal["decoder", "encoder", "all"]
+Layer = Literal["bottleneck", "last"]
 QueryKind = Literal["sampled", "expected"]
 Optimizer = Literal["lazy", "naive", "stochastic", "lazier"]
 
@@ -147,7 +148,7 @@ class UsimF(Usim):
 class UsimC(Usim):
     """Mutual information with the uncertain part of the pool, on the cosine of bottleneck gradients.
 
-    As ``usim-f``, with the cosine similarity of the gradients of the encoder's deepest convolution.
+    As ``usim-f``, with the cosine similarity of the gradients of a single convolution.
 
     Parameters
     ----------
@@ -159,6 +160,9 @@ class UsimC(Usim):
     optimizer
         ``lazy`` and ``naive`` are the exact greedy choice; ``stochastic`` (as published) and ``lazier`` look at a
         sample of the units in every step (epsilon = 0.01).
+    layer
+        Which convolution: ``bottleneck``, the encoder's deepest (as published), or ``last``, the decoder's last one,
+        as in ``badge``.
     """
 
     name = "usim-c"
@@ -166,8 +170,23 @@ class UsimC(Usim):
     reference = _REFERENCE
     needs = Need.VARIANCE | Need.BOTTLENECK
 
+    def __init__(
+        self,
+        *,
+        eta: float = 1.0,
+        query: QueryKind = "sampled",
+        optimizer: Optimizer = "lazy",
+        layer: Layer = "bottleneck",
+    ) -> None:
+        super().__init__(eta=eta, query=query, optimizer=optimizer)
+        self.layer = one_of("layer", layer, ("bottleneck", "last"))
+        if self.layer == "last":
+            self.needs = Need.VARIANCE | Need.LAST_LAYER
+
     def embedding(self, view: PoolView) -> Embedding:
         """Cosine similarity."""
-        if view.scores.bottleneck is None:
-            raise ValueError("scores: bottleneck was not asked for in the strategy's needs")
-        return Embedding(finite("bottleneck", view.scores.bottleneck), "cosine")
+        name = "last_layer" if self.layer == "last" else "bottleneck"
+        gradients = getattr(view.scores, name)
+        if gradients is None:
+            raise ValueError(f"scores: {name} was not asked for in the strategy's needs")
+        return Embedding(finite(name, gradients), "cosine")
