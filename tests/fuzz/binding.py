@@ -9,12 +9,14 @@ from __future__ import annotations
 
 import sys
 from pathlib import Path
+from types import FunctionType
 
 import atheris
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "unit"))
-with atheris.instrument_imports(include=["albench"]):
-    import test_core_edge
+import test_core_edge
+
+from albench import _arrays, _functions, core
 
 TARGETS = [
     test.hypothesis.fuzz_one_input
@@ -29,5 +31,10 @@ def one_input(data: bytes) -> None:
 
 
 if __name__ == "__main__":
+    # An editable install has an import hook of its own, which Atheris' does not see behind.
+    for module in (core, _arrays, _functions):
+        for name, value in list(vars(module).items()):
+            if getattr(value, "__module__", None) == module.__name__ and isinstance(value, FunctionType):
+                setattr(module, name, atheris.instrument_func(value))
     atheris.Setup(sys.argv, one_input)
     atheris.Fuzz()
