@@ -125,7 +125,7 @@ class Parity:
                 trainer.configure_rotation_dummyDA_mirroring_and_inital_patch_size = lambda: (*configure()[:3], None)
             trainer.run_training()
         cases = {case.name: case for case in self.trainer._dataset.cases}
-        model = NnunetModel(store, cases, trainer.network.state_dict(), torch.device("cpu"), 64)
+        model = NnunetModel(store, cases, [trainer.network.state_dict()], torch.device("cpu"), 64)
         return self._dice(model), iterations / trainer.train_s
 
     def _plain_store(self) -> PreparedStore:
