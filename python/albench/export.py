@@ -11,6 +11,7 @@ from albench.outfolder import CONFIG_FILE
 from albench.stages import load_stage
 from albench.study import SHARED
 from albench.training.export import export_model
+from albench.training.planning import PLANS_NAME
 from albench.training.prepare import PreparedStore
 
 
@@ -82,7 +83,7 @@ def _rounds(study: Path, strategy: str, seed: int, last_stage: str) -> dict[int,
 
 def _store(study: Path, seed: int) -> PreparedStore:
     base = study / SHARED / f"seed-{seed}" / "nnunet" / "preprocessed"
-    plans = sorted(base.glob("Dataset*/nnUNetPlans.json"))
+    plans = sorted(base.glob(f"Dataset*/{PLANS_NAME}.json"))
     if len(plans) != 1:
         raise InputError(f"{base}: expected nnU-Net's plans of one data set, found {len(plans)}")
     (configuration,) = read_json(plans[0])["configurations"]
