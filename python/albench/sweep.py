@@ -11,7 +11,7 @@ from collections.abc import Callable, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass, replace
-from typing import Any
+from multiprocessing.connection import Connection
 
 from albench.collect import write_tables
 from albench.errors import WorkerError
@@ -96,22 +96,22 @@ def _run_here(jobs: list[Job], following: Callable[[Job], list[Job]]) -> None:
 
 def _run_in_processes(jobs: list[Job], following: Callable[[Job], list[Job]], n_processes: int) -> None:
     context = multiprocessing.get_context("spawn")
-    events = context.Queue()
-    terminal = Terminal()
     with (
-        relay(events, terminal),
+        relay(Terminal()) as events,
         ProcessPoolExecutor(n_processes, context, initializer=_initialise, initargs=(events, os.getpid())) as executor,
     ):
         running: dict[Future[None], Job] = {}
         try:
-            running = {executor.submit(_work, _portable(job)): job for job in jobs}
+            running = {_submit(executor, job): job for job in jobs}
             while running:
                 done, _ = wait(running, return_when=FIRST_COMPLETED)
                 for future in done:
                     job = running.pop(future)
                     future.result()
-                    running |= {executor.submit(_work, _portable(new)): new for new in following(job)}
+                    running |= {_submit(executor, new): new for new in following(job)}
         except BrokenProcessPool:
+            # The executor misses workers that it starts while it takes note of the death, and would wait for them.
+            _kill(executor)
             raise WorkerError(
                 "a worker process died, most often for want of memory; finished stages are kept, and the same "
                 "command resumes (fewer --jobs need less memory)"
@@ -119,6 +119,13 @@ def _run_in_processes(jobs: list[Job], following: Callable[[Job], list[Job]], n_
         except BaseException:
             _kill(executor)
             raise
+
+
+def _submit(executor: ProcessPoolExecutor, job: Job) -> Future[None]:
+    try:
+        return executor.submit(_work, _portable(job))
+    except BrokenPipeError as error:  # a worker that died before it had read what to do
+        raise BrokenProcessPool(str(error)) from None
 
 
 def _kill(executor: ProcessPoolExecutor) -> None:
@@ -129,10 +136,10 @@ def _kill(executor: ProcessPoolExecutor) -> None:
         process.kill()
 
 
-_EVENTS: Any = None
+_EVENTS: Connection
 
 
-def _initialise(events: Any, parent: int) -> None:
+def _initialise(events: Connection, parent: int) -> None:
     global _EVENTS  # noqa: PLW0603
     _EVENTS = events
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent gets it too, and decides

@@ -9,6 +9,7 @@ import signal
 import subprocess
 import sys
 import time
+from multiprocessing.context import SpawnProcess
 from pathlib import Path
 from typing import Any
 
@@ -227,6 +228,34 @@ def test_a_dead_worker_is_reported(phantom: Dataset, tmp_path: Path) -> None:
     os.kill(_wait_for_worker(process.pid), signal.SIGKILL)
     assert "a worker process died" in errors.get(timeout=60)
     process.join()
+
+
+def _dying_starts(dataset: Dataset, out: Path, errors: object) -> None:
+    """The first worker dies, and its death is noted, while the second one starts."""
+    start = SpawnProcess.start
+    started: list[SpawnProcess] = []
+
+    def start_and_kill(process: SpawnProcess) -> None:
+        start(process)
+        started.append(process)
+        if len(started) == 2:
+            assert started[0].pid is not None
+            os.kill(started[0].pid, signal.SIGKILL)
+            time.sleep(0.5)
+
+    SpawnProcess.start = start_and_kill  # type: ignore[method-assign]
+    _many_chains(dataset, out, errors)
+
+
+def test_a_worker_that_dies_while_another_starts_is_reported(phantom: Dataset, tmp_path: Path) -> None:
+    context = multiprocessing.get_context("fork")
+    errors = context.Queue()
+    process = context.Process(target=_dying_starts, args=(phantom, tmp_path, errors))
+    process.start()
+    try:
+        assert "a worker process died" in errors.get(timeout=60)
+    finally:
+        process.kill()
 
 
 def test_workers_end_with_a_killed_parent(phantom: Dataset, tmp_path: Path) -> None:
