@@ -18,6 +18,7 @@ from nnunetv2.training.nnUNetTrainer.nnUNetTrainer import nnUNetTrainer
 from albench.seeding import Key
 from albench.training.loader import batches, seeded
 from albench.training.nnunet_env import nnunet_folders, quiet
+from albench.training.norm import normalise_by_groups
 from albench.training.prepare import AnnotatedDataset, PreparedStore
 
 
@@ -92,6 +93,7 @@ class ALTrainer(nnUNetTrainer):  # type: ignore[misc]
             trainer.oversample_foreground_percent = plan.oversample_foreground
             with seeded(*plan.key, "weights"):
                 trainer.initialize()
+        normalise_by_groups(trainer.network, device)
         return trainer
 
     def configure_optimizers(self) -> tuple[torch.optim.Optimizer, PolyLRScheduler]:
