@@ -97,6 +97,9 @@ class TrainingSettings(_Settings):
     folds
         1: one model learns from every annotated unit. k: k models, each from the units of the cases outside its fold;
         together they predict.
+    compile
+        Whether torch.compile optimises the network for training; ``auto``: on a GPU, in trainings of 5,000 iterations
+        and more, since compiling takes a minute or so each time. Never on the processor.
     """
 
     first_iterations: PositiveInt
@@ -107,6 +110,7 @@ class TrainingSettings(_Settings):
     warm_start: bool
     oversample_foreground: Annotated[float, Field(ge=0, le=1)]
     folds: PositiveInt = 1
+    compile: Literal["auto", "on", "off"] = "auto"
 
 
 class ScoringSettings(_Settings):

@@ -116,11 +116,12 @@ def resolve_precision(protocol: Protocol, device: str) -> Protocol:
 
 
 def choose_processes(request: RunRequest, protocol: Protocol, device: str) -> int:
-    """As many chains side by side as there are cores for, or chains; one where they would share a GPU."""
-    if device == "cuda":
-        return 1
+    """As many chains side by side as there are chains, and cores or GPUs for them."""
+    from albench.training.runtime import visible_gpus
+
     n_chains = len(request.datasets) * len(request.strategies) * request.seeds
-    return max(1, min(n_cores() // protocol.cpu_threads, n_chains))
+    places = len(visible_gpus()) if device == "cuda" else n_cores() // protocol.cpu_threads
+    return max(1, min(places, n_chains))
 
 
 def choose_device(name: str) -> Literal["cpu", "cuda"]:
