@@ -125,8 +125,9 @@ class ScoringSettings(_Settings):
     batch_size
         Slices or 3D patches of the network's size in one forward pass.
     precision
-        Number format of the stochastic passes; ``auto`` is bfloat16 on processors that multiply it natively. It
-        moves the scores by far less than another draw of dropout masks does.
+        Number format of the stochastic passes and of USIM-F's gradients; ``auto`` is bfloat16 on processors that
+        multiply it natively. It moves the scores by far less than another draw of dropout masks does; how many of the
+        chosen units stay the same is in benchmarks/results/scoring.md.
     """
 
     passes: Annotated[int, Field(ge=2)]
@@ -181,6 +182,11 @@ class Protocol(_Settings):
         if self.evaluation.mirroring and not self.training.mirroring:
             raise ValueError("evaluation.mirroring: expected training.mirroring true as well, got false")
         return self
+
+    def iterations_before(self, number: int) -> int:
+        """Count the iterations of a chain before its round `number`."""
+        training = self.training
+        return training.first_iterations + (number - 1) * training.round_iterations if number else 0
 
     @property
     def chain_iterations(self) -> int:

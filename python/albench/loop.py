@@ -15,8 +15,10 @@ from numpy.typing import NDArray
 from albench.annotate import annotation_cost, labelled_voxels
 from albench.config import Protocol
 from albench.evaluate import evaluate
+from albench.events import event_log
 from albench.files import read_json, write_json, write_parquet
 from albench.pool import Pool, Unit, fold_units
+from albench.results import CEILING
 from albench.runinfo import code_version, hardware, peak_rss_mib, utc_now, versions
 from albench.scoring.cache import ScoreCache
 from albench.scoring.request import Need, Scores, ScoringPlan, class_weights
@@ -226,6 +228,8 @@ def _train_and_evaluate(
     reporter, trainer = chain.study.reporter, chain.setup.trainer
     stages, title = chain.train_stages, chain.title(number)
     paths = tuple(folder / name for name in stages.values())
+    events = chain.study.event_folder(chain.name, chain.setup.seed)
+    before = 0 if chain.name == CEILING else chain.study.config.protocol.iterations_before(number)
 
     def train(fold: int) -> dict[str, Any]:
         started_at = utc_now()
@@ -237,14 +241,26 @@ def _train_and_evaluate(
             if not units:
                 units = labelled
                 reporter.say(f"{title}{of_fold}: every annotated case is in this fold, training on all of them")
-        with reporter.task(f"{title}{of_fold}: training on {len(units)} units", iterations) as advance:
+        curve = "loss" if len(paths) == 1 else f"loss/fold-{fold}"
+        with (
+            reporter.task(f"{title}{of_fold}: training on {len(units)} units", iterations) as advance,
+            event_log(events) as log,
+        ):
+            done = 0
+
+            def on_iteration(loss: float) -> None:
+                nonlocal done
+                log(curve, loss, before + done)
+                done += 1
+                advance(f"loss {loss:.3f}")
+
             report = trainer.train(
                 units,
                 iterations=iterations,
                 key=key,
                 initial=initial[fold] if initial else None,
                 target=paths[fold],
-                on_iteration=lambda loss: advance(f"loss {loss:.3f}"),
+                on_iteration=on_iteration,
             )
         cost = annotation_cost(chain.setup.pool, labelled)
         return {
@@ -271,7 +287,11 @@ def _train_and_evaluate(
             model = trainer.load(*paths)
             table = evaluate(model, cases, chain.study.dataset.labels, advance)
         write_parquet(table, folder / EVALUATION)
-        dice = table.groupby("label")["dice"].mean().mean()
+        by_label = table.groupby(["label", "label_name"])["dice"].mean()
+        dice = by_label.mean()
+        with event_log(events) as log:
+            for name, value in [*by_label.droplevel("label").items(), ("mean", dice)]:
+                log(f"dice/{name}", value, len(labelled))
         reporter.say(f"{title}: {len(labelled)} units, mean foreground Dice {dice:.3f}")
         return {"peak_rss_mib": peak_rss_mib(), "incidents": model.incidents}
 

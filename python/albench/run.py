@@ -13,6 +13,7 @@ from rich.console import Console
 from albench.config import Protocol, StudyConfig, load_protocol
 from albench.data import Dataset, load_dataset, verify_cases
 from albench.errors import InputError, unknown_name
+from albench.events import require_tensorboard
 from albench.outfolder import claim_folder, output_folder
 from albench.progress import Reporter, Terminal
 from albench.report import build_report, print_summary
@@ -42,6 +43,7 @@ class RunRequest:
     jobs: int | None
     fresh: bool
     settings: Sequence[str] = ()
+    tensorboard: bool = False
 
 
 @dataclass(frozen=True)
@@ -61,6 +63,8 @@ class Prepared:
 
 def prepare(request: RunRequest, reporter: Reporter) -> Prepared:
     """Check everything that can be checked before anything is computed."""
+    if request.tensorboard:
+        require_tensorboard()
     strategies = tuple(dict.fromkeys(label_of(make_strategy(text)) for text in request.strategies))
     device = choose_device(request.device)
     protocols = {}
@@ -88,7 +92,8 @@ def prepare(request: RunRequest, reporter: Reporter) -> Prepared:
             device=device,
             protocol=protocols[name],
         )
-        studies.append(Study(dataset, config, request.out, NnunetFactory(dataset, config, n_processes), reporter))
+        factory = NnunetFactory(dataset, config, n_processes)
+        studies.append(Study(dataset, config, request.out, factory, reporter, request.tensorboard))
     return Prepared(tuple(studies), strategies, n_processes)
 
 

@@ -15,6 +15,7 @@ from albench.coldstart.choose import choose_start
 from albench.config import StartMethod, StudyConfig
 from albench.data import Dataset
 from albench.errors import InputError
+from albench.events import FOLDER
 from albench.files import read_json, write_array, write_json
 from albench.pool import Pool, Split, Unit, assign_folds, split_cases
 from albench.progress import Reporter
@@ -40,6 +41,8 @@ class Study:
         Results folder of the whole run; this study's files are in ``out/<dataset>``.
     make_trainer
         Makes a trainer that works in the given folder.
+    tensorboard
+        Whether losses and Dice are logged for TensorBoard.
     """
 
     dataset: Dataset
@@ -47,6 +50,7 @@ class Study:
     out: Path
     make_trainer: TrainerFactory
     reporter: Reporter
+    tensorboard: bool = False
 
     def seed_folder(self, strategy: str, seed: int) -> Path:
         """Folder of one chain."""
@@ -55,6 +59,10 @@ class Study:
     def round_folder(self, strategy: str, seed: int, number: int) -> Path:
         """Folder of one round of a chain."""
         return self.seed_folder(strategy, seed) / f"round-{number}"
+
+    def event_folder(self, strategy: str, seed: int) -> Path | None:
+        """Folder of one chain's event files, or None where nothing is logged."""
+        return self.out / FOLDER / self.dataset.name / strategy / f"seed-{seed}" if self.tensorboard else None
 
     def split(self, seed: int) -> Split:
         """Pool and test cases; the test cases are the same for every seed, so that cases can be paired."""
