@@ -151,9 +151,7 @@ def test_distances_outside_their_range_are_refused(tmp_path: Path, column: str, 
 def test_a_lost_prediction_is_an_error(tmp_path: Path) -> None:
     table = pd.concat([rows(TABLE), rows(TABLE[:3], seed=1)])
     write_table(table, tmp_path / "results.parquet")
-    with pytest.raises(
-        InputError, match="expected a row for case b, class 2 of dataset=d, .*seed=1, round=0, found none"
-    ):
+    with pytest.raises(InputError, match=r"expected a row for case b, class 2 of .*seed=1, round=0, found none"):
         read_results(tmp_path)
 
 
