@@ -23,6 +23,7 @@ from albench.stats.penalty import penalty_matrix
 from albench.stats.ranks import Ranks, rank_strategies
 
 ALL = "all data sets"
+_NO_FIT = {"gamma": math.nan, "gamma_error": math.nan, "gamma_points": 0, "gamma_reason": ""}
 Study = tuple[str, str]
 
 
@@ -113,7 +114,7 @@ def _scores(study: Study, results: pd.DataFrame, runs: pd.DataFrame) -> pd.DataF
         # seeds that have the last round of the study
         last = chains["round"].max() if strategy != CEILING else own["round"].max()
         final = own[own["round"] == last]
-        row: dict[str, Any] = {"strategy": strategy, "n_seeds": len(final)}
+        row: dict[str, Any] = {"strategy": strategy, "n_seeds": len(final), **_NO_FIT}
         for metric in METRICS:
             interval = bootstrap_mean(final[metric], generator(*study, str(strategy), "final", metric))
             name = f"final_{metric}"
