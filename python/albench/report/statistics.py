@@ -32,7 +32,7 @@ MEASURES = {
 
 _TEX = str.maketrans(
     {"\\": r"\textbackslash{}", "~": r"\textasciitilde{}", "<": r"$<$", "≤": r"$\le$", "±": r"$\pm$", "γ": r"$\gamma$"}
-    | {"†": r"\dag{}", "–": "--"}
+    | {"†": r"\dag{}", "–": "--", NBSP: "~"}
     | {sign: f"\\{sign}" for sign in "&%_#$"}
 )
 
@@ -108,8 +108,7 @@ def build_statistics(results: pd.DataFrame, runs: pd.DataFrame) -> tuple[Statist
 
 def latex(table: StatisticsTable) -> str:
     """LaTeX ``table`` environment with booktabs rules; the note is its caption's second part."""
-    texts = [[_plain(text) for text in row] for row in table.cells.rows]
-    frame = pd.DataFrame(texts, columns=[_plain(text) for text in table.cells.header])
+    frame = pd.DataFrame(table.cells.rows, columns=table.cells.header)
     columns = "l" + "r" * (len(table.cells.header) - 1)
     escaped = frame.rename(columns=_escaped).map(_escaped)
     caption = _escaped(f"{table.title}. {table.note}")
@@ -118,10 +117,6 @@ def latex(table: StatisticsTable) -> str:
 
 def _escaped(text: str) -> str:
     return text.translate(_TEX)
-
-
-def _plain(text: str) -> str:
-    return text.replace(NBSP, " ")
 
 
 def _of(table: pd.DataFrame, study: tuple[str, str]) -> pd.DataFrame:

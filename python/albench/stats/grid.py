@@ -54,7 +54,10 @@ class DiceGrid:
         """
         rows = [self.strategies.index(name) for name in weights]
         by_round = np.tensordot(np.array(list(weights.values()), dtype=np.float64), self.dice[rows], axes=1)
-        return np.asarray(np.tensordot(round_weights(len(self.rounds), endpoint), by_round, axes=([0], [1])))
+        of_rounds = round_weights(len(self.rounds), endpoint)
+        # a round that does not count may lack a value: 0 times NaN would be NaN
+        counts = of_rounds > 0
+        return np.asarray(np.tensordot(of_rounds[counts], by_round[:, counts], axes=([0], [1])))
 
 
 def dice_grid(results: pd.DataFrame) -> DiceGrid:

@@ -11,12 +11,13 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import stats
 from statsmodels.regression.mixed_linear_model import MixedLM, VCSpec
+from threadpoolctl import threadpool_limits
 
 from albench.results import REFERENCE
 from albench.stats.crossed import MIN_SEEDS
 from albench.stats.grid import DiceGrid, nan_mean
 
-MAX_ROWS = 8000
+MAX_ROWS = 5000
 """Rows of a fit, by leaving rounds out: a fit of this size takes a few seconds."""
 
 Values = NDArray[np.float64]
@@ -110,9 +111,11 @@ def fit_mixed(grids: Sequence[DiceGrid]) -> MixedModel:
     mats = [_dummies(factors[name]) for name in names]
     labels = [[[str(level) for level in range(mat.shape[1])]] for mat in mats]
     model = MixedLM(dice, fixed, np.ones(dice.size), exog_vc=VCSpec(names, labels, [[mat] for mat in mats]))
-    with warnings.catch_warnings(record=True) as caught:
+    # Powell first: with a variance near 0, L-BFGS stops early and says that it has converged. One thread: the matrices
+    # are small, and threads that wait for each other take longer.
+    with warnings.catch_warnings(record=True) as caught, threadpool_limits(1):
         warnings.simplefilter("always")
-        fit = model.fit(reml=True, method=["lbfgs", "powell"])
+        fit = model.fit(reml=True, method=["powell", "bfgs"])
     n_effects = len(strategies) - 1
     covariance = np.asarray(fit.cov_params())[: fixed.shape[1], : fixed.shape[1]][-n_effects:, -n_effects:]
     sound = bool(np.isfinite(covariance).all() and (np.diag(covariance) > 0).all())
