@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from albench.annotate import annotation_cost, labelled_voxels
 from albench.config import Protocol
-from albench.evaluate import evaluate
+from albench.evaluate import evaluate, surface_settings
 from albench.events import event_log
 from albench.files import read_json, write_json, write_parquet
 from albench.pool import Pool, Unit, fold_units
@@ -225,11 +225,11 @@ def _train_and_evaluate(
     chain: Chain, number: int, folder: Path, labelled: Sequence[Unit], iterations: int, initial: Sequence[Path]
 ) -> tuple[Path, ...]:
     """Train a model, or one a fold, then evaluate; return the models. `initial` are as many, or none."""
-    reporter, trainer = chain.study.reporter, chain.setup.trainer
+    reporter, trainer, protocol = chain.study.reporter, chain.setup.trainer, chain.study.config.protocol
     stages, title = chain.train_stages, chain.title(number)
     paths = tuple(folder / name for name in stages.values())
     events = chain.study.event_folder(chain.name, chain.setup.seed)
-    before = 0 if chain.name == CEILING else chain.study.config.protocol.iterations_before(number)
+    before = 0 if chain.name == CEILING else protocol.iterations_before(number)
 
     def train(fold: int) -> dict[str, Any]:
         started_at = utc_now()
@@ -267,6 +267,9 @@ def _train_and_evaluate(
             "n_annotated_units": cost.n_units,
             "n_annotated_voxels": cost.n_voxels,
             "n_annotated_fg_voxels": cost.n_fg_voxels,
+            "n_annotated_slices": cost.n_slices,
+            "n_annotated_border_voxels": cost.n_border_voxels,
+            "annotation_s": cost.seconds(protocol.annotation_cost),
             "iterations": report.iterations,
             "train_loss": report.loss,
             "setup_s": report.setup_s,
@@ -285,7 +288,8 @@ def _train_and_evaluate(
         cases = chain.setup.split.test
         with reporter.task(f"{title}: evaluating {len(cases)} cases", len(cases)) as advance:
             model = trainer.load(*paths)
-            table = evaluate(model, cases, chain.study.dataset.labels, advance)
+            surfaces = surface_settings(chain.study.dataset, protocol.evaluation)
+            table = evaluate(model, cases, chain.study.dataset.labels, advance, surfaces=surfaces)
         write_parquet(table, folder / EVALUATION)
         by_label = table.groupby(["label", "label_name"])["dice"].mean()
         dice = by_label.mean()

@@ -153,7 +153,7 @@ def setup_seed(study: Study, seed: int, *, verify: bool = True) -> SeedSetup:
         found.pool.save(folder / POOL)
         if found.descriptors is not None:
             write_array(found.descriptors, folder / DESCRIPTORS)
-        return {"n_units": len(found.pool)}
+        return {"n_units": len(found.pool), "n_fg_voxels": int(found.pool.voxel_counts[:, 1:].sum())}
 
     run_stage(folder, "scan", [POOL, DESCRIPTORS] if by_looks else [POOL], scan)
     pool = Pool.load(folder / POOL)

@@ -317,3 +317,12 @@ def test_registry_is_consistent() -> None:
         assert (entry.modality == "phantom") == (entry.kind == "phantom")
     with pytest.raises(InputError, match="unknown data set"):
         get_entry("kidney")
+
+
+def test_a_known_data_set_keeps_its_geometry_when_it_is_given_by_path(tmp_path: Path, cache: Path) -> None:
+    entry = get_entry("acdc")
+    task = make_msd(tmp_path / entry.msd_folder)
+    dataset = load_dataset(str(task), data_dir=None, cache_dir=cache)
+    assert not dataset.spacing_is_true
+    other = load_dataset(str(make_msd(tmp_path / "Task99_Own")), data_dir=None, cache_dir=cache)
+    assert (other.spacing_is_true, other.nsd_tolerance_mm) == (True, None)

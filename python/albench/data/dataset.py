@@ -58,6 +58,10 @@ class Dataset:
         an archive and for the folder it was made from.
     cache_dir
         Where verdicts about this data set are kept; None: nowhere.
+    spacing_is_true
+        Whether the headers' spacing is that of the scan, so that a distance in mm means something.
+    nsd_tolerance_mm
+        How far apart two outlines may lie and still agree; None: nobody has said.
     """
 
     name: str
@@ -70,6 +74,8 @@ class Dataset:
     kind: Kind
     checksum: str
     cache_dir: Path | None = field(default=None, compare=False)
+    spacing_is_true: bool = True
+    nsd_tolerance_mm: float | None = None
 
     @property
     def n_labels(self) -> int:

@@ -76,6 +76,8 @@ def _dataset(root: Path, cache_dir: Path, name: str, entry: DatasetEntry | None)
         raise InputError(
             f"{root / DATASET_JSON}: expected the labels of {entry.name} {entry.labels}, found {content.labels}"
         )
+    # a known data set given by its path has the same scanner behind it
+    geometry = entry or next((known for known in REGISTRY.values() if known.msd_folder == name), None)
     return Dataset(
         name=name,
         title=entry.title if entry else content.title,
@@ -89,6 +91,8 @@ def _dataset(root: Path, cache_dir: Path, name: str, entry: DatasetEntry | None)
             content.cases, content.labels, content.channel_names, index_path_for(root, cache_dir)
         ),
         cache_dir=cache_dir,
+        spacing_is_true=geometry.spacing_is_true if geometry else True,
+        nsd_tolerance_mm=geometry.nsd_tolerance_mm if geometry else None,
     )
 
 

@@ -15,6 +15,7 @@ from albench.report.figures import Panel, as_png, as_svg, curves_figure
 from albench.report.inputs import Inputs, read_inputs, unit_word
 from albench.report.page import render
 from albench.report.provenance import is_phantom
+from albench.report.statistics import build_statistics
 from albench.report.summary import summary_table, timing_table
 from albench.results import STUDY_KEYS, mean_dice
 
@@ -35,7 +36,8 @@ def build_report(out_dirs: Path | Sequence[Path], report_dir: Path | None = None
     -------
     Path
         The page, ``index.html``. Beside it: curves.png, curves.svg, summary and timing as .csv and .md,
-        coverage.csv and queries.csv.
+        coverage.csv and queries.csv; claims, scores, budget, pairs, penalty and mixed as .csv, .md and .tex, ranks.csv,
+        and ranks.svg where there are enough data sets.
 
     Raises
     ------
@@ -51,14 +53,16 @@ def build_report(out_dirs: Path | Sequence[Path], report_dir: Path | None = None
         report_dir = folders[0] / "report"
     inputs = read_inputs(folders)
     summary = summary_table(inputs.results)
+    statistics, numbers = build_statistics(inputs.results, inputs.runs)
     panels = _panels(inputs)
     figure = curves_figure(panels)
     files = {
         "curves.png": as_png(figure),
         "curves.svg": as_svg(figure),
         **_tables(inputs, summary),
+        **statistics.files(numbers),
         # last: a page that is there has its figures and tables beside it
-        "index.html": render(inputs, panels, summary).encode(),
+        "index.html": render(inputs, panels, summary, statistics).encode(),
     }
     try:
         for name, content in files.items():

@@ -14,11 +14,11 @@ from rich.text import Text
 
 from albench.report.palette import ORACLE_NOTE, label
 from albench.report.summary import DICE_AT, budgets_of, summary_table
+from albench.report.texts import NBSP, NONE
+from albench.report.texts import interval_text as _interval
+from albench.report.texts import number_text as _number
 from albench.results import CEILING, OVERHEAD_STAGES, REFERENCE, STUDY_KEYS
 
-NONE = "–"
-# keeps a number and what it counts on one line
-NBSP = "\u00a0"
 UNIT = f"{NBSP}s"
 
 
@@ -150,16 +150,3 @@ def study_title(dataset: str, protocol: str) -> str:
 
 def _row(texts: Iterable[str]) -> str:
     return f"| {' | '.join(texts)} |"
-
-
-def _number(value: float, digits: int = 3, sign: bool = False) -> str:
-    if np.isnan(value):
-        return NONE
-    text = f"{value:{'+' if sign else ''}.{digits}f}"
-    # a rounded zero has no sign
-    return text if float(text) != 0 else text.lstrip("+-")
-
-
-def _interval(mean: float, low: float, high: float, sign: bool = False) -> str:
-    text = _number(mean, sign=sign)
-    return text if np.isnan(low) else f"{text} [{_number(low, sign=sign)}, {_number(high, sign=sign)}]"

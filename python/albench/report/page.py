@@ -16,6 +16,7 @@ from albench.report.coverage import Annotated, annotated_units, chosen_units, co
 from albench.report.figures import NARROW, WIDE, Panel, as_svg, curves_figure, units_figure
 from albench.report.inputs import PLURALS, Inputs, unit_word
 from albench.report.palette import label, oracle_aided, order, style, swatch_path
+from albench.report.statistics import StatisticsSection
 from albench.report.summary import timing_table
 from albench.results import CEILING, REFERENCE, STUDY_KEYS
 
@@ -59,7 +60,7 @@ class Selection:
     units: list[tuple[str, list[Annotated]]]
 
 
-def render(inputs: Inputs, panels: list[Panel], summary: pd.DataFrame) -> str:
+def render(inputs: Inputs, panels: list[Panel], summary: pd.DataFrame, statistics: StatisticsSection) -> str:
     """Return the page as one self-contained HTML document."""
     timing = timing_table(inputs.runs)
     groups = summary.groupby(STUDY_KEYS, sort=True)
@@ -78,6 +79,7 @@ def render(inputs: Inputs, panels: list[Panel], summary: pd.DataFrame) -> str:
         "color": lambda name: style(name).color,
         "swatch": swatch_path,
         "label": label,
+        "data_url": _data_url,
     }
     datasets = list(dict.fromkeys(summary["dataset"]))
     return environment.get_template("index.html.j2").render(
@@ -88,6 +90,7 @@ def render(inputs: Inputs, panels: list[Panel], summary: pd.DataFrame) -> str:
         seeds_of_all=sorted(set(summary["n_seeds"])),
         oracle_aided=[name for name in order(list(summary["strategy"])) if oracle_aided(name)],
         studies=studies,
+        statistics=statistics,
         selections=_selections(inputs.queries),
         units_word=PLURALS[unit_word(inputs.queries)],
         commands=provenance.commands(inputs),
