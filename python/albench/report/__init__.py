@@ -14,6 +14,7 @@ from albench.report.coverage import coverage_table
 from albench.report.figures import Panel, as_png, as_svg, curves_figure
 from albench.report.inputs import Inputs, read_inputs, unit_word
 from albench.report.page import render
+from albench.report.pairs import pairwise_table
 from albench.report.provenance import is_phantom
 from albench.report.summary import summary_table, timing_table
 from albench.results import STUDY_KEYS, mean_dice
@@ -51,14 +52,15 @@ def build_report(out_dirs: Path | Sequence[Path], report_dir: Path | None = None
         report_dir = folders[0] / "report"
     inputs = read_inputs(folders)
     summary = summary_table(inputs.results)
+    pairs = pairwise_table(inputs.results)
     panels = _panels(inputs)
     figure = curves_figure(panels)
     files = {
         "curves.png": as_png(figure),
         "curves.svg": as_svg(figure),
-        **_tables(inputs, summary),
+        **_tables(inputs, summary, pairs),
         # last: a page that is there has its figures and tables beside it
-        "index.html": render(inputs, panels, summary).encode(),
+        "index.html": render(inputs, panels, summary, pairs).encode(),
     }
     try:
         for name, content in files.items():
@@ -85,10 +87,11 @@ def _panel_title(dataset: str, protocol: str) -> str:
     return f"{study_title(dataset, protocol)}{note}"
 
 
-def _tables(inputs: Inputs, summary: pd.DataFrame) -> dict[str, bytes]:
+def _tables(inputs: Inputs, summary: pd.DataFrame, pairs: pd.DataFrame) -> dict[str, bytes]:
     timing = timing_table(inputs.runs)
     tables = {
         "summary.csv": summary,
+        "pairwise.csv": pairs,
         "timing.csv": timing,
         "coverage.csv": coverage_table(inputs.queries),
         "queries.csv": inputs.queries,

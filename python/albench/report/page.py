@@ -6,15 +6,18 @@ import base64
 import itertools
 from dataclasses import dataclass, replace
 from importlib.metadata import version
+from typing import Any
 
 import pandas as pd
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from albench.report import provenance
 from albench.report.cells import Cells, study_title, summary_cells, timing_cells
+from albench.report.chart import chart_data
 from albench.report.coverage import Annotated, annotated_units, chosen_units, coverage_table
 from albench.report.figures import NARROW, WIDE, Panel, as_svg, curves_figure, units_figure
 from albench.report.inputs import PLURALS, Inputs, unit_word
+from albench.report.pairs import Square, matrix
 from albench.report.palette import label, oracle_aided, order, style, swatch_path
 from albench.report.summary import timing_table
 from albench.results import CEILING, REFERENCE, STUDY_KEYS
@@ -38,6 +41,8 @@ class Study:
     phantom: bool
     findings: list[str]
     curves: Picture
+    chart: dict[str, Any]
+    versus: tuple[list[str], list[list[Square | None]]]
     units_word: str
     n_seeds: int
     unpaired: int
@@ -59,12 +64,12 @@ class Selection:
     units: list[tuple[str, list[Annotated]]]
 
 
-def render(inputs: Inputs, panels: list[Panel], summary: pd.DataFrame) -> str:
+def render(inputs: Inputs, panels: list[Panel], summary: pd.DataFrame, pairs: pd.DataFrame) -> str:
     """Return the page as one self-contained HTML document."""
     timing = timing_table(inputs.runs)
     groups = summary.groupby(STUDY_KEYS, sort=True)
     studies = [
-        _study(f"study-{number}", (str(study[0]), str(study[1])), part, panel, timing)
+        _study(f"study-{number}", (str(study[0]), str(study[1])), part, panel, timing, pairs)
         for number, ((study, part), panel) in enumerate(zip(groups, panels, strict=True), start=1)
     ]
     environment = Environment(
@@ -129,7 +134,14 @@ def findings(part: pd.DataFrame, n_pool_units: float, units: str = "slices") -> 
     return lines
 
 
-def _study(anchor: str, study: tuple[str, str], part: pd.DataFrame, panel: Panel, timing: pd.DataFrame) -> Study:
+def _study(
+    anchor: str,
+    study: tuple[str, str],
+    part: pd.DataFrame,
+    panel: Panel,
+    timing: pd.DataFrame,
+    pairs: pd.DataFrame,
+) -> Study:
     # the section's heading is the title
     untitled = replace(panel, title="")
     of_study = timing[(timing[STUDY_KEYS] == list(study)).all(axis=1)]
@@ -143,6 +155,8 @@ def _study(anchor: str, study: tuple[str, str], part: pd.DataFrame, panel: Panel
             _data_url(as_svg(curves_figure([untitled], NARROW))),
             _describe(panel),
         ),
+        chart=chart_data(panel),
+        versus=matrix(pairs[(pairs[STUDY_KEYS] == list(study)).all(axis=1)]),
         units_word=PLURALS[panel.unit],
         n_seeds=int(part["n_seeds"].max()),
         unpaired=int(part["diff_unpaired"].fillna(0).sum()),
