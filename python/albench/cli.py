@@ -58,6 +58,9 @@ JobsOption = Annotated[
 ResumeOption = Annotated[
     bool, typer.Option("--resume/--fresh", help="Continue what is in --out, or set it aside and start anew.")
 ]
+GalleryOption = Annotated[
+    int, typer.Option("--gallery", min=0, help="Units of each query to keep pictures of for the report.")
+]
 DEFAULT_STRATEGIES = "random,entropy,usim-f,full"
 datasets_app = typer.Typer()
 app.add_typer(datasets_app, name="datasets")
@@ -79,6 +82,7 @@ def run(
     cache: CacheOption = None,
     jobs: JobsOption = None,
     resume: ResumeOption = True,
+    gallery: GalleryOption = 8,
 ) -> None:
     """Run a study: strategies x seeds on one or more data sets; then write tables, figures and the report."""
     from albench.run import run as run_request
@@ -99,6 +103,7 @@ def run(
             cache=cache,
             jobs=jobs,
             fresh=not resume,
+            gallery=gallery,
         )
     )
 

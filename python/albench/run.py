@@ -42,6 +42,7 @@ class RunRequest:
     jobs: int | None
     fresh: bool
     settings: Sequence[str] = ()
+    gallery: int = 8
 
 
 @dataclass(frozen=True)
@@ -88,7 +89,9 @@ def prepare(request: RunRequest, reporter: Reporter) -> Prepared:
             device=device,
             protocol=protocols[name],
         )
-        studies.append(Study(dataset, config, request.out, NnunetFactory(dataset, config, n_processes), reporter))
+        studies.append(
+            Study(dataset, config, request.out, NnunetFactory(dataset, config, n_processes), reporter, request.gallery)
+        )
     return Prepared(tuple(studies), strategies, n_processes)
 
 

@@ -40,6 +40,9 @@ class Study:
         Results folder of the whole run; this study's files are in ``out/<dataset>``.
     make_trainer
         Makes a trainer that works in the given folder.
+    gallery
+        Units of each query that pictures are kept of, the first chosen first; no part of the configuration, since no
+        result depends on it.
     """
 
     dataset: Dataset
@@ -47,6 +50,7 @@ class Study:
     out: Path
     make_trainer: TrainerFactory
     reporter: Reporter
+    gallery: int = 8
 
     def seed_folder(self, strategy: str, seed: int) -> Path:
         """Folder of one chain."""

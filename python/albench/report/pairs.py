@@ -45,10 +45,10 @@ def pairwise_table(results: pd.DataFrame) -> pd.DataFrame:
             # against the reference: the interval of the summary table, to the last digit
             component = (one, "diff") if other == REFERENCE else (one, other, "pair")
             pair = paired_difference(own, one, generator(*map(str, study), *component), reference=other)
-            counts = {"n_cases": pair.n_cases, "n_seeds": pair.n_seeds, "n_pairs": pair.n_pairs}
-            key = dict(zip(STUDY_KEYS, study, strict=True))
-            there = {"diff": pair.mean, "low": pair.low, "high": pair.high}
-            back = {"diff": -pair.mean, "low": -pair.high, "high": -pair.low}
+            counts: dict[Hashable, object] = {"n_cases": pair.n_cases, "n_seeds": pair.n_seeds, "n_pairs": pair.n_pairs}
+            key: dict[Hashable, object] = dict(zip(STUDY_KEYS, study, strict=True))
+            there: dict[Hashable, object] = {"diff": pair.mean, "low": pair.low, "high": pair.high}
+            back: dict[Hashable, object] = {"diff": -pair.mean, "low": -pair.high, "high": -pair.low}
             rows.append({**key, "strategy": one, "against": other, **there, **counts})
             rows.append({**key, "strategy": other, "against": one, **back, **counts})
     return pd.DataFrame(rows, columns=COLUMNS)
