@@ -92,15 +92,16 @@ def summarise(out: Path) -> Baseline:
         for dataset, protocol, strategy, number in [cast(tuple[str, str, str, int], key)]
     ]
     return Baseline(
-        studies={name: _portable(study) for name, study in read_json(out / CONFIG_FILE)["datasets"].items()},
+        studies={name: portable(study) for name, study in read_json(out / CONFIG_FILE)["datasets"].items()},
         cells=tuple(cells),
         queries=tuple(_first_queries(out)),
     )
 
 
-def _portable(study: dict[str, Any], ignored: dict[str, Any] = _OF_THE_MACHINE) -> dict[str, Any]:
+def portable(study: dict[str, Any], ignored: dict[str, Any] = _OF_THE_MACHINE) -> dict[str, Any]:
+    """Return a study's configuration without its hash and without what belongs to the machine it ran on."""
     kept = {key: value for key, value in study.items() if key != "config_hash" and ignored.get(key, "kept") is not None}
-    return {key: _portable(value, ignored[key]) if key in ignored else value for key, value in kept.items()}
+    return {key: portable(value, ignored[key]) if key in ignored else value for key, value in kept.items()}
 
 
 def _first_queries(out: Path) -> list[Query]:

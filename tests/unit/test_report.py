@@ -162,12 +162,6 @@ def test_two_data_sets_in_two_folders_make_one_report(tmp_path: Path) -> None:
     assert not (tmp_path / "a" / "report").exists()
 
 
-def test_the_same_run_in_two_folders_is_refused(tmp_path: Path) -> None:
-    folders = [write_study(tmp_path / name, n_rounds=2, n_seeds=1) for name in "ab"]
-    with pytest.raises(InputError, match="expected each run in one folder, found two of dataset=phantom"):
-        build_report(folders, tmp_path / "both")
-
-
 def test_empty_queries_are_no_selection(tmp_path: Path) -> None:
     page = Page(build_report(write_study(tmp_path, n_seeds=1, n_rounds=2, empty_queries=True)))
     assert "The run folders hold no queries" in page.text
@@ -260,9 +254,13 @@ def test_timing_is_per_seed_and_overhead_a_share_of_training(study: Path) -> Non
 
 
 def test_coverage_counts_cases_of_the_pool() -> None:
-    columns = ["dataset", "strategy", "seed", "round", "case", "index"]
-    chosen = [("d", "usim-f", 0, 0, "a", 1), ("d", "usim-f", 0, 1, "a", 2), ("d", "usim-f", 0, 1, "b", 2)]
-    pool = [("d", "full", 0, 3, case, 0) for case in "abcd"]
+    columns = ["dataset", "protocol", "strategy", "seed", "round", "case", "index"]
+    chosen = [
+        ("d", "p", "usim-f", 0, 0, "a", 1),
+        ("d", "p", "usim-f", 0, 1, "a", 2),
+        ("d", "p", "usim-f", 0, 1, "b", 2),
+    ]
+    pool = [("d", "p", "full", 0, 3, case, 0) for case in "abcd"]
     with_pool = coverage_table(pd.DataFrame(chosen + pool, columns=columns)).iloc[0]
     assert (with_pool["units"], with_pool["cases"], with_pool["pool_cases"]) == (3, 2, 4)
     assert with_pool["case_share"] == pytest.approx(0.5)
