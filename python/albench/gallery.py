@@ -91,7 +91,7 @@ def load_gallery(path: Path) -> list[Picture]:
     """
     names = [field.name for field in fields(Picture)]
     try:
-        with np.load(path, allow_pickle=False) as stored:
+        with path.open("rb") as handle, np.load(handle, allow_pickle=False) as stored:
             n = len(stored.files) // len(names)
             return [Picture(**{name: stored[f"{name}_{number}"] for name in names}) for number in range(n)]
     except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile) as error:

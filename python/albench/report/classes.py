@@ -41,7 +41,7 @@ def class_coverage(
         pool = pools.get((dataset, protocol, seed))
         if pool is None:
             continue
-        annotated = own[["case", "index"]].merge(pool, on=["case", "index"], how="left", validate="one_to_one")
+        annotated = own[["case", "index"]].merge(pool, on=["case", "index"], how="left", validate="many_to_one")
         in_study = names[(names["dataset"] == dataset) & (names["protocol"] == protocol) & (names["label"] > 0)]
         for label, name in zip(in_study["label"], in_study["label_name"], strict=True):
             column = f"n_voxels_{label}"

@@ -111,6 +111,7 @@ def render(inputs: Inputs, panels: list[Panel], tables: Tables) -> str:
         galleries=pictures,
         left_out=left_out,
         conflicts=inputs.conflicts,
+        unit=unit_word(inputs.queries),
         units_word=PLURALS[unit_word(inputs.queries)],
         commands=provenance.commands(inputs),
         facts=provenance.facts(inputs.runs) if len(inputs.runs) else [],
