@@ -3,7 +3,9 @@
 Two kinds of row are checked, each against a band that noise alone leaves with a known, small probability:
 
 - *Dice* of a strategy after a round, and its mean over the later rounds (a curve drops as a whole more visibly than
-  in one point). Lower than the baseline by more than a one-sided t band from the baseline's spread over seeds.
+  in one point). Lower than the baseline by more than a one-sided t band. Where the baseline has repetitions, a seed is
+  compared with itself, and the band is of what repetitions of a seed differ by; else the means over seeds are
+  compared, and the band is of what seeds differ by, which is several times as wide.
 - *First query*: for each seed that both have, the units chosen with the shared first model. Other processors and
   libraries move a few of them; a strategy that no longer does what it did agrees no better than chance. The number
   in common is compared with the hypergeometric distribution of two unrelated choices.
@@ -17,10 +19,10 @@ from typing import Any, Literal, cast
 
 import numpy as np
 import pandas as pd
+from numpy.typing import NDArray
 from scipy import stats
 
-from albench.baseline import START, Baseline, Query, cells_table
-from albench.config import difference
+from albench.baseline import START, Baseline, Query, cells_table, require_same_studies
 from albench.errors import InputError
 from albench.results import CEILING, STUDY_KEYS
 
@@ -98,12 +100,7 @@ def compare(found: Baseline, baseline: Baseline) -> list[Row]:
     InputError
         If the two are of different configurations, or the baseline has a single seed and hence no spread.
     """
-    for name, study in baseline.studies.items():
-        if name not in found.studies:
-            continue  # each of its rows fails by name
-        changed = difference(study, found.studies[name])
-        if changed:
-            raise InputError(f"--baseline: made under another configuration of {name} ({'; '.join(changed)})")
+    require_same_studies(found, baseline)
     return [*_dice_rows(cells_table(found), cells_table(baseline)), *_query_rows(found.queries, baseline.queries)]
 
 
@@ -112,17 +109,16 @@ def _dice_rows(found: pd.DataFrame, baseline: pd.DataFrame) -> list[Row]:
     levels = [(baseline, found), (_later_rounds(baseline), _later_rounds(found))]
     n_rows = sum(old.groupby(_CELL).ngroups for old, _ in levels)
     for old, new in levels:
-        of_cell = dict(list(new.groupby(_CELL)["dice"]))
+        of_cell = dict(list(new.groupby(_CELL)))
         for study, old_study in old.groupby(STUDY_KEYS):
-            spread, freedom = _spread(old_study)
-            if not freedom:
+            noise = _noise(old_study, shared=set(new.loc[(new[STUDY_KEYS] == list(study)).all(axis=1), "seed"]))
+            if not noise.freedom:
                 raise InputError(f"--baseline: expected at least 2 finished seeds of {study[0]} to know their spread")
-            quantile = float(stats.t.ppf(1 - FALSE_ALARMS / n_rows, freedom))
-            for key, before in old_study.groupby(_CELL)["dice"]:
+            quantile = float(stats.t.ppf(1 - FALSE_ALARMS / n_rows, noise.freedom))
+            for key, before in old_study.groupby(_CELL):
                 dataset, _, strategy, number = cast(tuple[str, str, str, int], key)
-                after = of_cell.get(key, pd.Series(dtype="float64"))
-                expected = float(before.mean())
-                band = quantile * spread * math.sqrt(1 / len(before) + 1 / max(1, len(after)))
+                after = of_cell.get(key, new.iloc[:0])
+                expected, value, scale = (_paired if noise.paired else _unpaired)(before, after)
                 rows.append(
                     Row(
                         dataset=dataset,
@@ -131,39 +127,85 @@ def _dice_rows(found: pd.DataFrame, baseline: pd.DataFrame) -> list[Row]:
                         round=None if number == _LATER else int(number),
                         seed=None,
                         expected=expected,
-                        found=float(after.mean()),  # of nothing: NaN
-                        threshold=expected - band,
+                        found=value,
+                        threshold=expected - quantile * noise.deviation * scale,
                     )
                 )
     return rows
 
 
+def _paired(before: pd.DataFrame, after: pd.DataFrame) -> tuple[float, float, float]:
+    """Means over the seeds of both, and the standard error of their difference in standard deviations of one run.
+
+    Found is NaN where no seed is in both.
+    """
+    old = before.groupby("seed")["dice"].agg(["mean", "size"])
+    new = after.set_index("seed")["dice"]
+    seeds = old.index.intersection(new.index)
+    if not len(seeds):
+        return float(old["mean"].mean()), math.nan, 1.0
+    scale = math.sqrt(float((1 + 1 / old.loc[seeds, "size"]).sum())) / len(seeds)
+    return float(old.loc[seeds, "mean"].mean()), float(new[seeds].mean()), scale
+
+
+def _unpaired(before: pd.DataFrame, after: pd.DataFrame) -> tuple[float, float, float]:
+    """Return the same of all seeds of either; the standard deviation is that of a seed."""
+    old = before.groupby("seed")["dice"].mean()
+    scale = math.sqrt(1 / len(old) + 1 / max(1, len(after)))
+    return float(old.mean()), float(after["dice"].mean()), scale  # of nothing: NaN
+
+
 def _later_rounds(cells: pd.DataFrame) -> pd.DataFrame:
-    """Mean over the rounds after the first, of chains that have them all."""
+    """Mean over the rounds after the first, where there are several, of chains that have them all."""
     chains = cells[(cells["strategy"] != START) & (cells["strategy"] != CEILING)]
     keys = [*STUDY_KEYS, "strategy"]
     n_rounds = chains.groupby(keys)["round"].transform("nunique")
-    own_rounds = chains.groupby([*keys, "seed"])["round"].transform("nunique")
-    means: pd.DataFrame = chains[own_rounds == n_rounds].groupby([*keys, "seed"], as_index=False)[["dice"]].mean()
+    own_rounds = chains.groupby([*keys, "seed", "repetition"])["round"].transform("nunique")
+    whole = chains[(own_rounds == n_rounds) & (n_rounds > 1)]
+    means: pd.DataFrame = whole.groupby([*keys, "seed", "repetition"], as_index=False)[["dice"]].mean()
     return means.assign(round=_LATER)
 
 
-def _spread(cells: pd.DataFrame) -> tuple[float, float]:
-    """Return the standard deviation over seeds, pooled over strategies and rounds, and its degrees of freedom.
+@dataclass(frozen=True)
+class _Noise:
+    """Standard deviation of a Dice value with nothing changed, its degrees of freedom, and whether seeds are paired."""
 
-    A single seed gives (NaN, 0).
+    deviation: float
+    freedom: float
+    paired: bool
+
+
+def _noise(cells: pd.DataFrame, shared: set[int]) -> _Noise:
+    """Pool the variance over strategies and rounds: within seeds where they were repeated, else between seeds.
+
+    A single seed without repetition has no degree of freedom.
 
     Cells of a seed resemble each other, so k of them are worth less than k times as many seeds. The degrees of
     freedom are those of the scaled chi-square with the pooled variance's first two moments (Box 1954, theorem 3.1):
-    (seeds - 1) tr(C)^2 / tr(C^2) with C the covariance of the cells over seeds.
+    n tr(C)^2 / tr(C^2) with C the covariance of the cells and n its own degrees of freedom.
+
+    Parameters
+    ----------
+    shared
+        Seeds of the run that is checked: pairs need some of them in the baseline.
     """
-    by_seed = cells.pivot_table(index="seed", columns=["strategy", "round"], values="dice").dropna()
-    if len(by_seed) < 2:
-        return math.nan, 0.0
-    covariance = np.atleast_2d(np.cov(by_seed.to_numpy(), rowvar=False))
+    runs = cells.pivot_table(index=["seed", "repetition"], columns=["strategy", "round"], values="dice").dropna()
+    seeds = runs.groupby(level="seed")
+    within = runs - seeds.transform("mean")
+    n_within = len(runs) - seeds.ngroups
+    if n_within > 0 and shared & set(runs.index.get_level_values("seed")):
+        return _pooled(within.to_numpy(), n_within, paired=True)
+    means = seeds.mean()
+    return _pooled((means - means.mean()).to_numpy(), len(means) - 1, paired=False)
+
+
+def _pooled(deviations: NDArray[np.float64], freedom: int, *, paired: bool) -> _Noise:
+    if freedom < 1:
+        return _Noise(math.nan, 0.0, paired)
+    covariance = deviations.T @ deviations / freedom
     total, squares = float(np.trace(covariance)), float(np.square(covariance).sum())
-    freedom = (len(by_seed) - 1) * (total**2 / squares if squares > 0 else 1.0)
-    return math.sqrt(total / len(covariance)), freedom
+    share = total**2 / squares if squares > 0 else 1.0
+    return _Noise(math.sqrt(total / len(covariance)), freedom * share, paired)
 
 
 def _query_rows(found: tuple[Query, ...], baseline: tuple[Query, ...]) -> list[Row]:

@@ -189,14 +189,20 @@ def check(
     out: Annotated[Path, typer.Argument(help="Results folder.")],
     baseline: Annotated[Path, typer.Option(help="File to compare with, or to write.")],
     update: Annotated[bool, typer.Option("--update", help="Write OUT's results as the new baseline.")] = False,
+    repeat: Annotated[
+        bool, typer.Option("--repeat", help="Add OUT to the baseline as another run of the same seeds.")
+    ] = False,
     json_output: JsonOption = False,
 ) -> None:
     """Compare results with a baseline; exit status 1 where any fell below the band that noise explains."""
-    from albench.baseline import load_baseline, save_baseline, summarise
+    from albench.baseline import load_baseline, repeated, save_baseline, summarise
     from albench.check import compare
 
     found = summarise(out)
-    if update:
+    if update and repeat:
+        raise InputError("--update, --repeat: expected one of them: the first replaces the baseline, the second adds")
+    if update or repeat:
+        found = repeated(load_baseline(baseline), found) if repeat else found
         save_baseline(found, baseline)
         typer.echo(f"baseline: {baseline}, {len(found.cells)} cells, {len(found.queries)} queries")
         return

@@ -30,12 +30,13 @@ def simulated(
     curves: dict[str, tuple[float, ...]] = CURVES,
     seed_spread: float = 0.015,
     noise: float = 0.008,
+    repetitions: int = 1,
 ) -> Baseline:
     """A study whose Dice has an effect of the seed, common to its chains, and noise of each training."""
     effect = rng.normal(scale=seed_spread, size=len(seeds))
 
-    def dice(mean: float) -> dict[int, float]:
-        return {s: mean + effect[i] + rng.normal(scale=noise) for i, s in enumerate(seeds)}
+    def dice(mean: float) -> dict[int, tuple[float, ...]]:
+        return {s: tuple(mean + effect[i] + rng.normal(scale=noise, size=repetitions)) for i, s in enumerate(seeds)}
 
     cells = [Cell(dataset="d", protocol="quick", strategy=START, round=0, dice=dice(first))]
     for name, means in curves.items():
@@ -107,7 +108,7 @@ def test_the_same_results_pass() -> None:
 def test_rows_that_fail_are_named() -> None:
     study = simulated(np.random.default_rng(4), range(4))
     low = [
-        cell.model_copy(update={"dice": {seed: dice - 0.3 for seed, dice in cell.dice.items()}})
+        cell.model_copy(update={"dice": {seed: (dice - 0.3,) for seed, (dice,) in cell.dice.items()}})
         if (cell.strategy, cell.round) == ("random", 3)
         else cell
         for cell in study.cells
@@ -130,7 +131,8 @@ def test_missing_results_fail() -> None:
 def test_better_results_pass() -> None:
     study = simulated(np.random.default_rng(6), range(3))
     raised = tuple(
-        cell.model_copy(update={"dice": {seed: dice + 0.2 for seed, dice in cell.dice.items()}}) for cell in study.cells
+        cell.model_copy(update={"dice": {seed: (dice + 0.2,) for seed, (dice,) in cell.dice.items()}})
+        for cell in study.cells
     )
     assert not failures(compare(study.model_copy(update={"cells": raised}), study))
 
@@ -161,7 +163,7 @@ def replace_queries(study: Baseline, *queries: Query) -> Baseline:
 def test_files_that_are_no_baseline(tmp_path: Path) -> None:
     with pytest.raises(InputError, match="found none"):
         load_baseline(tmp_path / "none.json")
-    for content in ("", "[]", json.dumps({"format": 2}), "{"):
+    for content in ("", "[]", json.dumps({"format": 1}), "{"):
         (tmp_path / "bad.json").write_text(content)
         with pytest.raises(InputError, match="expected a file written by `al-bench check --update`"):
             load_baseline(tmp_path / "bad.json")
