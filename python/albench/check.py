@@ -107,18 +107,17 @@ def compare(found: Baseline, baseline: Baseline) -> list[Row]:
 def _dice_rows(found: pd.DataFrame, baseline: pd.DataFrame) -> list[Row]:
     rows: list[Row] = []
     levels = [(baseline, found), (_later_rounds(baseline), _later_rounds(found))]
-    n_rows = sum(old.groupby(_CELL).ngroups for old, _ in levels)
-    for old, new in levels:
-        of_cell = dict(list(new.groupby(_CELL)))
+    cells = [(_by_cell(old), _by_cell(new)) for old, new in levels]
+    n_rows = sum(len(before) for before, _ in cells)
+    for (old, new), (before, after) in zip(levels, cells, strict=True):
         for study, old_study in old.groupby(STUDY_KEYS):
             noise = _noise(old_study, shared=set(new.loc[(new[STUDY_KEYS] == list(study)).all(axis=1), "seed"]))
             if not noise.freedom:
                 raise InputError(f"--baseline: expected at least 2 finished seeds of {study[0]} to know their spread")
             quantile = float(stats.t.ppf(1 - FALSE_ALARMS / n_rows, noise.freedom))
-            for key, before in old_study.groupby(_CELL):
-                dataset, _, strategy, number = cast(tuple[str, str, str, int], key)
-                after = of_cell.get(key, new.iloc[:0])
-                expected, value, scale = (_paired if noise.paired else _unpaired)(before, after)
+            for key in sorted(key for key in before if key[:2] == study):
+                dataset, _, strategy, number = key
+                expected, value, scale = (_paired if noise.paired else _unpaired)(before[key], after.get(key, {}))
                 rows.append(
                     Row(
                         dataset=dataset,
@@ -134,25 +133,38 @@ def _dice_rows(found: pd.DataFrame, baseline: pd.DataFrame) -> list[Row]:
     return rows
 
 
-def _paired(before: pd.DataFrame, after: pd.DataFrame) -> tuple[float, float, float]:
+Values = dict[int, list[float]]
+"""Dice of a cell's repetitions by seed."""
+
+
+def _by_cell(table: pd.DataFrame) -> dict[tuple[str, str, str, int], Values]:
+    """Values of every cell, in the order of the table."""
+    found: dict[tuple[str, str, str, int], Values] = {}
+    for *key, seed, dice in table[[*_CELL, "seed", "dice"]].itertuples(index=False, name=None):
+        found.setdefault(cast(tuple[str, str, str, int], tuple(key)), {}).setdefault(seed, []).append(dice)
+    return found
+
+
+def _paired(before: Values, after: Values) -> tuple[float, float, float]:
     """Means over the seeds of both, and the standard error of their difference in standard deviations of one run.
 
     Found is NaN where no seed is in both.
     """
-    old = before.groupby("seed")["dice"].agg(["mean", "size"])
-    new = after.set_index("seed")["dice"]
-    seeds = old.index.intersection(new.index)
-    if not len(seeds):
-        return float(old["mean"].mean()), math.nan, 1.0
-    scale = math.sqrt(float((1 + 1 / old.loc[seeds, "size"]).sum())) / len(seeds)
-    return float(old.loc[seeds, "mean"].mean()), float(new[seeds].mean()), scale
+    seeds = before.keys() & after.keys()
+    if not seeds:
+        return _mean(before), math.nan, 1.0
+    scale = math.sqrt(sum(1 / len(after[seed]) + 1 / len(before[seed]) for seed in seeds)) / len(seeds)
+    return _mean({seed: before[seed] for seed in seeds}), _mean({seed: after[seed] for seed in seeds}), scale
 
 
-def _unpaired(before: pd.DataFrame, after: pd.DataFrame) -> tuple[float, float, float]:
+def _unpaired(before: Values, after: Values) -> tuple[float, float, float]:
     """Return the same of all seeds of either; the standard deviation is that of a seed."""
-    old = before.groupby("seed")["dice"].mean()
-    scale = math.sqrt(1 / len(old) + 1 / max(1, len(after)))
-    return float(old.mean()), float(after["dice"].mean()), scale  # of nothing: NaN
+    return _mean(before), _mean(after), math.sqrt(1 / len(before) + 1 / max(1, len(after)))
+
+
+def _mean(values: Values) -> float:
+    """Mean over seeds of the mean over repetitions; NaN of nothing."""
+    return float(np.mean([np.mean(of_seed) for of_seed in values.values()])) if values else math.nan
 
 
 def _later_rounds(cells: pd.DataFrame) -> pd.DataFrame:
