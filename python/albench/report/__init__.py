@@ -69,9 +69,9 @@ def build_report(out_dirs: Path | Sequence[Path], report_dir: Path | None = None
         **_figure_files("curves", curves_figure(panels)),
         **_units_figures(inputs.queries),
         **_table_files(inputs, tables),
-        # last: a page that is there has its figures and tables beside it
-        "index.html": render(inputs, panels, tables).encode(),
     }
+    # last: a page that is there has its figures and tables beside it
+    files["index.html"] = render(inputs, panels, tables, list(files)).encode()
     try:
         for name, content in files.items():
             with atomic_file(report_dir / name) as part:

@@ -41,11 +41,11 @@ def summary_cells(part: pd.DataFrame) -> Cells:
     header += ["final Dice", "AUBC", "% of ceiling", f"vs {REFERENCE}, last round", "n"]
     rows = []
     for _, row in part.iterrows():
-        measured = [_number(row[name]) for name in budgets]
-        final = _interval(row["final_dice"], row["final_low"], row["final_high"])
-        area = _interval(row["aubc"], row["aubc_low"], row["aubc_high"])
-        against = _interval(row["diff"], row["diff_low"], row["diff_high"], sign=True)
-        share = "100" if row["strategy"] == CEILING else _number(100 * row["ceiling_share"], 1)
+        measured = [number(row[name]) for name in budgets]
+        final = interval(row["final_dice"], row["final_low"], row["final_high"])
+        area = interval(row["aubc"], row["aubc_low"], row["aubc_high"])
+        against = interval(row["diff"], row["diff_low"], row["diff_high"], sign=True)
+        share = "100" if row["strategy"] == CEILING else number(100 * row["ceiling_share"], 1)
         n = (
             NONE
             if not row["diff_cases"] > 0
@@ -73,9 +73,9 @@ def timing_cells(part: pd.DataFrame) -> Cells:
             label(str(row["strategy"])),
             str(row["n_seeds"]),
             str(row["n_rounds"]),
-            *(_number(row[column], 1) for column in ["train_s", *OVERHEAD_STAGES, "overhead_s"]),
-            _number(100 * row["overhead_share"], 1),
-            _number(row["peak_rss_mib"], 0),
+            *(number(row[column], 1) for column in ["train_s", *OVERHEAD_STAGES, "overhead_s"]),
+            number(100 * row["overhead_share"], 1),
+            number(row["peak_rss_mib"], 0),
         ]
         for _, row in part.iterrows()
     ]
@@ -152,7 +152,8 @@ def _row(texts: Iterable[str]) -> str:
     return f"| {' | '.join(texts)} |"
 
 
-def _number(value: float, digits: int = 3, sign: bool = False) -> str:
+def number(value: float, digits: int = 3, sign: bool = False) -> str:
+    """Text of a number, a dash for NaN."""
     if np.isnan(value):
         return NONE
     text = f"{value:{'+' if sign else ''}.{digits}f}"
@@ -160,6 +161,7 @@ def _number(value: float, digits: int = 3, sign: bool = False) -> str:
     return text if float(text) != 0 else text.lstrip("+-")
 
 
-def _interval(mean: float, low: float, high: float, sign: bool = False) -> str:
-    text = _number(mean, sign=sign)
-    return text if np.isnan(low) else f"{text} [{_number(low, sign=sign)}, {_number(high, sign=sign)}]"
+def interval(mean: float, low: float, high: float, sign: bool = False) -> str:
+    """Text of a mean with its interval in brackets, where it has one."""
+    text = number(mean, sign=sign)
+    return text if np.isnan(low) else f"{text} [{number(low, sign=sign)}, {number(high, sign=sign)}]"

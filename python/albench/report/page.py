@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import itertools
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from importlib.metadata import version
 from typing import Any
@@ -77,8 +78,8 @@ class Tables:
     classes: pd.DataFrame
 
 
-def render(inputs: Inputs, panels: list[Panel], tables: Tables) -> str:
-    """Return the page as one self-contained HTML document."""
+def render(inputs: Inputs, panels: list[Panel], tables: Tables, beside: Sequence[str]) -> str:
+    """Return the page as one self-contained HTML document; `beside` are files it links to."""
     summary = tables.summary
     groups = summary.groupby(STUDY_KEYS, sort=True)
     pictures, left_out = galleries(inputs)
@@ -111,6 +112,7 @@ def render(inputs: Inputs, panels: list[Panel], tables: Tables) -> str:
         galleries=pictures,
         left_out=left_out,
         conflicts=inputs.conflicts,
+        beside=beside,
         unit=unit_word(inputs.queries),
         units_word=PLURALS[unit_word(inputs.queries)],
         commands=provenance.commands(inputs),

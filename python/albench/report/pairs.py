@@ -8,6 +8,8 @@ from dataclasses import dataclass
 
 import pandas as pd
 
+from albench.report.cells import NONE as DASH
+from albench.report.cells import interval
 from albench.report.palette import order
 from albench.results import CEILING, REFERENCE, STUDY_KEYS
 from albench.seeding import generator
@@ -66,8 +68,8 @@ def _square(row: pd.Series | None, largest: float) -> Square | None:
     if row is None:
         return None
     if pd.isna(row["diff"]):
-        return Square("–", "", NONE, 0.0)
+        return Square(DASH, "", NONE, 0.0)
     share = abs(float(row["diff"])) / largest
-    interval = "" if pd.isna(row["low"]) else f"[{row['low']:+.3f}, {row['high']:+.3f}]"
+    text, bracket, ends = interval(row["diff"], row["low"], row["high"], sign=True).partition(" [")
     kind = HIGHER if row["low"] > 0 else LOWER if row["high"] < 0 else OPEN
-    return Square(f"{row['diff']:+.3f}", interval, kind, round(share, 2))
+    return Square(text, f"[{ends}" if bracket else "", kind, round(share, 2))
