@@ -3,8 +3,9 @@
     python benchmarks/check_rates.py            writes benchmarks/results/check.md
 
 The real results it rests on are those of the regression study (benchmarks/regression.yaml, phantoms, 5 seeds):
-repetitions with 1, 2 and 3 threads, which differ in rounding alone and hence by all that training makes of it, and a
-run with half the iterations, as a broken trainer would do. Simulated comparisons draw from the means and the
+repetitions that were kept from the processor's newer instructions (benchmarks/results/check/repetition-*.json), which
+differ in rounding alone and hence by all that training makes of it, and a run with half the iterations, as a broken
+trainer would do. Simulated comparisons draw from the means and the
 covariance of those; real ones take all pairs of seeds.
 """
 
@@ -30,6 +31,7 @@ PARTS = HERE / "results" / "check"
 RESULT = HERE / "results" / "check.md"
 N_SIMULATED, N_MANY, N_SEEDS = 100, 1000, 2
 USIM, RANDOM = "usim-f", "random"
+SOUND, HALF, DISGUISED = "nothing", "half the iterations", "random choices under USIM's name"
 
 
 def chosen_seeds(study: Baseline, seeds: Iterable[int]) -> Baseline:
@@ -69,7 +71,7 @@ class Simulation:
         deviations = (values - self._means).reshape(-1, values.shape[2])
         self._covariance = deviations.T @ deviations / ((len(values) - 1) * values.shape[1])
         self._half = _values(half)
-        self._n_repetitions = len(repetitions)
+        self.n_repetitions = len(repetitions)
         self.overlaps = [
             len(set(query.units) & set(other.units))
             for study in repetitions[1:]
@@ -151,6 +153,26 @@ def simulate(
     return count(verdict(compare(found, baseline)) for baseline, found in (draw(rng) for _ in range(n)))
 
 
+def real(repetitions: list[Baseline], half: Baseline, fault: str, n_repetitions: int) -> tuple[int, int, int]:
+    """Count over all pairs of seeds, each run against a baseline of up to so many repetitions that it is none of."""
+    pairs = []
+    for number, repetition in enumerate(repetitions):
+        others = [study for other, study in enumerate(repetitions) if other != number]
+        pairs.append((disguised(repetition) if fault == DISGUISED else repetition, others))
+    if fault == HALF:
+        pairs = [(half, repetitions)]
+    compared = []
+    for found, others in pairs:
+        baseline = others[0]
+        for study in others[1:n_repetitions]:
+            baseline = repeated(baseline, study)
+        compared += [
+            verdict(compare(chosen_seeds(found, seeds), baseline))
+            for seeds in itertools.combinations(range(5), N_SEEDS)
+        ]
+    return count(compared)
+
+
 def measure(n: int = N_SIMULATED) -> pd.DataFrame:
     """Rates of both rules for noise and for both faults, simulated and real.
 
@@ -161,16 +183,9 @@ def measure(n: int = N_SIMULATED) -> pd.DataFrame:
     """
     repetitions, half = real_results()
     first, simulation = repetitions[0], Simulation(repetitions, half)
-    faults: dict[str, dict[str, bool]] = {
-        "nothing changed": {},
-        "half the iterations": {"half": True},
-        "random choices under USIM's name": {"disguise": True},
-    }
-    rules = {"seeds against seeds": 1, "a seed against itself": len(repetitions)}
     rows = []
-    pairs = list(itertools.combinations(range(5), N_SEEDS))
-    for fault, arguments in faults.items():
-        for rule, n_repetitions in rules.items():
+    for fault, arguments in {SOUND: {}, HALF: {"half": True}, DISGUISED: {"disguise": True}}.items():
+        for rule, n_repetitions in {"seeds against seeds": 1, "a seed against itself": len(repetitions)}.items():
 
             def draw(
                 rng: np.random.Generator, arguments: dict[str, bool] = arguments, n_repetitions: int = n_repetitions
@@ -179,15 +194,7 @@ def measure(n: int = N_SIMULATED) -> pd.DataFrame:
                 return baseline, simulation.run(first, rng, **arguments)
 
             rows.append((fault, rule, "simulated", *simulate(draw, fault, n)))
-            real = []
-            for number, repetition in enumerate(repetitions):
-                rest = [study for other, study in enumerate(repetitions) if other != number]
-                baseline = rest[0]
-                for study in rest[1:] if n_repetitions > 1 else []:
-                    baseline = repeated(baseline, study)
-                found = half if "half" in arguments else disguised(repetition) if arguments else repetition
-                real += [verdict(compare(chosen_seeds(found, seeds), baseline)) for seeds in pairs]
-            rows.append((fault, rule, "real", *count(real)))
+            rows.append((fault, rule, "real", *real(repetitions, half, fault, n_repetitions)))
     return pd.DataFrame(rows, columns=["comparison", "rule", "kind", "n", "failed", "failed_dice"])
 
 
@@ -199,8 +206,8 @@ def real_results() -> tuple[list[Baseline], Baseline]:
         for cell in whole.cells
     ]
     first = whole.model_copy(update={"cells": tuple(cells)})
-    others = [load_baseline(PARTS / f"{name}.json") for name in ("threads2", "threads3", "half")]
-    *repetitions, half = [first, *(other.model_copy(update={"studies": first.studies}) for other in others)]
+    repetitions = [first, *(load_baseline(path) for path in sorted(PARTS.glob("repetition-*.json")))]
+    half = load_baseline(PARTS / "half.json").model_copy(update={"studies": first.studies})
     return repetitions, half
 
 
@@ -216,8 +223,9 @@ def document(measured: pd.DataFrame, many: pd.DataFrame, simulation: Simulation,
         "# How often `al-bench check` is wrong",
         "",
         f"Made by `python benchmarks/check_rates.py` in {seconds:.0f} s from real results of the regression study",
-        "(`benchmarks/regression.yaml`: nnU-Net on phantoms, 5 seeds): three repetitions that differ in the number of",
-        "threads alone, and a run with half the iterations. A run under check has 2 of the 5 seeds, as in `.ci/run`.",
+        f"(`benchmarks/regression.yaml`: nnU-Net on phantoms, 5 seeds): {simulation.n_repetitions} repetitions that differ",
+        "in the processor's instructions alone, as machines do, and a run with half the iterations. A run under check has",
+        "2 of the 5 seeds, as in `.ci/run`.",
         "",
         "- *seeds against seeds*: the baseline has one repetition; the band is of what seeds differ by.",
         "- *a seed against itself*: the baseline has repetitions; the band is of what those differ by.",

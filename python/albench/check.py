@@ -6,14 +6,15 @@ Two kinds of row are checked, each against a band that noise alone leaves with a
   in one point). Lower than the baseline by more than a one-sided t band. Where the baseline has repetitions, a seed is
   compared with itself, and the band is of what repetitions of a seed differ by; else the means over seeds are
   compared, and the band is of what seeds differ by, which is several times as wide.
-- *First query*: for each seed that both have, the units chosen with the shared first model. Other processors and
-  libraries move a few of them; a strategy that no longer does what it did agrees no better than chance. The number
-  in common is compared with the hypergeometric distribution of two unrelated choices.
+- *First query*: the units chosen with the shared first model, over the seeds that both have. Other processors and
+  libraries move most of them; a strategy that no longer does what it did agrees no better than chance. The number
+  in common is compared with what unrelated choices have, a sum of hypergeometric numbers.
 """
 
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from typing import Any, Literal, cast
 
@@ -29,8 +30,8 @@ from albench.results import CEILING, STUDY_KEYS
 FALSE_ALARMS = 0.01
 """Probability that noise alone fails any Dice row of a whole check (Bonferroni over rows)."""
 
-CHANCE = 1e-3
-"""A query fails where two unrelated choices have as many units in common with more than this probability."""
+CHANCE = 0.01
+"""A strategy's queries fail where unrelated choices have as many units in common with more than this probability."""
 
 _CELL = [*STUDY_KEYS, "strategy", "round"]
 _LATER = -1  # stands for the mean over the rounds after the first
@@ -46,11 +47,9 @@ class Row:
         What is compared.
     round
         None for the mean over the rounds after the first.
-    seed
-        None where seeds are averaged.
     expected, found
-        Mean Dice, or units of the baseline's query and how many of them were chosen again. `found` is NaN where
-        there is no such result.
+        Mean Dice, or units of the baseline's queries, all seeds together, and how many of them were chosen again.
+        `found` is NaN where there is no such result.
     threshold
         Smallest value that passes.
     """
@@ -59,7 +58,6 @@ class Row:
     strategy: str
     what: Literal["dice", "query"]
     round: int | None
-    seed: int | None
     expected: float
     found: float
     threshold: float
@@ -74,12 +72,11 @@ class Row:
         """One line."""
         where = f"{self.dataset} {self.strategy}"
         where += " rounds 1 and later" if self.round is None else f" round {self.round}"
-        where += "" if self.seed is None else f" seed {self.seed}"
         if math.isnan(self.found):
             return f"{where}: expected a result, found none"
         if self.what == "query":
             return (
-                f"{where}: query has {self.found:.0f} of {self.expected:.0f} units in common with the baseline's, "
+                f"{where}: queries have {self.found:.0f} of {self.expected:.0f} units in common with the baseline's, "
                 f"expected at least {self.threshold:.0f}"
             )
         return (
@@ -124,7 +121,6 @@ def _dice_rows(found: pd.DataFrame, baseline: pd.DataFrame) -> list[Row]:
                         strategy=strategy,
                         what="dice",
                         round=None if number == _LATER else int(number),
-                        seed=None,
                         expected=expected,
                         found=value,
                         threshold=expected - quantile * noise.deviation * scale,
@@ -223,25 +219,39 @@ def _pooled(deviations: NDArray[np.float64], freedom: int, *, paired: bool) -> _
 def _query_rows(found: tuple[Query, ...], baseline: tuple[Query, ...]) -> list[Row]:
     chosen = {(query.dataset, query.strategy, query.seed): set(query.units) for query in found}
     seeds = {(query.dataset, query.seed) for query in found}
-    rows = []
+    by_strategy: dict[tuple[str, str], list[Query]] = {}
     for query in baseline:
-        if (query.dataset, query.seed) not in seeds:
-            continue  # fewer seeds are a choice; the Dice band is the wider for it
-        drawn = len(query.units)
-        threshold = int(stats.hypergeom.isf(CHANCE, query.n_unlabelled, drawn, drawn)) + 1
+        if (query.dataset, query.seed) in seeds:  # fewer seeds are a choice
+            by_strategy.setdefault((query.dataset, query.strategy), []).append(query)
+    rows = []
+    for (dataset, strategy), queries in by_strategy.items():
+        drawn = sum(len(query.units) for query in queries)
+        threshold = _least_beyond_chance(queries)
         if threshold > drawn:
             continue  # so few units that even the same ones would prove nothing
-        units = chosen.get((query.dataset, query.strategy, query.seed))
+        units = [chosen.get((dataset, strategy, query.seed)) for query in queries]
+        common = [
+            math.nan if own is None else len(own & set(query.units)) for own, query in zip(units, queries, strict=True)
+        ]
         rows.append(
             Row(
-                dataset=query.dataset,
-                strategy=query.strategy,
+                dataset=dataset,
+                strategy=strategy,
                 what="query",
                 round=1,
-                seed=query.seed,
                 expected=drawn,
-                found=math.nan if units is None else len(units & set(query.units)),
+                found=float(sum(common)),
                 threshold=threshold,
             )
         )
     return rows
+
+
+def _least_beyond_chance(queries: Sequence[Query]) -> int:
+    """Units in common, over all queries, that unrelated choices reach with a probability of at most `CHANCE`."""
+    total = np.ones(1)
+    for query in queries:
+        drawn = len(query.units)
+        total = np.convolve(total, stats.hypergeom.pmf(np.arange(drawn + 1), query.n_unlabelled, drawn, drawn))
+    at_least = np.append(np.cumsum(total[::-1])[::-1], 0.0)
+    return int(np.argmax(at_least <= CHANCE))
