@@ -25,7 +25,7 @@ from albench.training.fake import FakeTrainer
 
 STRATEGIES = ["random", "usim-f"]
 N_SEEDS = 12
-N_COMPARISONS = 100
+N_COMPARISONS = 50
 NOISE = 0.005
 
 
@@ -72,7 +72,7 @@ def caught(found: Baseline, sound: Baseline, rng: np.random.Generator) -> int:
 
 def test_noise_is_no_fault(sound: Baseline) -> None:
     assert failed(sound, sound) == []
-    assert caught(sound, sound, np.random.default_rng(0)) <= 5
+    assert caught(sound, sound, np.random.default_rng(0)) <= 2
 
 
 def test_other_seeds_are_no_fault(sound: Baseline) -> None:
@@ -82,7 +82,7 @@ def test_other_seeds_are_no_fault(sound: Baseline) -> None:
     for _ in range(N_COMPARISONS):
         seeds = rng.permutation(N_SEEDS).tolist()
         alarms += bool(failed(part(sound, seeds[:2]), part(sound, seeds[2:])))
-    assert alarms <= 5
+    assert alarms <= 2
 
 
 def test_half_the_iterations_are_caught(
@@ -98,7 +98,7 @@ def test_half_the_iterations_are_caught(
     monkeypatch.setattr(FakeTrainer, "train", lazy)
     weak = run(phantom, tmp_path, range(N_SEEDS))
     assert weak.studies == sound.studies
-    assert caught(weak, sound, np.random.default_rng(2)) >= 95
+    assert caught(weak, sound, np.random.default_rng(2)) >= 48
     whole = [row for row in failed(weak, sound) if row.what == "dice"]
     assert {row.strategy for row in whole} == {"(start)", "random", "usim-f"}
 

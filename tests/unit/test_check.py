@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from fake_study import fake_protocol, fake_study
 
-from albench.baseline import START, Baseline, Cell, Query, load_baseline, save_baseline, summarise
+from albench.baseline import START, Baseline, Cell, Query, load_baseline, repeated, save_baseline, summarise
 from albench.check import CHANCE, FALSE_ALARMS, Row, compare
 from albench.cli import main
 from albench.data import Dataset
@@ -161,6 +161,41 @@ def test_another_configuration_is_refused() -> None:
         compare(other, study)
 
 
+def test_repetitions_add_up_and_keep_what_only_one_has() -> None:
+    rng = np.random.default_rng(13)
+    first, second = simulated(rng, range(3)), simulated(rng, range(1, 4), curves={"random": CURVES["random"]})
+    both = repeated(replace_queries(first, query(np.arange(5))), replace_queries(second, query(np.arange(9), seed=3)))
+    cells = {(cell.strategy, cell.round): cell.dice for cell in both.cells}
+    assert {seed: len(values) for seed, values in cells["random", 2].items()} == {0: 1, 1: 2, 2: 2, 3: 1}
+    assert {seed: len(values) for seed, values in cells["usim-f", 2].items()} == {0: 1, 1: 1, 2: 1}
+    (old,) = (cell.dice for cell in first.cells if (cell.strategy, cell.round) == ("random", 2))
+    (new,) = (cell.dice for cell in second.cells if (cell.strategy, cell.round) == ("random", 2))
+    assert cells["random", 2][1] == (*old[1], *new[1])
+    assert [len(entry.units) for entry in both.queries] == [5, 9]
+    other = first.model_copy(update={"studies": {"d": {"dataset": "d", "protocol": {"rounds": 5}}}})
+    with pytest.raises(InputError, match="another configuration of d"):
+        repeated(first, other)
+
+
+def test_a_seed_is_compared_with_itself_where_it_was_repeated() -> None:
+    """A fall of less than the seeds' spread, but more than the repetitions'; a run of other seeds has no pairs."""
+    rng = np.random.default_rng(14)
+    spread = {"seed_spread": 0.08, "noise": 0.004}
+    baseline = simulated(rng, range(5), repetitions=3, **spread)
+
+    def like(fall: float) -> Baseline:
+        cells = [
+            cell.model_copy(update={"dice": {seed: (values[0] - fall,) for seed, values in cell.dice.items()}})
+            for cell in baseline.cells
+        ]
+        return baseline.model_copy(update={"cells": tuple(cells)})
+
+    assert failures(compare(like(0.0), baseline)) == []
+    assert len(failures(compare(like(0.04), baseline))) == 9
+    assert failures(compare(like(0.04), like(0.0))) == [], "without repetitions"
+    assert failures(compare(simulated(rng, range(5, 10), **spread), baseline)) == [], "other seeds"
+
+
 def test_one_seed_has_no_spread() -> None:
     study = simulated(np.random.default_rng(8), range(1))
     with pytest.raises(InputError, match="at least 2 finished seeds of d"):
@@ -200,6 +235,14 @@ def test_on_a_finished_study(phantom: Dataset, tmp_path: Path, capsys: pytest.Ca
     assert exit_status("check", out, "--baseline", file, "--update") == 0
     assert exit_status("check", out, "--baseline", file) == 0
     assert "0 failed" in capsys.readouterr().out
+    assert exit_status("check", out, "--baseline", file, "--repeat", "--update") == 2
+    again = tmp_path / "again.json"
+    again.write_bytes(file.read_bytes())
+    assert exit_status("check", out, "--baseline", again, "--repeat") == 0
+    cell = load_baseline(again).cells[0]
+    assert {len(values) for values in cell.dice.values()} == {2}
+    assert exit_status("check", out, "--baseline", again) == 0
+    capsys.readouterr()
 
     summary = summarise(out)
     assert {cell.strategy for cell in summary.cells} == {START, "random", "usim-f", "full"}
