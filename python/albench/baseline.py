@@ -8,6 +8,7 @@ from typing import Any, Literal, cast
 import pandas as pd
 from pydantic import BaseModel, ConfigDict, ValidationError
 
+from albench.config import difference
 from albench.errors import InputError
 from albench.files import read_json, write_json
 from albench.outfolder import CONFIG_FILE
@@ -25,13 +26,13 @@ class _Part(BaseModel):
 
 
 class Cell(_Part):
-    """Mean foreground Dice of one strategy after one round, by seed."""
+    """Mean foreground Dice of one strategy after one round: by seed, a number for each repetition."""
 
     dataset: str
     protocol: str
     strategy: str
     round: int
-    dice: dict[int, float]
+    dice: dict[int, tuple[float, ...]]
 
 
 class Query(_Part):
@@ -57,13 +58,18 @@ class Query(_Part):
 class Baseline(_Part):
     """What `al-bench check` compares with.
 
+    Repetitions are runs of the same seeds that differ in rounding alone: on another machine, or with another number
+    of threads. They tell how far a result moves with nothing changed, which is less than from seed to seed.
+
     Attributes
     ----------
     studies
         Configuration of each data set's study, without what depends on the machine.
+    queries
+        Of the first repetition.
     """
 
-    format: Literal[1] = 1
+    format: Literal[2] = 2
     studies: dict[str, dict[str, Any]]
     cells: tuple[Cell, ...]
     queries: tuple[Query, ...]
@@ -86,21 +92,56 @@ def summarise(out: Path) -> Baseline:
             protocol=protocol,
             strategy=strategy,
             round=int(number),
-            dice={int(seed): float(dice) for seed, dice in zip(rows["seed"], rows["dice"], strict=True)},
+            dice={int(seed): (float(dice),) for seed, dice in zip(rows["seed"], rows["dice"], strict=True)},
         )
         for key, rows in curves.groupby([*STUDY_KEYS, "strategy", "round"])
         for dataset, protocol, strategy, number in [cast(tuple[str, str, str, int], key)]
     ]
     return Baseline(
-        studies={name: _portable(study) for name, study in read_json(out / CONFIG_FILE)["datasets"].items()},
+        studies={name: portable(study) for name, study in read_json(out / CONFIG_FILE)["datasets"].items()},
         cells=tuple(cells),
         queries=tuple(_first_queries(out)),
     )
 
 
-def _portable(study: dict[str, Any], ignored: dict[str, Any] = _OF_THE_MACHINE) -> dict[str, Any]:
+def portable(study: dict[str, Any], ignored: dict[str, Any] = _OF_THE_MACHINE) -> dict[str, Any]:
+    """Return a study's configuration without its hash and without what belongs to the machine it ran on."""
     kept = {key: value for key, value in study.items() if key != "config_hash" and ignored.get(key, "kept") is not None}
-    return {key: _portable(value, ignored[key]) if key in ignored else value for key, value in kept.items()}
+    return {key: portable(value, ignored[key]) if key in ignored else value for key, value in kept.items()}
+
+
+def repeated(baseline: Baseline, found: Baseline) -> Baseline:
+    """Return the baseline with a run's results as another repetition; new seeds, strategies and data sets are added.
+
+    Raises
+    ------
+    InputError
+        If a data set is there under another configuration.
+    """
+    require_same_studies(found, baseline)
+
+    def key(cell: Cell) -> tuple[str, str, str, int]:
+        return (cell.dataset, cell.protocol, cell.strategy, cell.round)
+
+    cells = {key(cell): cell for cell in baseline.cells}
+    for cell in found.cells:
+        known = cells[key(cell)].dice if key(cell) in cells else {}
+        dice = {**known, **{seed: (*known.get(seed, ()), *values) for seed, values in cell.dice.items()}}
+        cells[key(cell)] = cell.model_copy(update={"dice": dice})
+    queries = {(query.dataset, query.strategy, query.seed): query for query in (*found.queries, *baseline.queries)}
+    return Baseline(
+        studies={**found.studies, **baseline.studies},
+        cells=tuple(cells[name] for name in sorted(cells)),
+        queries=tuple(queries[name] for name in sorted(queries)),
+    )
+
+
+def require_same_studies(found: Baseline, baseline: Baseline) -> None:
+    """Raise InputError where the two hold a data set under different configurations."""
+    for name, study in baseline.studies.items():
+        changed = difference(study, found.studies[name]) if name in found.studies else []
+        if changed:
+            raise InputError(f"--baseline: made under another configuration of {name} ({'; '.join(changed)})")
 
 
 def _first_queries(out: Path) -> list[Query]:
@@ -143,10 +184,11 @@ def save_baseline(baseline: Baseline, path: Path) -> None:
 
 
 def cells_table(baseline: Baseline) -> pd.DataFrame:
-    """One row per cell and seed: dataset, protocol, strategy, round, seed, dice."""
+    """One row per cell, seed and repetition: dataset, protocol, strategy, round, seed, repetition, dice."""
     rows = [
-        (cell.dataset, cell.protocol, cell.strategy, cell.round, seed, dice)
+        (cell.dataset, cell.protocol, cell.strategy, cell.round, seed, repetition, dice)
         for cell in baseline.cells
-        for seed, dice in cell.dice.items()
+        for seed, values in cell.dice.items()
+        for repetition, dice in enumerate(values)
     ]
-    return pd.DataFrame(rows, columns=[*STUDY_KEYS, "strategy", "round", "seed", "dice"])
+    return pd.DataFrame(rows, columns=[*STUDY_KEYS, "strategy", "round", "seed", "repetition", "dice"])

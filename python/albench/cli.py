@@ -61,6 +61,9 @@ ResumeOption = Annotated[
 TensorboardOption = Annotated[
     bool, typer.Option("--tensorboard", help="Log losses and Dice to OUT/tensorboard while running.")
 ]
+GalleryOption = Annotated[
+    int, typer.Option("--gallery", min=0, help="Units of each query to keep pictures of for the report.")
+]
 DEFAULT_STRATEGIES = "random,entropy,usim-f,full"
 datasets_app = typer.Typer()
 app.add_typer(datasets_app, name="datasets")
@@ -83,6 +86,7 @@ def run(
     jobs: JobsOption = None,
     resume: ResumeOption = True,
     tensorboard: TensorboardOption = False,
+    gallery: GalleryOption = 8,
 ) -> None:
     """Run a study: strategies x seeds on one or more data sets; then write tables, figures and the report."""
     from albench.run import run as run_request
@@ -104,6 +108,7 @@ def run(
             jobs=jobs,
             fresh=not resume,
             tensorboard=tensorboard,
+            gallery=gallery,
         )
     )
 
@@ -189,14 +194,20 @@ def check(
     out: Annotated[Path, typer.Argument(help="Results folder.")],
     baseline: Annotated[Path, typer.Option(help="File to compare with, or to write.")],
     update: Annotated[bool, typer.Option("--update", help="Write OUT's results as the new baseline.")] = False,
+    repeat: Annotated[
+        bool, typer.Option("--repeat", help="Add OUT to the baseline as another run of the same seeds.")
+    ] = False,
     json_output: JsonOption = False,
 ) -> None:
     """Compare results with a baseline; exit status 1 where any fell below the band that noise explains."""
-    from albench.baseline import load_baseline, save_baseline, summarise
+    from albench.baseline import load_baseline, repeated, save_baseline, summarise
     from albench.check import compare
 
     found = summarise(out)
-    if update:
+    if update and repeat:
+        raise InputError("--update, --repeat: expected one of them: the first replaces the baseline, the second adds")
+    if update or repeat:
+        found = repeated(load_baseline(baseline), found) if repeat else found
         save_baseline(found, baseline)
         typer.echo(f"baseline: {baseline}, {len(found.cells)} cells, {len(found.queries)} queries")
         return

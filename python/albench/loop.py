@@ -17,6 +17,7 @@ from albench.config import Protocol
 from albench.evaluate import evaluate, surface_settings
 from albench.events import event_log
 from albench.files import read_json, write_json, write_parquet
+from albench.gallery import GALLERY, save_gallery
 from albench.pool import Pool, Unit, fold_units
 from albench.results import CEILING
 from albench.runinfo import code_version, hardware, peak_rss_mib, utc_now, versions
@@ -79,8 +80,8 @@ def run_chain(chain: Chain) -> None:
     """Run all rounds of a chain that are not finished yet.
 
     Round 0 is the shared start; each later round first annotates what the strategy picks with the last round's
-    model. Round r's folder holds ``query.json`` (the units annotated for it), ``model.pth`` (with folds ``model-0.pth``
-    and on) and ``evaluation.parquet``.
+    model. Round r's folder holds ``query.json`` (the units annotated for it), ``gallery.npz`` (pictures of some of
+    them), ``model.pth`` (with folds ``model-0.pth`` and on) and ``evaluation.parquet``.
     """
     protocol = chain.study.config.protocol
     run_stage(chain.folder(0), "query", [QUERY], lambda: _write_start(chain))
@@ -89,7 +90,10 @@ def run_chain(chain: Chain) -> None:
     for number in range(1, protocol.rounds):
         folder = chain.folder(number)
         run_stage(folder, "query", [QUERY], partial(_query, chain, number, labelled, models))
-        labelled += read_query(folder / QUERY)
+        chosen = read_query(folder / QUERY)
+        if chain.study.gallery:
+            run_stage(folder, "gallery", [GALLERY], partial(_keep_pictures, chain, number, chosen, models))
+        labelled += chosen
         initial = models if protocol.training.warm_start else ()
         models = _train_and_evaluate(chain, number, folder, labelled, protocol.training.round_iterations, initial)
 
@@ -158,6 +162,16 @@ def _query(chain: Chain, number: int, labelled: Sequence[Unit], models: Sequence
         "cached_scores": " ".join(str(need.name).lower() for need in found),
         "incidents": incidents,
     }
+
+
+def _keep_pictures(chain: Chain, number: int, chosen: Sequence[Unit], models: Sequence[Path]) -> dict[str, Any]:
+    """Keep pictures of the units chosen first, as the last models saw them; draws from no stream of the study."""
+    units = chosen[: chain.study.gallery]
+    n_labels = chain.setup.pool.voxel_counts.shape[1]
+    plan = scoring_plan(chain.study.config.protocol, np.ones(n_labels), chain.key(number, "gallery"), (), "decoder")
+    model = chain.setup.trainer.load(*models)
+    save_gallery(chain.folder(number) / GALLERY, model.view(units, plan), n_labels)
+    return {"n_units": len(units), "incidents": model.incidents}
 
 
 def _shared_scores(chain: Chain, units: Sequence[Unit], plan: ScoringPlan) -> ScoreCache:

@@ -43,6 +43,7 @@ class RunRequest:
     jobs: int | None
     fresh: bool
     settings: Sequence[str] = ()
+    gallery: int = 8
     tensorboard: bool = False
 
 
@@ -93,7 +94,17 @@ def prepare(request: RunRequest, reporter: Reporter) -> Prepared:
             protocol=protocols[name],
         )
         factory = NnunetFactory(dataset, config, n_processes)
-        studies.append(Study(dataset, config, request.out, factory, reporter, request.tensorboard))
+        studies.append(
+            Study(
+                dataset,
+                config,
+                request.out,
+                factory,
+                reporter,
+                gallery=request.gallery,
+                tensorboard=request.tensorboard,
+            )
+        )
     return Prepared(tuple(studies), strategies, n_processes)
 
 

@@ -43,6 +43,9 @@ class Study:
         Makes a trainer that works in the given folder.
     tensorboard
         Whether losses and Dice are logged for TensorBoard.
+    gallery
+        Units of each query that pictures are kept of, the first chosen first; no part of the configuration, since no
+        result depends on it.
     """
 
     dataset: Dataset
@@ -51,6 +54,7 @@ class Study:
     make_trainer: TrainerFactory
     reporter: Reporter
     tensorboard: bool = False
+    gallery: int = 8
 
     def seed_folder(self, strategy: str, seed: int) -> Path:
         """Folder of one chain."""

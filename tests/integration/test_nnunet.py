@@ -7,6 +7,7 @@ import signal
 import subprocess
 import sys
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -260,6 +261,29 @@ def test_scores_of_the_real_network(trainer: NnunetTrainer, checkpoint: Path, po
     assert known is not None
     np.testing.assert_allclose(known.unlabelled, scores.features.labelled, rtol=1e-4, atol=1e-4)
     np.testing.assert_array_equal(known.unlabelled, known.labelled)
+
+
+def test_views_show_what_is_predicted_and_scored(trainer: NnunetTrainer, checkpoint: Path, pool: Pool) -> None:
+    """Units in no order; uncertainty averages to the score, prediction and reference are those of the whole case."""
+    units = pool.units[::23][::-1]
+    weights_ = np.array([0.0, 0.5, 0.5])
+    plan = ScoringPlan(4, 0.1, 3, False, weights_, ("test",), source="ensemble")
+    model, store = trainer.load(checkpoint), trainer.store
+    state = torch.get_rng_state()
+    views = model.view(units, plan)
+    model.view(units, replace(plan, source="dropout"))
+    assert torch.equal(torch.get_rng_state(), state)
+    scores = model.score(units, Need.PREDICTIVE_ENTROPY, plan)
+    np.testing.assert_allclose([view.uncertainty.mean() for view in views], scores.predictive_entropy, rtol=1e-4)
+    for unit, view in zip(units, views, strict=True):
+        row = unit.index - store.first_slice(unit.case)
+        image = store.image(unit.case)
+        upright = slice(None, None, -1 if store.plans_manager.transpose_forward[1] == 0 else 1)
+        np.testing.assert_array_equal(view.image, image[0, row][upright])
+        np.testing.assert_array_equal(view.reference, np.maximum(store.reference(unit.case)[0, row], 0)[upright])
+        expected = model._logits(image)[:, row].argmax(0).numpy()[upright]
+        assert (view.prediction == expected).mean() > 0.999
+    assert any(view.prediction.any() for view in views)
 
 
 def command(phantom: Dataset, protocol: Protocol, out: Path) -> list[str]:

@@ -263,6 +263,24 @@ def test_every_quantity_of_the_real_network(trainer: NnunetTrainer, checkpoints:
     assert not np.allclose(alone, scores.entropy)
 
 
+@pytest.mark.slow
+def test_views_are_the_middle_planes_of_patches(trainer: NnunetTrainer, checkpoints: list[Path], pool: Pool) -> None:
+    units = pool.units[::13][::-1]
+    plan = ScoringPlan(3, 0.1, 2, False, np.array([0.0, 0.5, 0.5]), ("test",))
+    model, store = trainer.load(*checkpoints), trainer.store
+    agree = []
+    for unit, view in zip(units, model.view(units, plan), strict=True):
+        first, *others = store.box(unit)
+        plane = ((first.start + first.stop) // 2, *others)
+        upright = slice(None, None, -1 if store.plans_manager.transpose_forward[1] == 0 else 1)
+        np.testing.assert_array_equal(view.image, store.image(unit.case)[(0, *plane)][upright])
+        np.testing.assert_array_equal(view.reference, np.maximum(store.reference(unit.case)[(0, *plane)], 0)[upright])
+        labels = model._logits(store.image(unit.case)).argmax(0).numpy()
+        agree.append((view.prediction == labels[plane][upright]).mean())
+        assert ((view.uncertainty >= 0) & (view.uncertainty <= np.log(3) + 1e-6)).all()
+    assert np.mean(agree) > 0.95
+
+
 def within_patch(model: NnunetModel) -> tuple[slice, ...]:
     """As much of an image as the network takes whole."""
     return (slice(None), *(slice(0, edge) for edge in model._patch_size))

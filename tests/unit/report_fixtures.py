@@ -9,7 +9,9 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
+from albench.gallery import GALLERY, save_gallery
 from albench.results import ANNOTATED, write_table
+from albench.training.base import UnitView
 
 N_POOL_CASES, N_TEST_CASES, N_SLICES = 20, 12, 30
 GAIN = {"random": 0.30, "entropy": 0.31, "usim-f": 0.36, "full": 0.42}
@@ -22,14 +24,19 @@ def write_study(
     strategies: tuple[str, ...] = ("random", "entropy", "usim-f", "full"),
     n_seeds: int = 2,
     n_rounds: int = 4,
+    first_seed: int = 0,
+    budget: int = 40,
+    device: str = "cpu",
+    draw: int = 11,
     empty_queries: bool = False,
+    with_pictures: bool = False,
 ) -> Path:
-    """Run folder with curves that rise with the budget, drawn from a fixed generator."""
-    rng = np.random.default_rng(11)
+    """Run folder with curves that rise with the budget, drawn from the generator `draw`."""
+    rng = np.random.default_rng(draw)
     results, runs = [], []
     hardness = rng.normal(0, 0.05, size=N_TEST_CASES)
     for strategy in strategies:
-        for seed in range(n_seeds):
+        for seed in range(first_seed, first_seed + n_seeds):
             for index in [n_rounds - 1] if strategy == "full" else range(n_rounds):
                 n_units = N_POOL_CASES * N_SLICES if strategy == "full" else 40 * (index + 1)
                 rise = 1 - np.exp(-n_units / 80)
@@ -87,12 +94,31 @@ def write_study(
                 file = folder / dataset / strategy / f"seed-{seed}" / f"round-{index}" / "query.json"
                 file.parent.mkdir(parents=True, exist_ok=True)
                 file.write_text(json.dumps(query))
+                if with_pictures and index and strategy != "full":
+                    save_gallery(file.with_name(GALLERY), [view(rng) for _ in range(3)], n_labels=3)
+    if with_pictures:
+        for seed in range(first_seed, first_seed + n_seeds):
+            file = folder / dataset / "_shared" / f"seed-{seed}" / "pool.parquet"
+            file.parent.mkdir(parents=True, exist_ok=True)
+            units = [(f"pool_{case:03d}", index) for case in range(N_POOL_CASES) for index in range(N_SLICES)]
+            pool = pd.DataFrame(units, columns=["case", "index"])
+            pool = pool.assign(n_voxels_0=900, n_voxels_1=100, n_voxels_2=pool["index"] % 2)
+            pool.to_parquet(file, index=False)
     write_table(pd.DataFrame(results), folder / "results.parquet")
     write_table(pd.DataFrame(runs), folder / "runs.parquet")
-    protocol = {"name": "quick", "rounds": n_rounds, "budget": 40}
-    settings = {"dataset": dataset, "device": "cpu", "protocol": protocol, "config_hash": "0123456789ab"}
+    protocol = {"name": "quick", "rounds": n_rounds, "budget": budget}
+    settings = {"dataset": dataset, "device": device, "protocol": protocol, "config_hash": "0123456789ab"}
     (folder / "config.json").write_text(json.dumps({"datasets": {dataset: settings}}))
     return folder
+
+
+def view(rng: np.random.Generator, shape: tuple[int, int] = (40, 30)) -> UnitView:
+    """A disc of one class in noise, half of it predicted as another."""
+    rows, columns = np.mgrid[: shape[0], : shape[1]]
+    disc = np.hypot(rows - shape[0] / 2, columns - shape[1] / 2) < min(shape) / 4
+    image = (rng.normal(size=shape) + 3 * disc).astype(np.float32)
+    prediction = (disc * (1 + (rows > shape[0] / 2))).astype(np.uint8)
+    return UnitView(image, prediction, disc.astype(np.uint8), (disc * np.log(3)).astype(np.float32), (1.0, 1.0))
 
 
 class Page(HTMLParser):
@@ -130,7 +156,7 @@ class Page(HTMLParser):
             self._row = None
 
     def handle_data(self, data: str) -> None:
-        if self.open and self.open[-1] != "style":
+        if self.open and self.open[-1] not in ("style", "script"):
             self.text += data
         if self._row:
             self._row[-1] += data

@@ -10,7 +10,7 @@ from report_fixtures import Page, write_study
 from stats_fixtures import made_results
 
 from albench.report import build_report
-from albench.report.statistics import build_statistics, latex
+from albench.report.statistics import build_statistics
 from albench.report.texts import interval_text, number_text, p_text
 
 NAMES = ("scores", "budget", "pairs", "penalty", "mixed", "claims")
@@ -84,8 +84,9 @@ def test_enough_data_sets_have_a_critical_difference_diagram() -> None:
 
 
 def test_latex_escapes_what_latex_reads() -> None:
-    section, _ = build_statistics(*made())
-    text = "\n".join(latex(table) for table in section.tables)
+    section, numbers = build_statistics(*made())
+    files = section.files(numbers)
+    text = "".join(files[name].decode() for name in files if name.endswith(".tex"))
     assert r"\textasciitilde{} strategy + budget" in text
     assert r"90~\%" in text
 

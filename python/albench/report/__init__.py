@@ -2,18 +2,23 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from pathlib import Path
 
 import pandas as pd
+from matplotlib.figure import Figure
 
 from albench.errors import InputError
 from albench.files import atomic_file
 from albench.report.cells import markdown, print_summary, study_title, summary_cells, timing_cells
-from albench.report.coverage import coverage_table
-from albench.report.figures import Panel, as_png, as_svg, curves_figure
+from albench.report.classes import class_coverage
+from albench.report.coverage import chosen_units, coverage_table
+from albench.report.figures import Panel, as_png, as_svg, curves_figure, units_figure
 from albench.report.inputs import Inputs, read_inputs, unit_word
-from albench.report.page import render
+from albench.report.latex import latex
+from albench.report.page import Tables, render
+from albench.report.pairs import pairwise_table
 from albench.report.provenance import is_phantom
 from albench.report.statistics import build_statistics
 from albench.report.summary import summary_table, timing_table
@@ -28,21 +33,23 @@ def build_report(out_dirs: Path | Sequence[Path], report_dir: Path | None = None
     Parameters
     ----------
     out_dirs
-        Run folders, as ``al-bench run`` leaves them. Several are joined; no run may be in two of them.
+        Run folders, as ``al-bench run`` leaves them. Several are joined: seeds and strategies of the same settings
+        add up, and studies of one name with different settings stand side by side.
     report_dir
         Where to write; by default ``report`` in the run folder. Required for several run folders.
 
     Returns
     -------
     Path
-        The page, ``index.html``. Beside it: curves.png, curves.svg, summary and timing as .csv and .md,
-        coverage.csv and queries.csv; claims, scores, budget, pairs, penalty and mixed as .csv, .md and .tex, ranks.csv,
-        and ranks.svg where there are enough data sets.
+        The page, ``index.html``. Beside it, figures as .png and .svg: curves, and units-<data set>-<protocol>, and
+        ranks.svg where there are enough data sets; tables: summary, timing, claims, scores, budget, pairs, penalty and
+        mixed as .csv, .md and .tex, pairwise.csv, coverage.csv, classes.csv, queries.csv and ranks.csv.
 
     Raises
     ------
     InputError
-        A result file is missing or malformed, or the report cannot be written.
+        A result file is missing or malformed, two folders hold one run with different results, or the report cannot
+        be written.
     """
     folders = [out_dirs] if isinstance(out_dirs, Path) else list(out_dirs)
     if not folders:
@@ -52,18 +59,23 @@ def build_report(out_dirs: Path | Sequence[Path], report_dir: Path | None = None
             raise InputError(f"report of {len(folders)} run folders: expected a report folder of its own, found none")
         report_dir = folders[0] / "report"
     inputs = read_inputs(folders)
-    summary = summary_table(inputs.results)
     statistics, numbers = build_statistics(inputs.results, inputs.runs)
+    tables = Tables(
+        summary=summary_table(inputs.results),
+        pairs=pairwise_table(inputs.results),
+        timing=timing_table(inputs.runs),
+        coverage=coverage_table(inputs.queries),
+        classes=class_coverage(inputs.queries, inputs.pools, inputs.results),
+    )
     panels = _panels(inputs)
-    figure = curves_figure(panels)
     files = {
-        "curves.png": as_png(figure),
-        "curves.svg": as_svg(figure),
-        **_tables(inputs, summary),
+        **_figure_files("curves", curves_figure(panels)),
+        **_units_figures(inputs.queries),
+        **_table_files(inputs, tables),
         **statistics.files(numbers),
-        # last: a page that is there has its figures and tables beside it
-        "index.html": render(inputs, panels, summary, statistics).encode(),
     }
+    # last: a page that is there has its figures and tables beside it
+    files["index.html"] = render(inputs, panels, tables, statistics, list(files)).encode()
     try:
         for name, content in files.items():
             with atomic_file(report_dir / name) as part:
@@ -76,9 +88,9 @@ def build_report(out_dirs: Path | Sequence[Path], report_dir: Path | None = None
 def _panels(inputs: Inputs) -> list[Panel]:
     pools = inputs.runs.groupby([*STUDY_KEYS, "seed"])["n_pool_units"].max().groupby(STUDY_KEYS).mean()
     queries = inputs.queries
-    units = {str(dataset): unit_word(own) for dataset, own in queries.groupby("dataset")}
+    units = {study: unit_word(own) for study, own in queries.groupby(STUDY_KEYS)}
     return [
-        Panel(_panel_title(*map(str, study)), curves, float(pools.get(study, 0.0)), units.get(str(study[0]), "slice"))
+        Panel(_panel_title(*map(str, study)), curves, float(pools.get(study, 0.0)), units.get(study, "slice"))
         for study, curves in mean_dice(inputs.results).groupby(STUDY_KEYS)
     ]
 
@@ -89,16 +101,31 @@ def _panel_title(dataset: str, protocol: str) -> str:
     return f"{study_title(dataset, protocol)}{note}"
 
 
-def _tables(inputs: Inputs, summary: pd.DataFrame) -> dict[str, bytes]:
-    timing = timing_table(inputs.runs)
-    tables = {
-        "summary.csv": summary,
-        "timing.csv": timing,
-        "coverage.csv": coverage_table(inputs.queries),
+def _figure_files(name: str, figure: Figure) -> dict[str, bytes]:
+    return {f"{name}.png": as_png(figure), f"{name}.svg": as_svg(figure)}
+
+
+def _units_figures(queries: pd.DataFrame) -> dict[str, bytes]:
+    chosen = chosen_units(queries)
+    files: dict[str, bytes] = {}
+    for study, own in chosen.groupby(STUDY_KEYS):
+        name = "-".join(re.sub(r"[^A-Za-z0-9]+", "-", str(part)).strip("-") for part in study)
+        files |= _figure_files(f"units-{name}", units_figure(own))
+    return files
+
+
+def _table_files(inputs: Inputs, tables: Tables) -> dict[str, bytes]:
+    plain = {
+        "summary.csv": tables.summary,
+        "pairwise.csv": tables.pairs,
+        "timing.csv": tables.timing,
+        "coverage.csv": tables.coverage,
+        "classes.csv": tables.classes,
         "queries.csv": inputs.queries,
     }
-    files = {name: table.to_csv(index=False).encode() for name, table in tables.items()}
-    for name, table, cells in [("summary", summary, summary_cells), ("timing", timing, timing_cells)]:
-        parts = [markdown(study_title(*map(str, study)), cells(part)) for study, part in table.groupby(STUDY_KEYS)]
-        files[f"{name}.md"] = "\n".join(parts).encode()
+    files = {name: table.to_csv(index=False).encode() for name, table in plain.items()}
+    for name, table, cells in [("summary", tables.summary, summary_cells), ("timing", tables.timing, timing_cells)]:
+        parts = [(study_title(*map(str, study)), cells(part)) for study, part in table.groupby(STUDY_KEYS)]
+        for ending, written in [("md", markdown), ("tex", latex)]:
+            files[f"{name}.{ending}"] = "\n".join(written(*part) for part in parts).encode()
     return files

@@ -14,9 +14,7 @@ from rich.text import Text
 
 from albench.report.palette import ORACLE_NOTE, label
 from albench.report.summary import DICE_AT, budgets_of, summary_table
-from albench.report.texts import NBSP, NONE
-from albench.report.texts import interval_text as _interval
-from albench.report.texts import number_text as _number
+from albench.report.texts import NBSP, NONE, interval_text, number_text
 from albench.results import CEILING, OVERHEAD_STAGES, REFERENCE, STUDY_KEYS
 
 UNIT = f"{NBSP}s"
@@ -41,11 +39,11 @@ def summary_cells(part: pd.DataFrame) -> Cells:
     header += ["final Dice", "AUBC", "% of ceiling", f"vs {REFERENCE}, last round", "n"]
     rows = []
     for _, row in part.iterrows():
-        measured = [_number(row[name]) for name in budgets]
-        final = _interval(row["final_dice"], row["final_low"], row["final_high"])
-        area = _interval(row["aubc"], row["aubc_low"], row["aubc_high"])
-        against = _interval(row["diff"], row["diff_low"], row["diff_high"], sign=True)
-        share = "100" if row["strategy"] == CEILING else _number(100 * row["ceiling_share"], 1)
+        measured = [number_text(row[name]) for name in budgets]
+        final = interval_text(row["final_dice"], row["final_low"], row["final_high"])
+        area = interval_text(row["aubc"], row["aubc_low"], row["aubc_high"])
+        against = interval_text(row["diff"], row["diff_low"], row["diff_high"], sign=True)
+        share = "100" if row["strategy"] == CEILING else number_text(100 * row["ceiling_share"], 1)
         n = (
             NONE
             if not row["diff_cases"] > 0
@@ -73,9 +71,9 @@ def timing_cells(part: pd.DataFrame) -> Cells:
             label(str(row["strategy"])),
             str(row["n_seeds"]),
             str(row["n_rounds"]),
-            *(_number(row[column], 1) for column in ["train_s", *OVERHEAD_STAGES, "overhead_s"]),
-            _number(100 * row["overhead_share"], 1),
-            _number(row["peak_rss_mib"], 0),
+            *(number_text(row[column], 1) for column in ["train_s", *OVERHEAD_STAGES, "overhead_s"]),
+            number_text(100 * row["overhead_share"], 1),
+            number_text(row["peak_rss_mib"], 0),
         ]
         for _, row in part.iterrows()
     ]

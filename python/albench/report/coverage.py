@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import pandas as pd
 
 from albench.report.palette import order
-from albench.results import CEILING
+from albench.results import CEILING, STUDY_KEYS
 
 
 @dataclass(frozen=True)
@@ -27,23 +27,22 @@ def coverage_table(queries: pd.DataFrame) -> pd.DataFrame:
     Returns
     -------
     DataFrame
-        dataset, strategy, n_seeds, and as means over seeds: units, cases (touched), pool_cases,
+        dataset, protocol, strategy, n_seeds, and as means over seeds: units, cases (touched), pool_cases,
         case_share (touched, of pool_cases), most_units_in_a_case. Where the ceiling left no query to
         count the pool's cases by, pool_cases are those that any strategy touched with that seed.
     """
-    of_pool = queries[queries["strategy"] == CEILING].groupby(["dataset", "seed"])["case"].nunique()
-    of_any = queries.groupby(["dataset", "seed"])["case"].nunique()
-    pool_cases = of_pool.combine_first(of_any)
     rows: list[dict[Hashable, object]] = []
-    for dataset, of_dataset in queries.groupby("dataset"):
-        for strategy in order([name for name in of_dataset["strategy"] if name != CEILING]):
-            own = of_dataset[of_dataset["strategy"] == strategy]
+    for study, of_study in queries.groupby(STUDY_KEYS):
+        of_pool = of_study[of_study["strategy"] == CEILING].groupby("seed")["case"].nunique()
+        pool_cases = of_pool.combine_first(of_study.groupby("seed")["case"].nunique())
+        for strategy in order([name for name in of_study["strategy"] if name != CEILING]):
+            own = of_study[of_study["strategy"] == strategy]
             by_seed = own.groupby("seed")
             cases = by_seed["case"].nunique()
-            pool = pool_cases.xs(dataset, level="dataset").reindex(cases.index)
+            pool = pool_cases.reindex(cases.index)
             rows.append(
                 {
-                    "dataset": dataset,
+                    **dict(zip(STUDY_KEYS, study, strict=True)),
                     "strategy": strategy,
                     "n_seeds": len(cases),
                     "units": by_seed.size().mean(),
@@ -53,7 +52,7 @@ def coverage_table(queries: pd.DataFrame) -> pd.DataFrame:
                     "most_units_in_a_case": own.groupby(["seed", "case"]).size().groupby("seed").max().mean(),
                 }
             )
-    columns = ["dataset", "strategy", "n_seeds", "units", "cases", "pool_cases", "case_share"]
+    columns = [*STUDY_KEYS, "strategy", "n_seeds", "units", "cases", "pool_cases", "case_share"]
     return pd.DataFrame(rows, columns=[*columns, "most_units_in_a_case"])
 
 
@@ -63,7 +62,7 @@ def chosen_units(queries: pd.DataFrame) -> pd.DataFrame:
 
 
 def annotated_units(queries: pd.DataFrame) -> list[Annotated]:
-    """All units of each strategy and seed of one data set, start included, ceiling left out."""
+    """All units of each strategy and seed of one study, start included, ceiling left out."""
     found = []
     for strategy in order([name for name in queries["strategy"] if name != CEILING]):
         for seed, own in queries[queries["strategy"] == strategy].groupby("seed"):

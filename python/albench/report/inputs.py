@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -13,10 +13,17 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from albench.errors import InputError
-from albench.results import RESULT_KEYS, RUN_KEYS, read_results, read_runs
+from albench.gallery import GALLERY
+from albench.outfolder import CONFIG_FILE
+from albench.report.merge import StudyConfiguration, joined, tell_apart
+from albench.results import RUN_KEYS, STUDY_KEYS, read_results, read_runs
+from albench.study import POOL, SHARED
 
-CONFIG_FILE = "config.json"
-QUERY_COLUMNS = ["dataset", "strategy", "seed", "round", "position", "case", "index", "axis", "score", "gain"]
+RunKey = tuple[str, str, str, int, int]
+"""Data set, protocol, strategy, seed, round."""
+
+
+QUERY_COLUMNS = [*STUDY_KEYS, "strategy", "seed", "round", "position", "case", "index", "axis", "score", "gain"]
 QUERY_COLUMNS += ["start", "stop"]
 PLURALS = {"slice": "slices", "patch": "patches", "unit": "units"}
 
@@ -28,18 +35,28 @@ class Inputs:
     Attributes
     ----------
     results, runs
-        Rows of all folders' tables.
+        Rows of all folders' tables. Where folders hold studies of one name that differ, the names in ``protocol`` are
+        told apart by a letter.
     queries
         One row per annotated unit, columns QUERY_COLUMNS; ``position`` is its place in the query, ``start`` and
         ``stop`` are the bounds (z, y, x) of a 3D patch, None for slices.
     configs
-        The resolved configuration of each folder, ``{"datasets": {name: settings}}``.
+        The resolved configuration of each study, in the order of the folders, equal ones once.
+    conflicts
+        Sentences that name what differs between studies of one name.
+    galleries
+        Files with pictures of queried units, by data set, protocol, strategy, seed and round.
+    pools
+        All units there were, one table per data set, protocol and seed, as `albench.pool.Pool.save` writes it.
     """
 
     results: pd.DataFrame
     runs: pd.DataFrame
     queries: pd.DataFrame
-    configs: list[dict[str, Any]]
+    configs: list[StudyConfiguration]
+    conflicts: list[str]
+    galleries: dict[RunKey, Path]
+    pools: dict[tuple[str, str, int], pd.DataFrame]
 
 
 def read_inputs(out_dirs: Sequence[Path]) -> Inputs:
@@ -48,18 +65,25 @@ def read_inputs(out_dirs: Sequence[Path]) -> Inputs:
     Raises
     ------
     InputError
-        A file is missing or malformed, there are no rows, or two folders hold the same run.
+        A file is missing or malformed, there are no rows, or two folders hold one run with different results.
     """
-    results = _joined([read_results(folder) for folder in out_dirs], RESULT_KEYS, out_dirs)
-    runs = _joined([read_runs(folder) for folder in out_dirs], RUN_KEYS, out_dirs)
+    tables = [(read_results(folder), read_runs(folder)) for folder in out_dirs]
+    configs, names, conflicts = tell_apart([(folder, _read_config(folder / CONFIG_FILE)) for folder in out_dirs])
+    results = joined([_renamed(rows, own) for (rows, _), own in zip(tables, names, strict=True)], out_dirs)
+    runs = pd.concat([_renamed(rows, own) for (_, rows), own in zip(tables, names, strict=True)], ignore_index=True)
     if results.empty:
-        raise InputError(f"{_names(out_dirs)}: expected at least one finished round, found none")
-    queries = [row for folder in out_dirs for row in _read_queries(folder)]
+        folders = ", ".join(map(str, out_dirs))
+        raise InputError(f"{folders}: expected at least one finished round, found none")
+    queries = [row for folder, own in zip(out_dirs, names, strict=True) for row in _read_queries(folder, own)]
+    table = pd.DataFrame(queries, columns=QUERY_COLUMNS)
     return Inputs(
         results=results,
-        runs=runs,
-        queries=pd.DataFrame(queries, columns=QUERY_COLUMNS),
-        configs=[_read_config(folder / CONFIG_FILE) for folder in out_dirs],
+        runs=runs.drop_duplicates(RUN_KEYS, ignore_index=True),
+        queries=table.drop_duplicates([*RUN_KEYS, "position"], ignore_index=True),
+        configs=configs,
+        conflicts=conflicts,
+        galleries=_find_galleries(out_dirs, names),
+        pools=_read_pools(out_dirs, names),
     )
 
 
@@ -78,17 +102,8 @@ def depths(queries: pd.DataFrame) -> NDArray[np.float64]:
     return np.array([index if start is None else (start[0] + stop[0]) / 2 for index, start, stop in bounds])
 
 
-def _joined(tables: list[pd.DataFrame], keys: list[str], out_dirs: Sequence[Path]) -> pd.DataFrame:
-    table = pd.concat(tables, ignore_index=True)
-    twice = table.duplicated(subset=keys)
-    if twice.any():
-        row = ", ".join(f"{key}={table.loc[twice, key].iloc[0]}" for key in RUN_KEYS)
-        raise InputError(f"{_names(out_dirs)}: expected each run in one folder, found two of {row}")
-    return table
-
-
-def _names(out_dirs: Sequence[Path]) -> str:
-    return ", ".join(map(str, out_dirs))
+def _renamed(rows: pd.DataFrame, names: Mapping[str, str]) -> pd.DataFrame:
+    return rows.assign(protocol=rows["dataset"].map(names).fillna(rows["protocol"]))
 
 
 def _read_json(file: Path) -> dict[str, Any]:
@@ -112,13 +127,14 @@ def _read_config(file: Path) -> dict[str, Any]:
     return config
 
 
-def _read_queries(folder: Path) -> list[tuple[Any, ...]]:
+def _read_queries(folder: Path, names: Mapping[str, str]) -> list[tuple[Any, ...]]:
     rows = []
     optional = QUERY_COLUMNS[QUERY_COLUMNS.index("axis") :]
     for file in sorted(folder.glob("*/*/seed-*/round-*/query.json")):
         query = _read_json(file)
         try:
-            run = (query["dataset"], query["strategy"], int(query["seed"]), int(query["round"]))
+            dataset = query["dataset"]
+            run = (dataset, names.get(dataset, ""), query["strategy"], int(query["seed"]), int(query["round"]))
             rows += [
                 (*run, position, u["case"], int(u["index"]), *(u.get(key) for key in optional))
                 for position, u in enumerate(query["units"])
@@ -129,3 +145,31 @@ def _read_queries(folder: Path) -> list[tuple[Any, ...]]:
         except (TypeError, ValueError, AttributeError) as error:
             raise InputError(f"{file}: expected the units of a query, found {error}") from error
     return rows
+
+
+def _find_galleries(out_dirs: Sequence[Path], names: Sequence[Mapping[str, str]]) -> dict[RunKey, Path]:
+    found: dict[RunKey, Path] = {}
+    for folder, own in zip(out_dirs, names, strict=True):
+        for file in sorted(folder.glob(f"*/*/seed-*/round-*/{GALLERY}")):
+            dataset, strategy, seed, number, _ = file.relative_to(folder).parts
+            run = (dataset, own.get(dataset, ""), strategy, _count(seed), _count(number))
+            found.setdefault(run, file)
+    return found
+
+
+def _read_pools(
+    out_dirs: Sequence[Path], names: Sequence[Mapping[str, str]]
+) -> dict[tuple[str, str, int], pd.DataFrame]:
+    found = {}
+    for folder, own in zip(out_dirs, names, strict=True):
+        for file in sorted(folder.glob(f"*/{SHARED}/seed-*/{POOL}")):
+            dataset, _, seed, _ = file.relative_to(folder).parts
+            key = (dataset, own.get(dataset, ""), _count(seed))
+            if key not in found:
+                found[key] = pd.read_parquet(file)
+    return found
+
+
+def _count(name: str) -> int:
+    """Return the number at the end of a folder's name, 3 for ``seed-3``."""
+    return int(name.rpartition("-")[2])

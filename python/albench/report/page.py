@@ -4,20 +4,25 @@ from __future__ import annotations
 
 import base64
 import itertools
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from importlib.metadata import version
+from typing import Any
 
 import pandas as pd
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from albench.report import provenance
 from albench.report.cells import Cells, study_title, summary_cells, timing_cells
-from albench.report.coverage import Annotated, annotated_units, chosen_units, coverage_table
+from albench.report.chart import chart_data
+from albench.report.coverage import Annotated, annotated_units, chosen_units
 from albench.report.figures import NARROW, WIDE, Panel, as_svg, curves_figure, units_figure
+from albench.report.galleries import galleries
 from albench.report.inputs import PLURALS, Inputs, unit_word
+from albench.report.pairs import Square, matrix
 from albench.report.palette import label, oracle_aided, order, style, swatch_path
 from albench.report.statistics import StatisticsSection
-from albench.report.summary import timing_table
+from albench.report.texts import NONE
 from albench.results import CEILING, REFERENCE, STUDY_KEYS
 
 
@@ -39,6 +44,8 @@ class Study:
     phantom: bool
     findings: list[str]
     curves: Picture
+    chart: dict[str, Any]
+    versus: tuple[list[str], list[list[Square | None]]]
     units_word: str
     n_seeds: int
     unpaired: int
@@ -50,22 +57,38 @@ class Study:
 
 @dataclass(frozen=True)
 class Selection:
-    """What was annotated in one data set."""
+    """What was annotated in one study."""
 
-    dataset: str
+    title: str
     picture: Picture | None
     unit: str
     units_word: str
     coverage: list[dict[str, object]]
+    class_names: list[str]
+    classes: list[tuple[str, list[str]]]
     units: list[tuple[str, list[Annotated]]]
 
 
-def render(inputs: Inputs, panels: list[Panel], summary: pd.DataFrame, statistics: StatisticsSection) -> str:
-    """Return the page as one self-contained HTML document."""
-    timing = timing_table(inputs.runs)
+@dataclass(frozen=True)
+class Tables:
+    """The tables a page is made from, as the functions of the same names return them."""
+
+    summary: pd.DataFrame
+    pairs: pd.DataFrame
+    timing: pd.DataFrame
+    coverage: pd.DataFrame
+    classes: pd.DataFrame
+
+
+def render(
+    inputs: Inputs, panels: list[Panel], tables: Tables, statistics: StatisticsSection, beside: Sequence[str]
+) -> str:
+    """Return the page as one self-contained HTML document; `beside` are files it links to."""
+    summary = tables.summary
     groups = summary.groupby(STUDY_KEYS, sort=True)
+    pictures, left_out = galleries(inputs)
     studies = [
-        _study(f"study-{number}", (str(study[0]), str(study[1])), part, panel, timing)
+        _study(f"study-{number}", (str(study[0]), str(study[1])), part, panel, tables)
         for number, ((study, part), panel) in enumerate(zip(groups, panels, strict=True), start=1)
     ]
     environment = Environment(
@@ -91,11 +114,19 @@ def render(inputs: Inputs, panels: list[Panel], summary: pd.DataFrame, statistic
         oracle_aided=[name for name in order(list(summary["strategy"])) if oracle_aided(name)],
         studies=studies,
         statistics=statistics,
-        selections=_selections(inputs.queries),
+        selections=_selections(inputs.queries, tables),
+        galleries=pictures,
+        left_out=left_out,
+        conflicts=inputs.conflicts,
+        beside=beside,
+        unit=unit_word(inputs.queries),
         units_word=PLURALS[unit_word(inputs.queries)],
         commands=provenance.commands(inputs),
         facts=provenance.facts(inputs.runs) if len(inputs.runs) else [],
-        configs=[provenance.flatten(config) for config in inputs.configs],
+        configs=[
+            (study_title(config.dataset, config.protocol), provenance.flatten(config.settings))
+            for config in inputs.configs
+        ],
         reference=REFERENCE,
         ceiling=CEILING,
     )
@@ -132,10 +163,16 @@ def findings(part: pd.DataFrame, n_pool_units: float, units: str = "slices") -> 
     return lines
 
 
-def _study(anchor: str, study: tuple[str, str], part: pd.DataFrame, panel: Panel, timing: pd.DataFrame) -> Study:
+def _study(
+    anchor: str,
+    study: tuple[str, str],
+    part: pd.DataFrame,
+    panel: Panel,
+    tables: Tables,
+) -> Study:
     # the section's heading is the title
     untitled = replace(panel, title="")
-    of_study = timing[(timing[STUDY_KEYS] == list(study)).all(axis=1)]
+    of_study = _of_study(tables.timing, study)
     return Study(
         anchor=anchor,
         title=study_title(*study),
@@ -146,6 +183,8 @@ def _study(anchor: str, study: tuple[str, str], part: pd.DataFrame, panel: Panel
             _data_url(as_svg(curves_figure([untitled], NARROW))),
             _describe(panel),
         ),
+        chart=chart_data(panel),
+        versus=matrix(_of_study(tables.pairs, study)),
         units_word=PLURALS[panel.unit],
         n_seeds=int(part["n_seeds"].max()),
         unpaired=int(part["diff_unpaired"].fillna(0).sum()),
@@ -170,25 +209,47 @@ def _describe(panel: Panel) -> str:
     )
 
 
-def _selections(queries: pd.DataFrame) -> list[Selection]:
-    coverage = coverage_table(queries)
+def _selections(queries: pd.DataFrame, tables: Tables) -> list[Selection]:
     found = []
-    for dataset, own in queries.groupby("dataset"):
+    for study, own in queries.groupby(STUDY_KEYS):
+        key = (str(study[0]), str(study[1]))
+        title = study_title(*key)
         chosen, unit = chosen_units(own), unit_word(own)
         picture, plural = None, PLURALS[unit]
         if len(chosen):
             alt = (
-                f"Two heat maps for {dataset}, one row per strategy. Left: annotated {plural} of each case. "
+                f"Two heat maps for {title}, one row per strategy. Left: annotated {plural} of each case. "
                 f"Right: share of the annotated {plural} by {unit} position."
             )
             wide, narrow = (as_svg(units_figure(chosen, layout)) for layout in (WIDE, NARROW))
             picture = Picture(_data_url(wide), _data_url(narrow), alt)
-        rows = coverage[coverage["dataset"] == dataset].to_dict(orient="records")
+        rows = _of_study(tables.coverage, key).to_dict(orient="records")
         by_strategy = itertools.groupby(annotated_units(own), key=lambda units: units.strategy)
         units = [(name, list(of_seeds)) for name, of_seeds in by_strategy]
         records = [{str(key): value for key, value in row.items()} for row in rows]
-        found.append(Selection(str(dataset), picture, unit, plural, records, units))
+        names, cells = _class_cells(_of_study(tables.classes, key), plural)
+        found.append(Selection(title, picture, unit, plural, records, names, cells, units))
     return found
+
+
+def _class_cells(classes: pd.DataFrame, units: str) -> tuple[list[str], list[tuple[str, list[str]]]]:
+    """Names of the classes, and per strategy a text for each: share of its voxels, and units that hold it."""
+    names = classes.drop_duplicates("label")
+    cells = []
+    for strategy, own in classes.groupby("strategy", sort=False):
+        by_label = own.set_index("label")
+        texts = []
+        for number in names["label"]:
+            shares = by_label["pool_share"].dropna()
+            known = number in shares.index
+            texts.append(f"{100 * shares[number]:.1f} [{by_label.loc[number, 'units']:.0f} {units}]" if known else NONE)
+        cells.append((str(strategy), texts))
+    return list(map(str, names["label_name"])), cells
+
+
+def _of_study(table: pd.DataFrame, study: tuple[str, str]) -> pd.DataFrame:
+    """Rows of one data set and protocol."""
+    return table[(table[STUDY_KEYS] == list(study)).all(axis=1)]
 
 
 def _data_url(svg: bytes) -> str:

@@ -8,11 +8,15 @@ from typing import Any
 
 import pandas as pd
 
+from albench.config import load_protocol, protocol_names
 from albench.errors import InputError
 from albench.report.inputs import Inputs
+from albench.report.merge import StudyConfiguration
 from albench.report.palette import order
+from albench.results import STUDY_KEYS
 
 PHANTOM = "phantom"
+_OWN_OPTION = ("rounds", "budget", "pool.start_method")
 
 
 def is_phantom(dataset: str) -> bool:
@@ -22,12 +26,33 @@ def is_phantom(dataset: str) -> bool:
 
 def commands(inputs: Inputs) -> list[str]:
     """Command lines that lead to the same tables: data sets of one configuration share one."""
-    shared: dict[str, tuple[dict[str, Any], list[str]]] = {}
+    shared: dict[str, list[StudyConfiguration]] = {}
     for config in inputs.configs:
-        for name, settings in config.get("datasets", {}).items():
-            decisive = {key: settings.get(key) for key in ("protocol", "device")}
-            shared.setdefault(json.dumps(decisive, sort_keys=True), (decisive, []))[1].append(name)
-    return [_command(settings, names, inputs.results) for settings, names in shared.values()]
+        name = (config.settings.get("protocol") or {}).get("name")
+        same = json.dumps([name, config.protocol, _options(config), changed_settings(config)], sort_keys=True)
+        shared.setdefault(same, []).append(config)
+    return [_command(configs, inputs.results) for configs in shared.values()]
+
+
+def changed_settings(config: StudyConfiguration) -> list[str]:
+    """List settings in which a study departs from the packaged protocol of its name, as ``--set`` takes them.
+
+    Empty where there is no packaged protocol of that name. What has an option of
+    its own is left out, and so is a precision that the protocol leaves to the machine.
+    """
+    protocol = config.settings.get("protocol") or {}
+    if protocol.get("name") not in protocol_names():
+        return []
+    packaged = load_protocol(protocol["name"], dataset=config.dataset).model_dump(mode="json")
+    changed = []
+    for name, value in _leaves(protocol):
+        usual: Any = packaged
+        for part in name.split("."):
+            usual = usual.get(part) if isinstance(usual, dict) else None
+        of_the_machine = name == "scoring.precision" and usual == "auto"
+        if value != usual and name not in _OWN_OPTION and not of_the_machine:
+            changed.append(f"{name}={json.dumps(value)}")
+    return changed
 
 
 def facts(runs: pd.DataFrame) -> list[tuple[str, str]]:
@@ -52,31 +77,47 @@ def facts(runs: pd.DataFrame) -> list[tuple[str, str]]:
 
 def flatten(config: dict[str, Any], prefix: str = "") -> list[tuple[str, str]]:
     """Leaves of a nested configuration as dotted names and JSON values."""
-    leaves: list[tuple[str, str]] = []
+    return [
+        (name, value if isinstance(value, str) else json.dumps(value, ensure_ascii=False))
+        for name, value in _leaves(config, prefix)
+    ]
+
+
+def _leaves(config: dict[str, Any], prefix: str = "") -> list[tuple[str, Any]]:
+    leaves: list[tuple[str, Any]] = []
     for key, value in config.items():
         if isinstance(value, dict) and value:
-            leaves += flatten(value, f"{prefix}{key}.")
+            leaves += _leaves(value, f"{prefix}{key}.")
         else:
-            text = value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
-            leaves.append((f"{prefix}{key}", text))
+            leaves.append((f"{prefix}{key}", value))
     return leaves
 
 
-def _command(settings: dict[str, Any], datasets: list[str], results: pd.DataFrame) -> str:
-    protocol = settings["protocol"] or {}
-    own = results[results["dataset"].isin(datasets)]
-    options = {
-        "dataset": ",".join(dict.fromkeys(datasets)),
-        "strategy": ",".join(order(list(own["strategy"]))) or None,
-        "protocol": protocol.get("name"),
-        # seeds are numbered from 0; a table without rows yet has none
-        "seeds": None if own.empty else int(own["seed"].max()) + 1,
+def _options(config: StudyConfiguration) -> dict[str, Any]:
+    """Options that every command line names."""
+    protocol = config.settings.get("protocol") or {}
+    return {
         "rounds": protocol.get("rounds"),
         "budget": protocol.get("budget"),
         "start": (protocol.get("pool") or {}).get("start_method"),
-        "device": settings["device"],
+        "device": config.settings.get("device"),
+    }
+
+
+def _command(configs: list[StudyConfiguration], results: pd.DataFrame) -> str:
+    keys = pd.MultiIndex.from_frame(results[STUDY_KEYS])
+    own = results[keys.isin([(config.dataset, config.protocol) for config in configs])]
+    protocol = (configs[0].settings.get("protocol") or {}).get("name")
+    options = {
+        "dataset": ",".join(dict.fromkeys(config.dataset for config in configs)),
+        "strategy": ",".join(order(list(own["strategy"]))) or None,
+        "protocol": protocol if protocol is None or protocol in protocol_names() else f"{protocol}.yaml",
+        # seeds are numbered from 0; a table without rows yet has none
+        "seeds": None if own.empty else int(own["seed"].max()) + 1,
+        **_options(configs[0]),
     }
     words = [f"--{name} {shlex.quote(str(value))}" for name, value in options.items() if value is not None]
+    words += [f"--set {shlex.quote(change)}" for change in changed_settings(configs[0])]
     return " ".join(["al-bench run", *words])
 
 

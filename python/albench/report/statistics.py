@@ -12,6 +12,7 @@ from matplotlib.figure import Figure
 
 from albench.report.cells import Cells, markdown, study_title
 from albench.report.figures import as_svg
+from albench.report.latex import latex
 from albench.report.palette import label, oracle_aided, order
 from albench.report.texts import NBSP, NONE, interval_text, number_text, p_text
 from albench.results import REFERENCE, STUDY_KEYS
@@ -29,12 +30,6 @@ MEASURES = {
     "n_annotated_border_voxels": "border voxels",
     "annotation_s": "hours of annotation",
 }
-
-_TEX = str.maketrans(
-    {"\\": r"\textbackslash{}", "~": r"\textasciitilde{}", "<": r"$<$", "≤": r"$\le$", "±": r"$\pm$", "γ": r"$\gamma$"}
-    | {"†": r"\dag{}", "–": "--", NBSP: "~"}
-    | {sign: f"\\{sign}" for sign in "&%_#$"}
-)
 
 
 @dataclass(frozen=True)
@@ -74,7 +69,9 @@ class StatisticsSection:
             shown = [table for table in self.tables if table.file == name]
             parts = [f"{markdown(table.title, table.cells)}\n{table.note}\n" for table in shown]
             found[f"{name}.md"] = "\n".join(parts).encode()
-            found[f"{name}.tex"] = "\n".join(latex(table) for table in shown).encode()
+            found[f"{name}.tex"] = "\n".join(
+                latex(f"{table.title}. {table.note}", table.cells) for table in shown
+            ).encode()
         found["ranks.csv"] = statistics.ranks.ranks.rename("mean_rank").to_csv().encode()
         if self.ranks_svg is not None:
             found[RANKS_FIGURE] = self.ranks_svg
@@ -104,19 +101,6 @@ def build_statistics(results: pd.DataFrame, runs: pd.DataFrame) -> tuple[Statist
     tables += _mixed(ALL, joint, order(list(joint["strategy"])) if len(joint) else [])
     svg, note = _ranks(statistics.ranks)
     return StatisticsSection(tables, svg, note), statistics
-
-
-def latex(table: StatisticsTable) -> str:
-    """LaTeX ``table`` environment with booktabs rules; the note is its caption's second part."""
-    frame = pd.DataFrame(table.cells.rows, columns=table.cells.header)
-    columns = "l" + "r" * (len(table.cells.header) - 1)
-    escaped = frame.rename(columns=_escaped).map(_escaped)
-    caption = _escaped(f"{table.title}. {table.note}")
-    return escaped.to_latex(index=False, escape=False, column_format=columns, caption=(caption, _escaped(table.title)))
-
-
-def _escaped(text: str) -> str:
-    return text.translate(_TEX)
 
 
 def _of(table: pd.DataFrame, study: tuple[str, str]) -> pd.DataFrame:

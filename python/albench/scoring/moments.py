@@ -173,6 +173,16 @@ def accumulate(members: Members, batch: UnitBatch, needs: Need) -> Accumulator:
     return accumulator
 
 
+def mean_softmax(members: Members, batch: UnitBatch) -> torch.Tensor:
+    """Softmax averaged over the members, float32 (b, n_labels, *spatial), padding included."""
+    total, n = None, 0
+    for logits in members(batch):
+        probabilities = torch.softmax(logits, dim=1)
+        total, n = probabilities if total is None else total.add_(probabilities), n + 1
+    assert total is not None
+    return total.div_(n)
+
+
 @torch.inference_mode()
 def moments(
     members: Members, batches: Iterable[UnitBatch], n_units: int, n_labels: int, needs: Need

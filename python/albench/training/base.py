@@ -55,6 +55,29 @@ class TrainingReport:
     incidents: tuple[str, ...] = ()
 
 
+@dataclass(frozen=True, eq=False)
+class UnitView:
+    """A unit to look at: the slice itself, or the middle slice of a 3D patch, with what the model makes of it.
+
+    Attributes
+    ----------
+    image
+        float32 (row, column): first channel.
+    prediction, reference
+        uint8 (row, column): the model's labels, and the annotator's.
+    uncertainty
+        float32 (row, column): entropy in nats of the softmax averaged over the uncertainty source's members.
+    spacing
+        Millimetres from row to row and from column to column; only their ratio matters.
+    """
+
+    image: NDArray[np.float32]
+    prediction: NDArray[np.uint8]
+    reference: NDArray[np.uint8]
+    uncertainty: NDArray[np.float32]
+    spacing: tuple[float, float]
+
+
 class Model(Protocol):
     """A trained model, or several that predict together.
 
@@ -74,6 +97,9 @@ class Model(Protocol):
 
     def score(self, units: Sequence[Unit], needs: Need, plan: ScoringPlan, on_batch: Tick) -> Scores:
         """Compute what is needed of `units`, in their order; calls `on_batch` now and then."""
+
+    def view(self, units: Sequence[Unit], plan: ScoringPlan) -> list[UnitView]:
+        """Predict `units` of the pool alone and return them, in their order, as people look at them."""
 
 
 class Trainer(Protocol):

@@ -15,8 +15,8 @@ from albench.files import read_json, write_json
 from albench.pool import Pool, Split, Unit, patch_grid, slice_boxes
 from albench.scoring.request import Features, FisherEmbedding, Need, Scores, ScoringPlan
 from albench.seeding import Key, generator, seed_for
-from albench.training.base import PoolScan, Tick, TrainingReport
-from albench.training.reading import read_label
+from albench.training.base import PoolScan, Tick, TrainingReport, UnitView
+from albench.training.reading import read_case_images, read_label
 from albench.training.scan import scan_case
 from albench.training.units import patch_pool, slice_pool
 
@@ -146,6 +146,22 @@ class FakeModel:
             Need.FEATURES: {"features": Features(features, _positions(plan.labelled))},
         }
         return Scores(**{name: value for need, made in values.items() if needs & need for name, value in made.items()})
+
+    def view(self, units: Sequence[Unit], plan: ScoringPlan) -> list[UnitView]:
+        """Uncertainty is the error where the reference has foreground."""
+        views = []
+        for unit in units:
+            images, spacing = read_case_images(self._dataset.case(unit.case))
+            box = self._boxes(images.shape[1:])[unit.index]
+            middle = ((box[_AXIS].start + box[_AXIS].stop) // 2, *box[1:])
+            reference = self.reference(unit.case)[middle]
+            entropy = np.where(reference > 0, self._error(unit), 0.0).astype(np.float32)
+            views.append(
+                UnitView(
+                    images[0][middle], self.predict(unit.case)[middle], reference, entropy, (spacing[1], spacing[2])
+                )
+            )
+        return views
 
     def _error(self, unit: Unit) -> float:
         nearest = float(np.min(np.linalg.norm(self._known - _features(unit), axis=1)))

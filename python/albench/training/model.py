@@ -22,9 +22,10 @@ from albench.pool import Unit
 from albench.scoring.batches import UnitBatch, pad_images, patch_batches, slice_batches, within
 from albench.scoring.features import bottleneck_features
 from albench.scoring.fisher import bottleneck_embedding, fisher_embedding, last_layer_embedding
-from albench.scoring.moments import Members, ensemble, mc_dropout, mean_entropy, moments
+from albench.scoring.moments import Members, ensemble, mc_dropout, mean_entropy, mean_softmax, moments, softmax_entropy
 from albench.scoring.request import MOMENTS, Features, Need, Scores, ScoringPlan, uncertainty
 from albench.seeding import generator
+from albench.training.base import UnitView
 from albench.training.nnunet_env import quiet
 from albench.training.norm import normalise_by_groups
 from albench.training.prepare import PreparedStore
@@ -223,6 +224,52 @@ class NnunetModel:
             values["bottleneck"] = bottleneck_embedding(self.network, units, batches, plan.n_parameters)
         self._deep_supervision(False)
         return Scores(**values)
+
+    def view(self, units: Sequence[Unit], plan: ScoringPlan) -> list[UnitView]:
+        """Predict `units` alone, on the preprocessed grid; rows that run along z go from head to foot."""
+
+        def attempt(batch_size: int) -> list[UnitView]:
+            return self._views(units, replace(plan, batch_size=batch_size))
+
+        return halving(plan.batch_size, attempt, self.incidents.append)
+
+    @torch.inference_mode()
+    def _views(self, units: Sequence[Unit], plan: ScoringPlan) -> list[UnitView]:
+        self._deep_supervision(False)
+        row_mm, column_mm = map(float, self._store.configuration_manager.spacing[-2:])
+        views: dict[int, UnitView] = {}
+        for batch in self._batches(units, plan.batch_size):
+            logits = self._networks[0](batch.images)
+            for network in self._networks[1:]:
+                logits = logits + network(batch.images)
+            labels = logits.argmax(dim=1)
+            with self._members(plan) as members:
+                entropy = softmax_entropy(mean_softmax(members, batch))
+            for position, (item, box) in zip(batch.positions.tolist(), batch, strict=True):
+                # all but the last two axes: none of a slice, and the middle of a patch
+                plane = (*((part.start + part.stop) // 2 for part in box[:-2]), *box[-2:])
+                views[position] = UnitView(
+                    image=self._upright(batch.images[(item, 0, *plane)].cpu().numpy()),
+                    prediction=self._upright(labels[(item, *plane)].cpu().numpy().astype(np.uint8)),
+                    reference=self._upright(self._reference_plane(units[position])),
+                    uncertainty=self._upright(entropy[(item, *plane)].cpu().numpy()),
+                    spacing=(row_mm, column_mm),
+                )
+        return [views[position] for position in range(len(units))]
+
+    def _reference_plane(self, unit: Unit) -> NDArray[np.uint8]:
+        """Preprocessed reference of a slice or of a patch's middle slice; uint8 (row, column)."""
+        reference = self._store.reference(unit.case)[0]
+        if len(self._patch_size) == 2:
+            plane = reference[unit.index - self._store.first_slice(unit.case)]
+        else:
+            first, *others = self._store.box(unit)
+            plane = reference[((first.start + first.stop) // 2, *others)]
+        return np.asarray(np.clip(plane, 0, None), dtype=np.uint8)
+
+    def _upright(self, plane: NDArray[Any]) -> NDArray[Any]:
+        # SimpleITK's z grows from foot to head, while pictures are read from the top
+        return plane[::-1] if self._store.plans_manager.transpose_forward[1] == 0 else plane
 
     def _members(self, plan: ScoringPlan) -> contextlib.AbstractContextManager[Members]:
         """Uncertainty source of the plan."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -11,6 +11,7 @@ from acvl_utils.cropping_and_padding.bounding_boxes import get_bbox_from_mask
 from nnunetv2.preprocessing.cropping.cropping import create_nonzero_mask
 from numpy.typing import NDArray
 
+from albench.borders import border
 from albench.coldstart.descriptors import describe_slices
 from albench.data import Case
 from albench.training.reading import read_case_images, read_label, read_spacing
@@ -86,15 +87,3 @@ def _per_slice(
         mask = segmentation == label
         counts[:, label] = (mask if where is None else mask & where).sum(axis=others)
     return counts
-
-
-def border(segmentation: NDArray[Any], axes: Iterable[int]) -> NDArray[np.bool_]:
-    """Voxels with a neighbour of another label along one of `axes`; the image's edge is no border."""
-    result = np.zeros(segmentation.shape, dtype=bool)
-    for axis in axes:
-        changes = np.diff(segmentation.astype(np.int16), axis=axis) != 0
-        before, after = [slice(None)] * 3, [slice(None)] * 3
-        before[axis], after[axis] = slice(None, -1), slice(1, None)
-        result[tuple(before)] |= changes
-        result[tuple(after)] |= changes
-    return result

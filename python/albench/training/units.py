@@ -7,12 +7,13 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 from numpy.typing import NDArray
 
+from albench.borders import border
 from albench.coldstart.descriptors import describe_patches
 from albench.data import Case
 from albench.pool import Pool, Unit, cut_points, patch_grid, slice_boxes
 from albench.training.base import PoolScan
 from albench.training.reading import read_case_images, read_label
-from albench.training.scan import CaseScan, border
+from albench.training.scan import CaseScan
 
 _PATCHES_PER_EDGE = 3
 

@@ -1,0 +1,118 @@
+"""Several run folders in one report: which of their studies are the same, and what differs between the others."""
+
+from __future__ import annotations
+
+import string
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from albench.baseline import portable
+from albench.config import difference
+from albench.errors import InputError
+from albench.results import RESULT_KEYS, RUN_KEYS
+
+
+@dataclass(frozen=True)
+class StudyConfiguration:
+    """Settings of one study, and the name its protocol goes by in the report's tables."""
+
+    dataset: str
+    protocol: str
+    settings: dict[str, Any]
+
+
+def tell_apart(
+    folders: Sequence[tuple[Path, dict[str, Any]]],
+) -> tuple[list[StudyConfiguration], list[dict[str, str]], list[str]]:
+    """Decide which studies are one.
+
+    Studies of one data set and protocol name are the same where their settings agree but for what belongs to the
+    machine; else each kind gets a letter, and they are shown side by side.
+
+    Parameters
+    ----------
+    folders
+        Run folders with the contents of their ``config.json``.
+
+    Returns
+    -------
+    tuple
+        The configurations, different ones once each; for each folder the protocol's name by data set; and a sentence
+        for each difference.
+    """
+    kinds: dict[tuple[str, str], list[tuple[Path, dict[str, Any]]]] = {}
+    kind_of: list[dict[str, tuple[str, int]]] = []
+    notes = []
+    for folder, config in folders:
+        kind_of.append({})
+        for dataset, settings in config["datasets"].items():
+            name = str((settings.get("protocol") or {}).get("name", ""))
+            known = kinds.setdefault((dataset, name), [])
+            for number, (first, other) in enumerate(known):
+                if not difference(portable(other), portable(settings)):
+                    kind_of[-1][dataset] = (name, number)
+                    changed = difference(_unhashed(other), _unhashed(settings))
+                    if changed:
+                        notes.append(
+                            f"{dataset}, {name}: {first} and {folder} ran on differing machines "
+                            f"({'; '.join(changed)}) and are joined."
+                        )
+                    break
+            else:
+                kind_of[-1][dataset] = (name, len(known))
+                known.append((folder, settings))
+    for (dataset, name), found in kinds.items():
+        first, settings = found[0]
+        for number, (folder, other) in enumerate(found[1:], start=1):
+            lines = "; ".join(difference(portable(settings), portable(other)))
+            notes.append(
+                f"{dataset}, {name}: {first} (A) and {folder} ({_letter(number)}) have different settings and stand "
+                f"side by side: {lines}."
+            )
+    own_names = [
+        {dataset: _name(name, number, len(kinds[dataset, name])) for dataset, (name, number) in own.items()}
+        for own in kind_of
+    ]
+    configs = [
+        StudyConfiguration(dataset, _name(name, number, len(found)), settings)
+        for (dataset, name), found in kinds.items()
+        for number, (_, settings) in enumerate(found)
+    ]
+    return configs, own_names, notes
+
+
+def joined(tables: Sequence[pd.DataFrame], folders: Sequence[Path]) -> pd.DataFrame:
+    """Put result rows below each other; rows that are the same in two folders are kept once.
+
+    Raises
+    ------
+    InputError
+        If two folders hold the same run with different results.
+    """
+    marked = [table.assign(_folder=str(folder)) for table, folder in zip(tables, folders, strict=True)]
+    table = pd.concat(marked, ignore_index=True)
+    # absent classes (NaN) agree with each other and with nothing else
+    twice = table[table.duplicated(RESULT_KEYS, keep=False)].fillna({"dice": -1.0})
+    ends = twice.groupby(RESULT_KEYS)["dice"].agg(["min", "max"])
+    differing = ends.index[ends["min"] != ends["max"]]
+    if len(differing):
+        run = ", ".join(f"{name}={value}" for name, value in zip(RUN_KEYS, differing[0], strict=False))
+        where = " and ".join(sorted(set(twice.set_index(RESULT_KEYS).loc[[differing[0]], "_folder"])))
+        raise InputError(f"{where}: expected one result of {run}, found two that differ")
+    return table.drop_duplicates(RESULT_KEYS, ignore_index=True).drop(columns="_folder")
+
+
+def _name(protocol: str, number: int, n_kinds: int) -> str:
+    return protocol if n_kinds == 1 else f"{protocol} ({_letter(number)})"
+
+
+def _letter(number: int) -> str:
+    return string.ascii_uppercase[number] if number < len(string.ascii_uppercase) else str(number + 1)
+
+
+def _unhashed(settings: dict[str, Any]) -> dict[str, Any]:
+    return {key: value for key, value in settings.items() if key != "config_hash"}
