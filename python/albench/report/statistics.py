@@ -143,7 +143,7 @@ def _claims(claims: pd.DataFrame) -> list[StatisticsTable]:
         "Strategies that read ground truth are left out. A claim is supported where its one-sided p is below 0.05, "
         "contradicted where its opposite's is; with fewer than 3 seeds nothing is said. p is corrected for the "
         "strategies within a claim, not for the number of claims. 'Most' and 'every' show the difference of the "
-        "strategy that decides the claim; the mixed-effects model's is the mean over its rounds, without the shared one."
+        "strategy that decides the claim; the mixed-effects model's is the mean over its rounds, not the shared one."
     )
     return [StatisticsTable("claims", "Claims of the paper", Cells(header, rows), note)]
 
