@@ -131,6 +131,9 @@ def test_several_studies_have_a_model_together() -> None:
     assert list(tables.mixed["dataset"]) == ["one", "two", ALL]
     joint = tables.mixed.iloc[2]
     assert joint["n_cases"] == 20
+    claims = tables.claims[tables.claims["dataset"] == ALL]
+    assert list(claims["verdict"]) == ["supported", "supported"]
+    assert claims["estimate"].iloc[0] == pytest.approx(joint["estimate"]), "one strategy is the whole field"
     assert joint["converged"]
 
 

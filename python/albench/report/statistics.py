@@ -113,21 +113,21 @@ def _claims(claims: pd.DataFrame) -> list[StatisticsTable]:
     rows = [
         [
             str(row["claim"]),
-            study_title(row["dataset"], row["protocol"]),
-            str(row["test"]),
+            str(row["verdict"]),
             interval_text(row["estimate"], row["low"], row["high"], sign=True),
             p_text(row["p"]),
             ", ".join(_count(row[f"n_{word}"], word) for word in ("seeds", "cases", "strategies")),
-            str(row["verdict"]),
+            str(row["test"]),
+            row["dataset"] if row["dataset"] == ALL else study_title(row["dataset"], row["protocol"]),
         ]
         for _, row in claims.iterrows()
     ]
-    header = ["claim", "data", "test", "difference in AUBC [95 %]", "p, one-sided", "n", "verdict"]
+    header = ["claim", "verdict", "difference in AUBC [95 %]", "p, one-sided", "n", "test", "data"]
     note = (
         "Strategies that read ground truth are left out. A claim is supported where its one-sided p is below 0.05, "
         "contradicted where its opposite's is; with fewer than 3 seeds nothing is said. p is corrected for the "
         "strategies within a claim, not for the number of claims. 'Most' and 'every' show the difference of the "
-        "strategy that decides the claim."
+        "strategy that decides the claim; the mixed-effects model's is the mean over its rounds, not the shared one."
     )
     return [StatisticsTable("claims", "Claims of the paper", Cells(header, rows), note)]
 

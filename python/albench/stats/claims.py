@@ -34,7 +34,8 @@ class Claim:
     claim, test
         In words.
     estimate, low, high
-        Difference in AUBC (mean Dice over the curve) that the claim says is above 0, with its 95 % interval.
+        Difference in AUBC (mean Dice over the curve) that the claim says is above 0, with its 95 % interval. Of the
+        mixed-effects model: mean difference over the rounds it is fitted to.
     p
         One-sided, against the claim being false.
     n_seeds, n_cases, n_strategies
@@ -67,29 +68,43 @@ def study_claims(grid: DiceGrid, practicable: Sequence[str], mixed: MixedModel, 
     """
     known = [strategy for strategy in grid.strategies if strategy in practicable]
     field = [strategy for strategy in known if strategy != REFERENCE]
-    usims = [strategy for strategy in known if strategy.startswith("usim")]
     baselines = [strategy for strategy in known if strategy in PAPER_BASELINES]
     claims = []
-    if REFERENCE in known and field:
-        if len(field) > 1:
-            differences = {strategy: {strategy: 1.0, REFERENCE: -1.0} for strategy in field}
-            most = len(field) // 2 + 1
-            text = f"Most of the field beats {REFERENCE} ({most} of {len(field)} strategies at least)"
-            claims.append(at_least(grid, differences, most, text, *name, "most"))
-        average = dict.fromkeys(field, 1 / len(field)) | {REFERENCE: -1.0}
-        text = f"The field beats {REFERENCE} on average ({', '.join(field)})"
-        claims += [_one(grid, average, text, len(field), *name), _modelled(mixed, average, text, len(field))]
-    for usim in usims:
-        if not baselines:
-            continue
-        average = {usim: 1.0} | dict.fromkeys(baselines, -1 / len(baselines))
-        text = f"{usim} beats the paper's baselines on average ({', '.join(baselines)})"
-        claims += [_one(grid, average, text, len(baselines), *name), _modelled(mixed, average, text, len(baselines))]
-        if len(baselines) < 2:
-            continue
+    if REFERENCE in known and len(field) > 1:
+        differences = {strategy: {strategy: 1.0, REFERENCE: -1.0} for strategy in field}
+        most = len(field) // 2 + 1
+        text = f"Most of the field beats {REFERENCE} ({most} of {len(field)} strategies at least)"
+        claims.append(at_least(grid, differences, most, text, *name, "most"))
+    for text, weights in _averages(known).items():
+        claims += [_crossed(grid, weights, text, *name), _modelled(mixed, weights, text)]
+    for usim in _usims(known) if len(baselines) > 1 else ():
         differences = {strategy: {usim: 1.0, strategy: -1.0} for strategy in baselines}
         text = f"{usim} beats every one of the paper's baselines"
         claims.append(at_least(grid, differences, len(baselines), text, *name, usim, "every"))
+    return claims
+
+
+def joint_claims(mixed: MixedModel, practicable: Sequence[str]) -> list[Claim]:
+    """Ask the model of several studies what `study_claims` asks each on average."""
+    known = [strategy for strategy in mixed.strategies if strategy in practicable]
+    return [_modelled(mixed, weights, text) for text, weights in _averages(known).items()]
+
+
+def _usims(known: Sequence[str]) -> list[str]:
+    return [strategy for strategy in known if strategy.startswith("usim")]
+
+
+def _averages(known: Sequence[str]) -> dict[str, dict[str, float]]:
+    """Claims about averages of strategies, with their contrasts: what is to be the better counts positive."""
+    field = [strategy for strategy in known if strategy != REFERENCE]
+    baselines = [strategy for strategy in known if strategy in PAPER_BASELINES]
+    claims: dict[str, dict[str, float]] = {}
+    if REFERENCE in known and field:
+        text = f"The field beats {REFERENCE} on average ({', '.join(field)})"
+        claims[text] = dict.fromkeys(field, 1 / len(field)) | {REFERENCE: -1.0}
+    for usim in _usims(known) if baselines else ():
+        text = f"{usim} beats the paper's baselines on average ({', '.join(baselines)})"
+        claims[text] = {usim: 1.0} | dict.fromkeys(baselines, -1 / len(baselines))
     return claims
 
 
@@ -145,7 +160,7 @@ def _largest(values: NDArray[np.float64], u: int) -> NDArray[np.float64]:
     return np.asarray(np.sort(values, axis=1)[:, -u])
 
 
-def _one(grid: DiceGrid, weights: Mapping[str, float], claim: str, n_strategies: int, *name: str) -> Claim:
+def _crossed(grid: DiceGrid, weights: Mapping[str, float], claim: str, *name: str) -> Claim:
     result = crossed_test(grid.contrast(weights, ENDPOINT), generator(*name, claim))
     return Claim(
         claim=claim,
@@ -156,12 +171,12 @@ def _one(grid: DiceGrid, weights: Mapping[str, float], claim: str, n_strategies:
         p=result.p_greater,
         n_seeds=result.n_seeds,
         n_cases=result.n_cases,
-        n_strategies=n_strategies,
+        n_strategies=len(weights) - 1,
         verdict=judge(result.p_greater, 1 - result.p_greater, result.n_seeds),
     )
 
 
-def _modelled(mixed: MixedModel, weights: Mapping[str, float], claim: str, n_strategies: int) -> Claim:
+def _modelled(mixed: MixedModel, weights: Mapping[str, float], claim: str) -> Claim:
     known = all(name in mixed.strategies for name in weights)
     effect = mixed.contrast(weights)
     p = effect.p_greater if known else math.nan
@@ -174,6 +189,6 @@ def _modelled(mixed: MixedModel, weights: Mapping[str, float], claim: str, n_str
         p=p,
         n_seeds=mixed.n_seeds,
         n_cases=mixed.n_cases,
-        n_strategies=n_strategies,
+        n_strategies=len(weights) - 1,
         verdict=judge(p, 1 - p, mixed.n_seeds),
     )

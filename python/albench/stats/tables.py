@@ -13,7 +13,7 @@ from albench.results import CEILING, METRICS, REFERENCE, RUN_KEYS, STUDY_KEYS, m
 from albench.seeding import generator
 from albench.stats.bootstrap import bootstrap_mean
 from albench.stats.budget import budget_table
-from albench.stats.claims import study_claims
+from albench.stats.claims import joint_claims, study_claims
 from albench.stats.curves import curve_scores
 from albench.stats.efficiency import foreground_efficiency, study_start
 from albench.stats.grid import DiceGrid, dice_grid
@@ -84,7 +84,11 @@ def compute_statistics(results: pd.DataFrame, runs: pd.DataFrame, oracle_aided: 
             parts["mixed"].append(_named(study, _effects(model)))
             parts["claims"].append(_named(study, pd.DataFrame(claims)))
     if len(grids) > 1:
-        parts["mixed"].append(_named((ALL, "all"), _effects(fit_mixed(list(grids.values())))))
+        model = fit_mixed(list(grids.values()))
+        practicable = [name for name in model.strategies if not oracle_aided(name)]
+        claims = [asdict(claim) for claim in joint_claims(model, practicable)]
+        parts["mixed"].append(_named((ALL, "all"), _effects(model)))
+        parts["claims"].append(_named((ALL, "all"), pd.DataFrame(claims)))
     scores = curve_scores(curves)
     ranked = scores[(scores["strategy"] != CEILING) & ~scores["strategy"].map(oracle_aided).astype(bool)]
     tables = {name: pd.concat(part, ignore_index=True) if part else pd.DataFrame() for name, part in parts.items()}
