@@ -210,6 +210,12 @@ def protocol_names() -> list[str]:
     return sorted(file.name.removesuffix(".yaml") for file in files if file.name.endswith(".yaml"))
 
 
+def dataset_settings(dataset: str) -> dict[str, dict[str, Any]]:
+    """Return the settings that a data set has of its own in the packaged protocols, by protocol."""
+    sections = {name: (_protocol_values(name).get("datasets") or {}).get(dataset) for name in protocol_names()}
+    return {name: section for name, section in sections.items() if section}
+
+
 def load_protocol(
     name: str,
     settings: Sequence[str] = (),

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,6 +11,7 @@ from rich.console import Console
 
 from albench.config import Protocol, StudyConfig, load_protocol
 from albench.data import Dataset, load_dataset, verify_cases
+from albench.data.locate import cache_folder
 from albench.errors import InputError, unknown_name
 from albench.outfolder import claim_folder, output_folder
 from albench.progress import Reporter, Terminal
@@ -79,8 +79,13 @@ def prepare(request: RunRequest, reporter: Reporter) -> Prepared:
     studies: list[Study] = []
     for name in request.datasets:
         with reporter.task(f"{name}: reading and verifying"):
-            dataset = load_dataset(name, data_dir=request.data, cache_dir=cache)
-            verify_cases(dataset, n_workers=n_cores())
+            dataset = load_dataset(name, data_dir=request.data, cache_dir=cache, reporter=reporter)
+            remarks = verify_cases(dataset, n_workers=n_cores(), reporter=reporter)
+        if remarks:
+            reporter.say(
+                f"{name}: {len(remarks)} remarks, `al-bench datasets verify {name}` lists them; first: "
+                f"{remarks[0].message}"
+            )
         config = StudyConfig(
             dataset=dataset.name,
             dataset_checksum=dataset.checksum,
@@ -162,8 +167,3 @@ class NnunetFactory:
         return NnunetTrainer(
             self.dataset, self.config.protocol, torch.device(self.config.device), work, max(0, min(8, cores))
         )
-
-
-def cache_folder(given: Path | None) -> Path:
-    """Folder for unpacked data and phantoms: the given one, else ALBENCH_CACHE, else ~/.cache/al-bench."""
-    return given or Path(os.environ.get("ALBENCH_CACHE", "~/.cache/al-bench")).expanduser()
