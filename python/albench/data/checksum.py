@@ -59,7 +59,8 @@ def hash_files(paths: Sequence[Path], index_path: Path, reporter: Reporter) -> l
             fresh[str(path)] = [status.st_size, status.st_mtime_ns]
             unknown.append(path)
     if unknown:
-        title = f"{index_path.stem.rsplit('-', 1)[0]}: hashing {len(unknown)} {'file' if len(unknown) == 1 else 'files'}"
+        what = "1 file" if len(unknown) == 1 else f"{len(unknown)} files"
+        title = f"{index_path.stem.rsplit('-', 1)[0]}: hashing {what}"
         with reporter.task(title, len(unknown)) as advance, ThreadPoolExecutor(os.cpu_count()) as executor:
             for path, digest in zip(unknown, executor.map(_sha256, unknown), strict=True):
                 fresh[str(path)].append(digest)
