@@ -64,7 +64,7 @@ class _Handler(BaseHTTPRequestHandler):
     def log_message(self, format: str, *args: Any) -> None:
         pass
 
-    def do_GET(self) -> None:  # noqa: N802
+    def do_GET(self) -> None:
         server, content = self.server, self.server.content
         asked = self.headers.get("Range")
         server.requests.append(asked)
