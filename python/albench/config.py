@@ -15,7 +15,7 @@ from pydantic import BaseModel, ConfigDict, Field, PositiveFloat, PositiveInt, V
 from albench.errors import InputError, unknown_name
 
 Share = Annotated[float, Field(gt=0, lt=1)]
-StartMethod = Literal["random", "k-centre", "typical"]
+StartMethod = Literal["random", "k-centre", "typical", "labelled"]
 START_METHODS: tuple[str, ...] = get_args(StartMethod)
 
 
@@ -35,7 +35,8 @@ class PoolSettings(_Settings):
     start
         Units annotated before the first training.
     start_method
-        How they are chosen: uniformly, or by what the images look like (`albench.coldstart`).
+        How they are chosen: uniformly, or by what the images look like (`albench.coldstart`); or all units that are
+        labelled, whatever `start` says, of data whose labels are partial.
     patch_size
         Voxels along (z, y, x) of the original grid that a 3D patch has at most; None: a third of the median shape.
         For 3d_fullres alone: with 2d, units are slices.

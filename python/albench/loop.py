@@ -78,7 +78,8 @@ def run_chain(chain: Chain) -> None:
 
     Round 0 is the shared start; each later round first annotates what the strategy picks with the last round's
     model. Round r's folder holds ``query.json`` (the units annotated for it), ``model.pth`` (with folds ``model-0.pth``
-    and on) and ``evaluation.parquet``.
+    and on) and ``evaluation.parquet``. The chain ends early, with a query, where the data set has no labels for what it
+    asks.
     """
     protocol = chain.study.config.protocol
     run_stage(chain.folder(0), "query", [QUERY], lambda: _write_start(chain))
@@ -87,7 +88,15 @@ def run_chain(chain: Chain) -> None:
     for number in range(1, protocol.rounds):
         folder = chain.folder(number)
         run_stage(folder, "query", [QUERY], partial(_query, chain, number, labelled, models))
-        labelled += read_query(folder / QUERY)
+        wanted = read_query(folder / QUERY)
+        missing = int((~chain.setup.pool.is_labelled[chain.setup.pool.rows(wanted)]).sum())
+        if missing:
+            chain.study.reporter.say(
+                f"{chain.title(number)}: {missing} of the {len(wanted)} units chosen are not labelled yet; they are "
+                f"listed in {folder / QUERY}"
+            )
+            return
+        labelled += wanted
         initial = models if protocol.training.warm_start else ()
         models = _train_and_evaluate(chain, number, folder, labelled, protocol.training.round_iterations, initial)
 

@@ -86,6 +86,9 @@ def prepare(request: RunRequest, reporter: Reporter) -> Prepared:
                 f"{name}: {len(remarks)} remarks, `al-bench datasets verify {name}` lists them; first: "
                 f"{remarks[0].message}"
             )
+        for note in dataset.notes:
+            reporter.say(f"{name}: {note}")
+        protocols[name] = resolve_start(protocols[name], dataset, request.start, strategies)
         config = StudyConfig(
             dataset=dataset.name,
             dataset_checksum=dataset.checksum,
@@ -118,6 +121,26 @@ def resolve_precision(protocol: Protocol, device: str) -> Protocol:
     precision = "bfloat16" if device == "cpu" and has_bfloat16() else "float32"
     scoring = protocol.scoring.model_copy(update={"precision": precision})
     return protocol.model_copy(update={"scoring": scoring})
+
+
+def resolve_start(protocol: Protocol, dataset: Dataset, given: str | None, strategies: Sequence[str]) -> Protocol:
+    """Start from what is labelled already where labels are partial; refuse what needs labels that are not there."""
+    if not dataset.is_partial:
+        if protocol.pool.start_method == "labelled":
+            raise InputError(
+                f"--start labelled: expected a data set with partial labels (nnU-Net's ignore label), "
+                f"{dataset.name} is labelled completely"
+            )
+        return protocol
+    if given not in (None, "labelled"):
+        raise InputError(
+            f"--start {given}: expected labelled, or no --start, for {dataset.name}: what is labelled is the start"
+        )
+    for name in strategies:
+        strategy = make_strategy(name)
+        if strategy.oracle_aided or strategy.whole_pool:
+            raise InputError(f"strategy '{name}': expected complete labels, {dataset.name} has partial ones")
+    return protocol.model_copy(update={"pool": protocol.pool.model_copy(update={"start_method": "labelled"})})
 
 
 def choose_processes(request: RunRequest, protocol: Protocol, device: str) -> int:

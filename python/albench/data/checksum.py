@@ -78,10 +78,10 @@ def _sha256(path: Path) -> str:
         raise InputError(f"{path}: cannot be read ({error.strerror})") from error
 
 
-def index_path_for(root: Path, cache_dir: Path) -> Path:
-    """Where the hashes of the files below ``root`` are remembered."""
+def index_path_for(root: Path, cache_dir: Path, what: str = "hashes") -> Path:
+    """Where something about the files below ``root`` is remembered: their hashes, if nothing else is said."""
     key = hashlib.sha256(str(root.resolve()).encode()).hexdigest()[:16]
-    return cache_dir / "hashes" / f"{root.name}-{key}.json"
+    return cache_dir / what / f"{root.name}-{key}.json"
 
 
 def dataset_checksum(

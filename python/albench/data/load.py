@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from collections import Counter
+from collections.abc import Mapping
 from pathlib import Path
 
 from albench.data.archive import archive_stem, is_archive, unpack
 from albench.data.checksum import dataset_checksum, hash_files, index_path_for
-from albench.data.dataset import Dataset
+from albench.data.dataset import Annotation, Dataset
+from albench.data.label_values import annotation_of
 from albench.data.locate import find_source
 from albench.data.msd import DATASET_JSON, MsdContent, find_msd_root, read_json_object, read_msd
 from albench.data.nnunet_layout import is_nnunet_layout, read_nnunet
@@ -73,6 +76,9 @@ def _load_path(path: Path, cache_dir: Path, reporter: Reporter) -> Dataset:
 
 def _dataset(root: Path, cache_dir: Path, name: str, entry: DatasetEntry | None, reporter: Reporter) -> Dataset:
     content = _content(root)
+    annotation = None
+    if content.has_ignore:
+        annotation = annotation_of(content.cases, max(content.labels) + 1, root, cache_dir, reporter)
     if entry is not None and sorted(content.labels) != sorted(entry.labels):
         raise InputError(
             f"{root / DATASET_JSON}: expected the labels of {entry.name} {entry.labels}, found {content.labels}"
@@ -90,6 +96,19 @@ def _dataset(root: Path, cache_dir: Path, name: str, entry: DatasetEntry | None,
             content.cases, content.labels, content.channel_names, index_path_for(root, cache_dir), reporter
         ),
         cache_dir=cache_dir,
+        annotation=annotation,
+        notes=_annotation_note(annotation),
+    )
+
+
+def _annotation_note(annotation: Mapping[str, Annotation] | None) -> tuple[str, ...]:
+    """Say what partial labels mean; nothing where there are none."""
+    n = Counter((annotation or {}).values())
+    if annotation is None or n["complete"] == len(annotation):
+        return ()
+    return (
+        f"{n['complete']} of {len(annotation)} cases are labelled completely, {n['partial']} in part and {n['none']} "
+        "not at all; complete cases are held out for testing, what is labelled of the others is the start",
     )
 
 

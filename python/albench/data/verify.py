@@ -142,12 +142,13 @@ def _label_problems(
         return
     if not scan.finite:
         yield "not finite", f"{path}: expected label values, found NaN or infinity"
-    wrong = scan.values[~np.isin(scan.values, list(dataset.labels))]
+    known = [*dataset.labels, *([dataset.ignore_label] if dataset.annotation is not None else [])]
+    wrong = scan.values[~np.isin(scan.values, known)]
     if wrong.size:
         # .item(): "7" and not "np.uint8(7)".
         found = ", ".join(str(value.item()) for value in wrong[:5]) + (", ..." if wrong.size > 5 else "")
         more = f" ({MANY_VALUES} values or more: is it an image?)" if wrong.size >= MANY_VALUES - 10 else ""
-        allowed = ", ".join(map(str, dataset.labels))
+        allowed = ", ".join(map(str, known))
         yield "label value", f"{path}: expected only label values {allowed} (dataset.json), found {found}{more}"
     elif not scan.values.any():
         yield "empty label", f"{path}: expected a foreground voxel, found background alone"
