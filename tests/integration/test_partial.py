@@ -130,12 +130,12 @@ def test_complete_data_have_no_labelled_start(phantom: Dataset) -> None:
 
 def test_nothing_to_start_from_or_to_test_on(phantom: Dataset, tmp_path: Path) -> None:
     names = phantom.case_names
-    halves = make_partial(phantom, tmp_path / "a", {name: (-3,) for name in names[1:]})
+    halves = make_partial(phantom, tmp_path / "a", dict.fromkeys(names[1:], (-3,)))
     study = fake_study(halves, tmp_path / "out", protocol(halves))
     assert study.split(0).test == names[:1]
     with pytest.raises(InputError, match="expected at least one completely labelled unit to start from, found none"):
         run_studies([study], ["random"], [0], n_processes=1)
-    none = make_partial(phantom, tmp_path / "b", {name: (3,) for name in names})
+    none = make_partial(phantom, tmp_path / "b", dict.fromkeys(names, (3,)))
     with pytest.raises(InputError, match="expected a completely labelled case to test on, found none"):
         fake_study(none, tmp_path / "out-b", protocol(none)).split(0)
 

@@ -14,6 +14,7 @@ from albench.data.locate import find_source
 from albench.data.msd import DATASET_JSON, MsdContent, find_msd_root, read_json_object, read_msd
 from albench.data.nnunet_layout import is_nnunet_layout, read_nnunet
 from albench.data.phantom import build_phantom
+from albench.data.plain_folder import find_pair, read_plain
 from albench.data.registry import DatasetEntry, get_entry, is_registered
 from albench.errors import InputError
 from albench.files import build_folder, writing_to
@@ -26,7 +27,8 @@ def load_dataset(name: str, *, data_dir: Path | None, cache_dir: Path, reporter:
     Parameters
     ----------
     name
-        A registry name, or the path of a folder or ``.tar`` in the layout of the MSD or of nnU-Net's raw data.
+        A registry name, or the path of a folder or ``.tar`` in the layout of the MSD or of nnU-Net's raw data, or with
+        a folder of images and one of labels (`albench.data.plain_folder`).
     data_dir
         Where real data lie: a folder that holds ``TaskNN_Name/`` or ``TaskNN_Name.tar``, or the task folder
         or the archive itself. None: the environment's ``ALBENCH_DATA``, else ``../shared/data``. What is not there
@@ -54,7 +56,7 @@ def load_dataset(name: str, *, data_dir: Path | None, cache_dir: Path, reporter:
         root = build_phantom(entry.phantom, cache_dir)
     else:
         source = find_source(entry, data_dir, cache_dir)
-        root = _unpacked(source, cache_dir, reporter) if is_archive(source) else find_msd_root(source)
+        root = _unpacked(source, cache_dir, reporter) if is_archive(source) else _find_root(source)
     return _dataset(root, cache_dir, entry.name, entry, reporter)
 
 
@@ -68,14 +70,14 @@ def _load_path(path: Path, cache_dir: Path, reporter: Reporter) -> Dataset:
         raise InputError(f"{path}: expected a data set (folder or .tar in MSD or nnU-Net layout), found nothing there")
     path = path.resolve()
     if path.is_dir():
-        return _dataset(find_msd_root(path), cache_dir, path.name, None, reporter)
+        return _dataset(_find_root(path), cache_dir, path.name, None, reporter)
     if not is_archive(path):
         raise InputError(f"{path}: expected a folder or .tar in MSD or nnU-Net layout, found another kind of file")
     return _dataset(_unpacked(path, cache_dir, reporter), cache_dir, archive_stem(path), None, reporter)
 
 
 def _dataset(root: Path, cache_dir: Path, name: str, entry: DatasetEntry | None, reporter: Reporter) -> Dataset:
-    content = _content(root)
+    content, notes = _content(root, cache_dir, reporter)
     annotation = None
     if content.has_ignore:
         annotation = annotation_of(content.cases, max(content.labels) + 1, root, cache_dir, reporter)
@@ -97,7 +99,7 @@ def _dataset(root: Path, cache_dir: Path, name: str, entry: DatasetEntry | None,
         ),
         cache_dir=cache_dir,
         annotation=annotation,
-        notes=_annotation_note(annotation),
+        notes=(*notes, *_annotation_note(annotation)),
     )
 
 
@@ -112,17 +114,28 @@ def _annotation_note(annotation: Mapping[str, Annotation] | None) -> tuple[str, 
     )
 
 
-def _content(root: Path) -> MsdContent:
-    """Read the data set's ``dataset.json``, in either layout."""
+def _find_root(folder: Path) -> Path:
+    """Folder of the data set: with a ``dataset.json``, or with folders of images and labels."""
+    if (folder / DATASET_JSON).is_file() or find_pair(folder):
+        return folder
+    described = list(folder.glob(f"*/{DATASET_JSON}"))
+    plain = [child for child in sorted(folder.iterdir()) if child.is_dir() and find_pair(child)]
+    return plain[0] if not described and len(plain) == 1 else find_msd_root(folder)
+
+
+def _content(root: Path, cache_dir: Path, reporter: Reporter) -> tuple[MsdContent, tuple[str, ...]]:
+    """Read the data set's ``dataset.json``, in either layout, or what is found without one; with notes."""
+    if not (root / DATASET_JSON).is_file():
+        return read_plain(root, cache_dir, reporter)
     content = read_json_object(root / DATASET_JSON)
-    return read_nnunet(root, content) if is_nnunet_layout(content) else read_msd(root, content)
+    return (read_nnunet(root, content) if is_nnunet_layout(content) else read_msd(root, content)), ()
 
 
 def _unpacked(archive: Path, cache_dir: Path, reporter: Reporter) -> Path:
     """Root of the unpacked archive; unpacked once per content."""
     digest = hash_files([archive], index_path_for(archive, cache_dir), reporter)[0]
     final = cache_dir / f"{archive_stem(archive)}-{digest[:12]}"
-    return find_msd_root(build_folder(final, lambda folder: unpack_data_set(archive, folder, reporter)))
+    return _find_root(build_folder(final, lambda folder: unpack_data_set(archive, folder, reporter)))
 
 
 def unpack_data_set(archive: Path, folder: Path, reporter: Reporter) -> None:
@@ -135,7 +148,10 @@ def unpack_data_set(archive: Path, folder: Path, reporter: Reporter) -> None:
     """
     unpack(archive, folder, reporter)
     try:
-        cases = _content(find_msd_root(folder)).cases
+        root = _find_root(folder)
+        if not (root / DATASET_JSON).is_file():
+            return  # a plain folder, which lists no files
+        cases = _content(root, folder, reporter)[0].cases
     except InputError as error:
         # The temporary folder is gone when the message is read: the archive is what the user can look at.
         raise InputError(str(error).replace(str(folder), str(archive))) from error

@@ -48,7 +48,9 @@ def find_msd_root(folder: Path) -> Path:
     if len(found) == 1:
         return found[0]
     names = ", ".join(path.name for path in found) or "none"
-    raise InputError(f"{folder}: expected one data set ({DATASET_JSON} in it or in one folder), found {names}")
+    raise InputError(
+        f"{folder}: expected one data set ({DATASET_JSON} in it or in one folder, or images and labels), found {names}"
+    )
 
 
 def read_json_object(path: Path) -> dict[str, Any]:
