@@ -24,7 +24,7 @@ from pydantic import (
 from albench.errors import InputError, unknown_name
 
 Share = Annotated[float, Field(gt=0, lt=1)]
-StartMethod = Literal["random", "k-centre", "typical"]
+StartMethod = Literal["random", "k-centre", "typical", "labelled"]
 START_METHODS: tuple[str, ...] = get_args(StartMethod)
 
 
@@ -44,7 +44,8 @@ class PoolSettings(_Settings):
     start
         Units annotated before the first training.
     start_method
-        How they are chosen: uniformly, or by what the images look like (`albench.coldstart`).
+        How they are chosen: uniformly, or by what the images look like (`albench.coldstart`); or all units that are
+        labelled, whatever `start` says, of data whose labels are partial.
     patch_size
         Voxels along (z, y, x) of the original grid that a 3D patch has at most; None: a third of the median shape.
         For 3d_fullres alone: with 2d, units are slices.
@@ -255,6 +256,12 @@ def protocol_names() -> list[str]:
     """Names of the packaged protocols."""
     files = resources.files("albench.protocols").iterdir()
     return sorted(file.name.removesuffix(".yaml") for file in files if file.name.endswith(".yaml"))
+
+
+def dataset_settings(dataset: str) -> dict[str, dict[str, Any]]:
+    """Return the settings that a data set has of its own in the packaged protocols, by protocol."""
+    sections = {name: (_protocol_values(name).get("datasets") or {}).get(dataset) for name in protocol_names()}
+    return {name: section for name, section in sections.items() if section}
 
 
 def load_protocol(

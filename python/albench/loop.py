@@ -81,7 +81,8 @@ def run_chain(chain: Chain) -> None:
 
     Round 0 is the shared start; each later round first annotates what the strategy picks with the last round's
     model. Round r's folder holds ``query.json`` (the units annotated for it), ``gallery.npz`` (pictures of some of
-    them), ``model.pth`` (with folds ``model-0.pth`` and on) and ``evaluation.parquet``.
+    them), ``model.pth`` (with folds ``model-0.pth`` and on) and ``evaluation.parquet``. The chain ends early, with a
+    query, where the data set has no labels for what it asks.
     """
     protocol = chain.study.config.protocol
     run_stage(chain.folder(0), "query", [QUERY], lambda: _write_start(chain))
@@ -91,6 +92,13 @@ def run_chain(chain: Chain) -> None:
         folder = chain.folder(number)
         run_stage(folder, "query", [QUERY], partial(_query, chain, number, labelled, models))
         chosen = read_query(folder / QUERY)
+        missing = int((~chain.setup.pool.is_labelled[chain.setup.pool.rows(chosen)]).sum())
+        if missing:
+            chain.study.reporter.say(
+                f"{chain.title(number)}: {missing} of the {len(chosen)} units chosen are not labelled yet; they are "
+                f"listed in {folder / QUERY}"
+            )
+            return
         if chain.study.gallery:
             run_stage(folder, "gallery", [GALLERY], partial(_keep_pictures, chain, number, chosen, models))
         labelled += chosen

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,6 +11,7 @@ from rich.console import Console
 
 from albench.config import Protocol, StudyConfig, load_protocol
 from albench.data import Dataset, load_dataset, verify_cases
+from albench.data.locate import cache_folder
 from albench.errors import InputError, unknown_name
 from albench.events import require_tensorboard
 from albench.outfolder import claim_folder, output_folder
@@ -84,8 +84,16 @@ def prepare(request: RunRequest, reporter: Reporter) -> Prepared:
     studies: list[Study] = []
     for name in request.datasets:
         with reporter.task(f"{name}: reading and verifying"):
-            dataset = load_dataset(name, data_dir=request.data, cache_dir=cache)
-            verify_cases(dataset, n_workers=n_cores())
+            dataset = load_dataset(name, data_dir=request.data, cache_dir=cache, reporter=reporter)
+            remarks = verify_cases(dataset, n_workers=n_cores(), reporter=reporter)
+        if remarks:
+            reporter.say(
+                f"{name}: {len(remarks)} remarks, `al-bench datasets verify {name}` lists them; first: "
+                f"{remarks[0].message}"
+            )
+        for note in dataset.notes:
+            reporter.say(f"{name}: {note}")
+        protocols[name] = resolve_start(protocols[name], dataset, request.start, strategies)
         config = StudyConfig(
             dataset=dataset.name,
             dataset_checksum=dataset.checksum,
@@ -129,6 +137,26 @@ def resolve_precision(protocol: Protocol, device: str) -> Protocol:
     precision = "bfloat16" if device == "cpu" and has_bfloat16() else "float32"
     scoring = protocol.scoring.model_copy(update={"precision": precision})
     return protocol.model_copy(update={"scoring": scoring})
+
+
+def resolve_start(protocol: Protocol, dataset: Dataset, given: str | None, strategies: Sequence[str]) -> Protocol:
+    """Start from what is labelled already where labels are partial; refuse what needs labels that are not there."""
+    if not dataset.is_partial:
+        if protocol.pool.start_method == "labelled":
+            raise InputError(
+                f"--start labelled: expected a data set with partial labels (nnU-Net's ignore label), "
+                f"{dataset.name} is labelled completely"
+            )
+        return protocol
+    if given not in (None, "labelled"):
+        raise InputError(
+            f"--start {given}: expected labelled, or no --start, for {dataset.name}: what is labelled is the start"
+        )
+    for name in strategies:
+        strategy = make_strategy(name)
+        if strategy.oracle_aided or strategy.whole_pool:
+            raise InputError(f"strategy '{name}': expected complete labels, {dataset.name} has partial ones")
+    return protocol.model_copy(update={"pool": protocol.pool.model_copy(update={"start_method": "labelled"})})
 
 
 def choose_processes(request: RunRequest, protocol: Protocol, device: str) -> int:
@@ -179,8 +207,3 @@ class NnunetFactory:
         return NnunetTrainer(
             self.dataset, self.config.protocol, torch.device(self.config.device), work, max(0, min(8, cores))
         )
-
-
-def cache_folder(given: Path | None) -> Path:
-    """Folder for unpacked data and phantoms: the given one, else ALBENCH_CACHE, else ~/.cache/al-bench."""
-    return given or Path(os.environ.get("ALBENCH_CACHE", "~/.cache/al-bench")).expanduser()

@@ -16,6 +16,7 @@ from albench.data import REGISTRY, get_entry, list_entries, load_dataset
 from albench.data import load as load_module
 from albench.errors import InputError
 from albench.files import build_folder, write_json
+from albench.progress import Reporter
 
 
 @pytest.fixture
@@ -61,7 +62,7 @@ def test_archive_is_unpacked_once(task: Path, tmp_path: Path, cache: Path, monke
     first = load_dataset(str(archive), data_dir=None, cache_dir=cache)
     assert first.name == "own"
 
-    def refuse(archive: Path, folder: Path) -> None:
+    def refuse(archive: Path, folder: Path, reporter: Reporter) -> None:
         raise AssertionError("unpacked twice")
 
     monkeypatch.setattr(load_module, "unpack", refuse)
