@@ -14,6 +14,7 @@ from albench.config import Protocol, StudyConfig, load_protocol
 from albench.data import Dataset, load_dataset, verify_cases
 from albench.errors import InputError, unknown_name
 from albench.outfolder import claim_folder, output_folder
+from albench.placement import Machine, Placement, place
 from albench.progress import Reporter, Terminal
 from albench.report import build_report, print_summary
 from albench.results import read_results
@@ -74,7 +75,15 @@ def prepare(request: RunRequest, reporter: Reporter) -> Prepared:
             start_method=request.start,
         )
         protocols[name] = resolve_precision(protocol, device)
-    n_processes = request.jobs or choose_processes(request, next(iter(protocols.values())), device)
+    placement = place(
+        Machine.found(),
+        n_chains=len(request.datasets) * len(strategies) * request.seeds,
+        n_threads=next(iter(protocols.values())).cpu_threads,
+        device=device,
+        jobs=request.jobs,
+    )
+    for note in placement.notes:
+        reporter.say(note)
     cache = cache_folder(request.cache)
     studies: list[Study] = []
     for name in request.datasets:
@@ -88,8 +97,8 @@ def prepare(request: RunRequest, reporter: Reporter) -> Prepared:
             device=device,
             protocol=protocols[name],
         )
-        studies.append(Study(dataset, config, request.out, NnunetFactory(dataset, config, n_processes), reporter))
-    return Prepared(tuple(studies), strategies, n_processes)
+        studies.append(Study(dataset, config, request.out, NnunetFactory(dataset, config, placement), reporter))
+    return Prepared(tuple(studies), strategies, placement.n_processes)
 
 
 def run(request: RunRequest) -> None:
@@ -115,14 +124,6 @@ def resolve_precision(protocol: Protocol, device: str) -> Protocol:
     return protocol.model_copy(update={"scoring": scoring})
 
 
-def choose_processes(request: RunRequest, protocol: Protocol, device: str) -> int:
-    """As many chains side by side as there are cores for, or chains; one where they would share a GPU."""
-    if device == "cuda":
-        return 1
-    n_chains = len(request.datasets) * len(request.strategies) * request.seeds
-    return max(1, min(n_cores() // protocol.cpu_threads, n_chains))
-
-
 def choose_device(name: str) -> Literal["cpu", "cuda"]:
     """Resolve ``auto``, and refuse a GPU that is not there."""
     import torch
@@ -140,13 +141,13 @@ class NnunetFactory:
 
     Attributes
     ----------
-    n_processes
-        Chains that run side by side; the cores are shared out among them.
+    placement
+        Processes that the cores are shared out among.
     """
 
     dataset: Dataset
     config: StudyConfig
-    n_processes: int
+    placement: Placement
 
     def __call__(self, work: Path) -> Trainer:
         """Make a trainer that works in the folder `work`."""
@@ -155,12 +156,15 @@ class NnunetFactory:
         from albench.training.nnunet import NnunetTrainer
         from albench.training.runtime import configure_cpu
 
-        cores = n_cores() // self.n_processes
         if self.config.device == "cpu":
             configure_cpu(self.config.protocol.cpu_threads)
-            cores -= self.config.protocol.cpu_threads
         return NnunetTrainer(
-            self.dataset, self.config.protocol, torch.device(self.config.device), work, max(0, min(8, cores))
+            self.dataset,
+            self.config.protocol,
+            torch.device(self.config.device),
+            work,
+            self.placement.n_loaders,
+            shared_memory=self.placement.shared_memory,
         )
 
 
