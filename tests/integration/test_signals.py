@@ -10,13 +10,15 @@ import pytest
 
 # A run that waits, in a process whose signals are as at its start, whatever started the tests.
 WAIT = """
-import signal, sys, time
+import multiprocessing, signal, sys, time
 signal.signal(signal.SIGINT, signal.default_int_handler)
 signal.signal(signal.SIGTERM, getattr(signal, sys.argv[1]))
 from albench import cli, run
 def wait(request):
     try:
-        print("running", flush=True)
+        with multiprocessing.get_context("fork").Pool(1) as pool:
+            handler = pool.apply(signal.getsignal, (signal.SIGTERM,))
+        print("running", handler, flush=True)
         time.sleep(60)
     finally:
         print("tidied up", flush=True)
@@ -31,7 +33,8 @@ def stopped(number: signal.Signals, handler: str = "SIG_DFL") -> tuple[int, str,
         [sys.executable, "-c", WAIT, handler], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
     )
     assert process.stdout is not None
-    assert process.stdout.readline() == "running\n"
+    # A pool's processes are ended with SIGTERM, and must not take it for the user's.
+    assert process.stdout.readline() == f"running {int(getattr(signal, handler))}\n"
     process.send_signal(number)
     if handler == "SIG_IGN":
         with pytest.raises(subprocess.TimeoutExpired):
