@@ -45,15 +45,25 @@ class NnunetTrainer:
         Folder for nnU-Net's raw and preprocessed data.
     n_loader_processes
         Processes that prepare batches; 0 prepares them in this one. Results do not depend on it.
+    shared_memory
+        Whether they hand them over in shared memory, or through pipes.
     """
 
     def __init__(
-        self, dataset: Dataset, protocol: Protocol, device: torch.device, work: Path, n_loader_processes: int
+        self,
+        dataset: Dataset,
+        protocol: Protocol,
+        device: torch.device,
+        work: Path,
+        n_loader_processes: int,
+        *,
+        shared_memory: bool = True,
     ) -> None:
         self._dataset = dataset
         self._protocol = protocol
         self._device = device
         self._n_loaders = n_loader_processes
+        self._shared_memory = shared_memory
         self._base = work / "nnunet"
         self._title = "".join(letter if letter.isascii() and letter.isalnum() else "_" for letter in dataset.name)
         self._name = f"Dataset{_POOL_ID:03d}_{self._title}"
@@ -180,7 +190,7 @@ class NnunetTrainer:
         if initial is not None:
             trainer.plain_network.load_state_dict(_read_checkpoint(initial)["network_weights"])
         ready = time.perf_counter()
-        loss = trainer.fit(n_workers=n_loaders, on_iteration=on_iteration)
+        loss = trainer.fit(n_workers=n_loaders, shared_memory=self._shared_memory, on_iteration=on_iteration)
         done = time.perf_counter()
         _write_checkpoint(target, trainer)
         return TrainingReport(iterations, loss, setup_s=ready - started, fit_s=done - ready)

@@ -158,13 +158,17 @@ class ALTrainer(nnUNetTrainer):  # type: ignore[misc]
             transforms=transforms,
         )
 
-    def fit(self, *, n_workers: int, on_iteration: Callable[[float], None] = lambda loss: None) -> float:
+    def fit(
+        self, *, n_workers: int, shared_memory: bool = True, on_iteration: Callable[[float], None] = lambda loss: None
+    ) -> float:
         """Train for the plan's iterations.
 
         Parameters
         ----------
         n_workers
             Loader processes; the result does not depend on it.
+        shared_memory
+            Whether they hand batches over in shared memory, or through pipes.
         on_iteration
             Called with the loss after every batch.
 
@@ -179,7 +183,13 @@ class ALTrainer(nnUNetTrainer):  # type: ignore[misc]
             As soon as the loss is not finite.
         """
         plan = self._plan
-        loader = batches(self.source(), n_batches=plan.iterations, key=(*plan.key, "batches"), n_workers=n_workers)
+        loader = batches(
+            self.source(),
+            n_batches=plan.iterations,
+            key=(*plan.key, "batches"),
+            n_workers=n_workers,
+            shared_memory=shared_memory,
+        )
         self.set_deep_supervision_enabled(True)
         self.network.train()
         losses = np.empty(plan.iterations)
