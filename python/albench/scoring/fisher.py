@@ -9,6 +9,7 @@ import torch
 from numpy.typing import NDArray
 from torch import nn
 
+from albench import scratch
 from albench.pool import Unit
 from albench.scoring.batches import BatchMaker, UnitBatch
 from albench.scoring.gradients import Columns, Conv, ConvTape, conv_tapes, unit_gradients, unit_weight_gradients
@@ -149,8 +150,8 @@ def last_layer_embedding(network: nn.Module, units: Sequence[Unit], batches: Bat
 def _embedding(
     network: nn.Module, convs: Sequence[Conv], units: Sequence[Unit], batches: BatchMaker, columns: Columns
 ) -> NDArray[np.float32]:
-    """Gradients of all units at `columns`; float32 (n, P), the only array of that size."""
-    result = np.empty((len(units), columns.order.numel()), dtype=np.float32)
+    """Gradients of all units at `columns`; float32 (n, P), the only array of that size, on disk where it is large."""
+    result = scratch.empty((len(units), columns.order.numel()))
     for batch, values in unit_gradients(network, convs, batches(units), columns):
         result[batch.positions] = values.cpu().numpy()
     return result

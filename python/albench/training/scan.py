@@ -53,6 +53,9 @@ def scan_case(case: Case, n_labels: int | None, describe_axis: int | None = None
     """
     images, spacing_mm = read_case_images(case)
     box = tuple((int(low), int(high)) for low, high in get_bbox_from_mask(create_nonzero_mask(images)))
+    descriptors = None if describe_axis is None else describe_slices(images, box, describe_axis)
+    shape = images.shape[1:]
+    del images  # a large volume and its labels need not be in memory together
     counts: list[NDArray[np.int64]] = []
     borders: list[NDArray[np.int64]] = []
     if n_labels is not None:
@@ -62,12 +65,12 @@ def scan_case(case: Case, n_labels: int | None, describe_axis: int | None = None
             counts.append(_per_slice(segmentation, n_labels, axis))
             borders.append(_per_slice(segmentation, n_labels, axis, edges))
     return CaseScan(
-        shape=images.shape[1:],
+        shape=shape,
         spacing_mm=spacing_mm,
         box=box,
         voxel_counts=tuple(counts),
         border_counts=tuple(borders),
-        descriptors=None if describe_axis is None else describe_slices(images, box, describe_axis),
+        descriptors=descriptors,
     )
 
 
@@ -92,9 +95,10 @@ def border(segmentation: NDArray[Any], axes: Iterable[int]) -> NDArray[np.bool_]
     """Voxels with a neighbour of another label along one of `axes`; the image's edge is no border."""
     result = np.zeros(segmentation.shape, dtype=bool)
     for axis in axes:
-        changes = np.diff(segmentation.astype(np.int16), axis=axis) != 0
-        before, after = [slice(None)] * 3, [slice(None)] * 3
-        before[axis], after[axis] = slice(None, -1), slice(1, None)
-        result[tuple(before)] |= changes
-        result[tuple(after)] |= changes
+        low, high = [slice(None)] * 3, [slice(None)] * 3
+        low[axis], high[axis] = slice(None, -1), slice(1, None)
+        before, after = tuple(low), tuple(high)
+        changes = segmentation[before] != segmentation[after]
+        result[before] |= changes
+        result[after] |= changes
     return result
