@@ -110,29 +110,28 @@ def make_dataset(folder: Path, volumes: Path, n_cases: int) -> None:
     (folder / "dataset.json").write_text(json.dumps(content))
 
 
-def memory(process: psutil.Process) -> tuple[int, int, int]:
-    """Bytes that a process and its children hold: without the pages of files, with them, and of the largest one."""
-    anonymous = resident = largest = 0
+def memory(process: psutil.Process) -> tuple[int, int]:
+    """Bytes that a process and its children hold, without and with pages of files; shared pages count once."""
+    anonymous = everything = 0
     for one in (process, *process.children(recursive=True)):
         try:
-            lines = Path(f"/proc/{one.pid}/status").read_text().splitlines()
-        except OSError:
+            lines = Path(f"/proc/{one.pid}/smaps_rollup").read_text().splitlines()
+        except OSError:  # it has just ended
             continue
-        sizes = {line.split(":")[0]: int(line.split()[1]) * 1024 for line in lines if line.startswith("Rss")}
-        anonymous += sizes.get("RssAnon", 0) + sizes.get("RssShmem", 0)
-        resident += sum(sizes.values())
-        largest = max(largest, sum(sizes.values()))
-    return anonymous, resident, largest
+        sizes = {line.split(":")[0]: int(line.split()[1]) * 1024 for line in lines if line.startswith("Pss")}
+        anonymous += sizes.get("Pss_Anon", 0) + sizes.get("Pss_Shmem", 0)
+        everything += sizes.get("Pss", 0)
+    return anonymous, everything
 
 
 @dataclass
 class Watch:
-    """Peak memory of a process tree, stage by stage."""
+    """Peak memory of a process and its children, stage by stage."""
 
     process: psutil.Process
-    peaks: dict[str, np.ndarray] = field(default_factory=lambda: defaultdict(lambda: np.zeros(3)))
+    peaks: dict[str, np.ndarray] = field(default_factory=lambda: defaultdict(lambda: np.zeros(2)))
     seconds: dict[str, float] = field(default_factory=lambda: defaultdict(float))
-    _samples: list[tuple[float, tuple[int, int, int]]] = field(default_factory=list)
+    _samples: list[tuple[float, tuple[int, int]]] = field(default_factory=list)
     _since: float = field(default_factory=time.perf_counter)
 
     def sample(self) -> None:
@@ -222,7 +221,6 @@ def table(title: str, watches: dict[int, tuple[Watch, float]]) -> list[str]:
             lines.append(f"| {stage} | {' | '.join(cells)} |")
     highest = [np.max(list(watch.peaks.values()), axis=0) for watch, _ in watches.values()]
     lines.append(f"| **all** | {' | '.join(f'**{mib(peak[0])} / {mib(peak[1])}**' for peak in highest)} |")
-    lines.append(f"| largest process | {' | '.join(mib(peak[2]) for peak in highest)} |")
     lines.append(f"| disk | {' | '.join(mib(disk) for _, disk in watches.values())} |")
     lines.append(
         f"| minutes | {' | '.join(f'{sum(watch.seconds.values()) / 60:.0f}' for watch, _ in watches.values())} |"
@@ -239,9 +237,13 @@ def write(path: Path, found: dict[str, dict[int, tuple[Watch, float]]], shape: S
         f"Written by `python benchmarks/large.py`. {hardware()}. Volumes of {x} x {y} x {z} voxels, as int16 "
         f"{mib(2 * z * y * x)} MiB each; a tenth of them is held out for testing, all others form the pool.",
         "",
-        "Peak memory in MiB, all processes of `al-bench run` added up, pages shared by several of them counted several "
-        "times: without the pages of files / with them. Pages of files (programs, compressed volumes, mapped arrays) "
-        "are given up by the system when memory is short.",
+        "Peak memory in MiB of all processes of `al-bench run` (their proportional set sizes added up, ten times a "
+        "second): without pages of files / with them. Pages of files (programs, preprocessed volumes, mapped arrays) "
+        "are given up by the system when memory is short. Disk: MiB of the results folder, preprocessed volumes included.",
+        "",
+        "Of what is held for each unit or voxel, `usim-f`'s gradients are by far the largest: 10,000 float32 a slice, "
+        "4 MB a volume, in memory up to 1 GiB and in a file beyond. Images and labels that a training reads are held "
+        "up to 1 GiB as well.",
         "",
     ]
     for title, watches in found.items():
