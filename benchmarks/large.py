@@ -239,7 +239,7 @@ def write(path: Path, found: dict[str, dict[int, tuple[Watch, float]]], shape: S
         "",
         "Peak memory in MiB of all processes of `al-bench run` (their proportional set sizes added up, ten times a "
         "second): without pages of files / with them. Pages of files (programs, preprocessed volumes, mapped arrays) "
-        "are given up by the system when memory is short. Disk: MiB of the results folder, preprocessed volumes included.",
+        "are given up by the system when memory is short. Disk: MiB of the results folder, with what was preprocessed.",
         "",
         "Of what is held for each unit or voxel, `usim-f`'s gradients are by far the largest: 10,000 float32 a slice, "
         "4 MB a volume, in memory up to 1 GiB and in a file beyond. Images and labels that a training reads are held "

@@ -23,17 +23,14 @@ def run(*arguments: str) -> str:
 
 
 @pytest.mark.slow
-@pytest.mark.timeout(600)
+@pytest.mark.timeout(900)
 def test_memory_does_not_grow_with_the_number_of_cases(tmp_path: Path) -> None:
-    folders = {n: tmp_path / str(n) for n in (FEW, MANY)}
-    for n, folder in folders.items():
-        run("prepare", str(folder), str(n))
+    run("prepare", str(tmp_path), str(MANY + 1))
 
     def peak_mib(n: int, memory_bytes: float) -> float:
-        return float(run("train", str(folders[n]), str(n), str(int(memory_bytes))))
+        return float(run("train", str(tmp_path), str(n), str(int(memory_bytes))))
 
-    few, many = peak_mib(FEW, BOUND), peak_mib(MANY, BOUND)
+    few, many, held = peak_mib(FEW, BOUND), peak_mib(MANY, BOUND), peak_mib(MANY, 2**40)
     data_mib = (MANY - FEW) * CASE_MIB
     assert many - few < data_mib / 4
-    # that much it would be, were all of it held
-    assert peak_mib(MANY, 2**40) - few > data_mib / 2
+    assert held - few > data_mib / 2  # that much it is where the bound allows
