@@ -16,10 +16,11 @@ from albench.data import Case, Dataset, write_nnunet_raw
 from albench.files import atomic_file
 from albench.pool import Pool, Split, Unit
 from albench.seeding import Key
+from albench.training.annotated import AnnotatedDataset
 from albench.training.base import PoolScan, Tick, TrainingReport
 from albench.training.model import NnunetModel
 from albench.training.planning import geometry_fingerprint, intensity_properties, plan, slicing_axis
-from albench.training.prepare import POOL_NAME, AnnotatedDataset, PreparedStore, is_whole, preprocess, require_units
+from albench.training.prepare import POOL_NAME, PreparedStore, is_whole, preprocess, require_units
 from albench.training.recovery import halving, is_dead_loader
 from albench.training.scan import CaseScan, likely_axis, scan_case
 from albench.training.trainer import ALTrainer, TrainingPlan
