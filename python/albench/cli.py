@@ -62,6 +62,7 @@ ResumeOption = Annotated[
     bool, typer.Option("--resume/--fresh", help="Continue what is in --out, or set it aside and start anew.")
 ]
 _INTERRUPTED = 128 + signal.SIGINT
+_STOP_AGAIN_S = 3.0
 DEFAULT_STRATEGIES = "random,entropy,usim-f,full"
 datasets_app = typer.Typer()
 app.add_typer(datasets_app, name="datasets")
@@ -344,7 +345,9 @@ def main(arguments: Sequence[str] | None = None) -> None:
         """Stop everything the way Ctrl-C does; `docker stop` and batch systems at their time limit ask like this."""
         nonlocal stopped_by
         stopped_by = signal.SIGTERM
-        signal.signal(number, signal.SIG_IGN)  # a second one must not interrupt the tidying up
+        # Python drops what is raised inside its own callbacks, at a fork for instance: again until it gets through.
+        signal.signal(signal.SIGALRM, terminate)
+        signal.setitimer(signal.ITIMER_REAL, _STOP_AGAIN_S)
         raise KeyboardInterrupt
 
     if signal.getsignal(signal.SIGTERM) is not signal.SIG_IGN:
@@ -370,6 +373,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
         typer.echo(f"al-bench: {' '.join(message.split())}", err=True)
         sys.exit(2)
     if status == _INTERRUPTED:  # some versions of Typer make it of a KeyboardInterrupt
+        signal.setitimer(signal.ITIMER_REAL, 0)
         typer.echo("interrupted; finished stages are kept, and the same command resumes", err=True)
         sys.exit(128 + stopped_by)
     sys.exit(status if isinstance(status, int) else 0)
