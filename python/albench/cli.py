@@ -62,6 +62,7 @@ GalleryOption = Annotated[
     int, typer.Option("--gallery", min=0, help="Units of each query to keep pictures of for the report.")
 ]
 _INTERRUPTED = 128 + signal.SIGINT
+_STOP_AGAIN_S = 3.0
 DEFAULT_STRATEGIES = "random,entropy,usim-f,full"
 app.add_typer(datasets_app, name="datasets")
 
@@ -306,7 +307,9 @@ def main(arguments: Sequence[str] | None = None) -> None:
         """Stop everything the way Ctrl-C does; `docker stop` and batch systems at their time limit ask like this."""
         nonlocal stopped_by
         stopped_by = signal.SIGTERM
-        signal.signal(number, signal.SIG_IGN)  # a second one must not interrupt the tidying up
+        # Python drops what is raised inside its own callbacks, at a fork for instance: again until it gets through.
+        signal.signal(signal.SIGALRM, terminate)
+        signal.setitimer(signal.ITIMER_REAL, _STOP_AGAIN_S)
         raise KeyboardInterrupt
 
     if signal.getsignal(signal.SIGTERM) is not signal.SIG_IGN:
@@ -332,6 +335,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
         typer.echo(f"al-bench: {' '.join(message.split())}", err=True)
         sys.exit(2)
     if status == _INTERRUPTED:  # some versions of Typer make it of a KeyboardInterrupt
+        signal.setitimer(signal.ITIMER_REAL, 0)
         typer.echo("interrupted; finished stages are kept, and the same command resumes", err=True)
         sys.exit(128 + stopped_by)
     sys.exit(status if isinstance(status, int) else 0)

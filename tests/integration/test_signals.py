@@ -19,6 +19,11 @@ def wait(request):
         with multiprocessing.get_context("fork").Pool(1) as pool:
             handler = pool.apply(signal.getsignal, (signal.SIGTERM,))
         print("running", handler, flush=True)
+        if sys.argv[2] == "lost":
+            try:
+                time.sleep(60)
+            except KeyboardInterrupt:
+                pass  # as Python does inside its own callbacks
         time.sleep(60)
     finally:
         print("tidied up", flush=True)
@@ -27,10 +32,10 @@ cli.main(["run", "--dataset", "phantom"])
 """
 
 
-def stopped(number: signal.Signals, handler: str = "SIG_DFL") -> tuple[int, str, str]:
+def stopped(number: signal.Signals, handler: str = "SIG_DFL", first: str = "heard") -> tuple[int, str, str]:
     """Status, rest of standard output and standard error after one signal; a minute at most."""
     process = subprocess.Popen(
-        [sys.executable, "-c", WAIT, handler], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+        [sys.executable, "-c", WAIT, handler, first], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
     )
     assert process.stdout is not None
     # A pool's processes are ended with SIGTERM, and must not take it for the user's.
@@ -51,6 +56,11 @@ def test_a_stopped_run_tidies_up_and_says_that_it_resumes(number: signal.Signals
         "tidied up\n",
         "interrupted; finished stages are kept, and the same command resumes\n",
     )
+
+
+def test_a_stop_that_is_lost_on_its_way_comes_again() -> None:
+    status, out, _ = stopped(signal.SIGTERM, first="lost")
+    assert (status, out) == (143, "tidied up\n")
 
 
 def test_a_caller_that_ignores_the_signal_is_heeded() -> None:
