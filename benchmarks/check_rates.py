@@ -163,6 +163,8 @@ def real(repetitions: list[Baseline], half: Baseline, fault: str, n_repetitions:
         pairs = [(half, repetitions)]
     compared = []
     for found, others in pairs:
+        if len(others) < min(2, n_repetitions):
+            continue  # nothing is known of how far a seed moves by itself
         baseline = others[0]
         for study in others[1:n_repetitions]:
             baseline = repeated(baseline, study)
@@ -195,7 +197,8 @@ def measure(n: int = N_SIMULATED) -> pd.DataFrame:
 
             rows.append((fault, rule, "simulated", *simulate(draw, fault, n)))
             rows.append((fault, rule, "real", *real(repetitions, half, fault, n_repetitions)))
-    return pd.DataFrame(rows, columns=["comparison", "rule", "kind", "n", "failed", "failed_dice"])
+    table = pd.DataFrame(rows, columns=["comparison", "rule", "kind", "n", "failed", "failed_dice"])
+    return table[table["n"] > 0]
 
 
 def real_results() -> tuple[list[Baseline], Baseline]:
