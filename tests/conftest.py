@@ -6,11 +6,16 @@ import os
 from pathlib import Path
 
 import pytest
+from hypothesis import settings
 
 from albench.data import Dataset, load_dataset
 from albench.data.phantom import build_phantom
 
 N_PHANTOM_CASES = 8
+
+# A busy machine is no failure.
+settings.register_profile("albench", deadline=None)
+settings.load_profile("albench")
 
 
 @pytest.fixture(scope="session")

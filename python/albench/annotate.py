@@ -8,16 +8,35 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from albench.config import CostSettings
 from albench.pool import Pool, Unit
 
 
 @dataclass(frozen=True)
 class AnnotationCost:
-    """Sum over annotated units, voxels of the original grid."""
+    """Sum over annotated units, voxels of the original grid.
+
+    Attributes
+    ----------
+    n_slices
+        Slices to go through: one a 2D unit, as many as along its shortest edge for a 3D patch.
+    n_border_voxels
+        Foreground voxels that have a neighbour of another label (`Pool.border_counts`): what has to be outlined.
+    """
 
     n_units: int
+    n_slices: int
     n_voxels: int
     n_fg_voxels: int
+    n_border_voxels: int
+
+    def seconds(self, settings: CostSettings) -> float:
+        """Time of an annotator by the linear model of `settings`."""
+        return (
+            settings.slice_s * self.n_slices
+            + settings.foreground_voxel_s * self.n_fg_voxels
+            + settings.border_voxel_s * self.n_border_voxels
+        )
 
 
 def annotation_cost(pool: Pool, units: Sequence[Unit]) -> AnnotationCost:
@@ -25,8 +44,10 @@ def annotation_cost(pool: Pool, units: Sequence[Unit]) -> AnnotationCost:
     rows = pool.rows(units)
     return AnnotationCost(
         n_units=len(rows),
+        n_slices=int((pool.stops[rows] - pool.starts[rows]).min(axis=1).sum()),
         n_voxels=int(pool.n_voxels[rows].sum()),
         n_fg_voxels=int(pool.voxel_counts[rows, 1:].sum()),
+        n_border_voxels=int(pool.border_counts[rows, 1:].sum()),
     )
 
 

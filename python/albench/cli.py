@@ -13,6 +13,7 @@ from rich.console import Console
 from rich.table import Table
 
 from albench import __version__
+from albench.cli_datasets import CacheOption, DataOption, JsonOption, datasets_app
 from albench.errors import InputError, WorkerError
 
 if TYPE_CHECKING:  # imports torch
@@ -25,13 +26,6 @@ app = typer.Typer(
 )
 # Typer's error for wrong arguments; which click it comes from depends on its version.
 _UsageError = typer.BadParameter.__bases__[0]
-JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON.")]
-NameArgument = Annotated[str, typer.Argument(help="Data set name or path.")]
-DataOption = Annotated[Path | None, typer.Option("--data", help="Folder with the data sets; default: ALBENCH_DATA.")]
-CacheOption = Annotated[
-    Path | None,
-    typer.Option("--cache", help="Unpacked data and phantoms; default: ALBENCH_CACHE or ~/.cache/al-bench."),
-]
 DatasetOption = Annotated[str, typer.Option("--dataset", help="Data set name or path; several separated by commas.")]
 StrategyOption = Annotated[
     str, typer.Option("--strategy", help="Strategies, separated by commas; with parameters: usim-f+query=expected.")
@@ -58,11 +52,13 @@ JobsOption = Annotated[
 ResumeOption = Annotated[
     bool, typer.Option("--resume/--fresh", help="Continue what is in --out, or set it aside and start anew.")
 ]
+TensorboardOption = Annotated[
+    bool, typer.Option("--tensorboard", help="Log losses and Dice to OUT/tensorboard while running.")
+]
 GalleryOption = Annotated[
     int, typer.Option("--gallery", min=0, help="Units of each query to keep pictures of for the report.")
 ]
 DEFAULT_STRATEGIES = "random,entropy,usim-f,full"
-datasets_app = typer.Typer()
 app.add_typer(datasets_app, name="datasets")
 
 
@@ -82,6 +78,7 @@ def run(
     cache: CacheOption = None,
     jobs: JobsOption = None,
     resume: ResumeOption = True,
+    tensorboard: TensorboardOption = False,
     gallery: GalleryOption = 8,
 ) -> None:
     """Run a study: strategies x seeds on one or more data sets; then write tables, figures and the report."""
@@ -103,6 +100,7 @@ def run(
             cache=cache,
             jobs=jobs,
             fresh=not resume,
+            tensorboard=tensorboard,
             gallery=gallery,
         )
     )
@@ -215,53 +213,6 @@ def check(
             typer.echo(f"FAILED {row.message}")
         typer.echo(f"{len(rows)} comparisons, {len(failed)} failed")
     if failed:
-        raise typer.Exit(1)
-
-
-@datasets_app.callback(invoke_without_command=True)
-def datasets(context: typer.Context, json_output: JsonOption = False) -> None:
-    """List data sets, prepare one, or verify one."""
-    if context.invoked_subcommand is None:
-        list_datasets(json_output)
-
-
-@datasets_app.command("list")
-def list_datasets(json_output: JsonOption = False) -> None:
-    """List the data sets that are known by name."""
-    from albench.data import list_entries
-
-    rows = [
-        {"name": entry.name, "title": entry.title, "modality": entry.modality, "licence": entry.licence}
-        for entry in list_entries()
-    ]
-    _print_list(rows, json_output)
-
-
-@datasets_app.command()
-def prepare(name: NameArgument, data: DataOption = None, cache: CacheOption = None) -> None:
-    """Find, unpack or generate a data set, verify it, and say where it is."""
-    from albench.data import load_dataset, verify_cases
-    from albench.run import cache_folder
-    from albench.runinfo import n_cores
-
-    dataset = load_dataset(name, data_dir=data, cache_dir=cache_folder(cache))
-    verify_cases(dataset, n_workers=n_cores())
-    typer.echo(f"{dataset.name}: {len(dataset.cases)} cases in {dataset.root}")
-
-
-@datasets_app.command()
-def verify(name: NameArgument, data: DataOption = None, cache: CacheOption = None) -> None:
-    """Read every case to its end and list all that is wrong; exit status 1 if anything is."""
-    from albench.data import find_problems, load_dataset
-    from albench.run import cache_folder
-    from albench.runinfo import n_cores
-
-    dataset = load_dataset(name, data_dir=data, cache_dir=cache_folder(cache))
-    problems = find_problems(dataset, n_workers=n_cores())
-    for problem in problems:
-        typer.echo(f"{problem.case}: {problem.message}")
-    typer.echo(f"{dataset.name}: {len(dataset.cases)} cases, {len(problems)} problems")
-    if problems:
         raise typer.Exit(1)
 
 

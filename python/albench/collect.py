@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -11,7 +12,7 @@ import pandas as pd
 from albench.files import read_json
 from albench.loop import EVALUATION, train_stages
 from albench.outfolder import CONFIG_FILE
-from albench.results import CEILING, RESULTS_FILE, RUNS_FILE, write_table
+from albench.results import ANNOTATED, CEILING, COSTS, RESULTS_FILE, RUNS_FILE, write_table
 from albench.stages import load_stage
 from albench.study import SHARED
 
@@ -47,7 +48,7 @@ def _round(folder: Path, keys: dict[str, Any], config: dict[str, Any]) -> tuple[
     if scan is None or start is None or prepare is None or query is None or test is None or len(trained) < len(folds):
         return None
     train = _together(trained)
-    counts = {key: value for key, value in train.items() if key.startswith("n_annotated_")}
+    counts = {key: train[key] for key in (*ANNOTATED, *COSTS) if key in train}
     overhead = {
         "startup_s": scan.seconds + start.seconds + prepare.seconds if shared else 0.0,
         "score_s": query.notes.get("score_s", 0.0),
@@ -63,6 +64,7 @@ def _round(folder: Path, keys: dict[str, Any], config: dict[str, Any]) -> tuple[
         "train_s": train["fit_s"],
         "overhead_s": sum(overhead.values()),
         "n_pool_units": scan.notes["n_units"],
+        "n_pool_fg_voxels": scan.notes.get("n_fg_voxels", math.nan),
         "peak_rss_mib": test.notes["peak_rss_mib"],
         "shared": shared,
         # of the first query, whose scores strategies share: what another chain had computed already

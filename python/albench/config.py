@@ -10,12 +10,21 @@ from pathlib import Path
 from typing import Annotated, Any, Literal, get_args
 
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, PositiveFloat, PositiveInt, ValidationError, model_validator
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    NonNegativeFloat,
+    PositiveFloat,
+    PositiveInt,
+    ValidationError,
+    model_validator,
+)
 
 from albench.errors import InputError, unknown_name
 
 Share = Annotated[float, Field(gt=0, lt=1)]
-StartMethod = Literal["random", "k-centre", "typical"]
+StartMethod = Literal["random", "k-centre", "typical", "labelled"]
 START_METHODS: tuple[str, ...] = get_args(StartMethod)
 
 
@@ -35,7 +44,8 @@ class PoolSettings(_Settings):
     start
         Units annotated before the first training.
     start_method
-        How they are chosen: uniformly, or by what the images look like (`albench.coldstart`).
+        How they are chosen: uniformly, or by what the images look like (`albench.coldstart`); or all units that are
+        labelled, whatever `start` says, of data whose labels are partial.
     patch_size
         Voxels along (z, y, x) of the original grid that a 3D patch has at most; None: a third of the median shape.
         For 3d_fullres alone: with 2d, units are slices.
@@ -97,6 +107,9 @@ class TrainingSettings(_Settings):
     folds
         1: one model learns from every annotated unit. k: k models, each from the units of the cases outside its fold;
         together they predict.
+    compile
+        Whether torch.compile optimises the network for training; ``auto``: on a GPU, in trainings of 5,000 iterations
+        and more, since compiling takes a minute or so each time. Never on the processor.
     """
 
     first_iterations: PositiveInt
@@ -107,6 +120,7 @@ class TrainingSettings(_Settings):
     warm_start: bool
     oversample_foreground: Annotated[float, Field(ge=0, le=1)]
     folds: PositiveInt = 1
+    compile: Literal["auto", "on", "off"] = "auto"
 
 
 class ScoringSettings(_Settings):
@@ -121,8 +135,9 @@ class ScoringSettings(_Settings):
     batch_size
         Slices or 3D patches of the network's size in one forward pass.
     precision
-        Number format of the stochastic passes; ``auto`` is bfloat16 on processors that multiply it natively. It
-        moves the scores by far less than another draw of dropout masks does.
+        Number format of the stochastic passes and of USIM-F's gradients; ``auto`` is bfloat16 on processors that
+        multiply it natively. It moves the scores by far less than another draw of dropout masks does; how many of the
+        chosen units stay the same is in benchmarks/results/scoring.md.
     """
 
     passes: Annotated[int, Field(ge=2)]
@@ -133,15 +148,42 @@ class ScoringSettings(_Settings):
 
 
 class EvaluationSettings(_Settings):
-    """How test cases are predicted.
+    """How test cases are predicted and measured.
 
     Attributes
     ----------
     mirroring
         Whether logits are averaged over images mirrored along the axes that training mirrors, as nnU-Net does.
+    surface_metrics
+        Whether NSD and HD95 are computed besides Dice.
+    tolerance_mm
+        Of the NSD; None takes the data set's own, and where it has none there is no NSD.
     """
 
     mirroring: bool = False
+    surface_metrics: bool = True
+    tolerance_mm: PositiveFloat | None = None
+
+
+class CostSettings(_Settings):
+    """What annotating a slice takes, in seconds: a fixed part, one per foreground voxel and one per border voxel.
+
+    The defaults are an order of magnitude, not a measurement. They put an abdominal organ that a CT shows in 60 slices
+    (outlines of about 300 voxels around 7,000) at half an hour, the lower end of the 30 to 60 minutes that Qu et al.
+    (AbdomenAtlas, NeurIPS 2023) give for one organ of one volume: 10 s to open a slice and look, 0.05 s for a voxel of
+    outline (20 voxels a second), and little for what lies inside, which tools fill.
+
+    Attributes
+    ----------
+    slice_s
+        A slice, empty or not. A 3D patch has as many as along its shortest edge.
+    foreground_voxel_s, border_voxel_s
+        A foreground voxel, and one that has a neighbour of another label.
+    """
+
+    slice_s: NonNegativeFloat = 10.0
+    foreground_voxel_s: NonNegativeFloat = 0.0005
+    border_voxel_s: NonNegativeFloat = 0.05
 
 
 class Protocol(_Settings):
@@ -167,6 +209,7 @@ class Protocol(_Settings):
     training: TrainingSettings
     scoring: ScoringSettings
     evaluation: EvaluationSettings = EvaluationSettings()
+    annotation_cost: CostSettings = CostSettings()
 
     @model_validator(mode="after")
     def _settings_fit_together(self) -> Protocol:
@@ -177,6 +220,11 @@ class Protocol(_Settings):
         if self.evaluation.mirroring and not self.training.mirroring:
             raise ValueError("evaluation.mirroring: expected training.mirroring true as well, got false")
         return self
+
+    def iterations_before(self, number: int) -> int:
+        """Count the iterations of a chain before its round `number`."""
+        training = self.training
+        return training.first_iterations + (number - 1) * training.round_iterations if number else 0
 
     @property
     def chain_iterations(self) -> int:
@@ -208,6 +256,12 @@ def protocol_names() -> list[str]:
     """Names of the packaged protocols."""
     files = resources.files("albench.protocols").iterdir()
     return sorted(file.name.removesuffix(".yaml") for file in files if file.name.endswith(".yaml"))
+
+
+def dataset_settings(dataset: str) -> dict[str, dict[str, Any]]:
+    """Return the settings that a data set has of its own in the packaged protocols, by protocol."""
+    sections = {name: (_protocol_values(name).get("datasets") or {}).get(dataset) for name in protocol_names()}
+    return {name: section for name, section in sections.items() if section}
 
 
 def load_protocol(

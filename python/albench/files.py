@@ -111,11 +111,18 @@ def writing_to(path: Path) -> Iterator[None]:
 
 
 @contextlib.contextmanager
-def _locked(path: Path) -> Iterator[bool]:
-    """Hold an exclusive lock between processes; yields False where the file system has no locks."""
+def locked(path: Path, on_wait: Callable[[], None] = lambda: None) -> Iterator[bool]:
+    """Hold an exclusive lock between processes; yields False where the file system has no locks.
+
+    The lock ends with the process that holds it, `kill -9` included. `on_wait` is called once where another has it.
+    """
     with path.open("w") as stream:
         try:
-            fcntl.flock(stream, fcntl.LOCK_EX)
+            try:
+                fcntl.flock(stream, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                on_wait()
+                fcntl.flock(stream, fcntl.LOCK_EX)
             held = True
         except OSError:
             held = False
@@ -154,7 +161,7 @@ def build_folder(final: Path, fill: Callable[[Path], None]) -> Path:
     prefix = f".{final.name}.building-"
     with writing_to(final.parent):
         final.parent.mkdir(parents=True, exist_ok=True)
-        with _locked(final.with_name(f".{final.name}.lock")) as held:
+        with locked(final.with_name(f".{final.name}.lock")) as held:
             if final.is_dir():
                 return final
             if held:

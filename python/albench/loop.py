@@ -14,10 +14,12 @@ from numpy.typing import NDArray
 
 from albench.annotate import annotation_cost, labelled_voxels
 from albench.config import Protocol
-from albench.evaluate import evaluate
+from albench.evaluate import evaluate, surface_settings
+from albench.events import event_log
 from albench.files import read_json, write_json, write_parquet
 from albench.gallery import GALLERY, save_gallery
 from albench.pool import Pool, Unit, fold_units
+from albench.results import CEILING
 from albench.runinfo import code_version, hardware, peak_rss_mib, utc_now, versions
 from albench.scoring.cache import ScoreCache
 from albench.scoring.request import Need, Scores, ScoringPlan, class_weights
@@ -79,7 +81,8 @@ def run_chain(chain: Chain) -> None:
 
     Round 0 is the shared start; each later round first annotates what the strategy picks with the last round's
     model. Round r's folder holds ``query.json`` (the units annotated for it), ``gallery.npz`` (pictures of some of
-    them), ``model.pth`` (with folds ``model-0.pth`` and on) and ``evaluation.parquet``.
+    them), ``model.pth`` (with folds ``model-0.pth`` and on) and ``evaluation.parquet``. The chain ends early, with a
+    query, where the data set has no labels for what it asks.
     """
     protocol = chain.study.config.protocol
     run_stage(chain.folder(0), "query", [QUERY], lambda: _write_start(chain))
@@ -89,6 +92,13 @@ def run_chain(chain: Chain) -> None:
         folder = chain.folder(number)
         run_stage(folder, "query", [QUERY], partial(_query, chain, number, labelled, models))
         chosen = read_query(folder / QUERY)
+        missing = int((~chain.setup.pool.is_labelled[chain.setup.pool.rows(chosen)]).sum())
+        if missing:
+            chain.study.reporter.say(
+                f"{chain.title(number)}: {missing} of the {len(chosen)} units chosen are not labelled yet; they are "
+                f"listed in {folder / QUERY}"
+            )
+            return
         if chain.study.gallery:
             run_stage(folder, "gallery", [GALLERY], partial(_keep_pictures, chain, number, chosen, models))
         labelled += chosen
@@ -237,9 +247,11 @@ def _train_and_evaluate(
     chain: Chain, number: int, folder: Path, labelled: Sequence[Unit], iterations: int, initial: Sequence[Path]
 ) -> tuple[Path, ...]:
     """Train a model, or one a fold, then evaluate; return the models. `initial` are as many, or none."""
-    reporter, trainer = chain.study.reporter, chain.setup.trainer
+    reporter, trainer, protocol = chain.study.reporter, chain.setup.trainer, chain.study.config.protocol
     stages, title = chain.train_stages, chain.title(number)
     paths = tuple(folder / name for name in stages.values())
+    events = chain.study.event_folder(chain.name, chain.setup.seed)
+    before = 0 if chain.name == CEILING else protocol.iterations_before(number)
 
     def train(fold: int) -> dict[str, Any]:
         started_at = utc_now()
@@ -251,20 +263,35 @@ def _train_and_evaluate(
             if not units:
                 units = labelled
                 reporter.say(f"{title}{of_fold}: every annotated case is in this fold, training on all of them")
-        with reporter.task(f"{title}{of_fold}: training on {len(units)} units", iterations) as advance:
+        curve = "loss" if len(paths) == 1 else f"loss/fold-{fold}"
+        with (
+            reporter.task(f"{title}{of_fold}: training on {len(units)} units", iterations) as advance,
+            event_log(events) as log,
+        ):
+            done = 0
+
+            def on_iteration(loss: float) -> None:
+                nonlocal done
+                log(curve, loss, before + done)
+                done += 1
+                advance(f"loss {loss:.3f}")
+
             report = trainer.train(
                 units,
                 iterations=iterations,
                 key=key,
                 initial=initial[fold] if initial else None,
                 target=paths[fold],
-                on_iteration=lambda loss: advance(f"loss {loss:.3f}"),
+                on_iteration=on_iteration,
             )
         cost = annotation_cost(chain.setup.pool, labelled)
         return {
             "n_annotated_units": cost.n_units,
             "n_annotated_voxels": cost.n_voxels,
             "n_annotated_fg_voxels": cost.n_fg_voxels,
+            "n_annotated_slices": cost.n_slices,
+            "n_annotated_border_voxels": cost.n_border_voxels,
+            "annotation_s": cost.seconds(protocol.annotation_cost),
             "iterations": report.iterations,
             "train_loss": report.loss,
             "setup_s": report.setup_s,
@@ -283,9 +310,14 @@ def _train_and_evaluate(
         cases = chain.setup.split.test
         with reporter.task(f"{title}: evaluating {len(cases)} cases", len(cases)) as advance:
             model = trainer.load(*paths)
-            table = evaluate(model, cases, chain.study.dataset.labels, advance)
+            surfaces = surface_settings(chain.study.dataset, protocol.evaluation)
+            table = evaluate(model, cases, chain.study.dataset.labels, advance, surfaces=surfaces)
         write_parquet(table, folder / EVALUATION)
-        dice = table.groupby("label")["dice"].mean().mean()
+        by_label = table.groupby(["label", "label_name"])["dice"].mean()
+        dice = by_label.mean()
+        with event_log(events) as log:
+            for name, value in [*by_label.droplevel("label").items(), ("mean", dice)]:
+                log(f"dice/{name}", value, len(labelled))
         reporter.say(f"{title}: {len(labelled)} units, mean foreground Dice {dice:.3f}")
         return {"peak_rss_mib": peak_rss_mib(), "incidents": model.incidents}
 

@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 
 from albench.annotate import labelled_voxels
+from albench.config import StartMethod
 from albench.loop import scoring_plan
 from albench.pool import Pool, Split, Unit
 from albench.progress import Terminal
@@ -42,6 +43,8 @@ class Costs:
         By strategy.
     prepared_bytes_per_case
         nnU-Net's raw and preprocessed files.
+    n_labelled
+        Units of the pool that are labelled already, where labels are partial.
     """
 
     units_per_case: float
@@ -52,6 +55,7 @@ class Costs:
     evaluate_s_per_case: float
     model_bytes: int
     prepared_bytes_per_case: float
+    n_labelled: int | None = None
 
 
 @dataclass(frozen=True)
@@ -147,16 +151,20 @@ def measure(study: Study, strategies: Sequence[str], folder: Path) -> Costs:
     """Take a few cases of the first seed through every stage; models are of no use and thrown away."""
     protocol = study.config.protocol
     split = study.split(0)
-    picked = generator(study.dataset.name, "plan").permutation(len(split.pool))[:_SAMPLE_CASES]
-    sample = Split(tuple(split.pool[i] for i in sorted(picked)), split.test[:_SAMPLE_TESTS])
+    method = protocol.pool.start_method
+    names = sorted(set(split.pool).intersection(study.dataset.annotated_cases))
+    picked = generator(study.dataset.name, "plan").permutation(len(names))[:_SAMPLE_CASES]
+    sample = Split(tuple(names[i] for i in sorted(picked)), split.test[:_SAMPLE_TESTS])
     n_cases = len(sample.pool) + len(sample.test)
     trainer = study.make_trainer(folder)
     title = f"{study.dataset.name}: measuring"
     with study.reporter.task(f"{title} {n_cases} cases", len(sample.pool) + n_cases) as advance:
         began = time.perf_counter()
-        found = trainer.scan(sample, advance, describe=protocol.pool.start_method != "random")
+        found = trainer.scan(sample, advance, describe=method in ("k-centre", "typical"))
         pool = found.pool
-        start = start_units(pool, min(protocol.pool.start, len(pool)), generator(study.dataset.name, "plan-start"))
+        rng = generator(study.dataset.name, "plan-start")
+        as_drawn: StartMethod = "labelled" if method == "labelled" else "random"
+        start = start_units(pool, min(protocol.pool.start, len(pool)), rng, as_drawn)
         trainer.prepare(sample, pool, start, advance)
         prepare_s = (time.perf_counter() - began) / n_cases
     n_bytes = _size(folder)
@@ -180,6 +188,7 @@ def measure(study: Study, strategies: Sequence[str], folder: Path) -> Costs:
         evaluate_s_per_case=evaluate_s,
         model_bytes=(folder / "model.pth").stat().st_size,
         prepared_bytes_per_case=n_bytes / n_cases,
+        n_labelled=round(len(start) / len(sample.pool) * len(names)) if method == "labelled" else None,
     )
 
 
@@ -224,18 +233,20 @@ def forecast(study: Study, strategies: Sequence[str], n_seeds: int, n_processes:
     split = study.split(0)
     chains = [name for name in strategies if name != CEILING]
     n_ceilings = int(CEILING in strategies)
-    n_queries = protocol.rounds - 1
+    n_start, n_queries, n_trained = protocol.pool.start, protocol.rounds - 1, protocol.rounds - 1
+    if costs.n_labelled is not None:  # the first query asks for labels that nobody has given yet
+        n_start, n_queries, n_trained = costs.n_labelled, min(1, n_queries), 0
     n_units = round(costs.units_per_case * len(split.pool))
     n_cases = len(split.pool) + len(split.test)
     n_folds = protocol.training.folds
-    n_rounds = int(bool(chains)) + len(chains) * n_queries + n_ceilings
+    n_rounds = int(bool(chains)) + len(chains) * n_trained + n_ceilings
     n_iterations = n_ceilings * protocol.chain_iterations
     if chains:
         n_iterations += (
-            protocol.training.first_iterations + len(chains) * n_queries * protocol.training.round_iterations
+            protocol.training.first_iterations + len(chains) * n_trained * protocol.training.round_iterations
         )
     # On average half of all that will be annotated is still unlabelled when the pool is scored.
-    n_scored = max(0.0, n_units - protocol.pool.start - protocol.budget * max(0, n_queries - 1) / 2)
+    n_scored = max(0.0, n_units - n_start - protocol.budget * max(0, n_queries - 1) / 2)
     scoring = {name: costs.score_s_per_unit[name] * n_scored * n_queries for name in chains}
     one_round_s = n_folds * costs.train_setup_s + costs.evaluate_s_per_case * len(split.test)
     iteration_s = n_folds * costs.iteration_s
@@ -246,7 +257,7 @@ def forecast(study: Study, strategies: Sequence[str], n_seeds: int, n_processes:
         "set up and evaluate": n_seeds * n_rounds * one_round_s,
     }
     first_s = protocol.training.first_iterations * iteration_s + one_round_s if chains else 0.0
-    chain_s = n_queries * (protocol.training.round_iterations * iteration_s + one_round_s)
+    chain_s = n_trained * (protocol.training.round_iterations * iteration_s + one_round_s)
     ceiling_s = n_ceilings * (protocol.chain_iterations * iteration_s + one_round_s)
     longest_s = max(ceiling_s, first_s + max((chain_s + seconds for seconds in scoring.values()), default=0.0))
     parallel_s = sum(compute_s.values()) - compute_s["preprocess"]
@@ -257,8 +268,8 @@ def forecast(study: Study, strategies: Sequence[str], n_seeds: int, n_processes:
         n_pool_cases=len(split.pool),
         n_pool_units=n_units,
         n_test_cases=len(split.test),
-        start=protocol.pool.start,
-        rounds=protocol.rounds,
+        start=n_start,
+        rounds=n_queries + 1,
         budget=protocol.budget,
         n_seeds=n_seeds,
         n_trainings=n_seeds * n_rounds * n_folds,

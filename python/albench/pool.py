@@ -131,6 +131,14 @@ class Pool:
         """Voxels of each unit on the original grid; int64 (n_units,)."""
         return np.asarray(np.prod(self.stops - self.starts, axis=1), dtype=np.int64)
 
+    @cached_property
+    def is_labelled(self) -> NDArray[np.bool_]:
+        """Whether every voxel of a unit has a label in the data set; bool (n_units,).
+
+        False where labels are partial and someone has yet to annotate the unit.
+        """
+        return np.asarray(self.voxel_counts.sum(axis=1) == self.n_voxels)
+
     def place(self, unit: Unit) -> dict[str, Any]:
         """Where a unit lies, as query files say it: a slice's axis, or the bounds of a patch, axes (z, y, x)."""
         if unit.case in self.axes:
@@ -202,6 +210,8 @@ def split_cases(
     test_share: float,
     max_test_cases: int | None,
     max_pool_cases: int | None,
+    testable: Sequence[str] | None = None,
+    keep: Sequence[str] = (),
     test_rng: np.random.Generator,
     pool_rng: np.random.Generator,
 ) -> Split:
@@ -209,21 +219,37 @@ def split_cases(
 
     Two generators, so that the test cases can stay the same for every seed while the pool changes with it.
 
+    Parameters
+    ----------
+    test_share
+        Share of the testable cases.
+    testable
+        Cases that may be held out; None: all.
+    keep
+        Cases that are in the pool, unless held out, whatever `max_pool_cases` says.
+
     Raises
     ------
     InputError
-        If there are fewer than two cases.
+        If there are fewer than two cases, or none to test on.
     """
     if len(cases) < 2:
         raise InputError(f"data set: expected at least 2 cases to split into pool and test, got {len(cases)}")
     names = sorted(cases)
-    n_test = min(max(1, round(test_share * len(names))), len(names) - 1)
+    candidates = names if testable is None else sorted(testable)
+    if not candidates:
+        raise InputError("data set: expected a completely labelled case to test on, found none")
+    n_test = min(max(1, round(test_share * len(candidates))), len(candidates), len(names) - 1)
     if max_test_cases is not None:
         n_test = min(n_test, max_test_cases)
-    test = {names[i] for i in test_rng.choice(len(names), n_test, replace=False)}
+    test = {candidates[i] for i in test_rng.choice(len(candidates), n_test, replace=False)}
     rest = [name for name in names if name not in test]
     if max_pool_cases is not None and max_pool_cases < len(rest):
-        rest = sorted(rest[i] for i in pool_rng.choice(len(rest), max_pool_cases, replace=False))
+        kept = set(keep).intersection(rest)
+        others = [name for name in rest if name not in kept]
+        n_others = max(0, min(max_pool_cases - len(kept), len(others)))
+        drawn = (others[i] for i in pool_rng.choice(len(others), n_others, replace=False)) if n_others else ()
+        rest = sorted((*kept, *drawn))
     return Split(pool=tuple(rest), test=tuple(sorted(test)))
 
 

@@ -21,16 +21,27 @@ from rich.progress import (
     BarColumn,
     MofNCompleteColumn,
     Progress,
+    ProgressColumn,
+    Task,
     TaskID,
     TextColumn,
     TimeElapsedColumn,
     TimeRemainingColumn,
 )
+from rich.text import Text
 
 _LINE_EVERY_S = 20.0
 _EVENT_EVERY_S = 0.5
 _MESSAGE_BYTES = select.PIPE_BUF - 4  # multiprocessing puts the length before a message
 Advance = Callable[..., None]
+
+
+class _Rate(ProgressColumn):
+    """Steps a second."""
+
+    def render(self, task: Task) -> Text:
+        """Of one bar; nothing before there is something to go by."""
+        return Text(f"{task.speed:.1f}/s" if task.speed else "")
 
 
 class Reporter(Protocol):
@@ -116,6 +127,7 @@ class Terminal:
                         TextColumn("{task.description}"),
                         BarColumn(),
                         MofNCompleteColumn(),
+                        _Rate(),
                         TimeElapsedColumn(),
                         TimeRemainingColumn(),
                         TextColumn("{task.fields[note]}"),
@@ -136,7 +148,8 @@ class Terminal:
             if now - shown.last_line >= _LINE_EVERY_S:
                 shown.last_line = now
                 of = f" of {shown.total}" if shown.total else ""
-                self.say(f"{shown.title}: {n_done}{of} after {now - shown.started:.0f} s {note}".rstrip())
+                seconds = now - shown.started
+                self.say(f"{shown.title}: {n_done}{of} after {seconds:.0f} s, {n_done / seconds:.1f}/s {note}".rstrip())
 
     def end(self, task: object, *, done: bool) -> None:
         """Close a task."""

@@ -11,6 +11,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pandas as pd
 
 from albench.errors import InputError
@@ -29,10 +30,12 @@ STUDY_KEYS = ["dataset", "protocol"]
 RUN_KEYS = [*STUDY_KEYS, "strategy", "seed", "round"]
 RESULT_KEYS = [*RUN_KEYS, "case", "label"]
 ANNOTATED = ["n_annotated_units", "n_annotated_voxels", "n_annotated_fg_voxels"]
+COSTS = ["n_annotated_slices", "n_annotated_border_voxels", "annotation_s"]
 OVERHEAD_STAGES = ["startup_s", "score_s", "select_s", "annotate_s", "evaluate_s"]
 
 _KEY_TYPES = {"dataset": "str", "protocol": "str", "strategy": "str", "seed": "int64", "round": "int64"}
 _ANNOTATED_TYPES = dict.fromkeys(ANNOTATED, "int64")
+_COST_TYPES = dict.fromkeys(COSTS, "float64")
 
 RESULTS_COLUMNS: Mapping[str, str] = {
     **_KEY_TYPES,
@@ -42,6 +45,10 @@ RESULTS_COLUMNS: Mapping[str, str] = {
     "label_name": "str",
     # NaN: the class is absent from reference and prediction; such rows stay out of every mean
     "dice": "float64",
+    **_COST_TYPES,
+    # NaN as well where distances in mm were not measured or mean nothing
+    "nsd": "float64",
+    "hd95": "float64",
 }
 
 RUNS_COLUMNS: Mapping[str, str] = {
@@ -70,7 +77,15 @@ RUNS_COLUMNS: Mapping[str, str] = {
     "versions": "str",
     # ISO 8601
     "started_at": "str",
+    **_COST_TYPES,
+    "n_pool_fg_voxels": "float64",
 }
+
+_LATER_COLUMNS = [*COSTS, "nsd", "hd95", "n_pool_fg_voxels"]
+"""Columns that tables of earlier versions lack; NaN stands for what nobody measured, hence no whole numbers."""
+
+METRICS = {"dice": 1.0, "nsd": 1.0, "hd95": np.inf}
+"""Scores of a case and class, with the largest value each can take; hd95 is in mm, and smaller is better."""
 
 _TABLES = {RESULTS_FILE: (RESULTS_COLUMNS, RESULT_KEYS), RUNS_FILE: (RUNS_COLUMNS, RUN_KEYS)}
 
@@ -97,12 +112,32 @@ def write_table(df: pd.DataFrame, path: Path) -> None:
 
 def read_results(path: Path) -> pd.DataFrame:
     """Rows of ``results.parquet``, checked; ``path`` is the file or the run folder that holds it."""
-    table = _read_table(path, RESULTS_FILE)
-    outside = ~(table["dice"].between(0.0, 1.0) | table["dice"].isna())
-    if outside.any():
-        found = table.loc[outside, "dice"].iloc[0]
-        raise InputError(f"{_file(path, RESULTS_FILE)}: column 'dice': expected 0 to 1 or NaN, found {found}")
+    table, file = _read_table(path, RESULTS_FILE), _file(path, RESULTS_FILE)
+    for metric, high in METRICS.items():
+        outside = ~(table[metric].between(0.0, high) | table[metric].isna())
+        if outside.any():
+            found = table.loc[outside, metric].iloc[0]
+            expected = "at least 0" if high == np.inf else f"0 to {high:.0f}"
+            raise InputError(f"{file}: column '{metric}': expected {expected} or NaN, found {found}")
+    _check_complete(table, file)
     return table
+
+
+def _check_complete(table: pd.DataFrame, file: Path) -> None:
+    """Refuse a table in which a run lacks a case or class that another run of its study has: a lost prediction."""
+    for _, of_study in table.groupby(STUDY_KEYS):
+        expected = of_study[["case", "label"]].drop_duplicates()
+        n_rows = of_study.groupby(RUN_KEYS)["case"].transform("size")
+        short = of_study[n_rows < len(expected)]
+        if len(short):
+            run = short[RUN_KEYS].iloc[0]
+            own = short[(short[RUN_KEYS] == run).all(axis=1)]
+            lost = expected.merge(own, on=["case", "label"], how="left", indicator=True)
+            first = lost[lost["_merge"] == "left_only"].iloc[0]
+            where = ", ".join(f"{key}={run[key]}" for key in RUN_KEYS)
+            raise InputError(
+                f"{file}: expected a row for case {first['case']}, class {first['label']} of {where}, found none"
+            )
 
 
 def read_runs(path: Path) -> pd.DataFrame:
@@ -110,23 +145,35 @@ def read_runs(path: Path) -> pd.DataFrame:
     return _read_table(path, RUNS_FILE)
 
 
-def mean_dice(results: pd.DataFrame) -> pd.DataFrame:
-    """Mean foreground Dice of every strategy, seed and round.
+def mean_metric(results: pd.DataFrame, metric: str) -> pd.DataFrame:
+    """Mean over foreground classes of the mean over cases, of every strategy, seed and round.
 
-    The mean over foreground classes of the mean over cases. Cases where a class is absent from reference and
-    prediction (NaN) do not count for that class; a class with no counting case does not count at all.
+    Cases whose value is NaN, as where a class is absent from reference and prediction, do not count for that class;
+    a class with no counting case does not count at all.
+
+    Parameters
+    ----------
+    metric
+        Column of `results`: dice, nsd or hd95.
 
     Returns
     -------
     DataFrame
         Sorted by key: dataset, protocol, strategy, seed, round, n_annotated_units, n_annotated_voxels,
-        n_annotated_fg_voxels, dice.
+        n_annotated_fg_voxels, and the metric; with n_annotated_slices, n_annotated_border_voxels and annotation_s
+        where `results` has them.
     """
     foreground = results[results["label"] > 0]
-    by_label = foreground.groupby([*RUN_KEYS, "label"])["dice"].mean().reset_index()
-    dice = by_label.groupby(RUN_KEYS)["dice"].mean()
-    annotated = foreground.groupby(RUN_KEYS)[ANNOTATED].first()
-    return annotated.join(dice).reset_index()
+    by_label = foreground.groupby([*RUN_KEYS, "label"])[metric].mean().reset_index()
+    mean = by_label.groupby(RUN_KEYS)[metric].mean()
+    counted = [column for column in (*ANNOTATED, *COSTS) if column in foreground]
+    annotated = foreground.groupby(RUN_KEYS)[counted].first()
+    return annotated.join(mean).reset_index()
+
+
+def mean_dice(results: pd.DataFrame) -> pd.DataFrame:
+    """Mean foreground Dice of every strategy, seed and round: `mean_metric` of ``dice``."""
+    return mean_metric(results, "dice")
 
 
 def _file(path: Path, name: str) -> Path:
@@ -151,6 +198,7 @@ def _conform(df: pd.DataFrame, path: Path, like: str | None = None) -> pd.DataFr
     if name not in _TABLES:
         return df
     columns, keys = _TABLES[name]
+    df = df.assign(**{column: np.nan for column in columns if column in _LATER_COLUMNS and column not in df})
     missing = [column for column in columns if column not in df.columns]
     if missing:
         found = ", ".join(map(str, df.columns)) or "none"

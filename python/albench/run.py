@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,7 +11,9 @@ from rich.console import Console
 
 from albench.config import Protocol, StudyConfig, load_protocol
 from albench.data import Dataset, load_dataset, verify_cases
+from albench.data.locate import cache_folder
 from albench.errors import InputError, unknown_name
+from albench.events import require_tensorboard
 from albench.outfolder import claim_folder, output_folder
 from albench.progress import Reporter, Terminal
 from albench.report import build_report, print_summary
@@ -43,6 +44,7 @@ class RunRequest:
     fresh: bool
     settings: Sequence[str] = ()
     gallery: int = 8
+    tensorboard: bool = False
 
 
 @dataclass(frozen=True)
@@ -62,6 +64,8 @@ class Prepared:
 
 def prepare(request: RunRequest, reporter: Reporter) -> Prepared:
     """Check everything that can be checked before anything is computed."""
+    if request.tensorboard:
+        require_tensorboard()
     strategies = tuple(dict.fromkeys(label_of(make_strategy(text)) for text in request.strategies))
     device = choose_device(request.device)
     protocols = {}
@@ -80,8 +84,16 @@ def prepare(request: RunRequest, reporter: Reporter) -> Prepared:
     studies: list[Study] = []
     for name in request.datasets:
         with reporter.task(f"{name}: reading and verifying"):
-            dataset = load_dataset(name, data_dir=request.data, cache_dir=cache)
-            verify_cases(dataset, n_workers=n_cores())
+            dataset = load_dataset(name, data_dir=request.data, cache_dir=cache, reporter=reporter)
+            remarks = verify_cases(dataset, n_workers=n_cores(), reporter=reporter)
+        if remarks:
+            reporter.say(
+                f"{name}: {len(remarks)} remarks, `al-bench datasets verify {name}` lists them; first: "
+                f"{remarks[0].message}"
+            )
+        for note in dataset.notes:
+            reporter.say(f"{name}: {note}")
+        protocols[name] = resolve_start(protocols[name], dataset, request.start, strategies)
         config = StudyConfig(
             dataset=dataset.name,
             dataset_checksum=dataset.checksum,
@@ -89,8 +101,17 @@ def prepare(request: RunRequest, reporter: Reporter) -> Prepared:
             device=device,
             protocol=protocols[name],
         )
+        factory = NnunetFactory(dataset, config, n_processes)
         studies.append(
-            Study(dataset, config, request.out, NnunetFactory(dataset, config, n_processes), reporter, request.gallery)
+            Study(
+                dataset,
+                config,
+                request.out,
+                factory,
+                reporter,
+                gallery=request.gallery,
+                tensorboard=request.tensorboard,
+            )
         )
     return Prepared(tuple(studies), strategies, n_processes)
 
@@ -118,12 +139,33 @@ def resolve_precision(protocol: Protocol, device: str) -> Protocol:
     return protocol.model_copy(update={"scoring": scoring})
 
 
+def resolve_start(protocol: Protocol, dataset: Dataset, given: str | None, strategies: Sequence[str]) -> Protocol:
+    """Start from what is labelled already where labels are partial; refuse what needs labels that are not there."""
+    if not dataset.is_partial:
+        if protocol.pool.start_method == "labelled":
+            raise InputError(
+                f"--start labelled: expected a data set with partial labels (nnU-Net's ignore label), "
+                f"{dataset.name} is labelled completely"
+            )
+        return protocol
+    if given not in (None, "labelled"):
+        raise InputError(
+            f"--start {given}: expected labelled, or no --start, for {dataset.name}: what is labelled is the start"
+        )
+    for name in strategies:
+        strategy = make_strategy(name)
+        if strategy.oracle_aided or strategy.whole_pool:
+            raise InputError(f"strategy '{name}': expected complete labels, {dataset.name} has partial ones")
+    return protocol.model_copy(update={"pool": protocol.pool.model_copy(update={"start_method": "labelled"})})
+
+
 def choose_processes(request: RunRequest, protocol: Protocol, device: str) -> int:
-    """As many chains side by side as there are cores for, or chains; one where they would share a GPU."""
-    if device == "cuda":
-        return 1
+    """As many chains side by side as there are chains, and cores or GPUs for them."""
+    from albench.training.runtime import visible_gpus
+
     n_chains = len(request.datasets) * len(request.strategies) * request.seeds
-    return max(1, min(n_cores() // protocol.cpu_threads, n_chains))
+    places = len(visible_gpus()) if device == "cuda" else n_cores() // protocol.cpu_threads
+    return max(1, min(places, n_chains))
 
 
 def choose_device(name: str) -> Literal["cpu", "cuda"]:
@@ -165,8 +207,3 @@ class NnunetFactory:
         return NnunetTrainer(
             self.dataset, self.config.protocol, torch.device(self.config.device), work, max(0, min(8, cores))
         )
-
-
-def cache_folder(given: Path | None) -> Path:
-    """Folder for unpacked data and phantoms: the given one, else ALBENCH_CACHE, else ~/.cache/al-bench."""
-    return given or Path(os.environ.get("ALBENCH_CACHE", "~/.cache/al-bench")).expanduser()

@@ -15,6 +15,7 @@ from albench.coldstart.choose import choose_start
 from albench.config import StartMethod, StudyConfig
 from albench.data import Dataset
 from albench.errors import InputError
+from albench.events import FOLDER
 from albench.files import read_json, write_array, write_json
 from albench.pool import Pool, Split, Unit, assign_folds, split_cases
 from albench.progress import Reporter
@@ -40,6 +41,8 @@ class Study:
         Results folder of the whole run; this study's files are in ``out/<dataset>``.
     make_trainer
         Makes a trainer that works in the given folder.
+    tensorboard
+        Whether losses and Dice are logged for TensorBoard.
     gallery
         Units of each query that pictures are kept of, the first chosen first; no part of the configuration, since no
         result depends on it.
@@ -50,6 +53,7 @@ class Study:
     out: Path
     make_trainer: TrainerFactory
     reporter: Reporter
+    tensorboard: bool = False
     gallery: int = 8
 
     def seed_folder(self, strategy: str, seed: int) -> Path:
@@ -60,14 +64,24 @@ class Study:
         """Folder of one round of a chain."""
         return self.seed_folder(strategy, seed) / f"round-{number}"
 
+    def event_folder(self, strategy: str, seed: int) -> Path | None:
+        """Folder of one chain's event files, or None where nothing is logged."""
+        return self.out / FOLDER / self.dataset.name / strategy / f"seed-{seed}" if self.tensorboard else None
+
     def split(self, seed: int) -> Split:
-        """Pool and test cases; the test cases are the same for every seed, so that cases can be paired."""
-        settings = self.config.protocol.pool
+        """Pool and test cases; the test cases are the same for every seed, so that cases can be paired.
+
+        Of a data set with partial labels, completely labelled cases alone are tested on, and every other case with a
+        label is in the pool.
+        """
+        partial, settings = self.dataset.is_partial, self.config.protocol.pool
         return split_cases(
             self.dataset.case_names,
             test_share=settings.test_share,
             max_test_cases=settings.max_test_cases,
             max_pool_cases=settings.max_cases,
+            testable=self.dataset.complete_cases if partial else None,
+            keep=self.dataset.annotated_cases if partial else (),
             test_rng=generator(self.dataset.name, "test"),
             pool_rng=generator(self.dataset.name, seed, "pool"),
         )
@@ -100,8 +114,10 @@ def start_units(
     method: StartMethod = "random",
     descriptors: NDArray[np.float32] | None = None,
 ) -> tuple[Unit, ...]:
-    """Choose the starting set: uniformly, or with another method by the units' `descriptors`."""
-    if method == "random":
+    """Choose the starting set: uniformly, or by the units' `descriptors`, or all that are labelled, whatever `n` is."""
+    if method == "labelled":
+        rows = np.flatnonzero(pool.is_labelled)
+    elif method == "random":
         rows = rng.choice(len(pool), n, replace=False)
     elif descriptors is None or len(descriptors) != len(pool):
         found = "none" if descriptors is None else f"shape {descriptors.shape}"
@@ -112,12 +128,20 @@ def start_units(
 
 
 def check_budget(study: Study, pool: Pool) -> None:
-    """Refuse a study that would annotate more units than the pool has."""
+    """Refuse a study that would annotate more units than the pool has, or has no label to start from."""
     protocol = study.config.protocol
-    wanted = protocol.pool.start + (protocol.rounds - 1) * protocol.budget
+    n_start, n_queries = protocol.pool.start, protocol.rounds - 1
+    if protocol.pool.start_method == "labelled":
+        n_start, n_queries = int(pool.is_labelled.sum()), min(1, n_queries)
+        if n_start == 0:
+            raise InputError(
+                f"{study.dataset.name}: expected at least one completely labelled unit to start from, found none in "
+                f"the {len(pool)} units of the pool"
+            )
+    wanted = n_start + n_queries * protocol.budget
     if wanted > len(pool):
         raise InputError(
-            f"budget: {protocol.pool.start} starting units and {protocol.rounds - 1} rounds of {protocol.budget} "
+            f"budget: {n_start} starting units and {n_queries} rounds of {protocol.budget} "
             f"make {wanted}, expected at most the {len(pool)} units in the pool of {study.dataset.name}"
         )
     bound = protocol.pool.max_per_case
@@ -140,7 +164,7 @@ def setup_seed(study: Study, seed: int, *, verify: bool = True) -> SeedSetup:
     split = study.split(seed)
     title = f"{study.dataset.name} seed {seed}"
     settings = study.config.protocol.pool
-    by_looks = settings.start_method != "random"
+    by_looks = settings.start_method in ("k-centre", "typical")
 
     def scan() -> dict[str, int]:
         with study.reporter.task(f"{title}: reading {len(split.pool)} cases", len(split.pool)) as advance:
@@ -149,7 +173,7 @@ def setup_seed(study: Study, seed: int, *, verify: bool = True) -> SeedSetup:
         found.pool.save(folder / POOL)
         if found.descriptors is not None:
             write_array(found.descriptors, folder / DESCRIPTORS)
-        return {"n_units": len(found.pool)}
+        return {"n_units": len(found.pool), "n_fg_voxels": int(found.pool.voxel_counts[:, 1:].sum())}
 
     run_stage(folder, "scan", [POOL, DESCRIPTORS] if by_looks else [POOL], scan)
     pool = Pool.load(folder / POOL)
@@ -161,7 +185,7 @@ def setup_seed(study: Study, seed: int, *, verify: bool = True) -> SeedSetup:
                 descriptors = np.load(folder / DESCRIPTORS)
                 units = start_units(pool, settings.start, rng, settings.start_method, descriptors)
         else:
-            units = start_units(pool, settings.start, rng)
+            units = start_units(pool, settings.start, rng, settings.start_method)
         write_json(folder / START, [[unit.case, unit.index] for unit in units])
         return {"method": settings.start_method}
 

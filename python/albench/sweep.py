@@ -54,7 +54,7 @@ def run_studies(studies: Sequence[Study], strategies: Sequence[str], seeds: Sequ
     """Run every strategy on every seed of every study; tables are written now and then, and at the end.
 
     Chains of a seed start when their common first model is there. One process runs everything here; more run in
-    spawned ones.
+    spawned ones, which share out the GPUs.
     """
     # Dearest first, so that no long chain is left to run alone at the end.
     chains = sorted(
@@ -81,10 +81,17 @@ def run_studies(studies: Sequence[Study], strategies: Sequence[str], seeds: Sequ
         if n_processes == 1:
             _run_here(first, following)
         else:
-            _run_in_processes(first, following, n_processes)
+            on_gpu = any(study.config.device == "cuda" for study in studies)
+            _run_in_processes(first, following, n_processes, _gpus() if on_gpu else ())
     finally:
         for out in {study.out for study in studies}:
             write_tables(out)
+
+
+def _gpus() -> tuple[str, ...]:
+    from albench.training.runtime import visible_gpus  # torch takes seconds to load, and not every command needs it
+
+    return visible_gpus()
 
 
 def _run_here(jobs: list[Job], following: Callable[[Job], list[Job]]) -> None:
@@ -94,11 +101,15 @@ def _run_here(jobs: list[Job], following: Callable[[Job], list[Job]]) -> None:
         jobs = following(job) + jobs
 
 
-def _run_in_processes(jobs: list[Job], following: Callable[[Job], list[Job]], n_processes: int) -> None:
+def _run_in_processes(
+    jobs: list[Job], following: Callable[[Job], list[Job]], n_processes: int, gpus: Sequence[str]
+) -> None:
     context = multiprocessing.get_context("spawn")
     with (
         relay(Terminal()) as events,
-        ProcessPoolExecutor(n_processes, context, initializer=_initialise, initargs=(events, os.getpid())) as executor,
+        ProcessPoolExecutor(
+            n_processes, context, initializer=_initialise, initargs=(events, os.getpid(), gpus)
+        ) as executor,
     ):
         running: dict[Future[None], Job] = {}
         try:
@@ -139,9 +150,13 @@ def _kill(executor: ProcessPoolExecutor) -> None:
 _EVENTS: Connection
 
 
-def _initialise(events: Connection, parent: int) -> None:
+def _initialise(events: Connection, parent: int, gpus: Sequence[str]) -> None:
     global _EVENTS  # noqa: PLW0603
     _EVENTS = events
+    if gpus:
+        from albench.training.runtime import take_gpu
+
+        take_gpu(gpus)
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent gets it too, and decides
     threading.Thread(target=_end_with, args=(parent,), daemon=True).start()
 

@@ -184,7 +184,7 @@ def test_a_data_set_is_prepared_and_verified(copy: Path, tmp_path: Path, capsys:
     _truncate(copy)
     status, output, _ = call(["datasets", "verify", str(copy), *cache], capsys)
     assert status == 1
-    assert output.splitlines()[-1].endswith("8 cases, 2 problems")
+    assert output.splitlines()[-1].endswith("8 cases, 2 problems in 1 of them")
 
 
 def test_a_strategy_explains_itself(capsys: pytest.CaptureFixture[str]) -> None:

@@ -30,6 +30,7 @@ from albench.training.export import export_model
 from albench.training.nnunet import NnunetTrainer
 from albench.training.prepare import AnnotatedDataset
 from albench.training.runtime import configure_cpu
+from albench.training.trainer import ALTrainer, TrainingPlan
 
 pytestmark = pytest.mark.slow
 N_START = 12
@@ -135,6 +136,44 @@ def test_a_warm_start_begins_where_the_last_round_ended(
     name = "encoder.stages.0.0.convs.0.conv.weight"
     before = weights(checkpoint)[name]
     assert torch.norm(warm[name] - before) < 0.2 * torch.norm(cold[name] - before)
+
+
+@pytest.mark.filterwarnings("ignore::UserWarning")  # of torch.compile's own
+def test_a_compiled_network_leaves_the_same_checkpoint(
+    trainer: NnunetTrainer, start: tuple[Unit, ...], checkpoint: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    plain = weights(train(trainer, start, tmp_path / "plain.pth", iterations=2, initial=checkpoint))
+    compiled = []
+
+    def compile_eagerly(network: torch.nn.Module) -> torch.nn.Module:
+        compiled.append(real(network, backend="eager"))
+        return compiled[-1]
+
+    real = torch.compile
+    monkeypatch.setattr(torch, "compile", compile_eagerly)
+    monkeypatch.setattr(ALTrainer, "_do_i_compile", lambda self: True)
+    found = weights(train(trainer, start, tmp_path / "compiled.pth", iterations=2, initial=checkpoint))
+    assert compiled
+    assert found.keys() == plain.keys()
+    for name, value in found.items():
+        torch.testing.assert_close(value, plain[name], rtol=1e-3, atol=1e-5)
+
+
+@pytest.mark.parametrize(
+    ("setting", "iterations", "device", "expected"),
+    [
+        ("auto", 5_000, "cuda", True),
+        ("auto", 4_999, "cuda", False),
+        ("on", 10, "cuda", True),
+        ("off", 75_000, "cuda", False),
+        ("on", 75_000, "cpu", False),
+    ],
+)
+def test_when_networks_are_compiled(setting: str, iterations: int, device: str, expected: bool) -> None:
+    trainer = ALTrainer.__new__(ALTrainer)
+    trainer._plan = TrainingPlan(iterations, 2, 0.01, 0.9, False, 0.3, ("test",), setting)
+    trainer.device = torch.device(device)
+    assert trainer._do_i_compile() is expected
 
 
 def test_nnunet_itself_predicts_the_same(

@@ -16,6 +16,7 @@ from albench.data import REGISTRY, get_entry, list_entries, load_dataset
 from albench.data import load as load_module
 from albench.errors import InputError
 from albench.files import build_folder, write_json
+from albench.progress import Reporter
 
 
 @pytest.fixture
@@ -61,7 +62,7 @@ def test_archive_is_unpacked_once(task: Path, tmp_path: Path, cache: Path, monke
     first = load_dataset(str(archive), data_dir=None, cache_dir=cache)
     assert first.name == "own"
 
-    def refuse(archive: Path, folder: Path) -> None:
+    def refuse(archive: Path, folder: Path, reporter: Reporter) -> None:
         raise AssertionError("unpacked twice")
 
     monkeypatch.setattr(load_module, "unpack", refuse)
@@ -317,3 +318,12 @@ def test_registry_is_consistent() -> None:
         assert (entry.modality == "phantom") == (entry.kind == "phantom")
     with pytest.raises(InputError, match="unknown data set"):
         get_entry("kidney")
+
+
+def test_a_known_data_set_keeps_its_geometry_when_it_is_given_by_path(tmp_path: Path, cache: Path) -> None:
+    entry = get_entry("acdc")
+    task = make_msd(tmp_path / entry.msd_folder)
+    dataset = load_dataset(str(task), data_dir=None, cache_dir=cache)
+    assert not dataset.spacing_is_true
+    other = load_dataset(str(make_msd(tmp_path / "Task99_Own")), data_dir=None, cache_dir=cache)
+    assert (other.spacing_is_true, other.nsd_tolerance_mm) == (True, None)

@@ -74,8 +74,8 @@ def test_what_we_write_we_read(tmp_path: Path) -> None:
         ({"labels": {"background": 0, "whole": [1, 2]}}, 'expected "labels" as {name: value, ...} without regions'),
         ({"labels": {"background": 0, "organ": 2}}, 'expected "labels" numbered from 0 without gaps, found [0, 2]'),
         (
-            {"labels": DESCRIPTION["labels"] | {"ignore": 3}},
-            'expected completely labelled images, found a label "ignore"',
+            {"labels": DESCRIPTION["labels"] | {"ignore": 255}},
+            'expected "ignore" to be the highest label, 3, found 255',
         ),
         ({"labels": {"background": 0}}, 'expected "labels" as {name: value, ...}'),
         ({"channel_names": {"0": "T1"} | {str(i): "x" for i in range(1, 3)}}, "a_0000.nrrd: expected 3 images"),
@@ -90,7 +90,7 @@ def test_what_is_wrong_is_named(changes: dict[str, Any], message: str, tmp_path:
 
 def test_a_photograph_whose_label_is_of_another_size_is_named(tmp_path: Path) -> None:
     root = make(tmp_path / "own", channel_names={"0": "grey"}, file_ending=".png")
-    picture = np.zeros((4, 5), dtype=np.uint8)
+    picture = np.eye(4, 5, dtype=np.uint8)
     for part, name in (("imagesTr", "p_0000.png"), ("labelsTr", "p.png")):
         SimpleITK.WriteImage(SimpleITK.GetImageFromArray(picture), str(root / part / name))
     assert find_problems(load(root), n_workers=1) == []

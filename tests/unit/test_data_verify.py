@@ -4,16 +4,26 @@ from __future__ import annotations
 
 import gzip
 import os
+import subprocess
+import sys
+import tempfile
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
+import hypothesis.extra.numpy as hnp
+import nibabel
 import numpy as np
 import pytest
 import SimpleITK
+from hypothesis import given
+from hypothesis import strategies as st
 from msd_fixtures import SHAPE, make_msd, truncate, write_nifti
+from numpy.typing import NDArray
 
 from albench.data import Dataset, case_geometry, find_problems, load_dataset, verify_cases
 from albench.data import verify as verify_module
+from albench.data.voxels import scan_voxels
 from albench.errors import InputError
 
 
@@ -196,8 +206,118 @@ def test_geometry_reads_no_voxels(root: Path) -> None:
 @pytest.mark.parametrize("content", [None, b"hello"])
 def test_geometry_of_no_image(root: Path, content: bytes | None) -> None:
     image_of(root).unlink() if content is None else image_of(root).write_bytes(content)
-    with pytest.raises(InputError, match=r"imagesTr/case_01\.nii\.gz: expected (a file|an image)"):
+    with pytest.raises(InputError, match=r"imagesTr/case_01\.nii\.gz: (unreadable: expected an image|expected a file)"):
         case_geometry(image_of(root))
+
+
+@pytest.mark.parametrize("kind", ["empty label", "duplicate"])
+def test_what_is_odd_but_sound_is_listed_and_does_not_stop_a_run(root: Path, kind: str) -> None:
+    if kind == "duplicate":
+        # the same voxels under another header: spacing, number format and compression differ, or do not count
+        image = SimpleITK.ReadImage(str(root / "imagesTr" / "case_00.nii.gz"))
+        SimpleITK.WriteImage(image, str(image_of(root)), useCompression=True, compressionLevel=1)
+        expected = "case_00.nii.gz, found the same voxels"
+    else:
+        write_nifti(label_of(root), np.zeros(SHAPE, np.uint8))
+        expected = "expected a foreground voxel, found background alone"
+    dataset = load(root)
+    (problem,) = find_problems(dataset, n_workers=2)
+    assert (problem.case, problem.kind, problem.stops_a_run) == ("case_01", kind, False)
+    assert expected in problem.message
+    assert verify_cases(dataset, n_workers=1) == [problem]
+    assert verify_cases(dataset, n_workers=1) == [problem]  # remembered with the verdict
+
+
+def test_everything_wrong_is_in_one_list(tmp_path: Path) -> None:
+    root = make_msd(tmp_path / "own", n_cases=8)
+    images, labels = root / "imagesTr", root / "labelsTr"
+    truncate(images / "case_00.nii.gz", 0.5)
+    _nan_at(images / "case_01.nii.gz")
+    write_nifti(labels / "case_02.nii.gz", np.full(SHAPE, 7, np.uint8), (1.0, 1.5, 2.1))
+    write_nifti(labels / "case_03.nii.gz", np.zeros(SHAPE, np.uint8))
+    (images / "case_04.nii.gz").write_bytes((images / "case_05.nii.gz").read_bytes())
+    write_nifti(images / "case_06.nii.gz", np.ones((2, *SHAPE), np.float32))
+    write_nifti(labels / "case_07.nii.gz", np.ones((4, 5, 7), np.uint8))
+    found = [(problem.case, problem.kind) for problem in find_problems(load(root), n_workers=3)]
+    assert found == [
+        ("case_00", "unreadable"),
+        ("case_01", "not finite"),
+        ("case_02", "label value"),
+        ("case_02", "spacing"),
+        ("case_03", "empty label"),
+        ("case_05", "duplicate"),
+        ("case_06", "channels"),
+        ("case_07", "shape"),
+    ]
+
+
+def _nan_at(path: Path) -> None:
+    array = np.ones(SHAPE, np.float32)
+    array[1, 2, 3] = np.nan
+    write_nifti(path, array)
+
+
+def test_labels_are_scaled_as_the_header_says(root: Path) -> None:
+    header = nibabel.Nifti1Header()
+    header.set_slope_inter(2.0, 1.0)
+    values = np.zeros(SHAPE[::-1], np.int16)
+    values[0, 0, 0] = 1  # is 3
+    nibabel.Nifti1Image(values, nibabel.load(label_of(root)).affine, header).to_filename(label_of(root))
+    with gzip.open(label_of(root)) as stream:
+        content = bytearray(stream.read())
+    content[112:120] = np.array([2.0, 1.0], np.float32).tobytes()  # nibabel sets these aside when it writes
+    label_of(root).write_bytes(gzip.compress(bytes(content)))
+    (problem,) = find_problems(load(root), n_workers=1)
+    assert problem.message.endswith("expected only label values 0, 1, 2 (dataset.json), found 3.0")
+
+
+@given(
+    hnp.arrays(
+        st.sampled_from([np.uint8, np.int16, np.int32, np.float32, np.float64]),
+        hnp.array_shapes(min_dims=3, max_dims=3, max_side=5),
+        elements=st.integers(0, 100),
+    ),
+    st.booleans(),
+)
+def test_streaming_finds_what_reading_whole_does(array: NDArray[Any], compressed: bool) -> None:
+    """The plain way: ITK reads the file, NumPy lists the values."""
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder, "a.nii.gz" if compressed else "a.nii")
+        SimpleITK.WriteImage(SimpleITK.GetImageFromArray(array), str(path))
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr("albench.data.voxels._PIECE", 7)  # voxels are cut in the middle
+            found = scan_voxels(path, values=True)
+        whole = SimpleITK.GetArrayFromImage(SimpleITK.ReadImage(str(path)))
+    np.testing.assert_array_equal(found.values, np.unique(whole))
+    assert found.finite
+    assert found.digest != scan_of(array + array.dtype.type(1))
+
+
+def scan_of(array: NDArray[Any]) -> str:
+    with tempfile.TemporaryDirectory() as folder:
+        SimpleITK.WriteImage(SimpleITK.GetImageFromArray(array), str(Path(folder, "b.nii")))
+        return scan_voxels(Path(folder, "b.nii"), values=False).digest
+
+
+@pytest.mark.slow
+def test_memory_does_not_grow_with_the_images(tmp_path: Path) -> None:
+    """Volumes of 64 MB each, four threads; reading them whole would take half a gigabyte with ITK's copies."""
+    root = make_msd(tmp_path / "own", n_cases=8, labels={"0": "background", "1": "a"})
+    for number, name in enumerate(sorted(path.name for path in (root / "imagesTr").iterdir())):
+        image = np.full((64, 512, 512), number, np.float32)
+        write_nifti(root / "imagesTr" / name, image)
+        write_nifti(root / "labelsTr" / name, (image == number).astype(np.uint8))
+    code = (
+        "import resource, sys; from pathlib import Path; from albench.data import *\n"
+        "d = load_dataset(sys.argv[1], data_dir=None, cache_dir=Path(sys.argv[2]))\n"
+        "before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss\n"
+        "assert find_problems(d, n_workers=4) == []\n"
+        "print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before)\n"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code, str(root), str(tmp_path / "cache")], check=True, capture_output=True, text=True
+    )
+    assert int(done.stdout) < 150_000  # KiB
 
 
 DATA = Path(os.environ.get("ALBENCH_DATA", "../shared/data"))

@@ -8,6 +8,8 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from nnunetv2.training.dataloading import data_loader
+from threadpoolctl import threadpool_info
 
 from albench.seeding import seed_for
 from albench.training.loader import batches, seeded
@@ -129,3 +131,17 @@ def test_quiet_captures_what_is_printed(capsys: pytest.CaptureFixture[str]) -> N
     print("heard")
     assert captured.getvalue() == "chatter\n"
     assert capsys.readouterr().out == "heard\n"
+
+
+def test_batches_are_made_on_one_thread_and_pools_are_looked_up_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    def threads() -> list[int]:
+        return [pool["num_threads"] for pool in threadpool_info()]
+
+    before = threads()
+    with data_loader.threadpool_limits(limits=1, user_api=None):
+        assert set(threads()) == {1}
+        monkeypatch.setattr("builtins.open", None)  # looking for libraries reads /proc/self/maps
+        with data_loader.threadpool_limits(limits=1, user_api=None):
+            pass
+        monkeypatch.undo()
+    assert threads() == before

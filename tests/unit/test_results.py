@@ -7,7 +7,7 @@ import pandas as pd
 import pytest
 
 from albench.errors import InputError
-from albench.results import mean_dice, read_results, read_runs, write_table
+from albench.results import mean_dice, mean_metric, read_results, read_runs, write_table
 
 
 def rows(dice: list[tuple[str, int, float]], **key: object) -> pd.DataFrame:
@@ -128,3 +128,36 @@ def test_mean_dice_keeps_runs_apart() -> None:
         (0, 1, 0.3),
         (1, 0, 0.1),
     ]
+
+
+def test_tables_of_earlier_versions_are_read_without_the_later_columns(tmp_path: Path) -> None:
+    old = rows(TABLE)
+    assert not {"nsd", "hd95", "annotation_s"} & set(old)
+    old.to_parquet(tmp_path / "results.parquet")
+    table = read_results(tmp_path)
+    later = ["nsd", "hd95", "annotation_s", "n_annotated_slices", "n_annotated_border_voxels"]
+    assert table[later].isna().all(axis=None)
+    assert list(table["dice"]) == [dice for *_, dice in TABLE]
+    assert mean_metric(table, "hd95")["hd95"].isna().all()
+
+
+@pytest.mark.parametrize(("column", "value"), [("nsd", 1.2), ("hd95", -1.0)])
+def test_distances_outside_their_range_are_refused(tmp_path: Path, column: str, value: float) -> None:
+    write_table(rows(TABLE, **{column: value}), tmp_path / "results.parquet")
+    with pytest.raises(InputError, match=rf"column '{column}': expected .* or NaN, found {value}"):
+        read_results(tmp_path)
+
+
+def test_a_lost_prediction_is_an_error(tmp_path: Path) -> None:
+    table = pd.concat([rows(TABLE), rows(TABLE[:3], seed=1)])
+    write_table(table, tmp_path / "results.parquet")
+    with pytest.raises(InputError, match=r"expected a row for case b, class 2 of .*seed=1, round=0, found none"):
+        read_results(tmp_path)
+
+
+def test_mean_metric_averages_any_metric_as_it_does_dice() -> None:
+    table = rows(TABLE).assign(hd95=[2.0, 4.0, 3.0, np.nan], annotation_s=60.0)
+    curve = mean_metric(table, "hd95")
+    # class 1: (2 + 3) / 2, class 2: 4 of the one case that has it
+    assert curve["hd95"].iloc[0] == pytest.approx(3.25)
+    assert curve["annotation_s"].iloc[0] == 60

@@ -123,7 +123,7 @@ def test_parameters_at_the_threshold_are_left_out(monkeypatch: pytest.MonkeyPatc
     size = sum(conv.weight.numel() for conv in decoder_convs(network))
     values = torch.zeros(size, dtype=torch.float64)
     values[[3, 50, 51, 200]] = torch.tensor([1e-20, 2e-20, 1e-25, 1.0], dtype=torch.float64)
-    monkeypatch.setattr(fisher, "fisher_diagonal", lambda *_: values)
+    monkeypatch.setattr(fisher, "fisher_diagonal", lambda *_, **__: values)
     found = embedding(network, n_parameters=10)
     np.testing.assert_array_equal(found.fisher, [2e-20, 1.0])
     expected = own_gradients(network, decoder_convs(network))[:, [50, 200]]
@@ -133,7 +133,7 @@ def test_parameters_at_the_threshold_are_left_out(monkeypatch: pytest.MonkeyPatc
 def test_a_network_without_gradients_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     network = small_network(deep_supervision=True)
     size = sum(conv.weight.numel() for conv in decoder_convs(network))
-    monkeypatch.setattr(fisher, "fisher_diagonal", lambda *_: torch.full((size,), 1e-21, dtype=torch.float64))
+    monkeypatch.setattr(fisher, "fisher_diagonal", lambda *_, **__: torch.full((size,), 1e-21, dtype=torch.float64))
     with pytest.raises(ValueError, match="fisher: every gradient of layers 'decoder' vanishes"):
         embedding(network, n_parameters=10)
 

@@ -88,6 +88,22 @@ def test_the_batch_a_unit_comes_in_does_not_matter() -> None:
     assert not torch.allclose(together[UNITS[0]], together[UNITS[3]])
 
 
+def test_bfloat16_rounds_and_no_more() -> None:
+    network = small_network(deep_supervision=True)
+    convs = recorded_convs(network)
+    everything = Columns.locate(convs, torch.arange(sum(conv.weight.numel() for conv in convs)))
+    exact, rounded = (
+        torch.cat(
+            [values for _, values in unit_gradients(network, convs, small_batches(), everything, bfloat16=choice)]
+        )
+        for choice in (False, True)
+    )
+    assert rounded.dtype == torch.float32
+    assert not torch.equal(rounded, exact)
+    # This network is untrained and undecided: rounding turns some of its pseudo-labels over.
+    assert torch.cosine_similarity(rounded, exact).min() > 0.9
+
+
 @pytest.mark.parametrize("trainable", [False, True])
 def test_parameters_get_no_gradients_of_their_own(trainable: bool) -> None:
     network = small_network(deep_supervision=True).requires_grad_(trainable)
@@ -185,6 +201,9 @@ def test_every_shape_of_convolution(kernel, stride, padding, size) -> None:
     outputs = conv(inputs)
     output_gradients = torch.randn(outputs.shape, generator=generator, dtype=torch.float64)
     found = unit_weight_gradients(ConvTape(inputs, output_gradients), conv)
+    rounded = unit_weight_gradients(ConvTape(inputs.bfloat16(), output_gradients.bfloat16()), conv)
+    assert rounded.dtype == torch.bfloat16
+    assert_close(rounded.double(), found, 0.02)
     for i in range(2):
         (expected,) = torch.autograd.grad((conv(inputs[i : i + 1]) * output_gradients[i : i + 1]).sum(), conv.weight)
         assert_close(found[i], expected, 1e-12)

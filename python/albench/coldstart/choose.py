@@ -40,7 +40,7 @@ def choose_start(
     ValueError
         Another method, `n` out of range, or descriptors that are not finite.
     """
-    if method not in START_METHODS or method == "random":
+    if method not in START_METHODS or method in ("random", "labelled"):
         raise ValueError(f"method: expected k-centre or typical, got {method!r}")
     if not 1 <= n <= len(descriptors):
         raise ValueError(f"n: expected 1 to {len(descriptors)}, the number of units, got {n}")

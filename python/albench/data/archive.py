@@ -9,6 +9,7 @@ from pathlib import Path, PurePosixPath
 
 from albench.errors import InputError
 from albench.files import writing_to
+from albench.progress import Reporter
 
 ARCHIVE_ENDINGS = (".tar", ".tar.gz", ".tgz")
 
@@ -41,7 +42,7 @@ def _members(archive: Path, tar: tarfile.TarFile) -> Iterator[tarfile.TarInfo]:
         yield member
 
 
-def unpack(archive: Path, folder: Path) -> None:
+def unpack(archive: Path, folder: Path, reporter: Reporter) -> None:
     """Unpack ``archive`` into the existing ``folder``: plain files and folders only.
 
     Raises
@@ -52,16 +53,23 @@ def unpack(archive: Path, folder: Path) -> None:
     """
     try:
         with tarfile.open(archive, "r:*") as tar:
-            needed = sum(member.size for member in _members(archive, tar))
+            sizes = [member.size for member in _members(archive, tar)]
+        needed = sum(sizes)
         free = shutil.disk_usage(folder).free
         if needed > free:
             raise InputError(
                 f"{archive}: no space left to unpack into {folder.parent}; "
                 f"expected {needed / 1e6:.0f} MB free, found {free / 1e6:.0f} MB"
             )
-        with tarfile.open(archive, "r:*") as tar, writing_to(folder.parent):
+        title = f"{archive.name}: unpacking {len(sizes)} files and folders"
+        with (
+            tarfile.open(archive, "r:*") as tar,
+            writing_to(folder.parent),
+            reporter.task(title, len(sizes)) as advance,
+        ):
             for member in _members(archive, tar):
                 tar.extract(member, folder, filter="data")
+                advance()
     except (tarfile.TarError, EOFError) as error:
         reason = str(error) or type(error).__name__
         raise InputError(f"{archive}: damaged or truncated archive ({reason}); download it again") from error

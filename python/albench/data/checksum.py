@@ -4,17 +4,20 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 from collections.abc import Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 from albench.data.dataset import Case
 from albench.errors import InputError
 from albench.files import sha256, write_json
+from albench.progress import Reporter
 
 _MISSING = "missing"
 
 
-def hash_files(paths: Sequence[Path], index_path: Path) -> list[str]:
+def hash_files(paths: Sequence[Path], index_path: Path, reporter: Reporter) -> list[str]:
     """SHA-256 of each file, read only where size or modification time changed since the last call.
 
     Parameters
@@ -23,6 +26,8 @@ def hash_files(paths: Sequence[Path], index_path: Path) -> list[str]:
         Files; one that does not exist gets the word ``missing`` (verification reports it, with its case).
     index_path
         JSON file with what is known already; rewritten when something changed. A damaged one is ignored.
+    reporter
+        Shows progress where something has to be read.
 
     Returns
     -------
@@ -39,37 +44,56 @@ def hash_files(paths: Sequence[Path], index_path: Path) -> list[str]:
     except (OSError, ValueError, TypeError):
         known = {}
     fresh: dict[str, list[int | str]] = {}
-    hashes: list[str] = []
+    unknown: list[Path] = []
     for path in paths:
-        if not path.is_file():
-            hashes.append(_MISSING)
+        if str(path) in fresh or not path.is_file():
             continue
         try:
             status = path.stat()
-            entry = known.get(str(path))
-            if not (isinstance(entry, list) and entry[:2] == [status.st_size, status.st_mtime_ns]):
-                entry = [status.st_size, status.st_mtime_ns, sha256(path)]
         except OSError as error:
             raise InputError(f"{path}: cannot be read ({error.strerror})") from error
-        fresh[str(path)] = entry
-        hashes.append(str(entry[2]))
+        entry = known.get(str(path))
+        if isinstance(entry, list) and len(entry) == 3 and entry[:2] == [status.st_size, status.st_mtime_ns]:
+            fresh[str(path)] = entry
+        else:
+            fresh[str(path)] = [status.st_size, status.st_mtime_ns]
+            unknown.append(path)
+    if unknown:
+        what = "1 file" if len(unknown) == 1 else f"{len(unknown)} files"
+        title = f"{index_path.stem.rsplit('-', 1)[0]}: hashing {what}"
+        with reporter.task(title, len(unknown)) as advance, ThreadPoolExecutor(os.cpu_count()) as executor:
+            for path, digest in zip(unknown, executor.map(_sha256, unknown), strict=True):
+                fresh[str(path)].append(digest)
+                advance()
+    hashes = [str(fresh[str(path)][2]) if str(path) in fresh else _MISSING for path in paths]
     if fresh != known:
         write_json(index_path, fresh)
     return hashes
 
 
-def index_path_for(root: Path, cache_dir: Path) -> Path:
-    """Where the hashes of the files below ``root`` are remembered."""
+def _sha256(path: Path) -> str:
+    try:
+        return sha256(path)
+    except OSError as error:
+        raise InputError(f"{path}: cannot be read ({error.strerror})") from error
+
+
+def index_path_for(root: Path, cache_dir: Path, what: str = "hashes") -> Path:
+    """Where something about the files below ``root`` is remembered: their hashes, if nothing else is said."""
     key = hashlib.sha256(str(root.resolve()).encode()).hexdigest()[:16]
-    return cache_dir / "hashes" / f"{root.name}-{key}.json"
+    return cache_dir / what / f"{root.name}-{key}.json"
 
 
 def dataset_checksum(
-    cases: Sequence[Case], labels: Mapping[int, str], channel_names: Sequence[str], index_path: Path
+    cases: Sequence[Case],
+    labels: Mapping[int, str],
+    channel_names: Sequence[str],
+    index_path: Path,
+    reporter: Reporter,
 ) -> str:
     """Checksum of a data set's content, whatever folder or archive it lies in; see :class:`Dataset`."""
     files = [path for case in cases for path in (*case.images, case.label)]
-    hashes = iter(hash_files(files, index_path))
+    hashes = iter(hash_files(files, index_path, reporter))
     content = {
         "labels": sorted(labels.items()),
         "channels": list(channel_names),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
@@ -9,6 +10,8 @@ from typing import Literal
 from albench.errors import unknown_name
 
 Kind = Literal["patients", "phantom"]
+Annotation = Literal["complete", "partial", "none"]
+"""How much of a case is labelled: every voxel, some, or none."""
 
 
 @dataclass(frozen=True)
@@ -58,6 +61,14 @@ class Dataset:
         an archive and for the folder it was made from.
     cache_dir
         Where verdicts about this data set are kept; None: nowhere.
+    spacing_is_true
+        Whether the headers' spacing is that of the scan, so that a distance in mm means something.
+    nsd_tolerance_mm
+        How far apart two outlines may lie and still agree; None: nobody has said.
+    annotation
+        How much of each case is labelled, by name; None where there is no ignore label, hence nothing unlabelled.
+    notes
+        What a user should know of how the data set was read, a line each.
     """
 
     name: str
@@ -70,6 +81,10 @@ class Dataset:
     kind: Kind
     checksum: str
     cache_dir: Path | None = field(default=None, compare=False)
+    spacing_is_true: bool = True
+    nsd_tolerance_mm: float | None = None
+    annotation: Mapping[str, Annotation] | None = None
+    notes: tuple[str, ...] = field(default=(), compare=False)
 
     @property
     def n_labels(self) -> int:
@@ -90,6 +105,23 @@ class Dataset:
     def ignore_label(self) -> int:
         """Value that nnU-Net is told to ignore: the first one no label uses."""
         return max(self.labels) + 1
+
+    @property
+    def is_partial(self) -> bool:
+        """Whether voxels of some case are unlabelled: they carry the ignore label."""
+        return self.annotation is not None and any(found != "complete" for found in self.annotation.values())
+
+    @property
+    def complete_cases(self) -> tuple[str, ...]:
+        """Names of the cases of which every voxel is labelled, sorted."""
+        annotation = self.annotation or {}
+        return tuple(name for name in self.case_names if annotation.get(name, "complete") == "complete")
+
+    @property
+    def annotated_cases(self) -> tuple[str, ...]:
+        """Names of the cases of which something is labelled, sorted."""
+        annotation = self.annotation or {}
+        return tuple(name for name in self.case_names if annotation.get(name) != "none")
 
     @property
     def case_names(self) -> tuple[str, ...]:

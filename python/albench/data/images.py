@@ -2,22 +2,13 @@
 
 from __future__ import annotations
 
-import gzip
-import zlib
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
 
-import nibabel
-import numpy as np
 import SimpleITK
-from nibabel.filebasedimages import ImageFileError
 from numpy.typing import NDArray
 
 from albench.errors import InputError
-
-_CHUNK = 1 << 20
-_GZIP_MAGIC = b"\x1f\x8b"
 
 
 class Geometry(NamedTuple):
@@ -35,10 +26,63 @@ class Geometry(NamedTuple):
     spacing_mm: tuple[float, float, float]
 
 
-def _last_line(error: Exception) -> str:
+def last_line(error: Exception) -> str:
     """ITK's errors span lines, the reason being on the last one."""
     lines = [line.strip() for line in str(error).splitlines() if line.strip()]
     return (lines[-1] if lines else type(error).__name__).removeprefix("sitk::ERROR: ")
+
+
+class Header(NamedTuple):
+    """What a file's header says of its grid; axes in ITK's order (x, y, z and, of 4D images, channel).
+
+    Attributes
+    ----------
+    n_components
+        Numbers a voxel: more than one in photographs with colours.
+    direction
+        Matrix of direction cosines, row by row.
+    """
+
+    size: tuple[int, ...]
+    spacing: tuple[float, ...]
+    origin: tuple[float, ...]
+    direction: tuple[float, ...]
+    n_components: int
+
+    @property
+    def spatial(self) -> Header:
+        """Grid without the channel axis of a 4D image."""
+        if len(self.size) < 4:
+            return self
+        direction = tuple(self.direction[4 * row + column] for row in range(3) for column in range(3))
+        return Header(self.size[:3], self.spacing[:3], self.origin[:3], direction, self.n_components)
+
+    @property
+    def n_channels(self) -> int:
+        """Channels that the file holds: colours of a photograph, or the last axis of a 4D image."""
+        if len(self.size) == 2:
+            return self.n_components
+        return self.size[3] if len(self.size) == 4 else 1
+
+
+def read_header(path: Path) -> Header:
+    """Read a file's header alone.
+
+    Raises
+    ------
+    InputError
+        The file is missing or no image.
+    """
+    require_file(path)
+    reader = SimpleITK.ImageFileReader()
+    reader.SetFileName(str(path))
+    try:
+        reader.ReadImageInformation()
+    except RuntimeError as error:
+        raise InputError(f"{path}: unreadable: expected an image, found: {last_line(error)}") from error
+    return Header(
+        reader.GetSize(), reader.GetSpacing(), reader.GetOrigin(), reader.GetDirection(), reader.GetNumberOfComponents()
+    )
 
 
 def case_geometry(path: Path) -> Geometry:
@@ -49,16 +93,12 @@ def case_geometry(path: Path) -> Geometry:
     InputError
         The file is missing, or no image, or has other than three spatial axes.
     """
-    require_file(path)
-    reader = SimpleITK.ImageFileReader()
-    reader.SetFileName(str(path))
-    try:
-        reader.ReadImageInformation()
-    except RuntimeError as error:
-        raise InputError(f"{path}: expected an image, found: {_last_line(error)}") from error
-    size, spacing = reader.GetSize(), reader.GetSpacing()
-    if len(size) not in (3, 4):
-        raise InputError(f"{path}: expected 3 spatial axes (and at most one of channels), found {len(size)} axes")
+    header = read_header(path)
+    if len(header.size) not in (3, 4):
+        raise InputError(
+            f"{path}: expected 3 spatial axes (and at most one of channels), found {len(header.size)} axes"
+        )
+    size, spacing = header.size, header.spacing
     return Geometry((size[2], size[1], size[0]), (spacing[2], spacing[1], spacing[0]))
 
 
@@ -74,79 +114,8 @@ def require_file(path: Path) -> None:
         raise InputError(f"{path}: expected a file, found {'a folder' if path.is_dir() else 'none'}")
 
 
-class _Voxels(NamedTuple):
-    """Where a NIfTI file has its voxels: offset in bytes, number, and dtype on disk."""
-
-    offset: int
-    n_voxels: int
-    dtype: np.dtype[Any]
-
-
-def _voxels(path: Path) -> _Voxels:
-    """Read what the header says; voxels are left alone."""
-    try:
-        image: Any = nibabel.load(path)
-    except ImageFileError:
-        # A small file cut short is "no image" to nibabel; reading to the end tells the two apart.
-        for _ in _pieces(path):
-            pass
-        raise
-    n_voxels = int(np.prod(image.shape, dtype=np.int64))
-    return _Voxels(int(image.dataobj.offset), n_voxels, np.dtype(image.get_data_dtype()))
-
-
-def _pieces(path: Path) -> Iterator[bytes]:
-    """Bytes of a file, decompressed; reading gzip to its end makes it check its own checksum."""
-    with path.open("rb") as raw:
-        compressed = raw.read(2) == _GZIP_MAGIC
-    with gzip.open(path) if compressed else path.open("rb") as stream:
-        while piece := stream.read(_CHUNK):
-            yield piece
-
-
-def _check_bytes(path: Path, voxels: _Voxels) -> None:
-    """Count the bytes and look at every floating-point voxel as it is on the disk."""
-    length, rest, finite = 0, b"", True
-    floating = np.issubdtype(voxels.dtype, np.floating)
-    for piece in _pieces(path):
-        body = piece[max(0, voxels.offset - length) :]
-        length += len(piece)
-        if floating:
-            rest += body
-            n_whole = len(rest) // voxels.dtype.itemsize
-            finite = finite and bool(np.isfinite(np.frombuffer(rest, voxels.dtype, n_whole)).all())
-            rest = rest[n_whole * voxels.dtype.itemsize :]
-    expected = voxels.offset + voxels.n_voxels * voxels.dtype.itemsize
-    if length < expected:
-        raise InputError(f"{path}: truncated: expected {expected} bytes of header and voxels, found {length}")
-    if not finite:
-        raise InputError(f"{path}: expected finite intensities, found NaN or infinity")
-
-
-def require_sound(path: Path) -> None:
-    """Read the file to its end and raise where it is cut short or damaged or has voxels that are no numbers.
-
-    ITK reads a truncated ``.nii.gz`` without complaint and fills up with zeros, and puts zeros for NaN and
-    infinity, hence this look at the bytes of NIfTI files. Other formats are left to ITK.
-
-    Raises
-    ------
-    InputError
-        Missing, truncated, failing its own checksum, or holding NaN or infinity.
-    """
-    require_file(path)
-    if not path.name.endswith((".nii", ".nii.gz")):
-        return
-    try:
-        _check_bytes(path, _voxels(path))
-    except EOFError as error:
-        raise InputError(f"{path}: truncated: expected a complete gzip file, found its end missing") from error
-    except (OSError, zlib.error, ImageFileError) as error:
-        raise InputError(f"{path}: unreadable: expected a NIfTI image, found: {_last_line(error)}") from error
-
-
 def read_image(path: Path) -> Any:
-    """Read an image whole with SimpleITK.
+    """Read a sound image whole with SimpleITK, which says nothing of truncated NIfTI files: verify first.
 
     Returns
     -------
@@ -156,13 +125,13 @@ def read_image(path: Path) -> Any:
     Raises
     ------
     InputError
-        Missing, truncated, unreadable, or with NaN or infinity.
+        Missing or unreadable.
     """
-    require_sound(path)
+    require_file(path)
     try:
         return SimpleITK.ReadImage(str(path))
     except RuntimeError as error:
-        raise InputError(f"{path}: unreadable: expected an image, found: {_last_line(error)}") from error
+        raise InputError(f"{path}: unreadable: expected an image, found: {last_line(error)}") from error
 
 
 def write_image(array: NDArray[Any], path: Path, *, spacing_mm: tuple[float, float, float], note: str) -> None:

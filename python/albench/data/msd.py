@@ -18,13 +18,20 @@ _KNOWN_ENDINGS = (".nii.gz", ".nii", ".nrrd", ".mha", ".gipl")
 
 @dataclass(frozen=True)
 class MsdContent:
-    """What a ``dataset.json`` says, checked, before any image is opened."""
+    """What a ``dataset.json`` says, checked, before any image is opened.
+
+    Attributes
+    ----------
+    has_ignore
+        Whether labels may hold the ignore label, one above the highest value, where nobody has annotated yet.
+    """
 
     title: str
     channel_names: tuple[str, ...]
     labels: dict[int, str]
     file_ending: str
     cases: tuple[Case, ...]
+    has_ignore: bool = False
 
 
 def find_msd_root(folder: Path) -> Path:
@@ -41,7 +48,9 @@ def find_msd_root(folder: Path) -> Path:
     if len(found) == 1:
         return found[0]
     names = ", ".join(path.name for path in found) or "none"
-    raise InputError(f"{folder}: expected one data set ({DATASET_JSON} in it or in one folder), found {names}")
+    raise InputError(
+        f"{folder}: expected one data set ({DATASET_JSON} in it or in one folder, or images and labels), found {names}"
+    )
 
 
 def read_json_object(path: Path) -> dict[str, Any]:

@@ -10,6 +10,9 @@ from albench.data.dataset import Case
 from albench.data.msd import DATASET_JSON, MsdContent, channel_names_from
 from albench.errors import InputError
 
+IGNORE = "ignore"
+"""nnU-Net's name of the label of voxels that nobody has annotated."""
+
 
 def is_nnunet_layout(content: Mapping[str, Any]) -> bool:
     """Whether a ``dataset.json`` is nnU-Net's, which lists no cases but their file ending."""
@@ -25,8 +28,8 @@ def read_nnunet(root: Path, content: Mapping[str, Any]) -> MsdContent:
     Raises
     ------
     InputError
-        An entry is missing or of another form, labels are regions, not consecutive from 0 or partly to be ignored, or
-        a case lacks an image.
+        An entry is missing or of another form, labels are regions or not consecutive from 0, an ignore label is not
+        the highest, or a case lacks an image.
     """
     path = root / DATASET_JSON
     ending = content.get("file_ending")
@@ -51,17 +54,21 @@ def read_nnunet(root: Path, content: Mapping[str, Any]) -> MsdContent:
         labels=_labels(path, content),
         file_ending=ending,
         cases=tuple(cases),
+        has_ignore=IGNORE in content["labels"],
     )
 
 
 def _labels(path: Path, content: Mapping[str, Any]) -> dict[int, str]:
     """Value to name; nnU-Net has it the other way round."""
     entry = content.get("labels")
+    if isinstance(entry, dict) and IGNORE in entry:
+        ignore = entry[IGNORE]
+        entry = {name: value for name, value in entry.items() if name != IGNORE}
+        if ignore != len(entry):
+            raise InputError(f'{path}: expected "ignore" to be the highest label, {len(entry)}, found {ignore!r}')
     values = list(entry.values()) if isinstance(entry, dict) else []
     if not isinstance(entry, dict) or len(values) < 2 or not all(isinstance(value, int) for value in values):
         raise InputError(f'{path}: expected "labels" as {{name: value, ...}} without regions, found {entry!r}')
-    if "ignore" in entry:
-        raise InputError(f'{path}: expected completely labelled images, found a label "ignore"')
     if sorted(values) != list(range(len(values))):
         raise InputError(f'{path}: expected "labels" numbered from 0 without gaps, found {sorted(values)}')
     return dict(sorted((value, str(name)) for name, value in entry.items())) | {0: "background"}

@@ -17,7 +17,9 @@ from albench.errors import InputError
 from albench.files import build_folder, write_json
 
 
-def write_nnunet_raw(dataset: Dataset, cases: Sequence[str], out: Path, dataset_id: int, dataset_name: str) -> Path:
+def write_nnunet_raw(
+    dataset: Dataset, cases: Sequence[str], out: Path, dataset_id: int, dataset_name: str, *, ignore: bool = True
+) -> Path:
     """Make an nnU-Net v2 raw data set of some of the cases.
 
     Images and labels are links to the originals where the file system has links, copies otherwise; 4D images
@@ -36,12 +38,13 @@ def write_nnunet_raw(dataset: Dataset, cases: Sequence[str], out: Path, dataset_
         1 to 999.
     dataset_name
         Letters, digits and underscores.
+    ignore
+        Whether labels include the ignore label, one above the highest value, as partial annotations need it.
 
     Returns
     -------
     Path
-        ``out/DatasetXXX_Name`` with ``imagesTr``, ``labelsTr`` and ``dataset.json``. The latter's labels have
-        the ignore label: one above the highest value.
+        ``out/DatasetXXX_Name`` with ``imagesTr``, ``labelsTr`` and ``dataset.json``.
 
     Raises
     ------
@@ -57,7 +60,7 @@ def write_nnunet_raw(dataset: Dataset, cases: Sequence[str], out: Path, dataset_
     if not chosen or len({case.name for case in chosen}) < len(chosen):
         raise InputError(f"{dataset.name}: expected at least one case and each once, found {sorted(cases)}")
     folder = Path(out).absolute() / f"Dataset{dataset_id:03d}_{dataset_name}"
-    description = _description(dataset, chosen)
+    description = _description(dataset, chosen, ignore)
 
     def fill(temporary: Path) -> None:
         (temporary / "imagesTr").mkdir()
@@ -72,11 +75,12 @@ def write_nnunet_raw(dataset: Dataset, cases: Sequence[str], out: Path, dataset_
     return folder
 
 
-def _description(dataset: Dataset, cases: Sequence[Case]) -> dict[str, Any]:
+def _description(dataset: Dataset, cases: Sequence[Case], ignore: bool) -> dict[str, Any]:
     """Content of nnU-Net's ``dataset.json``; nnU-Net passes over the keys from ``source`` on, ours."""
+    values = {name: value for value, name in dataset.labels.items()}
     return {
         "channel_names": {str(index): name for index, name in enumerate(dataset.channel_names)},
-        "labels": {name: value for value, name in dataset.labels.items()} | {"ignore": dataset.ignore_label},
+        "labels": values | ({"ignore": dataset.ignore_label} if ignore else {}),
         "numTraining": len(cases),
         "file_ending": dataset.file_ending,
         "name": dataset.title,

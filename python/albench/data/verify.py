@@ -4,25 +4,40 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
+from typing import Literal, NamedTuple
 
 import numpy as np
-import SimpleITK
-from numpy.typing import NDArray
 
 from albench.data.dataset import Case, Dataset
-from albench.data.images import read_image
+from albench.data.images import Header, read_header
+from albench.data.voxels import MANY_VALUES, scan_voxels
 from albench.errors import InputError
-from albench.files import write_json
+from albench.files import read_json, write_json
+from albench.progress import Reporter, Silent
 
 # Headers store float32 and people resave images with other tools: differences below a thousandth of a voxel
 # (position) or 1e-3 (direction cosines) move no label by anything visible.
 _POSITION_TOLERANCE_VOXELS = 1e-3
 _SPACING_TOLERANCE = 1e-3
 _DIRECTION_TOLERANCE = 1e-3
-_VERDICT_VERSION = 1
+_VERDICT_VERSION = 2
+
+ProblemKind = Literal[
+    "unreadable",
+    "not finite",
+    "channels",
+    "axes",
+    "shape",
+    "spacing",
+    "affine",
+    "label value",
+    "empty label",
+    "duplicate",
+]
+_ADVICE: tuple[ProblemKind, ...] = ("empty label", "duplicate")
+"""What a run goes on with: such data sets exist, and are sound as files."""
 
 
 @dataclass(frozen=True)
@@ -30,116 +45,146 @@ class Problem:
     """Something wrong with one case; ``message`` names the file, what was expected and what was found."""
 
     case: str
+    kind: ProblemKind
     message: str
 
+    @property
+    def stops_a_run(self) -> bool:
+        """Whether `verify_cases` refuses the data set for it."""
+        return self.kind not in _ADVICE
 
-def _grid_differences(image: Any, label: Any) -> Iterator[str]:
-    """Differences between the grids of two images of one number of axes; nothing where they agree."""
-    if image.GetDimension() != label.GetDimension():
-        yield f"expected as many axes as the image has, {image.GetDimension()}, found {label.GetDimension()}"
+
+class CaseCheck(NamedTuple):
+    """What reading one case gave.
+
+    Attributes
+    ----------
+    digest
+        Of the voxels of all images; None where one could not be read.
+    """
+
+    problems: list[Problem]
+    digest: str | None
+
+
+def _grid_differences(image: Header, label: Header) -> Iterator[tuple[ProblemKind, str]]:
+    """Differences between the grids of two images; nothing where they agree."""
+    if len(image.size) != len(label.size):
+        yield "axes", f"expected as many axes as the image has, {len(image.size)}, found {len(label.size)}"
         return
-    if image.GetSize() != label.GetSize():
-        yield f"expected the image's shape {image.GetSize()[::-1]} (z, y, x), found {label.GetSize()[::-1]}"
+    if image.size != label.size:
+        yield "shape", f"expected the image's shape {image.size[::-1]} (z, y, x), found {label.size[::-1]}"
         return
-    spacing = np.array(image.GetSpacing())
-    if not np.allclose(spacing, label.GetSpacing(), rtol=_SPACING_TOLERANCE, atol=0):
-        found = tuple(round(value, 4) for value in label.GetSpacing()[::-1])
-        expected = tuple(round(value, 4) for value in image.GetSpacing()[::-1])
-        yield f"expected the image's spacing {expected} mm (z, y, x), found {found}"
-    shift = np.abs(np.array(image.GetOrigin()) - np.array(label.GetOrigin()))
-    if np.any(shift > _POSITION_TOLERANCE_VOXELS * spacing.min() + 1e-6 * np.abs(image.GetOrigin())):
-        yield f"expected the image's origin {image.GetOrigin()} mm (x, y, z), found {label.GetOrigin()}"
-    if not np.allclose(image.GetDirection(), label.GetDirection(), atol=_DIRECTION_TOLERANCE):
-        yield f"expected the image's orientation {image.GetDirection()}, found {label.GetDirection()}"
+    spacing = np.array(image.spacing)
+    if not np.allclose(spacing, label.spacing, rtol=_SPACING_TOLERANCE, atol=0):
+        found = tuple(round(value, 4) for value in label.spacing[::-1])
+        expected = tuple(round(value, 4) for value in image.spacing[::-1])
+        yield "spacing", f"expected the image's spacing {expected} mm (z, y, x), found {found}"
+    shift = np.abs(np.array(image.origin) - np.array(label.origin))
+    if np.any(shift > _POSITION_TOLERANCE_VOXELS * spacing.min() + 1e-6 * np.abs(image.origin)):
+        yield "affine", f"expected the image's origin {image.origin} mm (x, y, z), found {label.origin}"
+    if not np.allclose(image.direction, label.direction, atol=_DIRECTION_TOLERANCE):
+        yield "affine", f"expected the image's orientation {image.direction}, found {label.direction}"
 
 
-def _label_values(label: NDArray[Any]) -> NDArray[Any]:
-    """Sorted distinct values; counting is much faster than sorting for the usual small integers."""
-    if np.issubdtype(label.dtype, np.integer) and label.min() >= 0 and label.max() < 1 << 16:
-        return np.flatnonzero(np.bincount(label.ravel()))
-    return np.unique(label)
+def _form(header: Header) -> str:
+    return f"{len(header.size)} axes with {header.n_components} numbers a voxel"
 
 
-def _check_label(path: Path, label: Any, labels: dict[int, str]) -> Iterator[str]:
-    values = _label_values(SimpleITK.GetArrayViewFromImage(label))
-    wrong = values[~np.isin(values, list(labels))]
+def check_case(case: Case, dataset: Dataset) -> CaseCheck:
+    """Read every file of a case to its end; everything wrong with it, in the order a person would look."""
+    problems: list[Problem] = []
+
+    def report(kind: ProblemKind, message: str) -> None:
+        problems.append(Problem(case.name, kind, message))
+
+    headers: list[tuple[Path, Header]] = []
+    digests = []
+    for path in case.images:
+        try:
+            scan, header = scan_voxels(path, values=False), read_header(path)
+        except InputError as error:
+            report("unreadable", str(error))
+            continue
+        if not scan.finite:
+            report("not finite", f"{path}: expected finite intensities, found NaN or infinity")
+        if len(header.size) not in (2, 3, 4) or (len(header.size) > 2 and header.n_components != 1):
+            report(
+                "axes", f"{path}: expected a photograph, or a 3D or 4D image of single numbers, found {_form(header)}"
+            )
+            continue
+        headers.append((path, header))
+        digests.append(scan.digest)
+    n_channels = sum(header.n_channels for _, header in headers)
+    if n_channels != dataset.n_channels and len(headers) == len(case.images):
+        names = ", ".join(dataset.channel_names)
+        found = "1 channel" if n_channels == 1 else f"{n_channels} channels"
+        report("channels", f"{case.images[0]}: expected {dataset.n_channels} channels ({names}), found {found}")
+    for kind, message in _label_problems(case, dataset, headers):
+        report(kind, message)
+    for path, header in headers[1:]:
+        for kind, difference in _grid_differences(headers[0][1].spatial, header.spatial):
+            report(kind, f"{path}: channel does not fit the first one: {difference}")
+    return CaseCheck(problems, " ".join(digests) if len(digests) == len(case.images) else None)
+
+
+def _label_problems(
+    case: Case, dataset: Dataset, headers: list[tuple[Path, Header]]
+) -> Iterator[tuple[ProblemKind, str]]:
+    path = case.label
+    try:
+        scan, header = scan_voxels(path, values=True), read_header(path)
+    except InputError as error:
+        yield "unreadable", str(error)
+        return
+    if len(header.size) not in (2, 3) or header.n_components != 1:
+        yield "axes", f"{path}: expected a 2D or 3D label, found {_form(header)}"
+        return
+    if not scan.finite:
+        yield "not finite", f"{path}: expected label values, found NaN or infinity"
+    known = [*dataset.labels, *([dataset.ignore_label] if dataset.annotation is not None else [])]
+    wrong = scan.values[~np.isin(scan.values, known)]
     if wrong.size:
         # .item(): "7" and not "np.uint8(7)".
         found = ", ".join(str(value.item()) for value in wrong[:5]) + (", ..." if wrong.size > 5 else "")
-        allowed = ", ".join(map(str, labels))
-        yield f"{path}: expected only label values {allowed} (dataset.json), found {found}"
+        more = f" ({MANY_VALUES} values or more: is it an image?)" if wrong.size >= MANY_VALUES - 10 else ""
+        allowed = ", ".join(map(str, known))
+        yield "label value", f"{path}: expected only label values {allowed} (dataset.json), found {found}{more}"
+    elif not scan.values.any():
+        yield "empty label", f"{path}: expected a foreground voxel, found background alone"
+    if headers:
+        for kind, difference in _grid_differences(headers[0][1].spatial, header):
+            yield kind, f"{path}: label does not fit its image {headers[0][0].name}: {difference}"
 
 
-def _channels(image: Any) -> list[Any]:
-    """Images of one number a voxel: of a 3D or 4D image, or of a photograph with its colours."""
-    if image.GetDimension() == 2 and image.GetNumberOfComponentsPerPixel() > 1:
-        colours = range(image.GetNumberOfComponentsPerPixel())
-        return [SimpleITK.VectorIndexSelectionCast(image, colour) for colour in colours]
-    if image.GetDimension() < 4:
-        return [image]
-    size = image.GetSize()
-    return [SimpleITK.Extract(image, (*size[:3], 0), (0, 0, 0, channel)) for channel in range(size[3])]
-
-
-def _form(image: Any) -> str:
-    return f"{image.GetDimension()} axes with {image.GetNumberOfComponentsPerPixel()} numbers a voxel"
-
-
-def _check_case(case: Case, dataset: Dataset) -> Iterator[str]:
-    """Everything wrong with one case, in the order a person would look."""
-    channels: list[tuple[Path, Any]] = []
-    n_unusable = 0
-    for path in case.images:
-        try:
-            image = read_image(path)
-        except InputError as error:
-            yield str(error)
-            n_unusable += 1
-            continue
-        if image.GetDimension() not in (2, 3, 4) or (
-            image.GetDimension() > 2 and image.GetNumberOfComponentsPerPixel() != 1
-        ):
-            yield f"{path}: expected a photograph, or a 3D or 4D image of single numbers, found {_form(image)}"
-            n_unusable += 1
-            continue
-        channels.extend((path, channel) for channel in _channels(image))
-    if len(channels) != dataset.n_channels and n_unusable == 0:
-        names = ", ".join(dataset.channel_names)
-        found = "1 channel" if len(channels) == 1 else f"{len(channels)} channels"
-        yield f"{case.images[0]}: expected {dataset.n_channels} channels ({names}), found {found}"
-    try:
-        label = read_image(case.label)
-    except InputError as error:
-        yield str(error)
-        return
-    if label.GetDimension() not in (2, 3) or label.GetNumberOfComponentsPerPixel() != 1:
-        yield f"{case.label}: expected a 2D or 3D label, found {_form(label)}"
-        return
-    yield from _check_label(case.label, label, dataset.labels)
-    if channels:
-        for difference in _grid_differences(channels[0][1], label):
-            yield f"{case.label}: label does not fit its image {channels[0][0].name}: {difference}"
-    for path, channel in channels[1:]:
-        for difference in _grid_differences(channels[0][1], channel):
-            yield f"{path}: channel does not fit the first one: {difference}"
-
-
-def find_problems(dataset: Dataset, *, n_workers: int) -> list[Problem]:
+def find_problems(dataset: Dataset, *, n_workers: int, reporter: Reporter | None = None) -> list[Problem]:
     """Read every file of every case to its end and list all that is wrong, sorted by case.
 
     Parameters
     ----------
     dataset
-        What to read. One case a worker is in memory at a time.
+        What to read. Of NIfTI files no more than a few megabytes a worker are in memory, of other formats one image.
     n_workers
-        Threads; decompression and ITK release Python's lock, so they run side by side.
+        Threads; decompression, hashing and counting release Python's lock, so they run side by side.
+    reporter
+        Shows progress.
     """
-
-    def check(case: Case) -> list[Problem]:
-        return [Problem(case.name, message) for message in _check_case(case, dataset)]
-
-    with ThreadPoolExecutor(max(1, n_workers)) as executor:
-        return [problem for problems in executor.map(check, dataset.cases) for problem in problems]
+    problems: list[Problem] = []
+    seen: dict[str, Case] = {}
+    title = f"{dataset.name}: reading {len(dataset.cases)} cases"
+    with (
+        (reporter or Silent()).task(title, len(dataset.cases)) as advance,
+        ThreadPoolExecutor(max(1, n_workers)) as executor,
+    ):
+        checks = executor.map(lambda case: check_case(case, dataset), dataset.cases)
+        for case, check in zip(dataset.cases, checks, strict=True):
+            problems += check.problems
+            twin = seen.setdefault(check.digest, case) if check.digest is not None else case
+            if twin is not case:
+                message = f"{case.images[0]}: expected another image than {twin.images[0]}, found the same voxels"
+                problems.append(Problem(case.name, "duplicate", message))
+            advance()
+    return problems
 
 
 def _verdict_path(dataset: Dataset) -> Path | None:
@@ -148,13 +193,18 @@ def _verdict_path(dataset: Dataset) -> Path | None:
     return dataset.cache_dir / "verified" / f"{dataset.checksum}-v{_VERDICT_VERSION}.json"
 
 
-def verify_cases(dataset: Dataset, *, n_workers: int) -> None:
+def verify_cases(dataset: Dataset, *, n_workers: int, reporter: Reporter | None = None) -> list[Problem]:
     """Check a whole data set; a data set found good is not read again as long as its checksum stays.
 
     Parameters
     ----------
-    dataset, n_workers
+    dataset, n_workers, reporter
         As for :func:`find_problems`.
+
+    Returns
+    -------
+    list of Problem
+        What a run can go on with, and should be known: labels without foreground, images that are there twice.
 
     Raises
     ------
@@ -166,10 +216,13 @@ def verify_cases(dataset: Dataset, *, n_workers: int) -> None:
     """
     verdict = _verdict_path(dataset)
     if verdict is not None and verdict.is_file():
-        return
-    problems = find_problems(dataset, n_workers=n_workers)
-    if problems:
-        more = f"; and {len(problems) - 1} more" if len(problems) > 1 else ""
-        raise InputError(f"{dataset.name}: case {problems[0].case}: {problems[0].message}{more}")
+        return [Problem(**problem) for problem in read_json(verdict)["problems"]]
+    problems = find_problems(dataset, n_workers=n_workers, reporter=reporter)
+    stopping = [problem for problem in problems if problem.stops_a_run]
+    if stopping:
+        more = f"; and {len(stopping) - 1} more" if len(stopping) > 1 else ""
+        raise InputError(f"{dataset.name}: case {stopping[0].case}: {stopping[0].message}{more}")
     if verdict is not None:
-        write_json(verdict, {"dataset": dataset.name, "n_cases": len(dataset.cases), "checksum": dataset.checksum})
+        content = {"dataset": dataset.name, "n_cases": len(dataset.cases), "checksum": dataset.checksum}
+        write_json(verdict, content | {"problems": [asdict(problem) for problem in problems]})
+    return problems

@@ -20,6 +20,7 @@ from albench.report.latex import latex
 from albench.report.page import Tables, render
 from albench.report.pairs import pairwise_table
 from albench.report.provenance import is_phantom
+from albench.report.statistics import build_statistics
 from albench.report.summary import summary_table, timing_table
 from albench.results import STUDY_KEYS, mean_dice
 
@@ -40,8 +41,9 @@ def build_report(out_dirs: Path | Sequence[Path], report_dir: Path | None = None
     Returns
     -------
     Path
-        The page, ``index.html``. Beside it, figures as .png and .svg: curves, and units-<data set>-<protocol>; tables:
-        summary and timing as .csv, .md and .tex, pairwise.csv, coverage.csv, classes.csv and queries.csv.
+        The page, ``index.html``. Beside it, figures as .png and .svg: curves, and units-<data set>-<protocol>, and
+        ranks.svg where there are enough data sets; tables: summary, timing, claims, scores, budget, pairs, penalty and
+        mixed as .csv, .md and .tex, pairwise.csv, coverage.csv, classes.csv, queries.csv and ranks.csv.
 
     Raises
     ------
@@ -57,6 +59,7 @@ def build_report(out_dirs: Path | Sequence[Path], report_dir: Path | None = None
             raise InputError(f"report of {len(folders)} run folders: expected a report folder of its own, found none")
         report_dir = folders[0] / "report"
     inputs = read_inputs(folders)
+    statistics, numbers = build_statistics(inputs.results, inputs.runs)
     tables = Tables(
         summary=summary_table(inputs.results),
         pairs=pairwise_table(inputs.results),
@@ -69,9 +72,10 @@ def build_report(out_dirs: Path | Sequence[Path], report_dir: Path | None = None
         **_figure_files("curves", curves_figure(panels)),
         **_units_figures(inputs.queries),
         **_table_files(inputs, tables),
+        **statistics.files(numbers),
     }
     # last: a page that is there has its figures and tables beside it
-    files["index.html"] = render(inputs, panels, tables, list(files)).encode()
+    files["index.html"] = render(inputs, panels, tables, statistics, list(files)).encode()
     try:
         for name, content in files.items():
             with atomic_file(report_dir / name) as part:

@@ -14,11 +14,9 @@ from rich.text import Text
 
 from albench.report.palette import ORACLE_NOTE, label
 from albench.report.summary import DICE_AT, budgets_of, summary_table
+from albench.report.texts import NBSP, NONE, interval_text, number_text
 from albench.results import CEILING, OVERHEAD_STAGES, REFERENCE, STUDY_KEYS
 
-NONE = "–"
-# keeps a number and what it counts on one line
-NBSP = "\u00a0"
 UNIT = f"{NBSP}s"
 
 
@@ -41,11 +39,11 @@ def summary_cells(part: pd.DataFrame) -> Cells:
     header += ["final Dice", "AUBC", "% of ceiling", f"vs {REFERENCE}, last round", "n"]
     rows = []
     for _, row in part.iterrows():
-        measured = [number(row[name]) for name in budgets]
-        final = interval(row["final_dice"], row["final_low"], row["final_high"])
-        area = interval(row["aubc"], row["aubc_low"], row["aubc_high"])
-        against = interval(row["diff"], row["diff_low"], row["diff_high"], sign=True)
-        share = "100" if row["strategy"] == CEILING else number(100 * row["ceiling_share"], 1)
+        measured = [number_text(row[name]) for name in budgets]
+        final = interval_text(row["final_dice"], row["final_low"], row["final_high"])
+        area = interval_text(row["aubc"], row["aubc_low"], row["aubc_high"])
+        against = interval_text(row["diff"], row["diff_low"], row["diff_high"], sign=True)
+        share = "100" if row["strategy"] == CEILING else number_text(100 * row["ceiling_share"], 1)
         n = (
             NONE
             if not row["diff_cases"] > 0
@@ -73,9 +71,9 @@ def timing_cells(part: pd.DataFrame) -> Cells:
             label(str(row["strategy"])),
             str(row["n_seeds"]),
             str(row["n_rounds"]),
-            *(number(row[column], 1) for column in ["train_s", *OVERHEAD_STAGES, "overhead_s"]),
-            number(100 * row["overhead_share"], 1),
-            number(row["peak_rss_mib"], 0),
+            *(number_text(row[column], 1) for column in ["train_s", *OVERHEAD_STAGES, "overhead_s"]),
+            number_text(100 * row["overhead_share"], 1),
+            number_text(row["peak_rss_mib"], 0),
         ]
         for _, row in part.iterrows()
     ]
@@ -150,18 +148,3 @@ def study_title(dataset: str, protocol: str) -> str:
 
 def _row(texts: Iterable[str]) -> str:
     return f"| {' | '.join(texts)} |"
-
-
-def number(value: float, digits: int = 3, sign: bool = False) -> str:
-    """Text of a number, a dash for NaN."""
-    if np.isnan(value):
-        return NONE
-    text = f"{value:{'+' if sign else ''}.{digits}f}"
-    # a rounded zero has no sign
-    return text if float(text) != 0 else text.lstrip("+-")
-
-
-def interval(mean: float, low: float, high: float, sign: bool = False) -> str:
-    """Text of a mean with its interval in brackets, where it has one."""
-    text = number(mean, sign=sign)
-    return text if np.isnan(low) else f"{text} [{number(low, sign=sign)}, {number(high, sign=sign)}]"

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from albench.report.cells import NBSP, NONE, Cells
+from albench.report.cells import Cells
+from albench.report.texts import NBSP
 
 _ESCAPES = {
     **{character: f"\\{character}" for character in "&%$#_{}"},
@@ -11,8 +12,11 @@ _ESCAPES = {
     "^": r"\textasciicircum{}",
     "<": r"\textless{}",
     ">": r"\textgreater{}",
+    "≤": r"$\le$",
+    "±": r"$\pm$",
+    "γ": r"$\gamma$",
+    "–": "--",
     "†": r"\textsuperscript{\textdagger}",
-    NONE: "--",
     NBSP: "~",
 }
 _ORACLE_NOTE = r"\textsuperscript{\textdagger} reads ground truth"

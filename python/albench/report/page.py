@@ -13,7 +13,7 @@ import pandas as pd
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from albench.report import provenance
-from albench.report.cells import NONE, Cells, study_title, summary_cells, timing_cells
+from albench.report.cells import Cells, study_title, summary_cells, timing_cells
 from albench.report.chart import chart_data
 from albench.report.coverage import Annotated, annotated_units, chosen_units
 from albench.report.figures import NARROW, WIDE, Panel, as_svg, curves_figure, units_figure
@@ -21,6 +21,8 @@ from albench.report.galleries import galleries
 from albench.report.inputs import PLURALS, Inputs, unit_word
 from albench.report.pairs import Square, matrix
 from albench.report.palette import label, oracle_aided, order, style, swatch_path
+from albench.report.statistics import StatisticsSection
+from albench.report.texts import NONE
 from albench.results import CEILING, REFERENCE, STUDY_KEYS
 
 
@@ -78,7 +80,9 @@ class Tables:
     classes: pd.DataFrame
 
 
-def render(inputs: Inputs, panels: list[Panel], tables: Tables, beside: Sequence[str]) -> str:
+def render(
+    inputs: Inputs, panels: list[Panel], tables: Tables, statistics: StatisticsSection, beside: Sequence[str]
+) -> str:
     """Return the page as one self-contained HTML document; `beside` are files it links to."""
     summary = tables.summary
     groups = summary.groupby(STUDY_KEYS, sort=True)
@@ -98,6 +102,7 @@ def render(inputs: Inputs, panels: list[Panel], tables: Tables, beside: Sequence
         "color": lambda name: style(name).color,
         "swatch": swatch_path,
         "label": label,
+        "data_url": _data_url,
     }
     datasets = list(dict.fromkeys(summary["dataset"]))
     return environment.get_template("index.html.j2").render(
@@ -108,6 +113,7 @@ def render(inputs: Inputs, panels: list[Panel], tables: Tables, beside: Sequence
         seeds_of_all=sorted(set(summary["n_seeds"])),
         oracle_aided=[name for name in order(list(summary["strategy"])) if oracle_aided(name)],
         studies=studies,
+        statistics=statistics,
         selections=_selections(inputs.queries, tables),
         galleries=pictures,
         left_out=left_out,

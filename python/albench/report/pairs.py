@@ -8,9 +8,9 @@ from dataclasses import dataclass
 
 import pandas as pd
 
-from albench.report.cells import NONE as DASH
-from albench.report.cells import interval
 from albench.report.palette import order
+from albench.report.texts import NONE as DASH
+from albench.report.texts import interval_text
 from albench.results import CEILING, REFERENCE, STUDY_KEYS
 from albench.seeding import generator
 from albench.stats import paired_difference
@@ -70,6 +70,6 @@ def _square(row: pd.Series | None, largest: float) -> Square | None:
     if pd.isna(row["diff"]):
         return Square(DASH, "", NONE, 0.0)
     share = abs(float(row["diff"])) / largest
-    text, bracket, ends = interval(row["diff"], row["low"], row["high"], sign=True).partition(" [")
+    text, bracket, ends = interval_text(row["diff"], row["low"], row["high"], sign=True).partition(" [")
     kind = HIGHER if row["low"] > 0 else LOWER if row["high"] < 0 else OPEN
     return Square(text, f"[{ends}" if bracket else "", kind, round(share, 2))

@@ -11,7 +11,15 @@ from torch import nn
 
 from albench.pool import Unit
 from albench.scoring.batches import BatchMaker, UnitBatch
-from albench.scoring.gradients import Columns, Conv, ConvTape, conv_tapes, unit_gradients, unit_weight_gradients
+from albench.scoring.gradients import (
+    Columns,
+    Conv,
+    ConvTape,
+    conv_tapes,
+    unit_gradients,
+    unit_weight_gradients,
+    widened,
+)
 from albench.scoring.request import FisherEmbedding
 
 SMALLEST_FISHER = 1e-20  # a parameter below this carries no information and would divide by nothing
@@ -56,7 +64,9 @@ def draw(weights: NDArray[np.float64], size: int, rng: np.random.Generator) -> N
     return np.sort(positive[rng.choice(positive.size, size, replace=False, p=p)])
 
 
-def fisher_diagonal(network: nn.Module, convs: Sequence[Conv], batches: Iterator[UnitBatch]) -> torch.Tensor:
+def fisher_diagonal(
+    network: nn.Module, convs: Sequence[Conv], batches: Iterator[UnitBatch], *, bfloat16: bool = False
+) -> torch.Tensor:
     """Mean over units of the squared gradient, each unit its own gradient; float64 (n_weights,).
 
     Raises
@@ -68,12 +78,12 @@ def fisher_diagonal(network: nn.Module, convs: Sequence[Conv], batches: Iterator
     n_units = 0
     for batch in batches:
         offset = 0
-        for tape, conv in zip(conv_tapes(network, convs, batch), convs, strict=True):
+        for tape, conv in zip(conv_tapes(network, convs, batch, bfloat16=bfloat16), convs, strict=True):
             size = conv.weight.numel()
             step = max(1, _MAX_BLOCK_BYTES // (4 * size))
             for begin in range(0, len(batch.positions), step):
                 part = ConvTape(tape.inputs[begin : begin + step], tape.output_gradients[begin : begin + step])
-                squares = unit_weight_gradients(part, conv).flatten(1).square()
+                squares = widened(unit_weight_gradients(part, conv)).flatten(1).square()
                 total[offset : offset + size] += squares.sum(dim=0, dtype=torch.float64).cpu()
             offset += size
         n_units += len(batch.positions)
@@ -92,6 +102,7 @@ def fisher_embedding(
     n_parameters: int,
     layers: str,
     rng: np.random.Generator,
+    bfloat16: bool = False,
 ) -> FisherEmbedding:
     """Gradients of Fisher-sampled weights for USIM-F (Föllmer et al. 2024).
 
@@ -109,6 +120,8 @@ def fisher_embedding(
         At most so many units and parameters.
     layers
         Which convolutions: see `ScoringPlan`.
+    bfloat16
+        Whether the network's products and each unit's gradient are rounded to bfloat16; means over units are not.
 
     Raises
     ------
@@ -117,13 +130,13 @@ def fisher_embedding(
     """
     convs = fisher_convs(network, layers)
     sample = draw(uncertainty, n_fisher_units, rng)
-    fisher = fisher_diagonal(network, convs, batches([units[i] for i in sample])).numpy()
+    fisher = fisher_diagonal(network, convs, batches([units[i] for i in sample]), bfloat16=bfloat16).numpy()
     usable = np.where(fisher > SMALLEST_FISHER, fisher, 0.0)
     if not usable.any():
         raise ValueError(f"fisher: every gradient of layers {layers!r} vanishes, so no parameter can be sampled")
     chosen = draw(usable, n_parameters, rng)
     columns = Columns.locate(convs, torch.from_numpy(chosen))
-    return FisherEmbedding(_embedding(network, convs, units, batches, columns), fisher[chosen])
+    return FisherEmbedding(_embedding(network, convs, units, batches, columns, bfloat16=bfloat16), fisher[chosen])
 
 
 def bottleneck_embedding(
@@ -147,10 +160,16 @@ def last_layer_embedding(network: nn.Module, units: Sequence[Unit], batches: Bat
 
 
 def _embedding(
-    network: nn.Module, convs: Sequence[Conv], units: Sequence[Unit], batches: BatchMaker, columns: Columns
+    network: nn.Module,
+    convs: Sequence[Conv],
+    units: Sequence[Unit],
+    batches: BatchMaker,
+    columns: Columns,
+    *,
+    bfloat16: bool = False,
 ) -> NDArray[np.float32]:
     """Gradients of all units at `columns`; float32 (n, P), the only array of that size."""
     result = np.empty((len(units), columns.order.numel()), dtype=np.float32)
-    for batch, values in unit_gradients(network, convs, batches(units), columns):
+    for batch, values in unit_gradients(network, convs, batches(units), columns, bfloat16=bfloat16):
         result[batch.positions] = values.cpu().numpy()
     return result

@@ -60,7 +60,9 @@ def pseudo_label_loss(outputs: torch.Tensor | Sequence[torch.Tensor], batch: Uni
     return total
 
 
-def conv_tapes(network: nn.Module, convs: Sequence[Conv], batch: UnitBatch) -> list[ConvTape]:
+def conv_tapes(
+    network: nn.Module, convs: Sequence[Conv], batch: UnitBatch, *, bfloat16: bool = False
+) -> list[ConvTape]:
     """One forward and one backward pass, recording input and output gradient of every conv in `convs`.
 
     Parameters' own gradients are never formed: the graph starts at the first recorded convolution.
@@ -69,6 +71,8 @@ def conv_tapes(network: nn.Module, convs: Sequence[Conv], batch: UnitBatch) -> l
     ----------
     network
         In eval mode, its parameters not requiring gradients; with deep supervision, all heads count.
+    bfloat16
+        Whether the network's products are rounded to bfloat16, and the tapes with them; the loss never is.
     """
     inputs: dict[nn.Module, torch.Tensor] = {}
     outputs: dict[nn.Module, torch.Tensor] = {}
@@ -76,14 +80,18 @@ def conv_tapes(network: nn.Module, convs: Sequence[Conv], batch: UnitBatch) -> l
     def record(module: nn.Module, args: tuple[torch.Tensor, ...], output: torch.Tensor) -> torch.Tensor:
         if not output.requires_grad:
             output.requires_grad_()
-        inputs[module] = args[0].detach()
+        inputs[module] = args[0].detach().to(output.dtype)
         outputs[module] = output
         return output
 
     handles: list[RemovableHandle] = [conv.register_forward_hook(record) for conv in convs]
     try:
         with torch.enable_grad():
-            loss = pseudo_label_loss(network(batch.images), batch)
+            with torch.autocast(batch.images.device.type, torch.bfloat16, enabled=bfloat16):
+                heads = network(batch.images)
+            if bfloat16:
+                heads = heads.float() if isinstance(heads, torch.Tensor) else [head.float() for head in heads]
+            loss = pseudo_label_loss(heads, batch)
             gradients = torch.autograd.grad(loss, [outputs[conv] for conv in convs])
     finally:
         for handle in handles:
@@ -94,9 +102,10 @@ def conv_tapes(network: nn.Module, convs: Sequence[Conv], batch: UnitBatch) -> l
 def offset_gradients(tape: ConvTape, conv: Conv, out_channels: torch.Tensor | None = None) -> torch.Tensor:
     """Weight gradient of each unit, kernel offset by kernel offset.
 
-    One batched matrix product per kernel offset. With stride 1 the offset input is a strided view of the padded
-    input, flattened over its spatial axes; output gradients are laid out with the padded lengths of all but the first
-    axis, so that what wraps around meets zeros. Nothing is unfolded.
+    One batched matrix product for each offset, or in bfloat16 for each row of offsets: those products pay off from a
+    few dozen rows up only, so that the copy which puts a row's windows below each other is worth it. With stride 1 the
+    offset input is a strided view of the padded input, flattened over its spatial axes; output gradients are laid out
+    with the padded lengths of all but the first axis, so that what wraps around meets zeros.
 
     Parameters
     ----------
@@ -106,7 +115,8 @@ def offset_gradients(tape: ConvTape, conv: Conv, out_channels: torch.Tensor | No
     Returns
     -------
     Tensor
-        float32 (product of the kernel's edges, b, k, c_in), contiguous: every product is written in one piece.
+        (rows of offsets, b, offsets in a row, c_in, k) of the tape's type, contiguous: every product is written in one
+        piece. Offset o of the kernel is number o % (offsets in a row) of row o // (offsets in a row).
     """
     gradients = tape.output_gradients if out_channels is None else tape.output_gradients[:, out_channels]
     n, k, *shape = gradients.shape
@@ -121,21 +131,26 @@ def offset_gradients(tape: ConvTape, conv: Conv, out_channels: torch.Tensor | No
         wrapped = [
             side for m, edge in zip(reversed(lengths[1:]), reversed(shape[1:]), strict=True) for side in (0, m - edge)
         ]
-        left = functional.pad(gradients, wrapped).flatten(2)
+        right = functional.pad(gradients, wrapped).flatten(2).transpose(1, 2)
     else:
-        left = gradients.flatten(2)
+        right = gradients.flatten(2).transpose(1, 2)
     flat = padded.flatten(2)
     steps = [math.prod(lengths[axis + 1 :]) for axis in range(len(lengths))]  # distance of neighbours, flattened
-    result = gradients.new_empty((math.prod(conv.kernel_size), n, k, conv.in_channels))
-    for number, offset in enumerate(itertools.product(*map(range, conv.kernel_size))):
+
+    def window(offset: tuple[int, ...]) -> torch.Tensor:
         if unit_stride:
             begin = sum(i * step for i, step in zip(offset, steps, strict=True))
-            window = flat[..., begin : begin + left.shape[2]]
-        else:
-            box = tuple(slice(i, i + s * (m - 1) + 1, s) for i, s, m in zip(offset, conv.stride, shape, strict=True))
-            window = padded[within(box, ...)].flatten(2)
-        torch.bmm(left, window.transpose(1, 2), out=result[number])
-    return result
+            return flat[..., begin : begin + right.shape[1]]
+        box = tuple(slice(i, i + s * (m - 1) + 1, s) for i, s, m in zip(offset, conv.stride, shape, strict=True))
+        return padded[within(box, ...)].flatten(2)
+
+    offsets = list(itertools.product(*map(range, conv.kernel_size)))
+    row = conv.kernel_size[-1] if gradients.dtype == torch.bfloat16 else 1
+    result = gradients.new_empty((len(offsets) // row, n, row * conv.in_channels, k))
+    for number, products in enumerate(result):
+        windows = [window(offset) for offset in offsets[number * row : (number + 1) * row]]
+        torch.bmm(windows[0] if row == 1 else torch.cat(windows, dim=1), right, out=products)
+    return result.view(-1, n, row, conv.in_channels, k)
 
 
 def unit_weight_gradients(tape: ConvTape, conv: Conv, out_channels: torch.Tensor | None = None) -> torch.Tensor:
@@ -149,10 +164,15 @@ def unit_weight_gradients(tape: ConvTape, conv: Conv, out_channels: torch.Tensor
     Returns
     -------
     Tensor
-        float32 (b, k, c_in, *kernel).
+        (b, k, c_in, *kernel), of the tape's type.
     """
-    gradients = offset_gradients(tape, conv, out_channels).permute(1, 2, 3, 0)
+    gradients = offset_gradients(tape, conv, out_channels).permute(1, 4, 3, 0, 2)
     return gradients.reshape(*gradients.shape[:3], *conv.kernel_size)
+
+
+def widened(values: torch.Tensor) -> torch.Tensor:
+    """In float32 at least."""
+    return values.to(torch.promote_types(values.dtype, torch.float32))
 
 
 def _padding(conv: Conv) -> tuple[int, ...]:
@@ -207,7 +227,7 @@ def selected_gradients(tapes: Sequence[ConvTape], convs: Sequence[Conv], columns
     A convolution is skipped where nothing of it was chosen, and only the output channels that were are formed.
     """
     n = tapes[0].inputs.shape[0]
-    result = tapes[0].inputs.new_empty((n, columns.order.numel()))
+    result = widened(tapes[0].inputs.new_empty(0)).new_empty((n, columns.order.numel()))
     done = 0
     for tape, conv, entries in zip(tapes, convs, columns.per_conv, strict=True):
         if entries.numel() == 0:
@@ -216,15 +236,16 @@ def selected_gradients(tapes: Sequence[ConvTape], convs: Sequence[Conv], columns
         pairs, offsets = entries // n_offsets, entries % n_offsets
         channels, rows = torch.unique(pairs // conv.in_channels, return_inverse=True)
         gradients = offset_gradients(tape, conv, channels)
-        block = gradients[offsets, :, rows, pairs % conv.in_channels]
-        result[:, columns.order[done : done + entries.numel()]] = block.T
+        in_row = gradients.shape[2]
+        block = gradients[offsets // in_row, :, offsets % in_row, pairs % conv.in_channels, rows]
+        result[:, columns.order[done : done + entries.numel()]] = block.T.to(result.dtype)
         done += entries.numel()
     return result
 
 
 def unit_gradients(
-    network: nn.Module, convs: Sequence[Conv], batches: Iterator[UnitBatch], columns: Columns
+    network: nn.Module, convs: Sequence[Conv], batches: Iterator[UnitBatch], columns: Columns, *, bfloat16: bool = False
 ) -> Iterator[tuple[UnitBatch, torch.Tensor]]:
     """Batches with the (b, P) gradients of their units."""
     for batch in batches:
-        yield batch, selected_gradients(conv_tapes(network, convs, batch), convs, columns)
+        yield batch, selected_gradients(conv_tapes(network, convs, batch, bfloat16=bfloat16), convs, columns)

@@ -27,6 +27,7 @@ from albench.scoring.request import MOMENTS, Features, Need, Scores, ScoringPlan
 from albench.seeding import generator
 from albench.training.base import UnitView
 from albench.training.nnunet_env import quiet
+from albench.training.norm import normalise_by_groups
 from albench.training.prepare import PreparedStore
 from albench.training.reading import read_label
 from albench.training.recovery import halving
@@ -78,6 +79,7 @@ class NnunetModel:
         for state in weights:
             network = _build(store).to(device).eval().requires_grad_(False)
             network.load_state_dict(dict(state))
+            normalise_by_groups(network, device)
             self._networks.append(network)
 
     @property
@@ -216,6 +218,7 @@ class NnunetModel:
                 n_parameters=plan.n_parameters,
                 layers=plan.layers,
                 rng=generator(*plan.key, "fisher"),
+                bfloat16=plan.bfloat16,
             )
         if Need.BOTTLENECK in needs:
             values["bottleneck"] = bottleneck_embedding(self.network, units, batches, plan.n_parameters)

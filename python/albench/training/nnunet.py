@@ -172,12 +172,13 @@ class NnunetTrainer:
             settings.mirroring,
             settings.oversample_foreground,
             key,
+            settings.compile,
         )
         trainer = ALTrainer.create(
             store, AnnotatedDataset(store, units), training, self._device, self._base / "results"
         )
         if initial is not None:
-            trainer.network.load_state_dict(_read_checkpoint(initial)["network_weights"])
+            trainer.plain_network.load_state_dict(_read_checkpoint(initial)["network_weights"])
         ready = time.perf_counter()
         loss = trainer.fit(n_workers=n_loaders, on_iteration=on_iteration)
         done = time.perf_counter()
@@ -200,7 +201,7 @@ class NnunetTrainer:
 
 def _write_checkpoint(path: Path, trainer: ALTrainer) -> None:
     checkpoint = {
-        "network_weights": trainer.network.state_dict(),
+        "network_weights": trainer.plain_network.state_dict(),
         "trainer_name": "nnUNetTrainer",
         "init_args": {"configuration": trainer.configuration_name, "fold": trainer.fold},
         "inference_allowed_mirroring_axes": trainer.inference_allowed_mirroring_axes,

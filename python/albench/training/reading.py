@@ -12,7 +12,7 @@ from nnunetv2.imageio.reader_writer_registry import determine_reader_writer_from
 from nnunetv2.imageio.simpleitk_reader_writer import SimpleITKIO
 from numpy.typing import NDArray
 
-from albench.data import Case
+from albench.data import Case, Dataset
 from albench.data.images import case_geometry
 
 # Longest first: ".nii.gz" also ends in ".gz".
@@ -43,6 +43,14 @@ def read_label(path: Path) -> NDArray[Any]:
     """Label map, (z, y, x), in the dtype that the reader gives."""
     segmentation: NDArray[Any] = reader_of(path).read_seg(str(path))[0][0]
     return segmentation
+
+
+def true_spacing(dataset: Dataset, case: str) -> tuple[float, ...] | None:
+    """Spacing in mm, (z, y, x), of a case; None where it means nothing: photographs, and data sets that lost theirs."""
+    files = dataset.case(case)
+    if not dataset.spacing_is_true or not isinstance(reader_of(files.images[0]), SimpleITKIO):
+        return None
+    return read_spacing(files)
 
 
 def read_spacing(case: Case) -> tuple[float, ...]:

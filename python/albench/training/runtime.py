@@ -1,9 +1,12 @@
-"""How this process uses the processor: threads, memory allocator, number formats."""
+"""How this process uses the processor and the GPUs: threads, memory allocator, number formats, which GPU."""
 
 from __future__ import annotations
 
 import ctypes
+import multiprocessing
+import os
 import platform
+from collections.abc import Sequence
 
 import torch
 
@@ -30,3 +33,19 @@ def has_bfloat16() -> bool:
     """Whether this processor multiplies bfloat16 natively; without, it is slower than float32."""
     flags = cpuinfo("flags").split()
     return "avx512_bf16" in flags or "amx_bf16" in flags
+
+
+def visible_gpus() -> tuple[str, ...]:
+    """Names of the GPUs that this process may use, as CUDA_VISIBLE_DEVICES takes them."""
+    n_gpus = torch.cuda.device_count()
+    named = os.environ.get("CUDA_VISIBLE_DEVICES")
+    return tuple(named.split(",")[:n_gpus]) if named else tuple(map(str, range(n_gpus)))
+
+
+def take_gpu(gpus: Sequence[str]) -> None:
+    """Let this worker process see one of `gpus` alone, its neighbours the next ones.
+
+    Call before CUDA is used. nnU-Net always takes the first GPU that its process sees, so the choice is made here.
+    """
+    number = multiprocessing.current_process()._identity[-1] - 1
+    os.environ["CUDA_VISIBLE_DEVICES"] = gpus[number % len(gpus)]

@@ -18,6 +18,7 @@ from nnunetv2.training.nnUNetTrainer.nnUNetTrainer import nnUNetTrainer
 from albench.seeding import Key
 from albench.training.loader import batches, seeded
 from albench.training.nnunet_env import nnunet_folders, quiet
+from albench.training.norm import normalise_by_groups
 from albench.training.prepare import AnnotatedDataset, PreparedStore
 
 
@@ -37,6 +38,8 @@ class TrainingPlan:
         Whether augmentation mirrors along every axis, as nnU-Net's does.
     key
         Random stream of weights, batches and dropout.
+    compile
+        ``auto``, ``on`` or ``off``: see `TrainingSettings`.
     """
 
     iterations: int
@@ -46,6 +49,10 @@ class TrainingPlan:
     mirroring: bool
     oversample_foreground: float
     key: tuple[Key, ...]
+    compile: str = "auto"
+
+
+_WORTH_COMPILING = 5_000  # iterations
 
 
 class ALTrainer(nnUNetTrainer):  # type: ignore[misc]
@@ -92,7 +99,22 @@ class ALTrainer(nnUNetTrainer):  # type: ignore[misc]
             trainer.oversample_foreground_percent = plan.oversample_foreground
             with seeded(*plan.key, "weights"):
                 trainer.initialize()
+        normalise_by_groups(trainer.network, device)
         return trainer
+
+    @property
+    def plain_network(self) -> torch.nn.Module:
+        """The network without torch.compile around it, which would put a prefix before the names of its weights."""
+        assert isinstance(self.network, torch.nn.Module)
+        plain = getattr(self.network, "_orig_mod", self.network)
+        assert isinstance(plain, torch.nn.Module)
+        return plain
+
+    def _do_i_compile(self) -> bool:
+        """Whether nnU-Net wraps the network in torch.compile; its own default is always, on a GPU."""
+        plan = self._plan
+        wanted = plan.compile == "on" or (plan.compile == "auto" and plan.iterations >= _WORTH_COMPILING)
+        return wanted and self.device.type == "cuda"
 
     def configure_optimizers(self) -> tuple[torch.optim.Optimizer, PolyLRScheduler]:
         """nnU-Net's optimiser with this training's momentum and its schedule stretched over the iterations."""

@@ -1,0 +1,165 @@
+"""Reader of a plain folder of images and labels: cases are matched by name, labels found in the data."""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from collections import Counter
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+import SimpleITK
+
+from albench.data.checksum import hash_files, index_path_for
+from albench.data.dataset import Case
+from albench.data.images import read_header, read_image
+from albench.data.label_values import label_values
+from albench.data.msd import MsdContent
+from albench.errors import InputError
+from albench.files import build_folder
+from albench.progress import Reporter
+
+IMAGE_FOLDERS = ("images", "imagesTr", "image", "imgs")
+LABEL_FOLDERS = ("labels", "labelsTr", "label", "masks", "segmentations")
+ENDINGS = (".nii.gz", ".nii", ".nrrd", ".mha", ".gipl", ".png", ".bmp", ".tif", ".tiff")
+"""Of the files that nnU-Net reads."""
+
+_MOST_CLASSES = 60
+_CHANNEL = re.compile(r"_\d{4}$")
+
+
+def find_pair(root: Path) -> tuple[Path, Path] | None:
+    """Folders of images and labels in `root`; None unless there is one of each."""
+    images, labels = (
+        [root / name for name in names if (root / name).is_dir()] for names in (IMAGE_FOLDERS, LABEL_FOLDERS)
+    )
+    return (images[0], labels[0]) if len(images) == len(labels) == 1 else None
+
+
+def read_plain(root: Path, cache_dir: Path, reporter: Reporter) -> tuple[MsdContent, tuple[str, ...]]:
+    """Read a folder whose labels have the names of their images, or these without ``_0000`` and on for channels.
+
+    Classes are the values that occur in the labels, in ascending order, 0 being background. Where they are not
+    consecutive, e.g. 0 and 255, labels are written anew with consecutive ones, in `cache_dir`.
+
+    Returns
+    -------
+    tuple
+        What a ``dataset.json`` would have said, and what a user should know of how it was found.
+
+    Raises
+    ------
+    InputError
+        A label without an image, files of several formats, different numbers of channels, or labels that are none.
+    """
+    pair = find_pair(root)
+    assert pair is not None
+    images, labels = (_files(folder) for folder in pair)
+    if not labels:
+        raise InputError(f"{pair[1]}: expected label files ending in one of {', '.join(ENDINGS)}, found none")
+    ending = _one_ending(root, [*images.values(), *labels.values()])
+    cases = [Case(name, _images_of(name, images, path), path) for name, path in sorted(labels.items())]
+    channel_names = _channel_names(root, cases)
+    used = {path for case in cases for path in case.images}
+    spare = sum(path not in used for path in images.values())
+    found = label_values([case.label for case in cases], root, cache_dir, reporter)
+    values = _classes(cases, found)
+    notes = [
+        f"no dataset.json: {len(cases)} cases with {len(channel_names)} "
+        f"{'channel' if len(channel_names) == 1 else 'channels'} and the label values "
+        f"{', '.join(map(str, values))} found in {pair[0].name} and {pair[1].name}"
+    ]
+    if spare:
+        notes.append(f"{spare} images without a label are left out")
+    if values != list(range(len(values))):
+        cases = _relabelled(root, cases, values, ending, cache_dir, reporter)
+        became = ", ".join(f"{value} is class-{number}" for number, value in enumerate(values) if number)
+        notes.append(f"label values are not consecutive, so that copies with consecutive ones are used: {became}")
+    names = {number: f"class-{number}" if number else "background" for number in range(len(values))}
+    return MsdContent(root.name, channel_names, names, ending, tuple(cases)), tuple(notes)
+
+
+def _files(folder: Path) -> dict[str, Path]:
+    """Image files by name without ending."""
+    found: dict[str, Path] = {}
+    for path in sorted(folder.iterdir()):
+        ending = next((ending for ending in ENDINGS if path.name.lower().endswith(ending)), None)
+        if ending is None or path.name.startswith(".") or not path.is_file():
+            continue
+        stem = path.name[: -len(ending)]
+        if stem in found:
+            raise InputError(f"{folder}: expected one file a name, found {found[stem].name} and {path.name}")
+        found[stem] = path
+    return found
+
+
+def _one_ending(root: Path, paths: Sequence[Path]) -> str:
+    counts = Counter(next(ending for ending in ENDINGS if path.name.lower().endswith(ending)) for path in paths)
+    if len(counts) > 1:
+        found = ", ".join(f"{number} {ending}" for ending, number in sorted(counts.items()))
+        raise InputError(f"{root}: expected images and labels of one format, as nnU-Net does, found {found}")
+    ending = next(iter(counts))
+    upper = next((path for path in paths if not path.name.endswith(ending)), None)
+    if upper is not None:
+        raise InputError(f"{upper}: expected the file ending {ending} in small letters")
+    return ending
+
+
+def _images_of(name: str, images: dict[str, Path], label: Path) -> tuple[Path, ...]:
+    if name in images:
+        return (images[name],)
+    channels = tuple(path for stem, path in images.items() if _CHANNEL.sub("", stem) == name and stem != name)
+    if not channels:
+        raise InputError(f"{label}: expected an image of that name, or {name}_0000 and on, found none")
+    return channels
+
+
+def _channel_names(root: Path, cases: Sequence[Case]) -> tuple[str, ...]:
+    counts = {len(case.images) for case in cases}
+    if len(counts) > 1:
+        raise InputError(f"{root}: expected as many images in every case, found {sorted(counts)}")
+    (n_files,) = counts
+    header = read_header(cases[0].images[0])
+    n_channels = n_files if n_files > 1 else header.n_channels
+    if n_files == 1 and len(header.size) == 2 and n_channels in (3, 4):
+        return ("R", "G", "B", "A")[:n_channels]
+    return ("image",) if n_channels == 1 else tuple(f"channel-{number}" for number in range(n_channels))
+
+
+def _classes(cases: Sequence[Case], found: Sequence[tuple[float, ...] | None]) -> list[int]:
+    """Label values of all cases, background included."""
+    values = {0}
+    for case, in_case in zip(cases, found, strict=True):
+        wrong = [value for value in in_case or () if value < 0 or value != int(value)]
+        if wrong or len(in_case or ()) > _MOST_CLASSES:
+            what = f"{wrong[0]}" if wrong else f"{len(in_case or ())} values: is it an image?"
+            raise InputError(f"{case.label}: expected a label map of a few whole numbers from 0 up, found {what}")
+        values.update(map(int, in_case or ()))
+    if len(values) < 2:
+        raise InputError(f"{cases[0].label.parent}: expected labels with foreground, found the value 0 alone")
+    if len(values) > _MOST_CLASSES:
+        raise InputError(f"{cases[0].label.parent}: expected at most {_MOST_CLASSES} label values, found {len(values)}")
+    return sorted(values)
+
+
+def _relabelled(
+    root: Path, cases: Sequence[Case], values: Sequence[int], ending: str, cache_dir: Path, reporter: Reporter
+) -> list[Case]:
+    """Cases with copies of their labels in which the n-th of `values` is n; made once per content."""
+    hashes = hash_files([case.label for case in cases], index_path_for(root, cache_dir, "labels"), reporter)
+    names = [case.name for case in cases]
+    digest = hashlib.sha256(repr((names, hashes, list(values))).encode()).hexdigest()[:12]
+
+    def fill(folder: Path) -> None:
+        with reporter.task(f"{root.name}: writing consecutive labels", len(cases)) as advance:
+            for case in cases:
+                image = read_image(case.label)
+                numbers = np.searchsorted(values, SimpleITK.GetArrayViewFromImage(image)).astype(np.uint8)
+                changed = SimpleITK.GetImageFromArray(numbers, isVector=False)
+                changed.CopyInformation(image)
+                SimpleITK.WriteImage(changed, str(folder / f"{case.name}{ending}"), useCompression=True)
+                advance()
+
+    made = build_folder(cache_dir / "relabelled" / f"{root.name}-{digest}", fill)
+    return [Case(case.name, case.images, made / f"{case.name}{ending}") for case in cases]

@@ -1,0 +1,301 @@
+"""The statistics of a report: tables for papers and the section of the page, from the result tables alone."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import pandas as pd
+from matplotlib.figure import Figure
+
+from albench.report.cells import Cells, markdown, study_title
+from albench.report.figures import as_svg
+from albench.report.latex import latex
+from albench.report.palette import label, oracle_aided, order
+from albench.report.texts import NBSP, NONE, interval_text, number_text, p_text
+from albench.results import REFERENCE, STUDY_KEYS
+from albench.stats.budget import TARGETS
+from albench.stats.ranks import Ranks
+from albench.stats.tables import ALL, Statistics, compute_statistics
+
+RANKS_FIGURE = "ranks.svg"
+
+MEASURES = {
+    "n_annotated_units": "units",
+    "n_annotated_slices": "slices",
+    "n_annotated_voxels": "voxels",
+    "n_annotated_fg_voxels": "foreground voxels",
+    "n_annotated_border_voxels": "border voxels",
+    "annotation_s": "hours of annotation",
+}
+
+
+@dataclass(frozen=True)
+class StatisticsTable:
+    """A table as people read it.
+
+    Attributes
+    ----------
+    file
+        Stem of the files it is written to; parts with the same stem go into one file.
+    note
+        What was tested, and how to read it.
+    folded
+        Shown closed on the page.
+    """
+
+    file: str
+    title: str
+    cells: Cells
+    note: str
+    folded: bool = False
+
+
+@dataclass(frozen=True)
+class StatisticsSection:
+    """What the page shows: tables, and the critical-difference diagram or why there is none."""
+
+    tables: list[StatisticsTable]
+    ranks_svg: bytes | None
+    ranks_note: str
+
+    def files(self, statistics: Statistics) -> dict[str, bytes]:
+        """Content of every file beside the page, by name: CSV of unrounded numbers; Markdown and LaTeX as shown."""
+        found: dict[str, bytes] = {}
+        for name in ("scores", "budget", "pairs", "penalty", "mixed", "claims"):
+            found[f"{name}.csv"] = getattr(statistics, name).to_csv(index=False).encode()
+            shown = [table for table in self.tables if table.file == name]
+            parts = [f"{markdown(table.title, table.cells)}\n{table.note}\n" for table in shown]
+            found[f"{name}.md"] = "\n".join(parts).encode()
+            found[f"{name}.tex"] = "\n".join(
+                latex(f"{table.title}. {table.note}", table.cells) for table in shown
+            ).encode()
+        found["ranks.csv"] = statistics.ranks.ranks.rename("mean_rank").to_csv().encode()
+        if self.ranks_svg is not None:
+            found[RANKS_FIGURE] = self.ranks_svg
+        return found
+
+
+def build_statistics(results: pd.DataFrame, runs: pd.DataFrame) -> tuple[StatisticsSection, Statistics]:
+    """Compute the statistics and lay them out.
+
+    Parameters
+    ----------
+    results, runs
+        Rows of ``results.parquet`` and ``runs.parquet``, of one study or several.
+    """
+    statistics = compute_statistics(results, runs, oracle_aided)
+    tables = _claims(statistics.claims)
+    for key, scores in statistics.scores.groupby(STUDY_KEYS):
+        study = (str(key[0]), str(key[1]))
+        title = study_title(*study)
+        strategies = order(list(scores["strategy"]))
+        tables += _scores(title, scores.set_index("strategy").loc[strategies])
+        tables += _budgets(title, _of(statistics.budget, study), strategies)
+        tables += _pairs(title, _of(statistics.pairs, study), strategies)
+        tables += _penalty(title, _of(statistics.penalty, study), strategies)
+        tables += _mixed(title, _of(statistics.mixed, study), strategies)
+    joint = _of(statistics.mixed, (ALL, "all"))
+    tables += _mixed(ALL, joint, order(list(joint["strategy"])) if len(joint) else [])
+    svg, note = _ranks(statistics.ranks)
+    return StatisticsSection(tables, svg, note), statistics
+
+
+def _of(table: pd.DataFrame, study: tuple[str, str]) -> pd.DataFrame:
+    return table[(table[STUDY_KEYS] == list(study)).all(axis=1)] if len(table) else table
+
+
+def _claims(claims: pd.DataFrame) -> list[StatisticsTable]:
+    if claims.empty:
+        return []
+    rows = [
+        [
+            str(row["claim"]),
+            str(row["verdict"]),
+            interval_text(row["estimate"], row["low"], row["high"], sign=True),
+            p_text(row["p"]),
+            ", ".join(_count(row[f"n_{word}"], word) for word in ("seeds", "cases", "strategies")),
+            str(row["test"]),
+            row["dataset"] if row["dataset"] == ALL else study_title(row["dataset"], row["protocol"]),
+        ]
+        for _, row in claims.iterrows()
+    ]
+    header = ["claim", "verdict", "difference in AUBC [95 %]", "p, one-sided", "n", "test", "data"]
+    note = (
+        "Strategies that read ground truth are left out. A claim is supported where its one-sided p is below 0.05, "
+        "contradicted where its opposite's is; with fewer than 3 seeds nothing is said. p is corrected for the "
+        "strategies within a claim, not for the number of claims. 'Most' and 'every' show the difference of the "
+        "strategy that decides the claim; the mixed-effects model's is the mean over its rounds, not the shared one."
+    )
+    return [StatisticsTable("claims", "Claims of the paper", Cells(header, rows), note)]
+
+
+def _count(n: int, words: str) -> str:
+    singular = {"seeds": "seed", "cases": "case", "strategies": "strategy"}
+    return f"{n}{NBSP}{singular[words] if n == 1 else words}"
+
+
+def _scores(title: str, scores: pd.DataFrame) -> list[StatisticsTable]:
+    header = ["strategy", "seeds", "Dice", "NSD", "HD95 mm", "γ", "points"]
+    rows = []
+    for strategy, row in scores.iterrows():
+        metrics = [
+            interval_text(
+                row[f"final_{metric}"], row[f"final_{metric}_low"], row[f"final_{metric}_high"], digits=digits
+            )
+            for metric, digits in (("dice", 3), ("nsd", 3), ("hd95", 2))
+        ]
+        fit = NONE if math.isnan(row["gamma"]) else f"{row['gamma']:.3g} ± {row['gamma_error']:.2g}"
+        points = str(row["gamma_points"]) if row["gamma_points"] else NONE
+        rows.append([label(str(strategy)), str(row["n_seeds"]), *metrics, fit, points])
+    reasons = sorted(set(scores["gamma_reason"].dropna()) - {""})
+    note = (
+        "Last round; 95 % bootstrap over seeds. NSD and HD95 are empty where distances in mm mean nothing or were not "
+        "measured. γ: nnActive's foreground efficiency ± its standard error (points of a chain are not independent, "
+        "which that error does not know)."
+    )
+    note += f" No γ: {'; '.join(reasons)}." if reasons else ""
+    return [StatisticsTable("scores", f"Metrics and foreground efficiency, {title}", Cells(header, rows), note)]
+
+
+def _budgets(title: str, budget: pd.DataFrame, strategies: Sequence[str]) -> list[StatisticsTable]:
+    tables = []
+    measures = [name for name in MEASURES if len(budget) and (budget["measure"] == name).any()]
+    for target in TARGETS if len(budget) and budget["n_seeds"].any() else ():
+        rows = []
+        for strategy in strategies:
+            of_strategy = budget[(budget["strategy"] == strategy) & (budget["target"] == target)]
+            own = {row["measure"]: row for _, row in of_strategy.iterrows()}
+            if own:
+                first = own[measures[0]]
+                reached = f"{first['n_reached']} of {first['n_seeds']}"
+                rows.append([label(strategy), reached, *(_budget_text(own[name], name) for name in measures)])
+        header = ["strategy", "seeds that reach it", *(MEASURES[name] for name in measures)]
+        note = (
+            f"Mean over seeds of the smallest budget at which the curve, linear between rounds, has {target:.0%} of "
+            f"its seed's ceiling; in brackets what is saved against {REFERENCE}, over the seeds in which both do. "
+            "≤: some seed has it after its first round, so that it needs that much or less. Hours by the cost model of "
+            "the configuration, an order of magnitude."
+        )
+        name = f"Budget to {target:.0%} of the ceiling, {title}".replace("%", f"{NBSP}%")
+        tables.append(StatisticsTable("budget", name, Cells(header, rows), note.replace("0%", f"0{NBSP}%")))
+    return tables
+
+
+def _budget_text(row: pd.Series[Any], measure: str) -> str:
+    if row["n_reached"] < row["n_seeds"]:
+        text = "not reached" if row["n_reached"] == 0 else "not by all"
+    else:
+        value = row["budget"] / 3600 if measure == "annotation_s" else row["budget"]
+        text = ("≤ " if row["n_at_start"] else "") + (f"{value:.1f}" if measure == "annotation_s" else f"{value:,.0f}")
+    return text if math.isnan(row["saved"]) else f"{text} [{100 * row['saved']:+.0f}{NBSP}%]"
+
+
+def _pairs(title: str, pairs: pd.DataFrame, strategies: Sequence[str]) -> list[StatisticsTable]:
+    if pairs.empty:
+        return []
+    tables = []
+    against = pairs[(pairs["strategy"] == REFERENCE) | (pairs["reference"] == REFERENCE)]
+    header = ["strategy", "difference [95 %]", "p", "p Holm", "p seeds", "p cases", "n"]
+    for endpoint, words in (("aubc", "AUBC"), ("final", "final Dice")):
+        rows = []
+        for strategy in strategies:
+            own = against[
+                (against["endpoint"] == endpoint) & (against[["strategy", "reference"]] == strategy).any(axis=1)
+            ]
+            if strategy == REFERENCE or own.empty:
+                continue
+            row = own.iloc[0]
+            low, mean, high = row["low"], row["mean"], row["high"]
+            if row["strategy"] == REFERENCE:
+                low, mean, high = -high, -mean, -low
+            n = f"{row['n_seeds']}{NBSP}seeds, {row['n_cases']}{NBSP}cases, {row['n_pairs']}{NBSP}pairs"
+            tests = [p_text(row[name]) for name in ("p", "p_holm", "p_seeds_holm", "p_cases_holm")]
+            rows.append([label(strategy), interval_text(mean, low, high, sign=True), *tests, n])
+        n_tests = int((pairs["endpoint"] == endpoint).sum())
+        note = (
+            "Paired on seed, case, round and class. p: for other seeds and other cases (quasi-F of two crossed random "
+            "factors); interval: bootstrap over both; neither with fewer than 3 seeds. p seeds: paired t-test over "
+            "seeds, for these cases. p cases: Wilcoxon signed-rank test over cases, for these trainings. The last "
+            f"three are corrected by Holm over the {n_tests} pairs of strategies. All pairs: pairs.csv."
+        )
+        if rows:
+            name = f"{words} against {REFERENCE}, {title}"
+            tables.append(StatisticsTable("pairs", name, Cells(header, rows), note, folded=endpoint == "final"))
+    matrix = pairs[pairs["endpoint"] == "aubc"]
+    cells = {(row["strategy"], row["reference"]): (row["mean"], row["p_holm"]) for _, row in matrix.iterrows()}
+    cells |= {(b, a): (-mean, p) for (a, b), (mean, p) in cells.items()}
+    names = [name for name in strategies if any(name in pair for pair in cells)]
+    rows = [[label(a), *(_pair_text(*cells.get((a, b), (math.nan, math.nan))) for b in names)] for a in names]
+    note = "Row minus column. p corrected by Holm over all pairs; n as above."
+    title = f"AUBC, all pairs: difference and p, {title}"
+    tables.append(StatisticsTable("pairs", title, Cells(["", *map(label, names)], rows), note, folded=True))
+    return tables
+
+
+def _pair_text(mean: float, p: float) -> str:
+    return NONE if math.isnan(mean) else f"{number_text(mean, sign=True)} [p {p_text(p)}]"
+
+
+def _penalty(title: str, penalty: pd.DataFrame, strategies: Sequence[str]) -> list[StatisticsTable]:
+    if penalty.empty or penalty["wins"].isna().all():
+        return []
+    wins = {(row["strategy"], row["reference"]): row["wins"] for _, row in penalty.iterrows()}
+    names = [name for name in strategies if any(name in pair for pair in wins)]
+    rows = [[label(a), *(number_text(wins.get((a, b), math.nan), 2) for b in names)] for a in names]
+    beaten = [sum(wins[(a, b)] for a in names if a != b) / (len(names) - 1) for b in names]
+    rows.append(["mean: how often beaten", *(number_text(value, 2) for value in beaten)])
+    note = (
+        "Share of the budgets after the first at which the row's strategy beats the column's: two-sided paired t-test "
+        "over seeds, p below 0.05, not corrected. Lower in the last row is better."
+    )
+    header = ["beats", *map(label, names)]
+    return [StatisticsTable("penalty", f"Pairwise penalty matrix, {title}", Cells(header, rows), note, folded=True)]
+
+
+def _mixed(title: str, mixed: pd.DataFrame, strategies: Sequence[str]) -> list[StatisticsTable]:
+    if mixed.empty:
+        return []
+    about = mixed.iloc[0]
+    indexed = {row["strategy"]: row for _, row in mixed.iterrows()}
+    header = ["strategy", f"Dice against {about['reference']} [95 %]", "standard error", "p"]
+    rows = []
+    for strategy in [name for name in strategies if name in indexed]:
+        row = indexed[strategy]
+        effect = interval_text(row["estimate"], row["low"], row["high"], sign=True)
+        rows.append([label(strategy), effect, number_text(row["error"], 4), p_text(row["p"])])
+    note = "Dice ~ strategy + budget, random case, seed and chain. "
+    if about["converged"]:
+        note += (
+            f"Converged on {about['n_rows']} rows: {about['n_seeds']} seeds, {about['n_cases']} cases, rounds "
+            f"{about['rounds']}. Standard deviations: "
+            + ", ".join(f"{name} {about[f'sd_{name}']:.3f}" for name in ("case", "seed", "chain", "rest"))
+            + f". p: two-sided t with {about['df']} degrees of freedom, not corrected."
+        )
+    else:
+        note += f"Not fitted or not converged: {about['note'] or 'no standard errors'}."
+    return [StatisticsTable("mixed", f"Mixed-effects model, {title}", Cells(header, rows), note, folded=True)]
+
+
+def _ranks(ranks: Ranks) -> tuple[bytes | None, str]:
+    """Critical-difference diagram, or why there is none."""
+    if ranks.note:
+        return None, f"No critical-difference diagram: {ranks.note}."
+    n = f"{ranks.n_datasets} data sets, {len(ranks.ranks)} strategies"
+    if math.isnan(ranks.critical_difference):
+        return (
+            None,
+            f"No critical-difference diagram: Friedman's test does not reject equal ranks (p {ranks.p:.2g}, {n}).",
+        )
+    from scikit_posthocs import critical_difference_diagram  # slow to import, seldom needed
+
+    figure = Figure(figsize=(7.5, 0.6 + 0.25 * len(ranks.ranks)), layout="constrained")
+    axes = figure.add_subplot()
+    critical_difference_diagram(ranks.ranks, ranks.p_pairs, ax=axes, cd=ranks.critical_difference)
+    note = (
+        f"Mean ranks of AUBC over {n}; a bar joins strategies that Nemenyi's test does not tell apart (critical "
+        f"difference {ranks.critical_difference:.2f} at 5 %). Friedman's test: p {p_text(ranks.p)}."
+    )
+    return as_svg(figure), note

@@ -1,0 +1,167 @@
+"""Every statistic of a report, as tables of unrounded numbers, from the result tables alone."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import pandas as pd
+
+from albench.results import CEILING, METRICS, REFERENCE, RUN_KEYS, STUDY_KEYS, mean_metric
+from albench.seeding import generator
+from albench.stats.bootstrap import bootstrap_mean
+from albench.stats.budget import budget_table
+from albench.stats.claims import joint_claims, study_claims
+from albench.stats.curves import curve_scores
+from albench.stats.efficiency import foreground_efficiency, study_start
+from albench.stats.grid import DiceGrid, dice_grid
+from albench.stats.mixed import MixedModel, fit_mixed
+from albench.stats.pairs import pair_table
+from albench.stats.penalty import penalty_matrix
+from albench.stats.ranks import Ranks, rank_strategies
+
+ALL = "all data sets"
+_NO_FIT = {"gamma": math.nan, "gamma_error": math.nan, "gamma_points": 0, "gamma_reason": ""}
+Study = tuple[str, str]
+
+
+@dataclass(frozen=True, eq=False)
+class Statistics:
+    """All tables; each has dataset and protocol, and rows in no order that means anything but `claims`.
+
+    Attributes
+    ----------
+    scores
+        One row a strategy: n_seeds; final_dice, final_nsd, final_hd95, each with _low and _high (95 % bootstrap over
+        seeds); gamma, gamma_error, gamma_points, gamma_reason.
+    budget, pairs
+        Of `budget_table` and `pair_table`.
+    penalty
+        strategy, reference, wins: share of budgets at which strategy beats reference.
+    mixed
+        strategy against random: estimate, error, low, high, p, df, n_rows, n_seeds, n_cases, rounds, converged, note,
+        and the deviations case, seed, chain, rest; with several studies, also one for them together.
+    claims
+        Fields of `Claim`.
+    ranks
+        Over data sets.
+    """
+
+    scores: pd.DataFrame
+    budget: pd.DataFrame
+    pairs: pd.DataFrame
+    penalty: pd.DataFrame
+    mixed: pd.DataFrame
+    claims: pd.DataFrame
+    ranks: Ranks
+
+
+def compute_statistics(results: pd.DataFrame, runs: pd.DataFrame, oracle_aided: Callable[[str], bool]) -> Statistics:
+    """Compute all statistics.
+
+    Parameters
+    ----------
+    results, runs
+        Rows of ``results.parquet`` and ``runs.parquet``, of one study or several.
+    oracle_aided
+        Whether a strategy reads ground truth: such are described like the others, and excluded from claims and ranks.
+    """
+    curves = mean_metric(results, "dice")
+    parts: dict[str, list[pd.DataFrame]] = {name: [] for name in ("scores", "pairs", "penalty", "mixed", "claims")}
+    grids: dict[Study, DiceGrid] = {}
+    for key, of_study in results.groupby(STUDY_KEYS):
+        study = (str(key[0]), str(key[1]))
+        parts["scores"].append(_scores(study, of_study, _of(runs, study)))
+        if (of_study["strategy"] != CEILING).any():
+            grid = grids[study] = dice_grid(of_study)
+            model = fit_mixed([grid])
+            practicable = [name for name in grid.strategies if not oracle_aided(name)]
+            claims = [asdict(claim) for claim in study_claims(grid, practicable, model, *study)]
+            parts["pairs"].append(_named(study, pair_table(grid, *study)))
+            parts["penalty"].append(_named(study, _penalty(grid)))
+            parts["mixed"].append(_named(study, _effects(model)))
+            parts["claims"].append(_named(study, pd.DataFrame(claims)))
+    if len(grids) > 1:
+        model = fit_mixed(list(grids.values()))
+        practicable = [name for name in model.strategies if not oracle_aided(name)]
+        claims = [asdict(claim) for claim in joint_claims(model, practicable)]
+        parts["mixed"].append(_named((ALL, "all"), _effects(model)))
+        parts["claims"].append(_named((ALL, "all"), pd.DataFrame(claims)))
+    scores = curve_scores(curves)
+    ranked = scores[(scores["strategy"] != CEILING) & ~scores["strategy"].map(oracle_aided).astype(bool)]
+    tables = {name: pd.concat(part, ignore_index=True) if part else pd.DataFrame() for name, part in parts.items()}
+    return Statistics(**tables, budget=budget_table(curves), ranks=rank_strategies(ranked))
+
+
+def _of(table: pd.DataFrame, study: Study) -> pd.DataFrame:
+    return table[(table[STUDY_KEYS] == list(study)).all(axis=1)]
+
+
+def _named(study: Study, table: pd.DataFrame) -> pd.DataFrame:
+    return pd.DataFrame({**dict(zip(STUDY_KEYS, study, strict=True)), **table}) if len(table) else pd.DataFrame()
+
+
+def _scores(study: Study, results: pd.DataFrame, runs: pd.DataFrame) -> pd.DataFrame:
+    """Take the final means of every metric, and foreground efficiency."""
+    curves = mean_metric(results, "dice")
+    for metric in METRICS:
+        if metric != "dice":
+            curves[metric] = mean_metric(results, metric)[metric]
+    curves["share"] = curves["n_annotated_fg_voxels"] / _pool_foreground(curves, runs)
+    chains = curves[curves["strategy"] != CEILING]
+    ceiling = float(curves.loc[curves["strategy"] == CEILING, "dice"].mean())
+    start = study_start(chains["share"].to_numpy(), chains["dice"].to_numpy())
+    rows = []
+    for strategy, own in curves.groupby("strategy"):
+        # seeds that have the last round of the study
+        last = chains["round"].max() if strategy != CEILING else own["round"].max()
+        final = own[own["round"] == last]
+        row: dict[str, Any] = {"strategy": strategy, "n_seeds": len(final), **_NO_FIT}
+        for metric in METRICS:
+            interval = bootstrap_mean(final[metric], generator(*study, str(strategy), "final", metric))
+            name = f"final_{metric}"
+            row |= {name: interval.mean, f"{name}_low": interval.low, f"{name}_high": interval.high}
+        if strategy != CEILING:
+            fit = foreground_efficiency(own["share"].to_numpy(), own["dice"].to_numpy(), start, ceiling)
+            row |= {"gamma": fit.gamma, "gamma_error": fit.standard_error}
+            row |= {"gamma_points": fit.n_points, "gamma_reason": fit.reason}
+        rows.append(row)
+    return _named(study, pd.DataFrame(rows))
+
+
+def _pool_foreground(curves: pd.DataFrame, runs: pd.DataFrame) -> pd.Series:
+    """Foreground voxels of each row's pool: as the run says, else what the seed's ceiling annotated."""
+    known = curves[RUN_KEYS].merge(runs[[*RUN_KEYS, "n_pool_fg_voxels"]], on=RUN_KEYS, how="left")["n_pool_fg_voxels"]
+    full = curves[curves["strategy"] == CEILING].groupby("seed")["n_annotated_fg_voxels"].max()
+    total = known.set_axis(curves.index).fillna(curves["seed"].map(full))
+    return total.where(total > 0)
+
+
+def _penalty(grid: DiceGrid) -> pd.DataFrame:
+    wins = penalty_matrix(grid)
+    names = grid.strategies
+    rows = [(one, other, wins[i, j]) for i, one in enumerate(names) for j, other in enumerate(names) if i != j]
+    return pd.DataFrame(rows, columns=["strategy", "reference", "wins"])
+
+
+def _effects(model: MixedModel) -> pd.DataFrame:
+    """One row a strategy but the reference."""
+    reference = model.strategies[0] if model.strategies else REFERENCE
+    about = {
+        "df": model.df,
+        "n_rows": model.n_rows,
+        "n_seeds": model.n_seeds,
+        "n_cases": model.n_cases,
+        "rounds": " ".join(map(str, model.rounds)),
+        "converged": model.converged,
+        "note": model.note,
+        **{f"sd_{name}": model.deviations.get(name, math.nan) for name in ("case", "seed", "chain", "rest")},
+    }
+    rows = []
+    for name in model.strategies[1:]:
+        effect = asdict(model.contrast({name: 1.0}))
+        del effect["p_greater"]
+        rows.append({"strategy": name, "reference": reference, **effect, **about})
+    return pd.DataFrame(rows)
