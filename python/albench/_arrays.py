@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import os
 from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from albench.errors import InputError
+from albench.runinfo import n_cores
 
 
 def wrong(argument: str, expected: str, found: object) -> InputError:
@@ -17,11 +17,9 @@ def wrong(argument: str, expected: str, found: object) -> InputError:
 
 
 def threads(n_threads: int | None) -> int:
-    """Return the number of threads to use: where none is given, all cores this process may run on."""
+    """Return the number of threads to use: where none is given, one for every core this process may keep busy."""
     if n_threads is None:
-        if hasattr(os, "sched_getaffinity"):
-            return len(os.sched_getaffinity(0))
-        return os.cpu_count() or 1
+        return n_cores()
     return integer("n_threads", n_threads, 1, 1024)
 
 

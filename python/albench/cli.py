@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import json
+import os
+import signal
 import sys
 from collections.abc import Sequence
 from pathlib import Path
+from types import FrameType
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -45,7 +48,7 @@ StartOption = Annotated[
     typer.Option("--start", help="How the units annotated first are chosen: random, k-centre or typical."),
 ]
 DeviceOption = Annotated[str, typer.Option("--device", help="auto, cpu or cuda.")]
-OutOption = Annotated[Path, typer.Option("--out", help="Results folder.")]
+OutOption = Annotated[Path, typer.Option("--out", envvar="ALBENCH_OUT", help="Results folder.")]
 JobsOption = Annotated[
     int | None, typer.Option("--jobs", min=1, help="Chains side by side; default: as the cores allow.")
 ]
@@ -58,6 +61,7 @@ TensorboardOption = Annotated[
 GalleryOption = Annotated[
     int, typer.Option("--gallery", min=0, help="Units of each query to keep pictures of for the report.")
 ]
+_INTERRUPTED = 128 + signal.SIGINT
 DEFAULT_STRATEGIES = "random,entropy,usim-f,full"
 app.add_typer(datasets_app, name="datasets")
 
@@ -294,8 +298,21 @@ def main(arguments: Sequence[str] | None = None) -> None:
     """Run the command line; never returns.
 
     ``al-bench --dataset NAME ...`` is short for ``al-bench run --dataset NAME ...``. Exits with 0 when done, 1
-    when a check failed, 2 for wrong arguments or bad input, 130 when interrupted.
+    when a check failed, 2 for wrong arguments or bad input, 130 when interrupted, 143 when asked to end (SIGTERM).
     """
+    stopped_by = signal.SIGINT
+
+    def terminate(number: int, frame: FrameType | None) -> None:
+        """Stop everything the way Ctrl-C does; `docker stop` and batch systems at their time limit ask like this."""
+        nonlocal stopped_by
+        stopped_by = signal.SIGTERM
+        signal.signal(number, signal.SIG_IGN)  # a second one must not interrupt the tidying up
+        raise KeyboardInterrupt
+
+    if signal.getsignal(signal.SIGTERM) is not signal.SIG_IGN:
+        signal.signal(signal.SIGTERM, terminate)
+        # Pools of forked processes end theirs with this signal; there it has to do just that.
+        os.register_at_fork(after_in_child=lambda: signal.signal(signal.SIGTERM, signal.SIG_DFL))
     given = list(sys.argv[1:] if arguments is None else arguments)
     debug = "--debug" in given
     given = [argument for argument in given if argument != "--debug"]
@@ -304,8 +321,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     try:
         status = app(given or ["--help"], prog_name="al-bench", standalone_mode=False)
     except (KeyboardInterrupt, typer.Abort):
-        typer.echo("interrupted; finished stages are kept, and the same command resumes", err=True)
-        sys.exit(130)
+        status = _INTERRUPTED
     except WorkerError as error:
         typer.echo(f"al-bench: {error}", err=True)
         sys.exit(1)
@@ -315,6 +331,9 @@ def main(arguments: Sequence[str] | None = None) -> None:
             raise
         typer.echo(f"al-bench: {' '.join(message.split())}", err=True)
         sys.exit(2)
+    if status == _INTERRUPTED:  # some versions of Typer make it of a KeyboardInterrupt
+        typer.echo("interrupted; finished stages are kept, and the same command resumes", err=True)
+        sys.exit(128 + stopped_by)
     sys.exit(status if isinstance(status, int) else 0)
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import fcntl
 import os
 import shutil
@@ -25,9 +26,19 @@ def output_folder(out: Path, *, fresh: bool) -> Iterator[None]:
     Raises
     ------
     InputError
-        If another process holds the folder.
+        If another process holds the folder, or this user may not write there.
     """
-    out.mkdir(parents=True, exist_ok=True)
+    try:
+        out.mkdir(parents=True, exist_ok=True)
+        (out / _LOCK).touch()
+    except OSError as error:
+        if error.errno not in (errno.EACCES, errno.EPERM, errno.EROFS):
+            raise
+        nearest = next(folder for folder in (out, *out.absolute().parents) if os.access(folder, os.F_OK))
+        raise InputError(
+            f"--out {out}: expected a folder that user {os.geteuid()} may write to, found {nearest} of user "
+            f"{nearest.stat().st_uid} ({os.strerror(error.errno)})"
+        ) from None
     with _lock(out):
         if fresh and any(entry.name != _LOCK for entry in out.iterdir()):
             number = 1

@@ -15,6 +15,7 @@ from albench.data.locate import cache_folder
 from albench.errors import InputError, unknown_name
 from albench.events import require_tensorboard
 from albench.outfolder import claim_folder, output_folder
+from albench.placement import Machine, Placement, place
 from albench.progress import Reporter, Terminal
 from albench.report import build_report, print_summary
 from albench.results import read_results
@@ -79,7 +80,15 @@ def prepare(request: RunRequest, reporter: Reporter) -> Prepared:
             start_method=request.start,
         )
         protocols[name] = resolve_precision(protocol, device)
-    n_processes = request.jobs or choose_processes(request, next(iter(protocols.values())), device)
+    placement = place(
+        Machine.found(),
+        n_chains=len(request.datasets) * len(strategies) * request.seeds,
+        n_threads=next(iter(protocols.values())).cpu_threads,
+        n_gpus=count_gpus() if device == "cuda" else 0,
+        jobs=request.jobs,
+    )
+    for note in placement.notes:
+        reporter.say(note)
     cache = cache_folder(request.cache)
     studies: list[Study] = []
     for name in request.datasets:
@@ -101,7 +110,7 @@ def prepare(request: RunRequest, reporter: Reporter) -> Prepared:
             device=device,
             protocol=protocols[name],
         )
-        factory = NnunetFactory(dataset, config, n_processes)
+        factory = NnunetFactory(dataset, config, placement)
         studies.append(
             Study(
                 dataset,
@@ -113,7 +122,7 @@ def prepare(request: RunRequest, reporter: Reporter) -> Prepared:
                 tensorboard=request.tensorboard,
             )
         )
-    return Prepared(tuple(studies), strategies, n_processes)
+    return Prepared(tuple(studies), strategies, placement.n_processes)
 
 
 def run(request: RunRequest) -> None:
@@ -159,13 +168,11 @@ def resolve_start(protocol: Protocol, dataset: Dataset, given: str | None, strat
     return protocol.model_copy(update={"pool": protocol.pool.model_copy(update={"start_method": "labelled"})})
 
 
-def choose_processes(request: RunRequest, protocol: Protocol, device: str) -> int:
-    """As many chains side by side as there are chains, and cores or GPUs for them."""
+def count_gpus() -> int:
+    """GPUs that this process may use."""
     from albench.training.runtime import visible_gpus
 
-    n_chains = len(request.datasets) * len(request.strategies) * request.seeds
-    places = len(visible_gpus()) if device == "cuda" else n_cores() // protocol.cpu_threads
-    return max(1, min(places, n_chains))
+    return len(visible_gpus())
 
 
 def choose_device(name: str) -> Literal["cpu", "cuda"]:
@@ -185,13 +192,13 @@ class NnunetFactory:
 
     Attributes
     ----------
-    n_processes
-        Chains that run side by side; the cores are shared out among them.
+    placement
+        Processes that the cores are shared out among.
     """
 
     dataset: Dataset
     config: StudyConfig
-    n_processes: int
+    placement: Placement
 
     def __call__(self, work: Path) -> Trainer:
         """Make a trainer that works in the folder `work`."""
@@ -200,10 +207,13 @@ class NnunetFactory:
         from albench.training.nnunet import NnunetTrainer
         from albench.training.runtime import configure_cpu
 
-        cores = n_cores() // self.n_processes
         if self.config.device == "cpu":
             configure_cpu(self.config.protocol.cpu_threads)
-            cores -= self.config.protocol.cpu_threads
         return NnunetTrainer(
-            self.dataset, self.config.protocol, torch.device(self.config.device), work, max(0, min(8, cores))
+            self.dataset,
+            self.config.protocol,
+            torch.device(self.config.device),
+            work,
+            self.placement.n_loaders,
+            shared_memory=self.placement.shared_memory,
         )

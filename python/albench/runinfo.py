@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import os
 import platform
 import resource
@@ -11,9 +12,8 @@ from functools import cache
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
-import psutil
-
 import albench
+from albench.limits import cpu_quota, memory_bytes
 
 _LIBRARIES = ("albench", "nnunetv2", "torch", "numpy", "scipy", "SimpleITK", "pandas")
 
@@ -46,9 +46,15 @@ def code_version() -> str:
     return albench.__version__
 
 
+def n_allowed_cores() -> int:
+    """Cores that this process may run on, whatever its CPU quota."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
 def n_cores() -> int:
-    """Cores that this process may use."""
-    return len(os.sched_getaffinity(0))
+    """Cores that this process may keep busy: no more than its CPU quota pays for, part of a core counting as one."""
+    cores, quota = n_allowed_cores(), cpu_quota()
+    return cores if quota is None else max(1, min(cores, math.ceil(quota)))
 
 
 def cpuinfo(field: str) -> str:
@@ -60,6 +66,6 @@ def cpuinfo(field: str) -> str:
 
 @cache
 def hardware() -> str:
-    """Processor, cores this process may use, and memory, in one line."""
+    """Processor, and the cores and memory that this process may use, in one line."""
     model = cpuinfo("model name") or platform.processor() or platform.machine()
-    return f"{model}, {n_cores()} cores, {psutil.virtual_memory().total / 2**30:.0f} GiB"
+    return f"{model}, {n_cores()} cores, {memory_bytes() / 2**30:.0f} GiB"

@@ -16,9 +16,9 @@ from albench.data import Case, Dataset
 from albench.pool import Pool, Split, Unit
 from albench.scoring.request import Need, ScoringPlan
 from albench.training import prepare
+from albench.training.annotated import AnnotatedDataset
 from albench.training.base import TrainingReport
 from albench.training.nnunet import NnunetTrainer
-from albench.training.prepare import AnnotatedDataset
 from albench.training.runtime import configure_cpu
 from albench.training.trainer import ALTrainer
 

@@ -17,6 +17,7 @@ import SimpleITK
 import torch
 import yaml
 from fake_study import fake_protocol
+from nnunetv2.inference.export_prediction import convert_predicted_logits_to_segmentation_with_correct_shape
 
 from albench.config import Protocol
 from albench.data import Dataset
@@ -26,9 +27,11 @@ from albench.results import read_results, read_runs
 from albench.scoring.request import Need, ScoringPlan
 from albench.seeding import generator
 from albench.study import start_units
+from albench.training.annotated import AnnotatedDataset
 from albench.training.export import export_model
+from albench.training.loader import batches
 from albench.training.nnunet import NnunetTrainer
-from albench.training.prepare import AnnotatedDataset
+from albench.training.original import original_labels
 from albench.training.runtime import configure_cpu
 from albench.training.trainer import ALTrainer, TrainingPlan
 
@@ -107,6 +110,47 @@ def test_unannotated_voxels_are_ignored(trainer: NnunetTrainer, pool: Pool, star
                 assert (labels[:, row] == store.label_manager.ignore_label).all()
         locations = dataset.load_case(case)[3]["class_locations"]
         assert {int(voxel[1]) for voxels in locations.values() for voxel in voxels} <= annotated
+
+
+def test_labels_on_the_original_grid_are_those_of_nnunet(trainer: NnunetTrainer, pool: Pool) -> None:
+    store = trainer.store
+    rng = np.random.default_rng(0)
+    for case in pool.cases[:3]:
+        n_labels = store.label_manager.num_segmentation_heads
+        logits = rng.normal(size=(n_labels, *store.open_image(case).shape[1:])).astype(np.float32)
+        logits[:, 0] = 0.5  # all the same: the lowest label
+        expected = convert_predicted_logits_to_segmentation_with_correct_shape(
+            torch.from_numpy(logits),
+            store.plans_manager,
+            store.configuration_manager,
+            store.label_manager,
+            store.properties(case),
+            num_threads_torch=torch.get_num_threads(),
+        )
+        found = original_labels(logits, store, store.properties(case))
+        assert found.dtype == np.uint8 and set(np.unique(found)) == set(range(n_labels))
+        np.testing.assert_array_equal(found, expected)
+
+
+@pytest.mark.parametrize("memory_bytes", [0, 10**6])
+def test_where_cases_are_read_from_changes_no_batch(
+    trainer: NnunetTrainer, start: tuple[Unit, ...], tmp_path: Path, memory_bytes: int
+) -> None:
+    """Bounds that hold no case, and some of them, against one that holds all."""
+
+    def drawn(dataset: AnnotatedDataset) -> list[dict[str, torch.Tensor]]:
+        plan = TrainingPlan(4, 12, 0.01, 0.9, True, 0.5, ("test",))
+        source = ALTrainer.create(trainer.store, dataset, plan, torch.device("cpu"), tmp_path).source()
+        return list(batches(source, n_batches=4, key=("test",), n_workers=0))
+
+    everything = AnnotatedDataset(trainer.store, start)
+    bounded = AnnotatedDataset(trainer.store, start, memory_bytes)
+    held = [isinstance(bounded.load_case(case)[0], np.ndarray) for case in bounded.identifiers]
+    assert not all(held) and any(held) == (memory_bytes > 0)
+    assert all(isinstance(everything.load_case(case)[0], np.ndarray) for case in everything.identifiers)
+    for first, second in zip(drawn(everything), drawn(bounded), strict=True):
+        assert torch.equal(first["data"], second["data"])
+        assert all(torch.equal(a, b) for a, b in zip(first["target"], second["target"], strict=True))
 
 
 def test_the_network_is_the_planned_one_with_dropout(trainer: NnunetTrainer, checkpoint: Path) -> None:

@@ -27,9 +27,9 @@ from albench.scoring.request import Need, ScoringPlan
 from albench.seeding import generator
 from albench.study import SHARED, start_units
 from albench.sweep import run_studies
+from albench.training.annotated import AnnotatedDataset
 from albench.training.model import NnunetModel
 from albench.training.nnunet import NnunetTrainer
-from albench.training.prepare import AnnotatedDataset
 from albench.training.runtime import configure_cpu
 
 STRATEGIES = ("random", "usim-f", "coreset", "random-fg66", "full")

@@ -80,10 +80,12 @@ class DrawingSource:
         return {"data": torch.tensor(draw_all()), "target": [torch.rand(2)], "keys": ["case"]}
 
 
-def loaded(n_workers: int, key: tuple[str, int] = ("d", 0), n_batches: int = 5) -> list[list[float]]:
+def loaded(
+    n_workers: int, key: tuple[str, int] = ("d", 0), n_batches: int = 5, shared_memory: bool = True
+) -> list[list[float]]:
     source: Any = DrawingSource()
     found = []
-    for batch in batches(source, n_batches=n_batches, key=key, n_workers=n_workers):
+    for batch in batches(source, n_batches=n_batches, key=key, n_workers=n_workers, shared_memory=shared_memory):
         assert set(batch) == {"data", "target"}
         found.append([*batch["data"].tolist(), *batch["target"][0].tolist()])
     return found
@@ -95,6 +97,24 @@ def test_batches_do_not_depend_on_the_number_of_processes() -> None:
     assert len({tuple(row) for row in alone}) == 5
     for n_workers in (1, 2):
         assert loaded(n_workers) == alone
+    for n_workers in (0, 2):
+        assert loaded(n_workers, shared_memory=False) == alone
+
+
+class LargeSource:
+    """Batches of 4 MB."""
+
+    def generate_train_batch(self) -> dict[str, Any]:
+        return {"data": torch.ones(2**20), "target": [torch.ones(3, dtype=torch.int16)]}
+
+
+@pytest.mark.parametrize("shared_memory", [True, False])
+def test_pipes_leave_shared_memory_alone(shared_memory: bool) -> None:
+    source: Any = LargeSource()
+    for batch in batches(source, n_batches=3, key=("d", 0), n_workers=1, shared_memory=shared_memory):
+        assert batch["data"].is_shared() is batch["target"][0].is_shared() is shared_memory
+        assert batch["target"][0].dtype == torch.int16
+        assert float(batch["data"].add_(1).sum()) == 2**21  # the training step may write as well
 
 
 def test_batches_depend_on_the_key_and_not_on_their_number() -> None:

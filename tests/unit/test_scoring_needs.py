@@ -30,7 +30,7 @@ EVERYTHING = ~Need.NOTHING
 class Store:
     """The few things that scoring asks of the preprocessed data set."""
 
-    image = staticmethod(IMAGES.__getitem__)
+    open_image = staticmethod(IMAGES.__getitem__)
     first_slice = staticmethod(FIRST_SLICE.__getitem__)
 
 

@@ -15,7 +15,7 @@ from albench.data.msd import DATASET_JSON, MsdContent, find_msd_root, read_json_
 from albench.data.nnunet_layout import is_nnunet_layout, read_nnunet
 from albench.data.phantom import build_phantom
 from albench.data.plain_folder import find_pair, read_plain
-from albench.data.registry import DatasetEntry, get_entry, is_registered
+from albench.data.registry import REGISTRY, DatasetEntry, get_entry, is_registered
 from albench.errors import InputError
 from albench.files import build_folder, writing_to
 from albench.progress import Reporter, Silent

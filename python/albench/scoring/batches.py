@@ -115,7 +115,7 @@ def pad_images(images: torch.Tensor, patch_size: Sequence[int], divisors: Sequen
 
 def slice_batches(
     units: Sequence[Unit],
-    image_of: Callable[[str], NDArray[np.float32]],
+    image_of: Callable[[str], Any],
     first_slice_of: Callable[[str], int],
     *,
     patch_size: Sequence[int],
@@ -123,14 +123,14 @@ def slice_batches(
     batch_size: int,
     device: torch.device,
 ) -> Iterator[UnitBatch]:
-    """Batches of the slices that `units` name, case by case; each image is read once.
+    """Batches of the slices that `units` name, case by case.
 
     Parameters
     ----------
     units
         In any order.
     image_of
-        Preprocessed image of a case, float32 (channel, slice, row, column).
+        Preprocessed image of a case, float32 (channel, slice, row, column): an array, or what gives one when indexed.
     first_slice_of
         Original index of a case's first preprocessed slice.
     divisors
@@ -141,15 +141,14 @@ def slice_batches(
         first = first_slice_of(case)
         for begin in range(0, len(positions), batch_size):
             chunk = positions[begin : begin + batch_size]
-            slices = image[:, [units[p].index - first for p in chunk]]
-            tensor = torch.from_numpy(np.ascontiguousarray(slices.swapaxes(0, 1))).to(device)
+            tensor = torch.from_numpy(np.stack([image[:, units[p].index - first] for p in chunk])).to(device)
             padded, crop = pad_images(tensor, patch_size, divisors)
             yield UnitBatch(np.asarray(chunk, dtype=np.int64), padded, crop)
 
 
 def patch_batches(
     units: Sequence[Unit],
-    image_of: Callable[[str], NDArray[np.float32]],
+    image_of: Callable[[str], Any],
     box_of: Callable[[Unit], Box],
     *,
     patch_size: Sequence[int],
@@ -168,7 +167,7 @@ def patch_batches(
     units
         In any order.
     image_of
-        Preprocessed image of a case, float32 (channel, z, y, x).
+        Preprocessed image of a case, float32 (channel, z, y, x): an array, or what gives one when indexed.
     box_of
         Part of its case's image that a unit covers.
     patch_size, divisors
@@ -231,8 +230,8 @@ def _window(
     return tuple(edges), tuple(starts)
 
 
-def cut_window(image: NDArray[np.float32], starts: Sequence[int], edges: Sequence[int]) -> NDArray[np.float32]:
-    """Part of a (channel, z, y, x) image, with zeros where the window reaches beyond it."""
+def cut_window(image: Any, starts: Sequence[int], edges: Sequence[int]) -> NDArray[np.float32]:
+    """Part of a float32 (channel, z, y, x) image, with zeros where the window reaches beyond it."""
     window = np.zeros((image.shape[0], *edges), dtype=np.float32)
     source, target = [slice(None)], [slice(None)]
     for start, edge, length in zip(starts, edges, image.shape[1:], strict=True):

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from torch import nn
 from torch.nn import functional
 
+from albench import scratch
 from albench.pool import Unit
 from albench.scoring.batches import BatchMaker, Box
 
@@ -50,7 +51,7 @@ def bottleneck_features(
         else:
             flat = functional.adaptive_avg_pool2d(maps, (grid[0], grid[1])).flatten(1)
         if result.shape[1] == 0:
-            result = np.empty((len(units), flat.shape[1]), dtype=np.float32)
+            result = scratch.empty((len(units), flat.shape[1]))
         result[batch.positions] = flat.cpu().numpy()
     return result
 

@@ -9,6 +9,7 @@ import torch
 from numpy.typing import NDArray
 from torch import nn
 
+from albench import scratch
 from albench.pool import Unit
 from albench.scoring.batches import BatchMaker, UnitBatch
 from albench.scoring.gradients import (
@@ -168,8 +169,8 @@ def _embedding(
     *,
     bfloat16: bool = False,
 ) -> NDArray[np.float32]:
-    """Gradients of all units at `columns`; float32 (n, P), the only array of that size."""
-    result = np.empty((len(units), columns.order.numel()), dtype=np.float32)
+    """Gradients of all units at `columns`; float32 (n, P), the only array of that size, on disk where it is large."""
+    result = scratch.empty((len(units), columns.order.numel()))
     for batch, values in unit_gradients(network, convs, batches(units), columns, bfloat16=bfloat16):
         result[batch.positions] = values.cpu().numpy()
     return result

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from albench import scratch
 from albench.pool import Unit
 from albench.seeding import Key
 
@@ -168,12 +169,14 @@ class Scores:
         for part in fields(self):
             value = getattr(self, part.name)
             if isinstance(value, FisherEmbedding):
-                changed[part.name] = FisherEmbedding(value.gradients[rows], value.fisher)
+                changed[part.name] = FisherEmbedding(scratch.take(value.gradients, rows), value.fisher)
             elif isinstance(value, Features):
-                labelled = np.concatenate([value.labelled, value.unlabelled[list(annotated)]]) if annotated else None
-                changed[part.name] = Features(value.unlabelled[rows], value.labelled if labelled is None else labelled)
+                labelled = value.labelled
+                if annotated:
+                    labelled = np.concatenate([labelled, value.unlabelled[list(annotated)]])
+                changed[part.name] = Features(scratch.take(value.unlabelled, rows), labelled)
             elif value is not None:
-                changed[part.name] = value[rows]
+                changed[part.name] = scratch.take(value, rows) if value.dtype == np.float32 else value[rows]
         return Scores(**changed)
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import functools
 import random
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import numpy as np
@@ -71,7 +71,9 @@ class _Batches(Dataset[dict[str, Any]]):
         return {"data": batch["data"], "target": batch["target"]}
 
 
-def batches(source: nnUNetDataLoader, *, n_batches: int, key: tuple[Key, ...], n_workers: int) -> DataLoader[Any]:
+def batches(
+    source: nnUNetDataLoader, *, n_batches: int, key: tuple[Key, ...], n_workers: int, shared_memory: bool = True
+) -> Iterator[dict[str, Any]]:
     """Iterate over `n_batches` augmented batches of nnU-Net's loader.
 
     Parameters
@@ -82,11 +84,30 @@ def batches(source: nnUNetDataLoader, *, n_batches: int, key: tuple[Key, ...], n
         Names of the random stream; batch i draws from (key, i).
     n_workers
         Loader processes; 0 loads in this process.
+    shared_memory
+        Whether loader processes hand over tensors, which torch puts into shared memory. Where that is small (64 MB is
+        a container's default) they would die, or wait for ever; arrays go through a pipe instead.
     """
-    return DataLoader(
+    through_pipes = n_workers > 0 and not shared_memory
+    loader: DataLoader[Any] = DataLoader(
         _Batches(source, n_batches, key),
         batch_size=None,
         shuffle=False,
         num_workers=n_workers,
         prefetch_factor=4 if n_workers else None,
+        collate_fn=_as_arrays if through_pipes else None,
     )
+    return map(_as_tensors, loader) if through_pipes else iter(loader)
+
+
+def _as_arrays(batch: Any) -> dict[str, Any]:
+    return {name: _each(torch.Tensor.numpy, value) for name, value in batch.items()}
+
+
+def _as_tensors(batch: dict[str, Any]) -> dict[str, Any]:
+    return {name: _each(torch.from_numpy, value) for name, value in batch.items()}
+
+
+def _each(convert: Callable[[Any], Any], value: Any) -> Any:
+    """Convert a tensor or array, or each of a list: targets with deep supervision are one a resolution."""
+    return [convert(each) for each in value] if isinstance(value, list) else convert(value)

@@ -11,12 +11,12 @@ from typing import Any
 
 import numpy as np
 import torch
-from nnunetv2.inference.export_prediction import convert_predicted_logits_to_segmentation_with_correct_shape
 from nnunetv2.inference.predict_from_raw_data import nnUNetPredictor
 from nnunetv2.utilities.get_network_from_plans import get_network_from_plans
 from numpy.typing import NDArray
 from torch import nn
 
+from albench import scratch
 from albench.data import Case
 from albench.pool import Unit
 from albench.scoring.batches import UnitBatch, pad_images, patch_batches, slice_batches, within
@@ -28,6 +28,7 @@ from albench.seeding import generator
 from albench.training.base import UnitView
 from albench.training.nnunet_env import quiet
 from albench.training.norm import normalise_by_groups
+from albench.training.original import original_labels
 from albench.training.prepare import PreparedStore
 from albench.training.reading import read_label
 from albench.training.recovery import halving
@@ -89,16 +90,7 @@ class NnunetModel:
 
     def predict(self, case: str) -> NDArray[np.uint8]:
         """Label map on the original grid, axes (z, y, x)."""
-        logits = self._logits(self._store.image(case))
-        labels = convert_predicted_logits_to_segmentation_with_correct_shape(
-            logits.cpu(),
-            self._store.plans_manager,
-            self._store.configuration_manager,
-            self._store.label_manager,
-            self._store.properties(case),
-            num_threads_torch=torch.get_num_threads(),
-        )
-        return np.asarray(labels, dtype=np.uint8)
+        return original_labels(self._logits(self._store.image(case)).numpy(), self._store, self._store.properties(case))
 
     def reference(self, case: str) -> NDArray[np.uint8]:
         """Label map as it is in the data set, axes (z, y, x)."""
@@ -122,7 +114,8 @@ class NnunetModel:
         return total if len(self._networks) == 1 else total.div_(len(self._networks))
 
     def _whole_slices(self, network: nn.Module, image: NDArray[np.float32], batch_size: int) -> torch.Tensor:
-        result = torch.empty((self._store.label_manager.num_segmentation_heads, *image.shape[1:]))
+        n_labels = self._store.label_manager.num_segmentation_heads
+        result = torch.from_numpy(scratch.empty((n_labels, *image.shape[1:])))
         for begin in range(0, image.shape[1], batch_size):
             rows = slice(begin, begin + batch_size)
             slices = torch.from_numpy(np.ascontiguousarray(image[:, rows].swapaxes(0, 1))).to(self._device)
@@ -293,7 +286,7 @@ class NnunetModel:
         if len(self._patch_size) == 2:
             return slice_batches(
                 units,
-                self._store.image,
+                self._store.open_image,
                 self._store.first_slice,
                 batch_size=batch_size,
                 device=self._device,
@@ -301,7 +294,7 @@ class NnunetModel:
             )
         return patch_batches(
             units,
-            self._store.image,
+            self._store.open_image,
             self._store.box,
             batch_size=batch_size,
             device=self._device,

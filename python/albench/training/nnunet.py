@@ -16,10 +16,11 @@ from albench.data import Case, Dataset, write_nnunet_raw
 from albench.files import atomic_file
 from albench.pool import Pool, Split, Unit
 from albench.seeding import Key
+from albench.training.annotated import AnnotatedDataset
 from albench.training.base import PoolScan, Tick, TrainingReport
 from albench.training.model import NnunetModel
 from albench.training.planning import geometry_fingerprint, intensity_properties, plan, slicing_axis
-from albench.training.prepare import POOL_NAME, AnnotatedDataset, PreparedStore, is_whole, preprocess, require_units
+from albench.training.prepare import POOL_NAME, PreparedStore, is_whole, preprocess, require_units
 from albench.training.recovery import halving, is_dead_loader
 from albench.training.scan import CaseScan, likely_axis, scan_case
 from albench.training.trainer import ALTrainer, TrainingPlan
@@ -45,15 +46,25 @@ class NnunetTrainer:
         Folder for nnU-Net's raw and preprocessed data.
     n_loader_processes
         Processes that prepare batches; 0 prepares them in this one. Results do not depend on it.
+    shared_memory
+        Whether they hand them over in shared memory, or through pipes.
     """
 
     def __init__(
-        self, dataset: Dataset, protocol: Protocol, device: torch.device, work: Path, n_loader_processes: int
+        self,
+        dataset: Dataset,
+        protocol: Protocol,
+        device: torch.device,
+        work: Path,
+        n_loader_processes: int,
+        *,
+        shared_memory: bool = True,
     ) -> None:
         self._dataset = dataset
         self._protocol = protocol
         self._device = device
         self._n_loaders = n_loader_processes
+        self._shared_memory = shared_memory
         self._base = work / "nnunet"
         self._title = "".join(letter if letter.isascii() and letter.isalnum() else "_" for letter in dataset.name)
         self._name = f"Dataset{_POOL_ID:03d}_{self._title}"
@@ -180,7 +191,7 @@ class NnunetTrainer:
         if initial is not None:
             trainer.plain_network.load_state_dict(_read_checkpoint(initial)["network_weights"])
         ready = time.perf_counter()
-        loss = trainer.fit(n_workers=n_loaders, on_iteration=on_iteration)
+        loss = trainer.fit(n_workers=n_loaders, shared_memory=self._shared_memory, on_iteration=on_iteration)
         done = time.perf_counter()
         _write_checkpoint(target, trainer)
         return TrainingReport(iterations, loss, setup_s=ready - started, fit_s=done - ready)

@@ -1,4 +1,4 @@
-"""Images through nnU-Net's preprocessor, once; labels are laid over them anew each round."""
+"""Images through nnU-Net's preprocessor, once."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import errno
 import os
 import shutil
 import tempfile
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -16,7 +16,6 @@ import blosc2
 import numpy as np
 from batchgenerators.utilities.file_and_folder_operations import load_json, load_pickle
 from nnunetv2.preprocessing.preprocessors.default_preprocessor import DefaultPreprocessor
-from nnunetv2.training.dataloading.nnunet_dataset import nnUNetBaseDataset
 from nnunetv2.utilities.label_handling.label_handling import LabelManager
 from nnunetv2.utilities.plans_handling.plans_handler import ConfigurationManager, PlansManager
 from numpy.typing import NDArray
@@ -83,13 +82,21 @@ class PreparedStore:
         """Folder of the preprocessed cases."""
         return self.folder / str(self.configuration_manager.data_identifier)
 
+    def open_image(self, case: str) -> blosc2.NDArray:
+        """Preprocessed image, float32 (channel, z, y, x) with axes transposed as planned; what is indexed is read."""
+        return _opened(self.case_folder / f"{case}.b2nd")
+
+    def open_reference(self, case: str) -> blosc2.NDArray:
+        """Preprocessed complete label map, int16 (1, z, y, x) as the image; -1 outside the non-zero region."""
+        return _opened(self.case_folder / f"{case}_seg.b2nd")
+
     def image(self, case: str) -> NDArray[np.float32]:
-        """Preprocessed image, float32 (channel, z, y, x) with axes transposed as planned."""
-        return np.asarray(blosc2.open(urlpath=str(self.case_folder / f"{case}.b2nd"), mode="r")[:])
+        """Return all of `open_image`."""
+        return np.asarray(self.open_image(case)[:])
 
     def reference(self, case: str) -> NDArray[np.int16]:
-        """Preprocessed complete label map, int16 (1, z, y, x) as the image; -1 outside the non-zero region."""
-        return np.asarray(blosc2.open(urlpath=str(self.case_folder / f"{case}_seg.b2nd"), mode="r")[:])
+        """Return all of `open_reference`."""
+        return np.asarray(self.open_reference(case)[:])
 
     def properties(self, case: str) -> dict[str, Any]:
         """nnU-Net's record of how the case was cropped and resampled."""
@@ -107,7 +114,7 @@ class PreparedStore:
     def grid(self, case: str) -> CaseGrid:
         """How the case's original grid became its preprocessed one."""
         if case not in self._grids:
-            shape = blosc2.open(urlpath=str(self.case_folder / f"{case}.b2nd"), mode="r").shape[1:]
+            shape = self.open_image(case).shape[1:]
             self._grids[case] = CaseGrid.read(self.plans_manager.transpose_forward, self.properties(case), shape)
         return self._grids[case]
 
@@ -119,6 +126,22 @@ class PreparedStore:
     def first_slice(self, case: str) -> int:
         """Index on the original grid of the first preprocessed slice: nnU-Net crops empty margins."""
         return int(self.properties(case)["bbox_used_for_cropping"][0][0])
+
+
+def _opened(path: Path) -> blosc2.NDArray:
+    # One thread: blosc2's own do not survive the fork of loader processes.
+    return blosc2.open(urlpath=str(path), mode="r", mmap_mode="r", dparams={"nthreads": 1})
+
+
+class _Preprocessor(DefaultPreprocessor):  # type: ignore[misc]
+    """nnU-Net's, without its sample of voxels of each class: those are of labels that nobody has drawn yet.
+
+    It also takes about 90 bytes a voxel. A training samples the voxels of its own annotations.
+    """
+
+    @staticmethod
+    def _sample_foreground_locations(*args: Any, **kwargs: Any) -> dict[Any, Any]:
+        return {}
 
 
 def require_units(store: PreparedStore) -> None:
@@ -138,7 +161,7 @@ def preprocess(store: PreparedStore, cases: Sequence[Case], on_case: Callable[[]
         No space left.
     """
     store.case_folder.mkdir(parents=True, exist_ok=True)
-    preprocessor = DefaultPreprocessor(verbose=False)
+    preprocessor = _Preprocessor(verbose=False)
     for case in cases:
         if not is_whole(store, case.name):
             with tempfile.TemporaryDirectory(prefix=".writing-", dir=store.folder) as temporary:
@@ -182,49 +205,3 @@ def _run_case(preprocessor: DefaultPreprocessor, store: PreparedStore, case: Cas
         if shutil.disk_usage(folder).free < _FULL_BYTES:
             raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(folder)) from error
         raise
-
-
-class AnnotatedDataset(nnUNetBaseDataset):  # type: ignore[misc]
-    """Preprocessed cases as nnU-Net's data loader wants them, labelled in the annotated units only.
-
-    All other voxels carry nnU-Net's ignore label; cases without an annotated unit are left out. Arrays are
-    held in memory and shared with forked loader processes.
-
-    Parameters
-    ----------
-    store
-        The preprocessed data set.
-    units
-        Annotated units of the store's pool.
-    """
-
-    def __init__(self, store: PreparedStore, units: Iterable[Unit]) -> None:
-        annotated = by_case(units)
-        super().__init__(str(store.case_folder), sorted(annotated))
-        manager = store.label_manager
-        classes = [*manager.foreground_labels, [-1, *manager.all_labels]]
-        self.n_units = {case: len(of_case) for case, of_case in annotated.items()}
-        self._cases: dict[str, tuple[NDArray[np.float32], NDArray[np.int16], None, dict[str, Any]]] = {}
-        for case, of_case in annotated.items():
-            properties = store.properties(case)
-            reference = store.reference(case)
-            labels = np.full_like(reference, manager.ignore_label)
-            for unit in of_case:
-                box = (slice(None), *store.box(unit))
-                labels[box] = reference[box]
-            properties["class_locations"] = DefaultPreprocessor._sample_foreground_locations(labels, classes)
-            self._cases[case] = (store.image(case), labels, None, properties)
-
-    def load_case(self, identifier: str) -> tuple[NDArray[np.float32], NDArray[np.int16], None, dict[str, Any]]:
-        """Image, annotated labels, no earlier stage, properties with class locations."""
-        return self._cases[identifier]
-
-    @staticmethod
-    def save_case(data: Any, seg: Any, properties: Any, output_filename_truncated: str) -> None:
-        """Refuse: annotations are laid over preprocessed cases in memory only."""
-        raise TypeError("AnnotatedDataset is read-only")
-
-    @staticmethod
-    def get_identifiers(folder: str) -> list[str]:
-        """Names of the preprocessed cases in `folder`."""
-        return sorted(path.stem for path in Path(folder).glob("*.pkl"))

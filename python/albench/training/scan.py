@@ -54,6 +54,9 @@ def scan_case(case: Case, n_labels: int | None, describe_axis: int | None = None
     """
     images, spacing_mm = read_case_images(case)
     box = tuple((int(low), int(high)) for low, high in get_bbox_from_mask(create_nonzero_mask(images)))
+    descriptors = None if describe_axis is None else describe_slices(images, box, describe_axis)
+    shape = images.shape[1:]
+    del images  # a large volume and its labels need not be in memory together
     counts: list[NDArray[np.int64]] = []
     borders: list[NDArray[np.int64]] = []
     if n_labels is not None:
@@ -63,12 +66,12 @@ def scan_case(case: Case, n_labels: int | None, describe_axis: int | None = None
             counts.append(_per_slice(segmentation, n_labels, axis))
             borders.append(_per_slice(segmentation, n_labels, axis, edges))
     return CaseScan(
-        shape=images.shape[1:],
+        shape=shape,
         spacing_mm=spacing_mm,
         box=box,
         voxel_counts=tuple(counts),
         border_counts=tuple(borders),
-        descriptors=None if describe_axis is None else describe_slices(images, box, describe_axis),
+        descriptors=descriptors,
     )
 
 

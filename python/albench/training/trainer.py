@@ -16,10 +16,11 @@ from nnunetv2.training.lr_scheduler.polylr import PolyLRScheduler
 from nnunetv2.training.nnUNetTrainer.nnUNetTrainer import nnUNetTrainer
 
 from albench.seeding import Key
+from albench.training.annotated import AnnotatedDataset
 from albench.training.loader import batches, seeded
 from albench.training.nnunet_env import nnunet_folders, quiet
 from albench.training.norm import normalise_by_groups
-from albench.training.prepare import AnnotatedDataset, PreparedStore
+from albench.training.prepare import PreparedStore
 
 
 @dataclass(frozen=True)
@@ -158,13 +159,17 @@ class ALTrainer(nnUNetTrainer):  # type: ignore[misc]
             transforms=transforms,
         )
 
-    def fit(self, *, n_workers: int, on_iteration: Callable[[float], None] = lambda loss: None) -> float:
+    def fit(
+        self, *, n_workers: int, shared_memory: bool = True, on_iteration: Callable[[float], None] = lambda loss: None
+    ) -> float:
         """Train for the plan's iterations.
 
         Parameters
         ----------
         n_workers
             Loader processes; the result does not depend on it.
+        shared_memory
+            Whether they hand batches over in shared memory, or through pipes.
         on_iteration
             Called with the loss after every batch.
 
@@ -179,7 +184,13 @@ class ALTrainer(nnUNetTrainer):  # type: ignore[misc]
             As soon as the loss is not finite.
         """
         plan = self._plan
-        loader = batches(self.source(), n_batches=plan.iterations, key=(*plan.key, "batches"), n_workers=n_workers)
+        loader = batches(
+            self.source(),
+            n_batches=plan.iterations,
+            key=(*plan.key, "batches"),
+            n_workers=n_workers,
+            shared_memory=shared_memory,
+        )
         self.set_deep_supervision_enabled(True)
         self.network.train()
         losses = np.empty(plan.iterations)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -89,8 +90,8 @@ def _per_patch(segmentation: NDArray[np.int16], edges: Sequence[Sequence[int]], 
     inside = segmentation[tuple(slice(cuts[0], cuts[-1]) for cuts in edges)]
     columns = []
     for label in range(n_labels):
-        sums = (inside == label).astype(np.int64)
+        sums: NDArray[Any] = inside == label
         for axis, cuts in enumerate(edges):
-            sums = np.add.reduceat(sums, np.asarray(cuts[:-1]) - cuts[0], axis=axis)
+            sums = np.add.reduceat(sums, np.asarray(cuts[:-1]) - cuts[0], axis=axis, dtype=np.int64)
         columns.append(sums.ravel())
     return np.stack(columns, axis=1)

@@ -1,0 +1,58 @@
+"""How the command ends when it is asked to."""
+
+from __future__ import annotations
+
+import signal
+import subprocess
+import sys
+
+import pytest
+
+# A run that waits, in a process whose signals are as at its start, whatever started the tests.
+WAIT = """
+import multiprocessing, signal, sys, time
+signal.signal(signal.SIGINT, signal.default_int_handler)
+signal.signal(signal.SIGTERM, getattr(signal, sys.argv[1]))
+from albench import cli, run
+def wait(request):
+    try:
+        with multiprocessing.get_context("fork").Pool(1) as pool:
+            handler = pool.apply(signal.getsignal, (signal.SIGTERM,))
+        print("running", handler, flush=True)
+        time.sleep(60)
+    finally:
+        print("tidied up", flush=True)
+run.run = wait
+cli.main(["run", "--dataset", "phantom"])
+"""
+
+
+def stopped(number: signal.Signals, handler: str = "SIG_DFL") -> tuple[int, str, str]:
+    """Status, rest of standard output and standard error after one signal; a minute at most."""
+    process = subprocess.Popen(
+        [sys.executable, "-c", WAIT, handler], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    )
+    assert process.stdout is not None
+    # A pool's processes are ended with SIGTERM, and must not take it for the user's.
+    assert process.stdout.readline() == f"running {int(getattr(signal, handler))}\n"
+    process.send_signal(number)
+    if handler == "SIG_IGN":
+        with pytest.raises(subprocess.TimeoutExpired):
+            process.wait(1)
+        process.kill()
+    out, error = process.communicate(timeout=30)
+    return process.returncode, out, error
+
+
+@pytest.mark.parametrize(("number", "status"), [(signal.SIGTERM, 143), (signal.SIGINT, 130)])
+def test_a_stopped_run_tidies_up_and_says_that_it_resumes(number: signal.Signals, status: int) -> None:
+    assert stopped(number) == (
+        status,
+        "tidied up\n",
+        "interrupted; finished stages are kept, and the same command resumes\n",
+    )
+
+
+def test_a_caller_that_ignores_the_signal_is_heeded() -> None:
+    status, out, _ = stopped(signal.SIGTERM, "SIG_IGN")
+    assert (status, out) == (-signal.SIGKILL, "")
