@@ -12,6 +12,7 @@ from rich.console import Console
 
 from albench.errors import InputError
 from albench.report import build_report, print_summary, summary_table
+from albench.report.chart import budget_columns
 from albench.report.coverage import coverage_table
 from albench.report.inputs import read_inputs
 from albench.report.palette import order, style, swatch_path
@@ -267,6 +268,22 @@ def test_coverage_counts_cases_of_the_pool() -> None:
     assert with_pool["most_units_in_a_case"] == 2
     without = coverage_table(pd.DataFrame(chosen, columns=columns)).iloc[0]
     assert without["pool_cases"] == 2
+
+
+def test_budgets_to_choose_from_are_whole_and_differ() -> None:
+    curves = pd.DataFrame({"dice": [0.1, 0.2], "n_annotated_units": [40, 80], "n_annotated_voxels": [400, 900]})
+    curves = curves.assign(
+        n_annotated_slices=curves["n_annotated_units"],
+        n_annotated_border_voxels=[7, 9],
+        n_annotated_fg_voxels=[3.0, np.nan],
+        annotation_s=[1.5, 3.5],
+    )
+    assert budget_columns(curves) == {
+        "n_annotated_units": "units",
+        "n_annotated_voxels": "voxels",
+        "annotation_s": "seconds by the cost model",
+        "n_annotated_border_voxels": "border voxels",
+    }
 
 
 def test_strategies_look_the_same_everywhere_and_known_ones_differ() -> None:

@@ -10,12 +10,13 @@ import pandas as pd
 from albench.report.figures import Panel
 from albench.report.inputs import PLURALS
 from albench.report.palette import label, order, style, swatch_path
-from albench.results import CEILING, RUN_KEYS
+from albench.results import CEILING
 
 _BUDGETS = {
     "n_annotated_units": "units",
     "n_annotated_voxels": "voxels",
     "n_annotated_fg_voxels": "foreground voxels",
+    "annotation_s": "seconds by the cost model",
 }
 _PREFIXES = ("n_annotated_", "annotation_")
 _DASHES = {"-": "", "--": "7 4", "-.": "7 3 1.5 3", ":": "1.5 3"}
@@ -25,11 +26,18 @@ _DIGITS = 5
 def budget_columns(curves: pd.DataFrame) -> dict[str, str]:
     """Columns of a table of curves that count budget, each with its name for readers.
 
-    Known ones first; others are those whose names start with ``n_annotated_`` or ``annotation_``.
+    Known ones first; others are those whose names start with ``n_annotated_`` or ``annotation_``. Left out are columns
+    with a gap, and those that say the same as an earlier one, as slices do where units are slices.
     """
     others = [name for name in curves.columns if name.startswith(_PREFIXES) and name not in _BUDGETS]
     names = _BUDGETS | {name: name.removeprefix("n_").replace("_", " ").removeprefix("annotated ") for name in others}
-    return {column: name for column, name in names.items() if column in curves.columns and column not in RUN_KEYS}
+    found: dict[str, str] = {}
+    for column, name in names.items():
+        if column not in curves.columns or curves[column].isna().any():
+            continue
+        if not any((curves[column] == curves[earlier]).all() for earlier in found):
+            found[column] = name
+    return found
 
 
 def chart_data(panel: Panel) -> dict[str, Any]:
@@ -45,12 +53,18 @@ def chart_data(panel: Panel) -> dict[str, Any]:
     return {
         "units": units,
         "pool": _number(panel.n_pool_units, 1),
-        "axes": [{"key": key, "label": units if key == "n_annotated_units" else name} for key, name in columns.items()],
+        "axes": [_axis(key, units if key == "n_annotated_units" else name) for key, name in columns.items()],
         "strategies": [_strategy(name, curves[curves["strategy"] == name], list(columns)) for name in names],
         "ceiling": None
         if ceiling.empty
         else {"dice": _number(ceiling.mean()), "sd": _number(ceiling.std()), "n": len(ceiling)},
     }
+
+
+def _axis(key: str, name: str) -> dict[str, str]:
+    """Name of an axis among the choices, and below the plot."""
+    title = f"annotation in {name}" if key.startswith("annotation_") else f"annotated {name}"
+    return {"key": key, "label": name, "title": title}
 
 
 def _strategy(name: str, own: pd.DataFrame, columns: list[str]) -> dict[str, Any]:

@@ -130,7 +130,7 @@
       }
       draw("path", { d: `M${left},${top} V${height - bottom} H${this.width - right}`, class: "rule" }, svg);
       draw("text", { x: (left + this.width - right) / 2, y: height - 6, "text-anchor": "middle", class: "title" }, svg,
-        `annotated ${data.axes[axis].label}`);
+        data.axes[axis].title);
       draw("text", { transform: `translate(11 ${(top + height - bottom) / 2}) rotate(-90)`, "text-anchor": "middle", class: "title" }, svg,
         "mean foreground Dice");
       if (data.ceiling) {
