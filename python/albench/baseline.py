@@ -18,7 +18,10 @@ START = "(start)"
 """Stands for the strategy in what all strategies of a seed share: the first model."""
 
 # What another machine may set otherwise without the results meaning anything else.
-_OF_THE_MACHINE = {"device": None, "protocol": {"scoring": {"precision": None}, "cpu_threads": None}}
+_OF_THE_MACHINE = {
+    "device": None,
+    "protocol": {"training": {"compile": None}, "scoring": {"precision": None}, "cpu_threads": None},
+}
 
 
 class _Part(BaseModel):
