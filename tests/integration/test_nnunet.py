@@ -27,11 +27,11 @@ from albench.results import read_results, read_runs
 from albench.scoring.request import Need, ScoringPlan
 from albench.seeding import generator
 from albench.study import start_units
+from albench.training import original
 from albench.training.annotated import AnnotatedDataset
 from albench.training.export import export_model
 from albench.training.loader import batches
 from albench.training.nnunet import NnunetTrainer
-from albench.training.original import original_labels
 from albench.training.runtime import configure_cpu
 from albench.training.trainer import ALTrainer, TrainingPlan
 
@@ -112,7 +112,11 @@ def test_unannotated_voxels_are_ignored(trainer: NnunetTrainer, pool: Pool, star
         assert {int(voxel[1]) for voxels in locations.values() for voxel in voxels} <= annotated
 
 
-def test_labels_on_the_original_grid_are_those_of_nnunet(trainer: NnunetTrainer, pool: Pool) -> None:
+@pytest.mark.parametrize("slab_voxels", [1, 20_000, 2**22])
+def test_labels_on_the_original_grid_are_those_of_nnunet(
+    trainer: NnunetTrainer, pool: Pool, slab_voxels: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(original, "_SLAB_VOXELS", slab_voxels)
     store = trainer.store
     rng = np.random.default_rng(0)
     for case in pool.cases[:3]:
@@ -127,7 +131,7 @@ def test_labels_on_the_original_grid_are_those_of_nnunet(trainer: NnunetTrainer,
             store.properties(case),
             num_threads_torch=torch.get_num_threads(),
         )
-        found = original_labels(logits, store, store.properties(case))
+        found = original.original_labels(logits, store, store.properties(case))
         assert found.dtype == np.uint8 and set(np.unique(found)) == set(range(n_labels))
         np.testing.assert_array_equal(found, expected)
 

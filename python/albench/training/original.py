@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 import numpy as np
@@ -11,15 +11,17 @@ from numpy.typing import NDArray
 
 from albench.training.prepare import PreparedStore
 
+_SLAB_VOXELS = 2**22
+
 
 def original_labels(
     logits: NDArray[np.float32], store: PreparedStore, properties: Mapping[str, Any]
 ) -> NDArray[np.uint8]:
     """Label map on a case's original grid, axes (z, y, x).
 
-    The same as nnU-Net's `convert_predicted_logits_to_segmentation_with_correct_shape`, which brings the logits of
-    all labels onto the original grid before it compares them and then holds an int64 map; here it is one label at a
-    time, so that memory does not grow with their number.
+    The same as nnU-Net's `convert_predicted_logits_to_segmentation_with_correct_shape`. That one brings the logits of
+    all labels onto the original grid before it compares them; here it is one label at a time, and a few planes at a
+    time where planes stay planes. What takes memory beside the logits is then the labels alone.
 
     Parameters
     ----------
@@ -33,16 +35,28 @@ def original_labels(
     spacing = [properties["spacing"][axis] for axis in plans.transpose_forward]
     # A 2d configuration has no spacing of its own along the slicing axis.
     current = [*spacing[: len(shape) - len(configuration.spacing)], *configuration.spacing]
-    labels = np.zeros(shape, dtype=np.uint8)
-    best = np.empty(0, dtype=np.float32)
-    for label in range(len(logits)):
-        (resampled,) = configuration.resampling_fn_probabilities(logits[label : label + 1], shape, current, spacing)
-        if label == 0:
-            best = np.array(resampled)
-            continue
-        larger = resampled > best
-        labels[larger] = label
-        np.copyto(best, resampled, where=larger)
+    labels = np.empty(shape, dtype=np.uint8)
+    # Interpolation mixes neighbouring planes only where their number changes.
+    step = max(1, _SLAB_VOXELS // (shape[1] * shape[2])) if logits.shape[1] == shape[0] else shape[0]
+    for first in range(0, shape[0], step):
+        slab = slice(first, min(first + step, shape[0]))
+        source = slab if step < shape[0] else slice(None)
+        target = (slab.stop - slab.start, *shape[1:])
+        labels[slab] = _largest(
+            configuration.resampling_fn_probabilities(logits[label : label + 1, source], target, current, spacing)[0]
+            for label in range(len(logits))
+        )
     whole = np.zeros(properties["shape_before_cropping"], dtype=np.uint8)
     whole = insert_crop_into_image(whole, labels, properties["bbox_used_for_cropping"])
     return np.ascontiguousarray(whole.transpose(plans.transpose_backward))
+
+
+def _largest(maps: Iterator[NDArray[np.float32]]) -> NDArray[np.uint8]:
+    """Return which of the maps, that come one by one, is largest, the first of equals; uint8 of their shape."""
+    best = np.array(next(maps))
+    labels = np.zeros(best.shape, dtype=np.uint8)
+    for number, values in enumerate(maps, start=1):
+        larger = values > best
+        labels[larger] = number
+        np.copyto(best, values, where=larger)
+    return labels
