@@ -217,11 +217,16 @@ def test_a_compiled_network_leaves_the_same_checkpoint(
         ("on", 75_000, "cpu", False),
     ],
 )
-def test_when_networks_are_compiled(setting: str, iterations: int, device: str, expected: bool) -> None:
+def test_when_networks_are_compiled(
+    setting: str, iterations: int, device: str, expected: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("nnUNet_compile", raising=False)
     trainer = ALTrainer.__new__(ALTrainer)
     trainer._plan = TrainingPlan(iterations, 2, 0.01, 0.9, False, 0.3, ("test",), setting)
     trainer.device = torch.device(device)
     assert trainer._do_i_compile() is expected
+    monkeypatch.setenv("nnUNet_compile", "f")  # there is no C compiler in the container
+    assert trainer._do_i_compile() is False
 
 
 def test_nnunet_itself_predicts_the_same(

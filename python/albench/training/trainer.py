@@ -112,10 +112,13 @@ class ALTrainer(nnUNetTrainer):  # type: ignore[misc]
         return plain
 
     def _do_i_compile(self) -> bool:
-        """Whether nnU-Net wraps the network in torch.compile; its own default is always, on a GPU."""
+        """Whether nnU-Net wraps the network in torch.compile; its own default is always, on a GPU.
+
+        The environment's nnUNet_compile may forbid it, as it does for nnU-Net.
+        """
         plan = self._plan
         wanted = plan.compile == "on" or (plan.compile == "auto" and plan.iterations >= _WORTH_COMPILING)
-        return wanted and self.device.type == "cuda"
+        return wanted and self.device.type == "cuda" and bool(super()._do_i_compile())
 
     def configure_optimizers(self) -> tuple[torch.optim.Optimizer, PolyLRScheduler]:
         """nnU-Net's optimiser with this training's momentum and its schedule stretched over the iterations."""
