@@ -77,8 +77,8 @@ def test_a_study_starts_from_exactly_the_labelled_slices(partial: Dataset, tmp_p
         split = study.split(seed)
         assert set(split.test) <= set(names[:3])
         assert set(partial.annotated_cases) <= {*split.pool, *split.test}
-    run_studies([study], ["random", "entropy"], [0, 1], n_processes=1)
-    for seed in (0, 1):
+    run_studies([study], ["random", "entropy"], [1], n_processes=1)
+    for seed in (1,):
         split = study.split(seed)
         pool = Pool.load(tmp_path / partial.name / SHARED / f"seed-{seed}" / "pool.parquet")
         n_slices = {case: sum(unit.case == case for unit in pool.units) for case in pool.cases}

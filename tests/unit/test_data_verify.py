@@ -16,7 +16,7 @@ import nibabel
 import numpy as np
 import pytest
 import SimpleITK
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from msd_fixtures import SHAPE, make_msd, truncate, write_nifti
 from numpy.typing import NDArray
@@ -271,6 +271,7 @@ def test_labels_are_scaled_as_the_header_says(root: Path) -> None:
     assert problem.message.endswith("expected only label values 0, 1, 2 (dataset.json), found 3.0")
 
 
+@settings(deadline=None, max_examples=50)
 @given(
     hnp.arrays(
         st.sampled_from([np.uint8, np.int16, np.int32, np.float32, np.float64]),
