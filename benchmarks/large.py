@@ -32,8 +32,8 @@ from albench.scratch import scratch_folder
 ROOT = Path(__file__).parent.parent
 SPACING_MM = (2.5, 0.8, 0.8)
 LABELS = {"0": "background", "1": "organ", "2": "lesion"}
-STAGES = {  # what the command line prints at the end of each
-    "reading and verifying": "hashing, verifying",
+BEFORE, AFTER = "hashing, verifying", "reporting"
+STAGES = {  # by the word that the command line reports the end of each with
     "reading": "scanning for the pool",
     "preprocessing": "planning, preprocessing",
     "training": "querying, training",
@@ -152,8 +152,10 @@ class Watch:
 
 def stage_ended(line: str) -> str | None:
     """Stage that a line of output reports the end of."""
-    found = re.search(rf": ({'|'.join(STAGES)})\b[^:]*: [\d.]+ s$", line.strip())
-    return STAGES[found.group(1)] if found else None
+    found = re.fullmatch(r"(.*): (\w+)\b[^:]*: [\d.]+ s", line.strip())
+    if found is None:
+        return None
+    return STAGES.get(found.group(2)) if " seed " in found.group(1) else BEFORE
 
 
 def watch_study(data: Path, out: Path, cache: Path, strategies: str, settings: dict[str, str]) -> Watch:
@@ -177,7 +179,7 @@ def watch_study(data: Path, out: Path, cache: Path, strategies: str, settings: d
         sampler.join()
     if process.returncode:
         raise RuntimeError(f"al-bench ended with status {process.returncode}:\n{''.join(output[-30:])}")
-    watch.end_stage("reporting")
+    watch.end_stage(AFTER)
     return watch
 
 
@@ -211,7 +213,7 @@ def table(title: str, watches: dict[int, tuple[Watch, float]]) -> list[str]:
     """Rows of one study: a stage a row, a number of volumes a column."""
     lines = [f"## {title}", "", f"| stage | {' | '.join(f'{n} volumes' for n in watches)} |"]
     lines.append(f"| --- |{' ---: |' * len(watches)}")
-    stages = [*dict.fromkeys(STAGES.values()), "reporting"]
+    stages = [BEFORE, *STAGES.values(), AFTER]
     for stage in stages:
         cells = [
             f"{mib(watch.peaks[stage][0])} / {mib(watch.peaks[stage][1])}" if stage in watch.peaks else ""

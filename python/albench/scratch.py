@@ -17,14 +17,25 @@ MAX_BYTES = 2**30
 _BLOCK_BYTES = 64 * 2**20
 
 
-def scratch_folder() -> str:
-    """Folder of large temporary files: ``TMPDIR`` where it is set, else ``/var/tmp``, which is on a disk.
+_chosen: Path | None = None
 
-    ``/tmp`` is memory on many systems.
+
+def use_folder(folder: Path | None) -> None:
+    """Put this process's files into `folder` from now on, if it is there when they are made; None: no wish."""
+    global _chosen  # noqa: PLW0603 - as the standard library's tempfile.tempdir
+    _chosen = folder
+
+
+def scratch_folder() -> Path:
+    """Folder of large temporary files: the chosen one, else that of ``TMPDIR``, else ``/var/tmp``.
+
+    ``/tmp`` comes last: it is memory on many systems.
     """
-    if "TMPDIR" not in os.environ and os.access("/var/tmp", os.W_OK | os.X_OK) and Path("/var/tmp").is_dir():
-        return "/var/tmp"
-    return tempfile.gettempdir()
+    if _chosen is not None and _chosen.is_dir():
+        return _chosen
+    if "TMPDIR" not in os.environ and os.access("/var/tmp", os.W_OK | os.X_OK):
+        return Path("/var/tmp")
+    return Path(tempfile.gettempdir())
 
 
 def empty(shape: Sequence[int], max_bytes: int | None = None) -> NDArray[np.float32]:

@@ -16,6 +16,7 @@ from albench import scratch
 def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.setenv("TMPDIR", str(tmp_path))
     monkeypatch.setattr("tempfile.tempdir", None)
+    monkeypatch.setattr(scratch, "_chosen", None)
     return tmp_path
 
 
@@ -84,8 +85,14 @@ def test_a_stack_refuses_rows_of_another_kind() -> None:
         stack.append(np.zeros((1, 2), dtype=np.int64))
 
 
-def test_without_a_wish_of_the_users_large_files_go_where_a_disk_is(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_large_files_go_where_a_disk_is(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert scratch.scratch_folder() == tmp_path  # TMPDIR
     monkeypatch.delenv("TMPDIR")
-    assert scratch.scratch_folder() == "/var/tmp"
+    assert scratch.scratch_folder() == Path("/var/tmp")
+    scratch.use_folder(tmp_path / "later")
+    assert scratch.scratch_folder() == Path("/var/tmp")
+    (tmp_path / "later").mkdir()
+    assert scratch.scratch_folder() == tmp_path / "later"
+    scratch.use_folder(None)
     monkeypatch.setattr(os, "access", lambda *args: False)
-    assert scratch.scratch_folder() != "/var/tmp"
+    assert scratch.scratch_folder() != Path("/var/tmp")

@@ -11,6 +11,7 @@ from typing import Any
 
 import torch
 
+from albench import scratch
 from albench.config import Protocol
 from albench.data import Case, Dataset, write_nnunet_raw
 from albench.files import atomic_file
@@ -66,6 +67,7 @@ class NnunetTrainer:
         self._n_loaders = n_loader_processes
         self._shared_memory = shared_memory
         self._base = work / "nnunet"
+        scratch.use_folder(work)  # the disk of the preprocessed data has room
         self._title = "".join(letter if letter.isascii() and letter.isalnum() else "_" for letter in dataset.name)
         self._name = f"Dataset{_POOL_ID:03d}_{self._title}"
         self._scans: dict[str, CaseScan] = {}
