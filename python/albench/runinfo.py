@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import math
 import os
@@ -20,6 +21,11 @@ _LIBRARIES = ("albench", "nnunetv2", "torch", "numpy", "scipy", "SimpleITK", "pa
 
 def peak_rss_mib() -> float:
     """Largest resident size of this process so far, MiB."""
+    # On Linux a process starts with its parent's ru_maxrss (kernel, exec_mmap), but with a VmHWM of its own.
+    with contextlib.suppress(OSError):
+        for line in Path("/proc/self/status").read_text().splitlines():
+            if line.startswith("VmHWM:"):
+                return int(line.split()[1]) / 1024
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
 
 
