@@ -38,8 +38,8 @@ def stopped(number: signal.Signals, handler: str = "SIG_DFL", first: str = "hear
     with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
         try:
             assert process.stdout is not None
-            # A pool's processes are ended with SIGTERM, and must not take it for the user's.
-            assert process.stdout.readline() == f"running {int(getattr(signal, handler))}\n"
+            # A pool's processes are ended with SIGTERM, and must neither take it for the user's nor ignore it.
+            assert process.stdout.readline() == f"running {int(signal.SIG_DFL)}\n"
             process.send_signal(number)
             if handler == "SIG_IGN":
                 with pytest.raises(subprocess.TimeoutExpired):
