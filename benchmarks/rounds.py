@@ -46,7 +46,9 @@ def row(dataset: str, who: str, strategy: str, seconds: pd.Series) -> str:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--against", help="interpreter of the al-bench that is 'before'")
-    against = parser.parse_args().against
+    parser.add_argument("--data", nargs="+", choices=DATASETS, default=list(DATASETS), help="data sets to run on")
+    arguments = parser.parse_args()
+    against = arguments.against
     data = data_folder()
     if data is None:
         raise SystemExit(f"ALBENCH_DATA: expected a folder with {ARCHIVE}, got {os.environ.get('ALBENCH_DATA')!r}")
@@ -57,7 +59,8 @@ def main() -> None:
         "| data | al-bench | strategy | " + " | ".join(f"{head}, s" for head in heads) + " | iterations/s | overhead |",
         "| --- | --- | --- | " + "---: | " * (len(heads) + 2),
     ]
-    for dataset, archive in DATASETS.items():
+    for dataset in arguments.data:
+        archive = DATASETS[dataset]
         source = next(path for path in (data / archive, data / f"{archive}.tar") if path.exists())
         for name, python in who.items():
             with tempfile.TemporaryDirectory() as work:
