@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import os
 from pathlib import Path
 
@@ -37,3 +38,9 @@ def real_data() -> Path:
     if not (folder / "Task04_Hippocampus.tar").is_file() and not (folder / "Task04_Hippocampus").is_dir():
         pytest.skip(f"no Task04_Hippocampus in {folder.resolve()}; ALBENCH_DATA names the folder that has it")
     return folder
+
+
+def pytest_collection_finish() -> None:
+    """Keep thousands of tests and all of torch out of every later garbage collection (statsmodels forces some)."""
+    gc.collect()
+    gc.freeze()

@@ -140,6 +140,7 @@ def _images_and_box(dataset: Dataset, name: str) -> tuple[NDArray[np.float32], l
 
 
 @pytest.mark.data
+@pytest.mark.slow
 def test_sets_cover_hippocampus_better_than_random_ones(real_data: Path, tmp_path: Path) -> None:
     dataset = load_dataset("hippocampus", data_dir=real_data, cache_dir=tmp_path / "cache")
     split = split_cases(
