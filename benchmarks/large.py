@@ -1,7 +1,7 @@
 """Memory of whole studies on data sets of more and more large volumes: ``python benchmarks/large.py``.
 
-Makes CT-like volumes of 512 x 512 x 100 voxels with an organ and a lesion, runs ``al-bench run`` on the first 25, 50
-and 100 of them and watches the memory of all its processes. Writes benchmarks/results/large.md. What it puts on the
+Makes CT-like volumes of 512 x 512 x 100 voxels with an organ and a lesion, runs ``al-bench run`` on the first 10, 20
+and 40 of them and watches the memory of all its processes. Writes benchmarks/results/large.md. What it puts on the
 disk is removed in the end.
 """
 
@@ -130,7 +130,6 @@ class Watch:
 
     process: psutil.Process
     peaks: dict[str, np.ndarray] = field(default_factory=lambda: defaultdict(lambda: np.zeros(2)))
-    seconds: dict[str, float] = field(default_factory=lambda: defaultdict(float))
     _samples: list[tuple[float, tuple[int, int]]] = field(default_factory=list)
     _since: float = field(default_factory=time.perf_counter)
 
@@ -146,7 +145,6 @@ class Watch:
         inside = [sizes for moment, sizes in self._samples if self._since <= moment < now]
         if inside:
             self.peaks[stage] = np.maximum(self.peaks[stage], np.max(inside, axis=0))
-        self.seconds[stage] += now - self._since
         self._since = now
 
 
@@ -224,9 +222,6 @@ def table(title: str, watches: dict[int, tuple[Watch, float]]) -> list[str]:
     highest = [np.max(list(watch.peaks.values()), axis=0) for watch, _ in watches.values()]
     lines.append(f"| **all** | {' | '.join(f'**{mib(peak[0])} / {mib(peak[1])}**' for peak in highest)} |")
     lines.append(f"| disk | {' | '.join(mib(disk) for _, disk in watches.values())} |")
-    lines.append(
-        f"| minutes | {' | '.join(f'{sum(watch.seconds.values()) / 60:.0f}' for watch, _ in watches.values())} |"
-    )
     return [*lines, ""]
 
 
@@ -255,7 +250,7 @@ def write(path: Path, found: dict[str, dict[int, tuple[Watch, float]]], shape: S
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--sizes", default="25,50,100", help="numbers of volumes")
+    parser.add_argument("--sizes", default="10,20,40", help="numbers of volumes")
     parser.add_argument("--shape", default="100,512,512", help="voxels along z, y, x")
     parser.add_argument("--out", type=Path, default=ROOT / "benchmarks" / "results" / "large.md")
     arguments = parser.parse_args()

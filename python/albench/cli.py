@@ -34,7 +34,7 @@ StrategyOption = Annotated[
     str, typer.Option("--strategy", help="Strategies, separated by commas; with parameters: usim-f+query=expected.")
 ]
 ProtocolOption = Annotated[
-    str, typer.Option("--protocol", help="quick (CPU, minutes), paper (GPU), or a YAML file of your own.")
+    str, typer.Option("--protocol", help="quick (CPU), paper or nnactive (GPU), or a YAML file of your own.")
 ]
 SeedsOption = Annotated[int, typer.Option("--seeds", min=1, help="Number of repetitions.")]
 RoundsOption = Annotated[int | None, typer.Option("--rounds", min=1, help="Trainings in a chain.")]
