@@ -1,7 +1,7 @@
 """Memory of whole studies on data sets of more and more large volumes: ``python benchmarks/large.py``.
 
-Makes CT-like volumes of 512 x 512 x 100 voxels with an organ and a lesion, runs ``al-bench run`` on the first 10, 20
-and 40 of them and watches the memory of all its processes. Writes benchmarks/results/large.md. What it puts on the
+Makes CT-like volumes of 512 x 512 x 100 voxels with an organ and a lesion, runs ``al-bench run`` on the first 10, 30
+and 90 of them and watches the memory of all its processes. Writes benchmarks/results/large.md. What it puts on the
 disk is removed in the end.
 """
 
@@ -250,7 +250,7 @@ def write(path: Path, found: dict[str, dict[int, tuple[Watch, float]]], shape: S
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--sizes", default="10,20,40", help="numbers of volumes")
+    parser.add_argument("--sizes", default="10,30,90", help="numbers of volumes")
     parser.add_argument("--shape", default="100,512,512", help="voxels along z, y, x")
     parser.add_argument("--out", type=Path, default=ROOT / "benchmarks" / "results" / "large.md")
     arguments = parser.parse_args()

@@ -13,7 +13,7 @@ from matplotlib.figure import Figure
 from albench.report.cells import Cells, markdown, study_title
 from albench.report.figures import as_svg
 from albench.report.latex import latex
-from albench.report.palette import label, oracle_aided, order
+from albench.report.palette import GREY, label, oracle_aided, order, style
 from albench.report.texts import NBSP, NONE, interval_text, number_text, p_text
 from albench.results import REFERENCE, STUDY_KEYS
 from albench.stats.budget import TARGETS
@@ -291,9 +291,15 @@ def _ranks(ranks: Ranks) -> tuple[bytes | None, str]:
         )
     from scikit_posthocs import critical_difference_diagram  # slow to import, seldom needed
 
-    figure = Figure(figsize=(7.5, 0.6 + 0.25 * len(ranks.ranks)), layout="constrained")
+    figure = Figure(figsize=(7.5, 0.9 + 0.25 * len(ranks.ranks)), layout="constrained")
     axes = figure.add_subplot()
-    critical_difference_diagram(ranks.ranks, ranks.p_pairs, ax=axes, cd=ranks.critical_difference)
+    colors = {strategy: style(strategy).color for strategy in ranks.ranks.index}
+    critical_difference_diagram(ranks.ranks, ranks.p_pairs, ax=axes, color_palette=colors)
+    # The library's own ruler lies across the axis' numbers.
+    begin, below = ranks.ranks.min(), axes.dataLim.y0 - 1
+    end = begin + ranks.critical_difference
+    axes.plot([begin, end], [below, below], color=GREY, marker="|")
+    axes.text(end, below, f"  critical difference {ranks.critical_difference:.2f}", va="center", color=GREY)
     note = (
         f"Mean ranks of AUBC over {n}; a bar joins strategies that Nemenyi's test does not tell apart (critical "
         f"difference {ranks.critical_difference:.2f} at 5 %). Friedman's test: p {p_text(ranks.p)}."
