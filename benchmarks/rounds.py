@@ -59,6 +59,10 @@ def main() -> None:
         "| data | al-bench | strategy | " + " | ".join(f"{head}, s" for head in heads) + " | iterations/s | overhead |",
         "| --- | --- | --- | " + "---: | " * (len(heads) + 2),
     ]
+    target = RESULTS / "rounds.md"
+    earlier = target.read_text().splitlines() if target.exists() else []
+    others = [f"| {dataset} |" for dataset in DATASETS if dataset not in arguments.data]
+    lines += [line for line in earlier if any(line.startswith(other) for other in others)]
     for dataset in arguments.data:
         archive = DATASETS[dataset]
         source = next(path for path in (data / archive, data / f"{archive}.tar") if path.exists())
@@ -67,7 +71,7 @@ def main() -> None:
                 table = measure(python, str(source), Path(work))
             lines += [row(dataset, name, strategy, table.loc[strategy]) for strategy in ("random", "usim-f")]
             print("\n".join(lines), flush=True)
-    (RESULTS / "rounds.md").write_text(
+    target.write_text(
         "# A round of the quick protocol\n\nWritten by `python benchmarks/rounds.py`: the round after the first query, "
         "both chains side by side, one core each. Overhead is all but training, over training.\n"
         f"{began}.\n\n" + "\n".join(lines) + "\n"
