@@ -229,7 +229,7 @@ class Protocol(_Settings):
     @property
     def chain_iterations(self) -> int:
         """Iterations of all trainings of one chain: what the ceiling `full` gets in one go."""
-        return self.training.first_iterations + (self.rounds - 1) * self.training.round_iterations
+        return self.iterations_before(self.rounds)
 
 
 class StudyConfig(_Settings):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from albench.report.cells import Cells
+from albench.report.palette import ORACLE_NOTE
 from albench.report.texts import NBSP
 
 _ESCAPES = {
@@ -19,7 +20,6 @@ _ESCAPES = {
     "†": r"\textsuperscript{\textdagger}",
     NBSP: "~",
 }
-_ORACLE_NOTE = r"\textsuperscript{\textdagger} reads ground truth"
 
 
 def latex(title: str, cells: Cells) -> str:
@@ -37,7 +37,7 @@ def latex(title: str, cells: Cells) -> str:
         lines.append(_row([_cell(text, (index, column) in cells.best) for column, text in enumerate(row)]))
     lines += [r"\bottomrule", r"\end{tabular}"]
     if any(row[0].endswith("†") for row in cells.rows):
-        lines.append(rf"\par\footnotesize {_ORACLE_NOTE}")
+        lines.append(rf"\par\footnotesize {escape(ORACLE_NOTE)}")
     return "\n".join([*lines, r"\end{table}"]) + "\n"
 
 

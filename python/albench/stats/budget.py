@@ -10,7 +10,6 @@ import numpy.typing as npt
 import pandas as pd
 
 from albench.results import ANNOTATED, CEILING, COSTS, REFERENCE, STUDY_KEYS
-from albench.stats.grid import nan_mean
 
 TARGETS = (0.90, 0.95)
 MEASURES = [*ANNOTATED, *COSTS]
@@ -102,6 +101,6 @@ def _summary(own: pd.DataFrame, reference: pd.DataFrame | None, is_reference: bo
         "n_reached": n_reached,
         "n_at_start": int(own["at_start"].sum()),
         "budget": float(needed.mean()) if len(own) and n_reached == len(own) else math.nan,
-        "saved": float(nan_mean(saved.to_numpy(dtype=np.float64), 0)),
+        "saved": float(saved.mean()),
         "n_saved": len(saved),
     }

@@ -10,6 +10,7 @@ import pandas as pd
 
 from albench.results import CEILING, REFERENCE
 from albench.stats.bootstrap import N_RESAMPLES
+from albench.stats.grid import nan_mean
 
 
 @dataclass(frozen=True)
@@ -86,9 +87,4 @@ def _class_mean(weights: npt.NDArray[np.float64], matrix: npt.NDArray[np.float64
     counts = weights @ present
     sums = weights @ np.where(present, matrix, 0.0)
     # a draw may hold no case of a rare class: that class is then left out, as in the mean Dice
-    means = np.divide(sums, counts, out=np.zeros_like(sums), where=counts > 0)
-    n_classes = (counts > 0).sum(axis=1)
-    total = means.sum(axis=1)
-    mean: npt.NDArray[np.float64] = np.full_like(total, np.nan)
-    np.divide(total, n_classes, out=mean, where=n_classes > 0)
-    return mean
+    return nan_mean(np.divide(sums, counts, out=np.full_like(sums, np.nan), where=counts > 0), 1)

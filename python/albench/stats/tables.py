@@ -73,7 +73,7 @@ def compute_statistics(results: pd.DataFrame, runs: pd.DataFrame, oracle_aided: 
     grids: dict[Study, DiceGrid] = {}
     for key, of_study in results.groupby(STUDY_KEYS):
         study = (str(key[0]), str(key[1]))
-        parts["scores"].append(_scores(study, of_study, _of(runs, study)))
+        parts["scores"].append(_scores(study, _of(curves, study), of_study, _of(runs, study)))
         if (of_study["strategy"] != CEILING).any():
             grid = grids[study] = dice_grid(of_study)
             model = fit_mixed([grid])
@@ -103,9 +103,9 @@ def _named(study: Study, table: pd.DataFrame) -> pd.DataFrame:
     return pd.DataFrame({**dict(zip(STUDY_KEYS, study, strict=True)), **table}) if len(table) else pd.DataFrame()
 
 
-def _scores(study: Study, results: pd.DataFrame, runs: pd.DataFrame) -> pd.DataFrame:
+def _scores(study: Study, dice: pd.DataFrame, results: pd.DataFrame, runs: pd.DataFrame) -> pd.DataFrame:
     """Take the final means of every metric, and foreground efficiency."""
-    curves = mean_metric(results, "dice")
+    curves = dice.reset_index(drop=True)
     for metric in METRICS:
         if metric != "dice":
             curves[metric] = mean_metric(results, metric)[metric]
