@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import signal
+from multiprocessing import resource_sharer
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +24,8 @@ from albench.training.runtime import configure_cpu
 from albench.training.trainer import ALTrainer
 
 pytestmark = pytest.mark.slow
+# The interpreter closes what a fetch that broke off had opened, and pytest would make an error of that.
+BROKEN_SOCKETS = pytest.mark.filterwarnings(r"ignore:(?s).*unclosed <socket")
 
 
 @pytest.fixture(scope="module")
@@ -51,6 +54,7 @@ def train(trainer: NnunetTrainer, units: tuple[Unit, ...], target: Path) -> tupl
     return report, dict(torch.load(target, weights_only=True)["network_weights"])
 
 
+@BROKEN_SOCKETS
 def test_a_loader_process_that_dies_changes_nothing(
     trainer: NnunetTrainer, pool: Pool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -70,6 +74,36 @@ def test_a_loader_process_that_dies_changes_nothing(
     assert report.incidents == ("a loader process died, started again without any",)
     for name, value in expected.items():
         assert torch.equal(weights[name], value)
+
+
+@BROKEN_SOCKETS
+def test_a_loader_process_that_dies_as_a_batch_is_fetched_changes_nothing(
+    trainer: NnunetTrainer, pool: Pool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    units = pool.units[::9]
+    _, expected = train(trainer, units, tmp_path / "a.pth")
+
+    def dies(sharer: Any) -> None:
+        with sharer._listener.accept():
+            os.kill(os.getpid(), signal.SIGKILL)
+
+    # the thread of a loader process that hands a tensor's file to whoever asks
+    monkeypatch.setattr(type(resource_sharer._resource_sharer), "_serve", dies)
+    report, weights = train(trainer, units, tmp_path / "b.pth")
+    assert report.incidents == ("a loader process died, started again without any",)
+    for name, value in expected.items():
+        assert torch.equal(weights[name], value)
+
+
+def test_what_a_living_loader_process_raises_is_no_death(
+    trainer: NnunetTrainer, pool: Pool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def truncated(self: AnnotatedDataset, identifier: str) -> Any:
+        raise EOFError(f"{identifier} ends early")
+
+    monkeypatch.setattr(AnnotatedDataset, "load_case", truncated)
+    with pytest.raises(EOFError, match="ends early"):
+        train(trainer, pool.units[::9], tmp_path / "model.pth")
 
 
 def test_out_of_memory_halves_the_batch_and_says_so(

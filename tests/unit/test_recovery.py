@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 import torch
 
-from albench.training.recovery import halving, is_dead_loader, is_out_of_memory
+from albench.training.recovery import LoaderDiedError, halving, is_dead_loader, is_out_of_memory
 
 HOST = RuntimeError("[enforce fail at alloc_cpu.cpp:119] err == 0. DefaultCPUAllocator: can't allocate memory")
 
@@ -56,6 +56,8 @@ def test_other_errors_are_let_through_at_once() -> None:
 def test_the_two_kinds_are_told_apart() -> None:
     dead = RuntimeError("DataLoader worker (pid 7) is killed by signal: Killed.")
     assert is_dead_loader(dead)
+    assert is_dead_loader(LoaderDiedError("the connection broke"))
+    assert not is_dead_loader(RuntimeError("Caught RuntimeError in DataLoader worker process 0."))
     assert not is_out_of_memory(dead)
     assert not is_dead_loader(HOST)
     # the host's message as this version of torch words it

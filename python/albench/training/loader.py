@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import functools
 import random
+import time
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -16,6 +17,9 @@ from threadpoolctl import ThreadpoolController
 from torch.utils.data import DataLoader, Dataset
 
 from albench.seeding import Key, seed_for
+from albench.training.recovery import LoaderDiedError
+
+_REPORT_WITHIN_S = 1.0
 
 
 @functools.cache
@@ -97,7 +101,31 @@ def batches(
         prefetch_factor=4 if n_workers else None,
         collate_fn=_as_arrays if through_pipes else None,
     )
-    return map(_as_tensors, loader) if through_pipes else iter(loader)
+    # Here, not at the first batch: it draws from torch's generator, which by then is the dropout's.
+    iterator = iter(loader)
+    if n_workers == 0:
+        return iterator
+    watched = _watched(iterator)
+    return map(_as_tensors, watched) if through_pipes else watched
+
+
+def _watched(iterator: Iterator[dict[str, Any]]) -> Iterator[dict[str, Any]]:
+    """Pass on what loader processes made, and call a dead one by that name however its death shows.
+
+    torch raises ``RuntimeError`` as soon as the system reports the death. The sockets of a killed process close before
+    that, and who fetches a tensor through one just then sees a broken connection.
+    """
+    while True:
+        try:
+            batch = next(iterator)
+        except StopIteration:
+            return
+        except (ConnectionError, EOFError) as error:
+            if str(error).startswith("Caught "):  # raised in a loader process, which lives, and passed on
+                raise
+            time.sleep(_REPORT_WITHIN_S)  # torch's handler interrupts it and says which process it was
+            raise LoaderDiedError(f"the connection to a loader process broke: {error!r}") from error
+        yield batch
 
 
 def _as_arrays(batch: Any) -> dict[str, Any]:

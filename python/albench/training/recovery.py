@@ -11,6 +11,10 @@ import torch
 Result = TypeVar("Result")
 
 
+class LoaderDiedError(RuntimeError):
+    """A process that makes batches is gone."""
+
+
 def is_out_of_memory(error: BaseException) -> bool:
     """Whether an allocation failed, on the GPU or on the host."""
     if isinstance(error, (torch.OutOfMemoryError, MemoryError)):
@@ -21,7 +25,10 @@ def is_out_of_memory(error: BaseException) -> bool:
 
 def is_dead_loader(error: BaseException) -> bool:
     """Whether a process that makes batches was killed, most often by the system for want of memory."""
-    return isinstance(error, RuntimeError) and "DataLoader worker" in str(error)
+    if isinstance(error, LoaderDiedError):
+        return True
+    # torch has no class of its own; what a living process raised it passes on, beginning with "Caught"
+    return isinstance(error, RuntimeError) and str(error).startswith("DataLoader worker (pid")
 
 
 def halving(
