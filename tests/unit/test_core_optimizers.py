@@ -103,8 +103,11 @@ def test_two_functions_in_two_threads():
         np.testing.assert_array_equal(found[k], expected[k])
 
 
+# SIGINT as a terminal's job has it: background jobs, and what they start, ignore it.
 INTERRUPTED = """
+import signal
 import numpy as np
+signal.signal(signal.SIGINT, signal.default_int_handler)
 from albench import core
 S = np.random.default_rng(0).uniform(size=(20000, 400)).astype(np.float32)
 f = core.FacilityLocationVariantMI(S)
