@@ -1,5 +1,13 @@
 #include "albench/parallel.hpp"
 
+#include <atomic>
+#include <condition_variable>
+#include <cstdint>
+#include <exception>
+#include <mutex>
+#include <system_error>
+#include <thread>
+
 namespace albench {
 namespace {
 
@@ -19,88 +27,112 @@ inline void relax() {
 
 }  // namespace
 
+struct ThreadPool::Crew {
+  void work(int worker);
+  void drain(int worker);
+
+  std::mutex mutex;
+  std::condition_variable wake;
+  const std::function<void(Index, int)>* task = nullptr;
+  const Poll* poll = nullptr;
+  Index n_tasks = 0;
+  std::atomic<Index> next{0};
+  std::atomic<int> inside{0};  // workers at the current tasks, plus a large number while they may come in
+  std::atomic<std::uint64_t> generation{0};
+  std::atomic<bool> stop{false};
+  std::exception_ptr error;
+};
+
 ThreadPool::ThreadPool(int n_threads) {
-  workers_.reserve(static_cast<std::size_t>(n_threads > 1 ? n_threads - 1 : 0));
-  for (int w = 1; w < n_threads; ++w) workers_.emplace_back([this, w] { work(w); });
+  if (n_threads < 2) return;
+  crew_ = std::make_shared<Crew>();
+  try {
+    for (int w = 1; w < n_threads; ++w) {
+      std::thread([crew = crew_, w] { crew->work(w); }).detach();
+      ++n_workers_;
+    }
+  } catch (const std::system_error&) {  // a limit on processes; results do not depend on their number
+  }
 }
 
 ThreadPool::~ThreadPool() {
+  if (!crew_) return;
   {
-    const std::scoped_lock lock(mutex_);
-    stop_.store(true);
-    generation_.fetch_add(1);
+    const std::scoped_lock lock(crew_->mutex);
+    crew_->stop.store(true);
+    crew_->generation.fetch_add(1);
   }
-  wake_.notify_all();
-  for (std::thread& worker : workers_) worker.join();
+  crew_->wake.notify_all();
 }
 
-void ThreadPool::drain(int worker) {
+void ThreadPool::Crew::drain(int worker) {
   try {
-    for (Index t = next_.fetch_add(1); t < n_tasks_; t = next_.fetch_add(1)) {
-      (*task_)(t, worker);
-      if (worker == 0 && *poll_) (*poll_)();
+    for (Index t = next.fetch_add(1); t < n_tasks; t = next.fetch_add(1)) {
+      (*task)(t, worker);
+      if (worker == 0 && *poll) (*poll)();
     }
   } catch (...) {
-    next_.store(n_tasks_);
-    const std::scoped_lock lock(mutex_);
-    if (!error_) error_ = std::current_exception();
+    next.store(n_tasks);
+    const std::scoped_lock lock(mutex);
+    if (!error) error = std::current_exception();
   }
 }
 
 void ThreadPool::run(Index n_tasks, const std::function<void(Index, int)>& task, const Poll& poll) {
   if (n_tasks <= 0) return;
-  if (workers_.empty() || n_tasks == 1) {
+  if (n_workers_ == 0 || n_tasks == 1) {
     for (Index t = 0; t < n_tasks; ++t) {
       task(t, 0);
       if (poll) poll();
     }
     return;
   }
-  task_ = &task;
-  poll_ = &poll;
-  n_tasks_ = n_tasks;
-  next_.store(0);
-  inside_.store(kOpen);
+  Crew& crew = *crew_;
+  crew.task = &task;
+  crew.poll = &poll;
+  crew.n_tasks = n_tasks;
+  crew.next.store(0);
+  crew.inside.store(kOpen);
   {
-    const std::scoped_lock lock(mutex_);
-    generation_.fetch_add(1);
+    const std::scoped_lock lock(crew.mutex);
+    crew.generation.fetch_add(1);
   }
-  wake_.notify_all();
-  drain(0);
+  crew.wake.notify_all();
+  crew.drain(0);
   // No task is left to hand out. Who has come in finishes; who has not woken up yet is not waited for, as on
   // a busy machine that may take long.
-  inside_.fetch_sub(kOpen);
-  for (int spin = 0; inside_.load() != 0; ++spin) {
+  crew.inside.fetch_sub(kOpen);
+  for (int spin = 0; crew.inside.load() != 0; ++spin) {
     if (spin < kSpins) {
       relax();
     } else {
       std::this_thread::yield();
     }
   }
-  if (error_) {
-    const std::exception_ptr error = error_;
-    error_ = nullptr;
+  if (crew.error) {
+    const std::exception_ptr error = crew.error;
+    crew.error = nullptr;
     std::rethrow_exception(error);
   }
   if (poll) poll();
 }
 
-void ThreadPool::work(int worker) {
+void ThreadPool::Crew::work(int worker) {
   std::uint64_t seen = 0;
   for (;;) {
-    for (int spin = 0; spin < kSpins && generation_.load() == seen; ++spin) relax();
-    if (generation_.load() == seen) {
-      std::unique_lock<std::mutex> lock(mutex_);
-      wake_.wait(lock, [&] { return generation_.load() != seen; });
+    for (int spin = 0; spin < kSpins && generation.load() == seen; ++spin) relax();
+    if (generation.load() == seen) {
+      std::unique_lock<std::mutex> lock(mutex);
+      wake.wait(lock, [&] { return generation.load() != seen; });
     }
-    seen = generation_.load();
-    if (stop_.load()) return;
-    int inside = inside_.load();
-    while (inside >= kOpen && !inside_.compare_exchange_weak(inside, inside + 1)) {
+    seen = generation.load();
+    if (stop.load()) return;
+    int now = inside.load();
+    while (now >= kOpen && !inside.compare_exchange_weak(now, now + 1)) {
     }
-    if (inside < kOpen) continue;
+    if (now < kOpen) continue;
     drain(worker);
-    inside_.fetch_sub(1);
+    inside.fetch_sub(1);
   }
 }
 

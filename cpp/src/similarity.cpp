@@ -1,6 +1,7 @@
 #include "albench/similarity.hpp"
 
 #include <algorithm>
+#include <atomic>
 #include <cmath>
 #include <numeric>
 #include <string>

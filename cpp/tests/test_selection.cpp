@@ -36,6 +36,19 @@ ALBENCH_TEST(pool_runs_every_task_once_and_passes_on_exceptions) {
   }
 }
 
+ALBENCH_TEST(pools_end_without_waiting_for_workers_that_have_nothing_in_hand) {
+  for (int k = 0; k < 300; ++k) {
+    std::vector<int> done(3, 0);
+    {
+      ThreadPool pool(4);
+      for (int round = 0; round < k % 3; ++round) {
+        pool.run(3, [&](Index task, int) { ++done[static_cast<std::size_t>(task)]; });
+      }
+    }
+    for (const int times : done) CHECK(times == k % 3);
+  }
+}
+
 ALBENCH_TEST(random_numbers_cover_their_range) {
   Random random(5);
   std::vector<int> seen(7, 0);

@@ -103,6 +103,30 @@ def test_two_functions_in_two_threads():
         np.testing.assert_array_equal(found[k], expected[k])
 
 
+FEW_PROCESSES = """
+import _thread, os, resource
+import numpy as np
+from albench import core
+S = np.random.default_rng(0).uniform(size=(20000, 40)).astype(np.float32)
+expected = core.maximize(core.FacilityLocationVariantMI(S), 20, n_threads=4)
+if os.geteuid() == 0:
+    os.setuid(65534)  # root may start any number
+resource.setrlimit(resource.RLIMIT_NPROC, (0, 0))
+try:
+    _thread.start_new_thread(print, ())
+except RuntimeError:
+    print("no thread")
+found = core.maximize(core.FacilityLocationVariantMI(S), 20, n_threads=4)
+print(np.array_equal(found.indices, expected.indices))
+"""
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="limits on processes as Linux has them")
+def test_where_no_thread_can_be_started_one_does_all():
+    done = subprocess.run([sys.executable, "-c", FEW_PROCESSES], check=True, stdout=subprocess.PIPE, text=True)
+    assert done.stdout == "no thread\nTrue\n"
+
+
 # SIGINT as a terminal's job has it: background jobs, and what they start, ignore it.
 INTERRUPTED = """
 import signal

@@ -2,16 +2,12 @@
 //
 // A pool that outlived its call would break fork() in the host program; starting a few threads costs some
 // tens of microseconds, which is paid once per maximisation. Workers wait by spinning for a short while,
-// because a greedy step takes only microseconds, and then sleep.
+// because a greedy step takes only microseconds, and then sleep. Nobody waits for a worker that has nothing
+// in hand, not even at the end: on a busy machine the system may take milliseconds to wake it.
 #pragma once
 
-#include <atomic>
-#include <condition_variable>
-#include <exception>
 #include <functional>
-#include <mutex>
-#include <thread>
-#include <vector>
+#include <memory>
 
 #include "albench/types.hpp"
 
@@ -19,12 +15,13 @@ namespace albench {
 
 class ThreadPool {
  public:
+  // Starts fewer threads where the system allows no more.
   explicit ThreadPool(int n_threads);
   ~ThreadPool();
   ThreadPool(const ThreadPool&) = delete;
   ThreadPool& operator=(const ThreadPool&) = delete;
 
-  int size() const { return static_cast<int>(workers_.size()) + 1; }
+  int size() const { return n_workers_ + 1; }
 
   // Runs task(t, worker) for t in [0, n_tasks); worker in [0, size()) names a private scratch. Tasks are
   // handed out in an unspecified order, so a task may only write what belongs to it: that is what keeps
@@ -33,20 +30,10 @@ class ThreadPool {
   void run(Index n_tasks, const std::function<void(Index, int)>& task, const Poll& poll = Poll());
 
  private:
-  void work(int worker);
-  void drain(int worker);
+  struct Crew;  // what the workers share; the last of them to leave frees it
 
-  std::vector<std::thread> workers_;
-  std::mutex mutex_;
-  std::condition_variable wake_;
-  const std::function<void(Index, int)>* task_ = nullptr;
-  const Poll* poll_ = nullptr;
-  Index n_tasks_ = 0;
-  std::atomic<Index> next_{0};
-  std::atomic<int> inside_{0};  // workers at the current tasks, plus a large number while they may come in
-  std::atomic<std::uint64_t> generation_{0};
-  std::atomic<bool> stop_{false};
-  std::exception_ptr error_;
+  std::shared_ptr<Crew> crew_;
+  int n_workers_ = 0;
 };
 
 // Calls use(begin, end) for consecutive parts of [0, size), threaded where it is worth waking a thread.

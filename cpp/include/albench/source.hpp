@@ -2,6 +2,7 @@
 // demand.
 #pragma once
 
+#include <atomic>
 #include <memory>
 #include <vector>
 
