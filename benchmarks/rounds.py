@@ -61,8 +61,8 @@ def main() -> None:
     ]
     target = RESULTS / "rounds.md"
     earlier = target.read_text().splitlines() if target.exists() else []
-    others = [f"| {dataset} |" for dataset in DATASETS if dataset not in arguments.data]
-    lines += [line for line in earlier if any(line.startswith(other) for other in others)]
+    others = tuple(f"| {dataset} |" for dataset in DATASETS if dataset not in arguments.data)
+    lines += [line for line in earlier if line.startswith(others)]
     for dataset in arguments.data:
         archive = DATASETS[dataset]
         source = next(path for path in (data / archive, data / f"{archive}.tar") if path.exists())

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import os
 import signal
+import time
+from collections.abc import Callable
 from multiprocessing import resource_sharer
 from pathlib import Path
 from typing import Any
@@ -24,8 +26,6 @@ from albench.training.runtime import configure_cpu
 from albench.training.trainer import ALTrainer
 
 pytestmark = pytest.mark.slow
-# The interpreter closes what a fetch that broke off had opened, and pytest would make an error of that.
-BROKEN_SOCKETS = pytest.mark.filterwarnings(r"ignore:(?s).*unclosed <socket")
 
 
 @pytest.fixture(scope="module")
@@ -54,13 +54,15 @@ def train(trainer: NnunetTrainer, units: tuple[Unit, ...], target: Path) -> tupl
     return report, dict(torch.load(target, weights_only=True)["network_weights"])
 
 
-@BROKEN_SOCKETS
-def test_a_loader_process_that_dies_changes_nothing(
-    trainer: NnunetTrainer, pool: Pool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    units = pool.units[::9]
-    undisturbed, expected = train(trainer, units, tmp_path / "a.pth")
-    assert undisturbed.incidents == ()
+@pytest.fixture(scope="module")
+def undisturbed(trainer: NnunetTrainer, pool: Pool, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
+    """Weights of a training that nothing befell."""
+    report, weights = train(trainer, pool.units[::9], tmp_path_factory.mktemp("undisturbed") / "model.pth")
+    assert report.incidents == ()
+    return weights
+
+
+def dies_as_a_case_is_read(monkeypatch: pytest.MonkeyPatch) -> None:
     load = AnnotatedDataset.load_case
     calls = iter(range(10**6))
 
@@ -70,28 +72,33 @@ def test_a_loader_process_that_dies_changes_nothing(
         return load(self, identifier)
 
     monkeypatch.setattr(AnnotatedDataset, "load_case", dies)
-    report, weights = train(trainer, units, tmp_path / "b.pth")
-    assert report.incidents == ("a loader process died, started again without any",)
-    for name, value in expected.items():
-        assert torch.equal(weights[name], value)
 
 
-@BROKEN_SOCKETS
-def test_a_loader_process_that_dies_as_a_batch_is_fetched_changes_nothing(
-    trainer: NnunetTrainer, pool: Pool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    units = pool.units[::9]
-    _, expected = train(trainer, units, tmp_path / "a.pth")
-
+def dies_as_a_batch_is_fetched(monkeypatch: pytest.MonkeyPatch) -> None:
     def dies(sharer: Any) -> None:
-        with sharer._listener.accept():
-            os.kill(os.getpid(), signal.SIGKILL)
+        sharer._listener.accept().close()
+        time.sleep(0.2)  # the system reports a death after it closed the sockets: here, surely after
+        os.kill(os.getpid(), signal.SIGKILL)
 
     # the thread of a loader process that hands a tensor's file to whoever asks
     monkeypatch.setattr(type(resource_sharer._resource_sharer), "_serve", dies)
-    report, weights = train(trainer, units, tmp_path / "b.pth")
+
+
+# The interpreter closes what a fetch that broke off had opened, and pytest would make an error of that.
+@pytest.mark.filterwarnings(r"ignore:(?s).*unclosed <socket")
+@pytest.mark.parametrize("death", [dies_as_a_case_is_read, dies_as_a_batch_is_fetched])
+def test_a_loader_process_that_dies_changes_nothing(
+    death: Callable[[pytest.MonkeyPatch], None],
+    trainer: NnunetTrainer,
+    pool: Pool,
+    undisturbed: dict[str, Any],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    death(monkeypatch)
+    report, weights = train(trainer, pool.units[::9], tmp_path / "model.pth")
     assert report.incidents == ("a loader process died, started again without any",)
-    for name, value in expected.items():
+    for name, value in undisturbed.items():
         assert torch.equal(weights[name], value)
 
 
