@@ -341,7 +341,9 @@ def test_a_strategy_says_in_a_line_what_it_prefers_and_where_it_is_from(label: s
 def test_every_parameter_is_documented_and_kept(label: str) -> None:
     made = make_strategy(label)
     strategy: type[Strategy] = type(made)
-    arguments = list(inspect.signature(strategy.__init__).parameters)[1:] if parameters_of(strategy) else []
+    arguments = [parameter.name for parameter in parameters_of(strategy)]
+    declared = {name for owner in strategy.__mro__ for name in inspect.signature(owner.__init__).parameters}
+    assert set(arguments) <= declared
     documented = describe(strategy).parameters
     assert [parameter.name for parameter in documented] == arguments == list(settings_of(made))
     for parameter in documented:

@@ -24,7 +24,7 @@ from albench.data import Dataset
 from albench.errors import InputError
 from albench.pool import Pool, Split, Unit
 from albench.results import read_results, read_runs
-from albench.scoring.request import Need, ScoringPlan
+from albench.scoring.request import GradientSettings, Need, ScoringPlan
 from albench.seeding import generator
 from albench.study import start_units
 from albench.training import original
@@ -285,7 +285,7 @@ def test_scores_of_the_real_network(trainer: NnunetTrainer, checkpoint: Path, po
         key=("test",),
         n_fisher_units=10,
         n_parameters=500,
-        layers="all",
+        gradients=GradientSettings(layers="all"),
         labelled=labelled,
     )
     scores = trainer.load(checkpoint).score(units, ~Need.NOTHING, plan)

@@ -31,6 +31,7 @@ from albench.scoring.moments import ensemble, mc_dropout, mean_entropy, moments
 from albench.scoring.request import MOMENTS, GradientSettings
 from albench.training.loader import seeded
 
+CE = GradientSettings()
 EVERY_UNIT = tuple(sorted(BOXES))
 
 
@@ -201,9 +202,9 @@ def test_the_loss_is_the_mean_over_the_units_own_voxels() -> None:
         for item, box in batch:
             log_p = torch.log_softmax(logits[(item, slice(None), *box)], dim=0)
             expected += float(-log_p.max(dim=0).values.mean())
-        assert float(pseudo_label_loss(logits, batch)) == pytest.approx(expected, rel=1e-12)
+        assert float(pseudo_label_loss(logits, batch, CE)) == pytest.approx(expected, rel=1e-12)
         changed = torch.where(batch.mask(logits[:, :1]) > 0, logits, -logits)
-        assert float(pseudo_label_loss(changed, batch)) == pytest.approx(expected, rel=1e-12)
+        assert float(pseudo_label_loss(changed, batch, CE)) == pytest.approx(expected, rel=1e-12)
 
 
 def recorded_convs(network: nn.Module) -> list[nn.Conv3d]:
@@ -216,7 +217,7 @@ def own_gradients(network: nn.Module, convs: list[nn.Conv3d], dtype: torch.dtype
     """Weight gradients of each conv for each unit, by autograd through the unit's own window."""
     weights = [conv.weight.requires_grad_() for conv in convs]
     batches = (next(windows([unit], dtype=dtype)) for unit in UNITS)
-    found = [list(torch.autograd.grad(pseudo_label_loss(network(b.images), b), weights)) for b in batches]
+    found = [list(torch.autograd.grad(pseudo_label_loss(network(b.images), b, CE), weights)) for b in batches]
     for weight in weights:
         weight.requires_grad_(False)
     return found
@@ -229,7 +230,7 @@ def test_unit_gradients_equal_one_at_a_time_autograd(dtype: torch.dtype, toleran
     expected = own_gradients(network, convs, dtype)
     seen = 0
     for batch in windows(dtype=dtype):
-        for k, (tape, conv) in enumerate(zip(conv_tapes(network, convs, batch), convs, strict=True)):
+        for k, (tape, conv) in enumerate(zip(conv_tapes(network, convs, batch, CE), convs, strict=True)):
             gradients = unit_weight_gradients(tape, conv)
             for place, position in enumerate(batch.positions):
                 own = expected[position][k]
@@ -279,7 +280,7 @@ def test_the_embeddings_are_each_units_own_gradients() -> None:
     assert len(convs) == 3
     gradients = flat_gradients(network, convs)
     diagonal = (gradients**2).mean(axis=0)
-    found = fisher_diagonal(network, convs, windows()).numpy()
+    found = fisher_diagonal(network, convs, windows(), CE).numpy()
     np.testing.assert_allclose(found, diagonal, rtol=1e-3, atol=1e-6 * diagonal.max())
     embedding = fisher_embedding(
         network,
@@ -288,18 +289,18 @@ def test_the_embeddings_are_each_units_own_gradients() -> None:
         np.ones(len(UNITS)),
         n_fisher_units=200,
         n_parameters=10**6,
-        settings=GradientSettings(),
+        settings=CE,
         rng=np.random.default_rng(0),
     )
     usable = diagonal > 1e-20
     scale = np.abs(gradients).max()
     np.testing.assert_allclose(embedding.gradients, gradients[:, usable], rtol=1e-4, atol=1e-4 * scale)
     deepest = flat_gradients(network, [deepest_conv(network)])
-    found = bottleneck_embedding(network, UNITS, windows, 100)
+    found = bottleneck_embedding(network, UNITS, windows, 100, CE)
     np.testing.assert_allclose(found, deepest[:, :100], rtol=1e-4, atol=1e-4 * np.abs(deepest).max())
     network.decoder.deep_supervision = False
     last = flat_gradients(network, [decoder_convs(network)[-1]])
-    found = last_layer_embedding(network, UNITS, windows)
+    found = last_layer_embedding(network, UNITS, windows, CE)
     np.testing.assert_allclose(found, last, rtol=1e-4, atol=1e-4 * np.abs(last).max())
 
 

@@ -132,23 +132,36 @@ def test_scores_of_another_model_or_plan_are_not_taken(tmp_path: Path, context: 
     assert other.scores(EVERYTHING, new)[1] == EVERYTHING
 
 
-def test_layers_part_the_fisher_gradients_alone(tmp_path: Path) -> None:
-    decoder, encoder = Model(0), Model(1)
-    needs = Need.FISHER | Need.VARIANCE
-    ScoreCache(tmp_path, "context", PLAN).scores(needs, decoder)
-    other = ScoreCache(tmp_path, "context", replace(PLAN, gradients=GradientSettings(layers="encoder")))
-    scores, found = other.scores(needs, encoder)
-    assert found == Need.VARIANCE
-    assert scores.fisher is encoder.everything.fisher
-    assert ScoreCache(tmp_path, "context", PLAN).scores(needs, decoder)[1] == needs
-    assert other.scores(needs, encoder)[1] == needs
+@pytest.mark.parametrize(
+    ("words", "parted"),
+    [
+        ({"layers": "encoder"}, Need.FISHER),
+        ({"heads": "published"}, Need.FISHER | Need.BOTTLENECK),
+        ({"pseudo_labels": "own"}, Need.FISHER | Need.BOTTLENECK),
+        ({"fisher": "one"}, Need.FISHER),
+        ({"loss": "nnunet"}, Need.FISHER | Need.BOTTLENECK | Need.LAST_LAYER),
+    ],
+)
+def test_what_gradients_are_of_parts_those_that_depend_on_it_alone(
+    tmp_path: Path, words: dict[str, str], parted: Need
+) -> None:
+    first, second = Model(0), Model(1)
+    ScoreCache(tmp_path, "context", PLAN).scores(EVERYTHING, first)
+    other = ScoreCache(tmp_path, "context", replace(PLAN, gradients=GradientSettings(**words)))
+    scores, found = other.scores(EVERYTHING, second)
+    assert found == EVERYTHING & ~parted
+    for need in parted:
+        for value, expected in zip(values_of(scores, need), values_of(second.everything, need), strict=True):
+            np.testing.assert_array_equal(value, expected)
+    assert ScoreCache(tmp_path, "context", PLAN).scores(EVERYTHING, first)[1] == EVERYTHING
+    assert other.scores(EVERYTHING, second)[1] == EVERYTHING
 
 
 @pytest.mark.parametrize("damage", [b"", b"PK\x03\x04", None], ids=["empty", "no archive", "cut short"])
 def test_a_damaged_file_is_made_again(tmp_path: Path, damage: bytes | None) -> None:
     model, kept = Model(), ScoreCache(tmp_path, "context", PLAN)
     kept.scores(Need.BOTTLENECK, model)
-    path = tmp_path / "bottleneck.npz"
+    path = tmp_path / "bottleneck-trained-finest-ce.npz"
     whole = path.read_bytes()
     path.write_bytes(whole[:-30] if damage is None else damage)
     scores, found = kept.scores(Need.BOTTLENECK, model)
@@ -160,7 +173,7 @@ def test_a_damaged_file_is_made_again(tmp_path: Path, damage: bytes | None) -> N
 def test_flipped_bits_are_noticed(tmp_path: Path) -> None:
     model, kept = Model(), ScoreCache(tmp_path, "context", PLAN)
     kept.scores(Need.BOTTLENECK, model)
-    path = tmp_path / "bottleneck.npz"
+    path = tmp_path / "bottleneck-trained-finest-ce.npz"
     content = bytearray(path.read_bytes())
     assert model.everything.bottleneck is not None
     content[content.index(model.everything.bottleneck.tobytes()[:16]) + 5] ^= 1
@@ -176,7 +189,7 @@ def test_what_is_too_large_is_not_kept(tmp_path: Path, monkeypatch: pytest.Monke
     for _ in range(2):
         _, found = kept.scores(Need.FISHER | Need.VARIANCE | Need.BOTTLENECK, model)
     assert found == Need.VARIANCE | Need.BOTTLENECK
-    assert {path.name for path in tmp_path.iterdir()} >= {"bottleneck.npz", "variance.npz"}
+    assert {path.name for path in tmp_path.iterdir()} >= {"bottleneck-trained-finest-ce.npz", "variance.npz"}
     assert not list(tmp_path.glob("fisher*"))
 
 

@@ -26,7 +26,7 @@ from albench.scoring.fisher import (
     last_layer_embedding,
 )
 from albench.scoring.gradients import pseudo_label_loss
-from albench.scoring.request import LAYERS, FisherEmbedding, GradientSettings, Scores
+from albench.scoring.request import HEADS, LAYERS, LOSSES, PSEUDO_LABELS, FisherEmbedding, GradientSettings, Scores
 from albench.strategies import PoolView
 from albench.strategies.usim import UsimF
 
@@ -47,7 +47,7 @@ def own_gradients(
     network: nn.Module,
     convs: Sequence[nn.Conv2d],
     units: Sequence[Unit] = UNITS,
-    settings: GradientSettings = GradientSettings(),
+    settings: GradientSettings = CE,
 ) -> np.ndarray:
     """Flattened, concatenated weight gradients of each unit's own loss; float64 (n, n_weights)."""
     weights = [conv.weight.requires_grad_() for conv in convs]
@@ -66,13 +66,14 @@ def embedding(
     seed: int = 0,
     n_fisher_units: int = 200,
     layers: str = "decoder",
+    uncertainty: np.ndarray = UNCERTAINTY,
     **words: str,
 ) -> FisherEmbedding:
     return fisher_embedding(
         network,
         UNITS,
         small_batches,
-        UNCERTAINTY,
+        uncertainty,
         n_fisher_units=n_fisher_units,
         n_parameters=n_parameters,
         settings=GradientSettings(layers=layers, **words),
@@ -205,6 +206,48 @@ def test_the_plan_says_which_layers_the_gradients_are_of(layers: str) -> None:
     scale = np.abs(gradients).max()
     np.testing.assert_allclose(found.gradients, gradients[:, usable], rtol=1e-4, atol=1e-4 * scale)
     np.testing.assert_allclose(found.fisher, (gradients[:, usable] ** 2).mean(axis=0), rtol=1e-3, atol=1e-6 * scale**2)
+
+
+@pytest.mark.parametrize("heads", HEADS)
+@pytest.mark.parametrize("labels", PSEUDO_LABELS)
+def test_the_plan_says_which_heads_and_labels_the_gradients_are_of(heads: str, labels: str) -> None:
+    network = small_network(deep_supervision=True)
+    settings = GradientSettings(heads=heads, pseudo_labels=labels)
+    gradients = own_gradients(network, decoder_convs(network), settings=settings)
+    found = embedding(network, n_parameters=10**6, heads=heads, pseudo_labels=labels)
+    usable = (gradients**2).mean(axis=0) > SMALLEST_FISHER
+    np.testing.assert_allclose(found.gradients, gradients[:, usable], rtol=1e-4, atol=1e-4 * np.abs(gradients).max())
+    deepest = bottleneck_embedding(network, UNITS, small_batches, 50, settings)
+    expected = own_gradients(network, [deepest_conv(network)], settings=settings)[:, :50]
+    np.testing.assert_allclose(deepest, expected, rtol=1e-4, atol=1e-4 * np.abs(expected).max())
+
+
+def test_the_diagonal_of_one_unit_is_of_one_drawn_by_uncertainty() -> None:
+    network = small_network(deep_supervision=True)
+    squares = own_gradients(network, decoder_convs(network)) ** 2
+    found = embedding(network, n_parameters=10**6, uncertainty=np.eye(len(UNITS))[3], fisher="one")
+    usable = squares[3] > SMALLEST_FISHER
+    np.testing.assert_allclose(found.fisher, squares[3][usable], rtol=1e-3, atol=1e-6 * squares.max())
+
+
+def test_without_a_diagonal_parameters_are_drawn_uniformly_and_nothing_is_scaled() -> None:
+    network = network_with_dead_weights()
+    n = sum(conv.weight.numel() for conv in decoder_convs(network))
+    everything = embedding(network, n_parameters=n, fisher="none")
+    assert everything.gradients.shape == (len(UNITS), n)  # dead weights, too
+    np.testing.assert_array_equal(everything.fisher, np.ones(n))
+    some = [embedding(network, n_parameters=40, seed=seed, fisher="none").gradients for seed in (0, 0, 1)]
+    np.testing.assert_array_equal(some[0], some[1])
+    assert (some[0] != some[2]).any()
+
+
+@pytest.mark.parametrize("loss", LOSSES)
+def test_last_layer_is_of_the_loss_asked_for(loss: str) -> None:
+    network = small_network()
+    settings = GradientSettings(loss=loss)
+    expected = own_gradients(network, decoder_convs(network)[-1:], settings=settings)
+    found = last_layer_embedding(network, UNITS, small_batches, settings)
+    np.testing.assert_allclose(found, expected, rtol=1e-4, atol=1e-4 * np.abs(expected).max())
 
 
 def test_a_diagonal_of_no_units_is_refused() -> None:

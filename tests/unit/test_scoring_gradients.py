@@ -1,8 +1,12 @@
 from __future__ import annotations
 
+from itertools import pairwise
+
 import numpy as np
 import pytest
 import torch
+from nnunetv2.training.loss.compound_losses import DC_and_CE_loss
+from nnunetv2.training.loss.dice import MemoryEfficientSoftDiceLoss
 from scipy.special import log_softmax
 from scoring_fixtures import UNITS, single_units, small_batches, small_network
 from torch import nn
@@ -14,13 +18,14 @@ from albench.scoring.gradients import (
     Columns,
     ConvTape,
     conv_tapes,
+    head_weights,
     offset_gradients,
     pseudo_label_loss,
     selected_gradients,
     unit_gradients,
     unit_weight_gradients,
 )
-from albench.scoring.request import GradientSettings
+from albench.scoring.request import HEADS, PSEUDO_LABELS, GradientSettings
 
 ALL_HEADS = GradientSettings(heads="published")
 DTYPES = [torch.float32, torch.float64]
@@ -126,7 +131,7 @@ def test_hooks_are_removed_after_an_error() -> None:
     batch = next(small_batches())
     broken = UnitBatch(batch.positions, batch.images[:, :1], batch.crop)
     with pytest.raises(RuntimeError):
-        conv_tapes(network, convs, broken)
+        conv_tapes(network, convs, broken, ALL_HEADS)
     assert not any(module._forward_hooks for module in network.modules())
 
 
@@ -223,11 +228,12 @@ def test_convolutions_it_cannot_do_are_refused(changes: dict[str, object]) -> No
         unit_weight_gradients(ConvTape(torch.zeros(1, 2, 5, 5), torch.zeros(1, 2, 5, 5)), conv)
 
 
-def plain_loss(heads: list[np.ndarray], crop: tuple[slice, slice]) -> float:
-    """Cross-entropy with the finest head's own labels, head by head, unit by unit, voxel by voxel."""
+def plain_loss(heads: list[np.ndarray], crop: tuple[slice, slice], settings: GradientSettings) -> float:
+    """Cross-entropy with hard labels, head by head, unit by unit, voxel by voxel."""
     n, _, rows, columns = heads[0].shape
+    shares = {"published": [1, 1, 1], "trained": [1, 1, 0], "weighted": [2 / 3, 1 / 3, 0]}[settings.heads]
     total = 0.0
-    for head in heads:
+    for share, head in zip(shares, heads, strict=True):
         factors = rows / head.shape[2], columns / head.shape[3]
         log_p = log_softmax(head, axis=1)
         for i in range(n):
@@ -236,19 +242,62 @@ def plain_loss(heads: list[np.ndarray], crop: tuple[slice, slice]) -> float:
                 for c in range(head.shape[3]):
                     # The full-resolution voxel that holds the centre of this one.
                     row, column = int((r + 0.5) * factors[0]), int((c + 0.5) * factors[1])
+                    own = head[i, :, r, c] if settings.pseudo_labels == "own" else heads[0][i, :, row, column]
                     if crop[0].start <= row < crop[0].stop and crop[1].start <= column < crop[1].stop:
-                        losses.append(-log_p[i, heads[0][i, :, row, column].argmax(), r, c])
-            total += float(np.mean(losses)) if losses else 0.0
+                        losses.append(-log_p[i, own.argmax(), r, c])
+            total += share * float(np.mean(losses)) if losses else 0.0
     return total
 
 
 @pytest.mark.parametrize("crop", [(slice(0, 12), slice(0, 8)), (slice(1, 10), slice(2, 7)), (slice(4, 5), slice(5, 6))])
-def test_loss_equals_the_plain_formula(crop: tuple[slice, slice]) -> None:
+@pytest.mark.parametrize("heads", HEADS)
+@pytest.mark.parametrize("labels", PSEUDO_LABELS)
+def test_loss_equals_the_plain_formula(crop: tuple[slice, slice], heads: str, labels: str) -> None:
     rng = np.random.default_rng(0)
-    heads = [rng.normal(size=(2, 3, *size)) for size in [(12, 8), (6, 4), (3, 2)]]
+    logits = [rng.normal(size=(2, 3, *size)) for size in [(12, 8), (6, 4), (3, 2)]]
     batch = UnitBatch(np.arange(2), torch.empty(0), crop)
-    found = pseudo_label_loss([torch.from_numpy(head) for head in heads], batch, ALL_HEADS)
-    assert float(found) == pytest.approx(plain_loss(heads, crop), rel=1e-12)
+    settings = GradientSettings(heads=heads, pseudo_labels=labels)
+    found = pseudo_label_loss([torch.from_numpy(head) for head in logits], batch, settings)
+    assert float(found) == pytest.approx(plain_loss(logits, crop, settings), rel=1e-12)
+
+
+@pytest.mark.parametrize("n_labels", [2, 4])
+def test_the_nnunet_loss_is_nnunets_own(n_labels: int) -> None:
+    """Unit by unit, on a slice without padding; nnU-Net adds the two losses of a single head."""
+    rng = np.random.default_rng(n_labels)
+    logits = torch.from_numpy(rng.normal(size=(3, n_labels, 12, 8)))
+    theirs = DC_and_CE_loss(
+        {"batch_dice": True, "smooth": 1e-5, "do_bg": False, "ddp": False}, {}, dice_class=MemoryEfficientSoftDiceLoss
+    )
+    expected = sum(float(theirs(unit[None], unit[None].argmax(1, keepdim=True))) for unit in logits)
+    batch = UnitBatch(np.arange(3), torch.empty(0), (slice(0, 12), slice(0, 8)))
+    found = float(pseudo_label_loss(logits, batch, GradientSettings(loss="nnunet")))
+    assert found == pytest.approx(expected, rel=1e-6)
+    assert found != pytest.approx(float(pseudo_label_loss(logits, batch, GradientSettings())), rel=0.01)
+
+
+@pytest.mark.parametrize("n_heads", [1, 2, 3, 5])
+def test_weights_of_the_heads(n_heads: int) -> None:
+    published, trained, weighted = (head_weights(heads, n_heads) for heads in ("published", "trained", "weighted"))
+    assert published == (1.0,) * n_heads
+    assert trained == ((1.0,) if n_heads == 1 else (*(1.0,) * (n_heads - 1), 0.0))
+    assert sum(weighted) == pytest.approx(1.0)
+    assert [weight > 0 for weight in weighted] == [weight > 0 for weight in trained]
+    assert all(a == pytest.approx(2 * b) for a, b in pairwise(weighted[: max(1, n_heads - 1)]))
+
+
+@pytest.mark.parametrize("heads", HEADS)
+def test_a_head_that_is_never_trained_decides_nothing_but_as_published(heads: str) -> None:
+    gradients = []
+    for change in (0.0, 1.0):
+        network = small_network(deep_supervision=True, dtype=torch.float64)
+        network.get_submodule("decoder.seg_layers.0").weight[1] += change  # the coarsest comes first there
+        convs = decoder_convs(network)
+        everything = Columns.locate(convs, torch.arange(sum(conv.weight.numel() for conv in convs)))
+        batch = next(small_batches(dtype=torch.float64))
+        tapes = conv_tapes(network, convs, batch, GradientSettings(heads=heads))
+        gradients.append(selected_gradients(tapes, convs, everything))
+    assert torch.equal(*gradients) is (heads != "published")
 
 
 def test_loss_of_padded_slices_does_not_see_the_padding() -> None:

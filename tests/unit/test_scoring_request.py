@@ -6,7 +6,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
-from albench.scoring.request import class_weights, uncertainty
+from albench.scoring import request
+from albench.scoring.request import GradientSettings, class_weights, uncertainty
 
 
 def test_weights_are_inverse_shares() -> None:
@@ -52,6 +53,8 @@ def test_uncertainty_is_the_weighted_sum_over_classes() -> None:
     np.testing.assert_allclose(found, [sum(w * v for w, v in zip(weights, row, strict=True)) for row in variance])
 
 
-def test_unknown_layers_are_refused_with_those_there_are() -> None:
-    with pytest.raises(ValueError, match="layers: expected one of decoder, encoder, all, got 'heads'"):
-        GradientSettings(layers="heads")
+@pytest.mark.parametrize("name", ["layers", "heads", "pseudo_labels", "fisher", "loss"])
+def test_unknown_words_are_refused_with_those_there_are(name: str) -> None:
+    words = getattr(request, {"fisher": "FISHERS", "loss": "LOSSES"}.get(name, name.upper()))
+    with pytest.raises(ValueError, match=f"{name}: expected one of {', '.join(words)}, got 'none of them'"):
+        GradientSettings(**{name: "none of them"})

@@ -75,8 +75,9 @@ def shown(width: int, *names: str) -> str:
 def test_the_list_has_name_line_parameters_and_reference() -> None:
     lines = [line.strip() for line in shown(120, "usim-f", "random-fg66").splitlines()]
     assert lines[0].split(maxsplit=1) == ["usim-f", get_strategy("usim-f").summary]
-    assert lines[1] == "usim-f+eta=1+query=sampled+optimizer=lazy+layers=decoder"
-    assert lines[2] == get_strategy("usim-f").reference
+    settings = "eta=1+query=sampled+optimizer=lazy+layers=decoder+heads=trained+pseudo_labels=finest+fisher=mean+norm=0"
+    assert "".join(lines[1:3]) == f"usim-f+{settings}"
+    assert lines[3] == get_strategy("usim-f").reference
     assert any(line.startswith("random-fg66†") for line in lines)
     assert lines[-1] == "† reads ground truth when it chooses, as nobody could in practice"
     assert "†" not in shown(120, "usim-f")

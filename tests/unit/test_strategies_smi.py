@@ -10,9 +10,10 @@ import pytest
 from core_reference import concave, graph_cut, log_determinant, mutual_information
 from strategies_reference import assert_greedy, drawn_query, fisher_similarity, gradients_view, uncertainty_of
 
-from albench.strategies import make_strategy, smi, usim
+from albench.strategies import kernels, make_strategy
 from albench.strategies.query import query_size
 from albench.strategies.smi import ConcaveOverModular, FacilityLocationMi, GraphCutMi, LogDeterminantMi
+from albench.strategies.usim import UsimF
 
 N, D = 12, 5
 Value = Callable[[list[int]], float]
@@ -79,8 +80,7 @@ def test_the_expected_query_weighs_every_unit_by_its_uncertainty(name: str) -> N
 def test_a_kernel_too_large_to_hold_changes_nothing(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
     view = gradients_view(3, N, D)
     held = make_strategy(name).select(view, 5, np.random.default_rng(0))
-    for module in (usim, smi):
-        monkeypatch.setattr(module, "MAX_KERNEL_BYTES", 0)
+    monkeypatch.setattr(kernels, "MAX_KERNEL_BYTES", 0)
     computed = make_strategy(name).select(view, 5, np.random.default_rng(0))
     np.testing.assert_array_equal(held.indices, computed.indices)
     np.testing.assert_array_equal(held.gains, computed.gains)
@@ -95,5 +95,8 @@ def test_how_often_a_unit_was_drawn_matters_to_those_with_weights_alone() -> Non
 
 
 @pytest.mark.parametrize("name", ["flqmi", "gcmi", "logdetmi", "com"])
-def test_the_layers_are_what_the_gradients_are_asked_of(name: str) -> None:
-    assert make_strategy(f"{name}+layers=encoder").layers == "encoder"
+def test_the_gradients_are_those_of_usim(name: str) -> None:
+    made = make_strategy(f"{name}+layers=encoder+heads=weighted+norm=0.5")
+    assert (made.gradients.layers, made.gradients.heads, made.norm) == ("encoder", "weighted", 0.5)
+    view = gradients_view(0, N, D)
+    np.testing.assert_array_equal(made.embedding(view).rows, UsimF(norm=0.5).embedding(view).rows)

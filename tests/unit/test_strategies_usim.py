@@ -16,8 +16,9 @@ from strategies_reference import (
 )
 
 from albench import core
-from albench.scoring.request import Need, Scores
-from albench.strategies import PoolView, make_strategy, usim
+from albench.errors import InputError
+from albench.scoring.request import GradientSettings, Need, Scores
+from albench.strategies import PoolView, kernels, make_strategy
 from albench.strategies.query import QuerySet, draw_query, query_size
 from albench.strategies.usim import Usim, UsimC, UsimF, facility_location
 
@@ -112,7 +113,7 @@ def test_the_stochastic_optimizer_follows_its_generator() -> None:
 def test_a_kernel_too_large_to_hold_changes_nothing(monkeypatch: pytest.MonkeyPatch, eta: float) -> None:
     view = gradients_view(3)
     held = UsimF(eta=eta).select(view, 10, np.random.default_rng(0))
-    monkeypatch.setattr(usim, "MAX_KERNEL_BYTES", 0)
+    monkeypatch.setattr(kernels, "MAX_KERNEL_BYTES", 0)
     computed = UsimF(eta=eta).select(view, 10, np.random.default_rng(0))
     np.testing.assert_array_equal(held.indices, computed.indices)
     np.testing.assert_array_equal(held.gains, computed.gains)
@@ -126,9 +127,31 @@ def test_without_eta_a_batch_that_covers_the_query_set_earns_no_more() -> None:
     assert (UsimF(eta=1.0).select(view, N, np.random.default_rng(0)).gains[:-1] > 0).all()
 
 
-def test_the_layers_are_what_the_gradients_are_asked_of() -> None:
-    assert UsimF().layers == "decoder"
-    assert make_strategy("usim-f+layers=all").layers == "all"
+def test_parameters_say_what_the_gradients_are_asked_of() -> None:
+    assert UsimF().gradients == GradientSettings()
+    made = make_strategy("usim-f+layers=all+heads=published+pseudo_labels=own+fisher=one")
+    assert made.gradients == GradientSettings("all", "published", "own", "one")
+    assert make_strategy("usim-c+heads=weighted+pseudo_labels=own").gradients == GradientSettings(
+        heads="weighted", pseudo_labels="own"
+    )
+    with pytest.raises(InputError, match=r"usim-f', parameter norm: expected a number from 0 to 1, got 1\.5"):
+        make_strategy("usim-f+norm=1.5")
+
+
+@pytest.mark.parametrize("norm", [0.0, 0.25, 0.5, 1.0])
+def test_similarities_are_divided_by_a_power_of_the_norms(norm: float, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(kernels, "_BLOCK_BYTES", 200)  # rows in several blocks
+    view = gradients_view(0)
+    assert view.scores.fisher is not None
+    view.scores.fisher.gradients[5] = 0  # similar to nothing, not NaN
+    before = view.scores.fisher.gradients.copy()
+    K = fisher_similarity(view)
+    norms = np.sqrt(np.diag(K))
+    norms[5] = 1.0
+    made = UsimF(norm=norm).embedding(view)
+    found = core.similarity(made.rows, made.rows, metric=made.metric, scale=made.scale)
+    np.testing.assert_allclose(found, K / np.outer(norms, norms) ** norm, rtol=1e-4, atol=1e-6)
+    np.testing.assert_array_equal(view.scores.fisher.gradients, before)
 
 
 def test_the_size_of_a_gradient_does_not_matter_to_the_cosine() -> None:

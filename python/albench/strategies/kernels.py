@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from abc import abstractmethod
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -46,7 +47,15 @@ class Embedding:
         return core.similarity(self.rows, queries, metric=self.metric, scale=self.scale)
 
 
-class FisherKernel(Strategy):
+class Kernel(Strategy):
+    """A strategy that rests on similarities of units."""
+
+    @abstractmethod
+    def embedding(self, view: PoolView) -> Embedding:
+        """Return what units are similar by."""
+
+
+class FisherKernel(Kernel):
     """Similarity s(i, q) = (1 / P) sum_p g_ip g_qp / F_p over convolution weights p.
 
     Parameters
@@ -98,7 +107,7 @@ class FisherKernel(Strategy):
         return Embedding(shortened(gradients, scale, self.norm) if self.norm else gradients, "dot", scale)
 
 
-class CosineKernel(Strategy):
+class CosineKernel(Kernel):
     """Similarity is the cosine of the gradients of a single convolution.
 
     Parameters

@@ -52,7 +52,7 @@ class Parameter:
 
 
 def parameters_of(strategy: type[Strategy]) -> tuple[Parameter, ...]:
-    """Parameters of a strategy class: those of its constructor, after those of the bases that this one hands others to.
+    """Parameters of a strategy class: those of its constructor, then of the bases that it hands others to.
 
     Raises
     ------
@@ -66,7 +66,7 @@ def parameters_of(strategy: type[Strategy]) -> tuple[Parameter, ...]:
         own = vars(owner)["__init__"]
         arguments = list(inspect.signature(own).parameters.values())[1:]  # without self
         rest = [argument for argument in arguments if argument.kind is argument.VAR_KEYWORD]
-        found = _read([argument for argument in arguments if argument not in rest], typing.get_type_hints(own)) + found
+        found += _read([argument for argument in arguments if argument not in rest], typing.get_type_hints(own))
         if not rest:
             break
     return tuple(found)

@@ -19,7 +19,7 @@ def print_strategies(found: Sequence[Description], console: Console) -> None:
     """Print names, one line each on what they prefer, parameters with defaults, references."""
     table = Table.grid(padding=(0, 2, 1, 0))
     table.add_column(no_wrap=True)
-    table.add_column()
+    table.add_column(overflow="fold")  # settings are one long word
     for each in found:
         lines = [Text(each.summary)]
         if each.parameters:

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from abc import abstractmethod
 from typing import Any, Literal
 
 import numpy as np
 
 from albench import core
-from albench.strategies.base import PoolView, Selection, Strategy, non_negative, one_of, seed_of
-from albench.strategies.kernels import CosineKernel, Embedding, FisherKernel
+from albench.strategies.base import PoolView, Selection, non_negative, one_of, seed_of
+from albench.strategies.kernels import CosineKernel, Embedding, FisherKernel, Kernel
 from albench.strategies.query import QUERY_KINDS, QueryKind, QuerySet, make_query
 
 _REFERENCE = "Föllmer et al., MIDL 2024, PMLR 250:480-503"
@@ -17,7 +16,7 @@ _REFERENCE = "Föllmer et al., MIDL 2024, PMLR 250:480-503"
 Optimizer = Literal["lazy", "naive", "stochastic", "lazier"]
 
 
-class Usim(Strategy):
+class Usim(Kernel):
     """Maximises mutual information between the batch and an uncertainty-weighted query set.
 
     The objective is the facility-location variant on non-negative similarities. Subclasses say what units are
@@ -43,10 +42,6 @@ class Usim(Strategy):
         self.query = one_of("query", query, QUERY_KINDS)
         self.optimizer = one_of("optimizer", optimizer, core.OPTIMIZERS)
 
-    @abstractmethod
-    def embedding(self, view: PoolView) -> Embedding:
-        """Return what units are similar by."""
-
     def select(self, view: PoolView, budget: int, rng: np.random.Generator) -> Selection:
         """Make the query set and maximise."""
         uncertainty = view.uncertainty
@@ -67,7 +62,7 @@ def facility_location(embedding: Embedding, query: QuerySet, eta: float) -> core
     )
 
 
-class UsimF(FisherKernel, Usim):
+class UsimF(Usim, FisherKernel):
     """Mutual information with the uncertain part of the pool, on Fisher-scaled gradients.
 
     Similarity of two units is s(i, q) = (1 / P) sum_p g_ip g_qp / F_p over up to 10,000 convolution weights p, drawn
@@ -81,7 +76,7 @@ class UsimF(FisherKernel, Usim):
     reference = _REFERENCE
 
 
-class UsimC(CosineKernel, Usim):
+class UsimC(Usim, CosineKernel):
     """Mutual information with the uncertain part of the pool, on the cosine of bottleneck gradients.
 
     As ``usim-f``, with the cosine similarity of the gradients of a single convolution.
