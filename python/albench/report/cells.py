@@ -62,8 +62,8 @@ def summary_cells(part: pd.DataFrame) -> Cells:
         for column, name in enumerate([*budgets[1:], "final_dice", "aubc"], start=3):
             values = part[name].where(curves).round(3)
             best |= {(int(row), column) for row in np.flatnonzero(values == values.max())}
-    note = f"{INTERVALS_NOTE} {TEST_NOTE}" if (part["diff_pairs"] > 0).any() else INTERVALS_NOTE
-    return Cells(header, rows, frozenset(best), note)
+    notes = {INTERVALS_NOTE: part["final_low"].notna().any(), TEST_NOTE: (part["diff_pairs"] > 0).any()}
+    return Cells(header, rows, frozenset(best), " ".join(note for note, shown in notes.items() if shown))
 
 
 def _against(row: pd.Series[Any]) -> list[str]:
@@ -119,7 +119,7 @@ def print_summary(results: pd.DataFrame, console: Console) -> None:
         table = Table(
             title=study_title(*map(str, study)),
             title_justify="left",
-            caption="\n".join(footnotes(cells)),
+            caption="\n".join(footnotes(cells)) or None,
             caption_justify="left",
             box=SIMPLE_HEAD,
             padding=(0, 1, 0, 0),
@@ -145,7 +145,7 @@ def _layouts(cells: Cells, n_budgets: int) -> list[Cells]:
         [short.get(text, text) for text in cells.header],
         [[text.split(" [")[0] for text in row] for row in cells.rows],
         cells.best,
-        cells.note,
+        cells.note.removeprefix(INTERVALS_NOTE).strip(),
     )
     last = 1 + n_budgets
     # a table of the ceiling alone has no budgets
