@@ -77,13 +77,14 @@ def test_cells_tables_and_terminal_show_the_pairs(study: Study) -> None:
     section = study.markdown.split("### AUBC, all pairs")[0].split("### final Dice")[0]
     for name in NAMES[1:]:
         pair = study.pairs[name, "random"]
-        n = f"{pair.n_seeds}\u00a0seeds, {pair.n_cases}\u00a0cases, {pair.n_pairs}\u00a0pairs"
-        shown = [difference(pair), p_text(pair.p_holm), pair.verdict, n]
-        assert [text.strip() for text in study.page.rows[name][9:13]] == shown
+        n = f"{pair.n_seeds}\u00a0seeds, {pair.n_cases}\u00a0cases"
+        shown = [difference(pair), f"{p_text(pair.p_holm)} [{pair.verdict}]", n]
+        assert study.page.rows[name][9:] == shown
         for text in shown:
             assert text in terminal[name]
         row = next(line for line in section.splitlines() if line.startswith(f"| {name} |"))
-        assert row == f"| {' | '.join([name, shown[0], p_text(pair.p), *shown[1:]])} |"
+        tests = (p_text(pair.p), p_text(pair.p_holm), pair.verdict)
+        assert row == f"| {' | '.join([name, difference(pair), *tests, n])}, {pair.n_pairs}\u00a0pairs |"
         own = study.summary.loc[name]
         assert own["aubc"] - study.summary.loc["random", "aubc"] == pytest.approx(pair.mean), "nothing is unpaired"
 
@@ -133,11 +134,8 @@ def test_fewer_than_three_seeds_give_no_p_no_verdict_and_no_colour_anywhere(two_
     assert {pair.verdict for pair in study.pairs.values()} == {"not tested"}
     assert all(text.startswith(("not-tested: ", "self: ")) and " p " not in text for text in study.squares().values())
     for name in NAMES[1:]:
-        assert study.page.rows[name][9:12] == [
-            number_text(study.pairs[name, "random"].mean, sign=True),
-            "–",
-            "not tested",
-        ]
+        mean = number_text(study.pairs[name, "random"].mean, sign=True)
+        assert study.page.rows[name][9:11] == [mean, "– [not tested]"]
     assert "Not tested: that takes 3 seeds and 2 cases, so nothing is said of a difference." in study.page.text
     assert "Nothing is tested or coloured" in study.page.text
     assert set(study.claims["verdict"]) == {"cannot tell: too few seeds or cases"}

@@ -47,7 +47,7 @@ def summary_cells(part: pd.DataFrame) -> Cells:
     """Cells of one data set and protocol's rows of the summary table."""
     budgets = budgets_of(part)
     header = ["strategy", "seeds", *(f"@{name.removeprefix(DICE_AT)}" for name in budgets)]
-    header += ["final Dice", "AUBC", "% of ceiling", f"AUBC vs {REFERENCE}", P_HOLM, "verdict", "n"]
+    header += ["final Dice", "AUBC", "% of ceiling", f"AUBC vs {REFERENCE}", P_HOLM, "n"]
     rows = []
     for _, row in part.iterrows():
         measured = [number_text(row[name]) for name in budgets]
@@ -67,12 +67,12 @@ def summary_cells(part: pd.DataFrame) -> Cells:
 
 
 def _against(row: pd.Series[Any]) -> list[str]:
-    """Difference to the reference, its corrected p, the verdict, and what they rest on."""
+    """Difference to the reference, its corrected p with the verdict, and what they rest on."""
     if not row["diff_pairs"] > 0:
-        return [NONE] * 4
-    n = ", ".join(f"{row[f'diff_{word}']:.0f}{NBSP}{word}" for word in ("seeds", "cases", "pairs"))
+        return [NONE] * 3
+    n = ", ".join(f"{row[f'diff_{word}']:.0f}{NBSP}{word}" for word in ("seeds", "cases"))
     difference = interval_text(row["diff"], row["diff_low"], row["diff_high"], sign=True)
-    return [difference, p_text(row["p_two_sided_holm"]), str(row["verdict"]), n]
+    return [difference, f"{p_text(row['p_two_sided_holm'])} [{row['verdict']}]", n]
 
 
 def timing_cells(part: pd.DataFrame) -> Cells:
@@ -134,10 +134,10 @@ def print_summary(results: pd.DataFrame, console: Console) -> None:
 
 
 def _layouts(cells: Cells, n_budgets: int) -> list[Cells]:
-    """Return the table as it is, its means alone, the means at the ends of the curve, and those without the verdict.
+    """Return the table as it is, then its means alone, then the means at the ends of the curve.
 
-    The last budget is the final Dice, which the ceiling has too, and goes with the intervals. What the difference
-    rests on goes as well, the verdict last: p says the same.
+    The last budget is the final Dice, which the ceiling has too, and goes with the intervals, as does the verdict,
+    which p says as well.
     """
     short = {"final Dice": "final", "% of ceiling": "% ceil.", f"AUBC vs {REFERENCE}": f"vs {REFERENCE}"}
     short[P_HOLM] = "p Holm"
@@ -150,8 +150,7 @@ def _layouts(cells: Cells, n_budgets: int) -> list[Cells]:
     last = 1 + n_budgets
     # a table of the ceiling alone has no budgets
     kept = [column for column in range(len(cells.header) - 1) if n_budgets == 0 or column != last]
-    ends = [column for column in kept if not 2 < column < last]
-    return [cells, *(_columns(means, columns) for columns in (kept, ends, ends[:-1]))]
+    return [cells, _columns(means, kept), _columns(means, [c for c in kept if not 2 < c < last])]
 
 
 def _columns(cells: Cells, kept: list[int]) -> Cells:

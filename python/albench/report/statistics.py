@@ -198,7 +198,6 @@ def _budget_text(row: pd.Series[Any], measure: str) -> str:
 
 def _pairs(title: str, table: pd.DataFrame, strategies: Sequence[str]) -> list[StatisticsTable]:
     tables = []
-    header = ["strategy", "difference [95 %]", "p, two-sided", P_HOLM, "verdict", "n"]
     for endpoint, words in _ENDPOINTS.items():
         pairs = pairs_of(table, endpoint)
         rows = []
@@ -206,8 +205,8 @@ def _pairs(title: str, table: pd.DataFrame, strategies: Sequence[str]) -> list[S
             if pair is not None:
                 n = f"{pair.n_seeds}{NBSP}seeds, {pair.n_cases}{NBSP}cases, {pair.n_pairs}{NBSP}pairs"
                 difference = interval_text(pair.mean, pair.low, pair.high, sign=True)
-                verdict = pair.verdict if endpoint == PRIMARY else NONE
-                rows.append([label(strategy), difference, p_text(pair.p), p_text(pair.p_holm), verdict, n])
+                verdict = [pair.verdict] * (endpoint == PRIMARY)
+                rows.append([label(strategy), difference, p_text(pair.p), p_text(pair.p_holm), *verdict, n])
         note = (
             "Paired on seed, case, round and class. p and interval: for other seeds and other cases (quasi-F of two "
             f"crossed random factors), none with fewer than {MIN_SEEDS} seeds; the interval is that of one comparison "
@@ -215,6 +214,14 @@ def _pairs(title: str, table: pd.DataFrame, strategies: Sequence[str]) -> list[S
         )
         note += "All pairs: pairs.csv." if endpoint == PRIMARY else "Described beside AUBC, which verdicts rest on."
         if rows:
+            header = [
+                "strategy",
+                "difference [95 %]",
+                "p, two-sided",
+                P_HOLM,
+                *["verdict"] * (endpoint == PRIMARY),
+                "n",
+            ]
             name = f"{words} against {REFERENCE}, {title}"
             tables.append(StatisticsTable("pairs", name, Cells(header, rows), note, folded=endpoint != PRIMARY))
     return [*tables, *_all_pairs(title, table, strategies)]
