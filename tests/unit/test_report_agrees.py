@@ -147,3 +147,15 @@ def test_the_matrix_has_a_row_and_column_for_each_strategy(study: Study) -> None
     assert names == list(NAMES)
     assert all(row[index] is None for index, row in enumerate(rows))
     assert max(square.share for row in rows for square in row if square) == 1
+
+
+def test_one_round_is_no_curve_and_one_strategy_is_picked_from_nothing(tmp_path: Path) -> None:
+    first = read_results(write_study(tmp_path / "a", n_rounds=1, strategies=("random", "usim-f")))
+    said = findings(summary_table(first), 600)
+    assert len(said) == 1
+    assert said[0].startswith("One round so far: mean Dice 0.")
+    alone = read_results(write_study(tmp_path / "b", n_rounds=2, strategies=("usim-f",)))
+    headline, *rest = findings(summary_table(alone), 600)
+    assert headline.startswith("Largest area under the learning curve: usim-f, AUBC 0.")
+    assert "picked" not in headline
+    assert not any("random" in sentence for sentence in rest)

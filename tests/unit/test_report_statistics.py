@@ -78,6 +78,15 @@ def test_every_p_says_that_it_is_two_sided(folder: Path) -> None:
         assert headers, name
 
 
+def test_two_strategies_are_a_pair_and_no_claim(tmp_path: Path) -> None:
+    page = Page(build_report(write_study(tmp_path, strategies=("random", "usim-f"), n_seeds=3, n_rounds=2)))
+    assert pd.read_csv(tmp_path / "report" / "claims.csv").empty
+    assert not (tmp_path / "report" / "claims.md").exists()
+    links = {attributes["href"] for tag, attributes in page.tags if tag == "a"}
+    assert "claims.csv" in links
+    assert "claims.md" not in links
+
+
 def test_enough_data_sets_have_a_critical_difference_diagram() -> None:
     rng = np.random.default_rng(0)
     effects = {"random": 0.0, "entropy": 0.05, "usim-f": 0.1}

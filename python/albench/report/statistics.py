@@ -71,6 +71,8 @@ class StatisticsSection:
         for name in ("scores", "budget", "pairs", "penalty", "claims"):
             found[f"{name}.csv"] = getattr(statistics, name).to_csv(index=False).encode()
             shown = [table for table in self.tables if table.file == name]
+            if not shown:
+                continue
             parts = [f"{markdown(table.title, table.cells)}\n{table.note}\n" for table in shown]
             found[f"{name}.md"] = "\n".join(parts).encode()
             found[f"{name}.tex"] = "\n".join(

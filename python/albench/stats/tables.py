@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, fields
 from typing import Any
 
 import pandas as pd
 
 from albench.results import CEILING, METRICS, RUN_KEYS, STUDY_KEYS, mean_metric
 from albench.stats.budget import budget_table
-from albench.stats.claims import MIN_DATASETS, joint_claims, study_claims
+from albench.stats.claims import MIN_DATASETS, Claim, joint_claims, study_claims
 from albench.stats.curves import curve_scores
 from albench.stats.efficiency import foreground_efficiency, study_start
 from albench.stats.grid import DiceGrid, dice_grid
@@ -63,27 +63,35 @@ def compute_statistics(results: pd.DataFrame, runs: pd.DataFrame, oracle_aided: 
         Whether a strategy reads ground truth: such are described like the others, and excluded from claims and ranks.
     """
     curves, pairs = mean_metric(results, "dice"), pair_tables(results)
-    parts: dict[str, list[pd.DataFrame]] = {name: [] for name in ("scores", "penalty", "claims")}
-    grids: dict[str, list[DiceGrid]] = {}
+    parts: dict[str, list[pd.DataFrame]] = {name: [] for name in ("scores", "penalty")}
+    grids: dict[Study, DiceGrid] = {}
     for key, of_study in results.groupby(STUDY_KEYS):
         study = (str(key[0]), str(key[1]))
         parts["scores"].append(_scores(study, _of(curves, study), of_study, _of(runs, study)))
         if (of_study["strategy"] != CEILING).any():
-            grid = dice_grid(of_study)
-            grids.setdefault(study[1], []).append(grid)
-            practicable = [name for name in grid.strategies if not oracle_aided(name)]
-            claims = study_claims(grid, pairs_of(_of(pairs, study)), practicable)
-            parts["penalty"].append(_named(study, _penalty(grid)))
-            parts["claims"].append(_named(study, pd.DataFrame([claim.row() for claim in claims])))
-    for protocol, of_protocol in grids.items():
-        if len(of_protocol) >= MIN_DATASETS:
-            practicable = [name for name in of_protocol[0].strategies if not oracle_aided(name)]
-            claims = joint_claims(of_protocol, practicable)
-            parts["claims"].append(_named((ALL, protocol), pd.DataFrame([claim.row() for claim in claims])))
+            grids[study] = dice_grid(of_study)
+            parts["penalty"].append(_named(study, _penalty(grids[study])))
     scores = curve_scores(curves)
     ranked = scores[(scores["strategy"] != CEILING) & ~scores["strategy"].map(oracle_aided).astype(bool)]
     tables = {name: pd.concat(part, ignore_index=True) if part else pd.DataFrame() for name, part in parts.items()}
-    return Statistics(**tables, pairs=pairs, budget=budget_table(curves), ranks=rank_strategies(ranked))
+    claims = _claims(grids, pairs, oracle_aided)
+    return Statistics(**tables, pairs=pairs, claims=claims, budget=budget_table(curves), ranks=rank_strategies(ranked))
+
+
+def _claims(grids: Mapping[Study, DiceGrid], pairs: pd.DataFrame, oracle_aided: Callable[[str], bool]) -> pd.DataFrame:
+    """Ask each study, and the data sets of each protocol together where they are enough."""
+    asked: list[tuple[Study, list[Claim]]] = []
+    protocols: dict[str, list[DiceGrid]] = {}
+    for study, grid in grids.items():
+        protocols.setdefault(study[1], []).append(grid)
+        practicable = [name for name in grid.strategies if not oracle_aided(name)]
+        asked.append((study, study_claims(grid, pairs_of(_of(pairs, study)), practicable)))
+    for protocol, of_protocol in protocols.items():
+        if len(of_protocol) >= MIN_DATASETS:
+            practicable = [name for name in of_protocol[0].strategies if not oracle_aided(name)]
+            asked.append(((ALL, protocol), joint_claims(of_protocol, practicable)))
+    rows = [{**dict(zip(STUDY_KEYS, study, strict=True)), **claim.row()} for study, own in asked for claim in own]
+    return pd.DataFrame(rows, columns=[*STUDY_KEYS, *(field.name for field in fields(Claim)), "verdict"])
 
 
 def _of(table: pd.DataFrame, study: Study) -> pd.DataFrame:
