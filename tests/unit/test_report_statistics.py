@@ -13,7 +13,7 @@ from albench.report import build_report
 from albench.report.statistics import build_statistics
 from albench.report.texts import interval_text, number_text, p_text
 
-NAMES = ("scores", "budget", "pairs", "penalty", "mixed", "claims")
+NAMES = ("scores", "budget", "pairs", "penalty", "claims")
 
 
 @pytest.fixture(scope="module")
@@ -49,7 +49,7 @@ def test_the_page_shows_claims_with_n_test_and_verdict(folder: Path) -> None:
         assert f"{claim['n_seeds']}\u00a0seeds, {claim['n_cases']}\u00a0cases" in page.text
     assert "No critical-difference diagram: 1 data set, 5 are needed" in page.text
     assert "random-fg66†" in page.text
-    assert "Wilcoxon signed-rank test over cases" in page.text
+    assert "quasi-F of two crossed random factors" in page.text
 
 
 def test_tables_of_older_studies_without_later_columns_are_reported(folder: Path) -> None:
@@ -62,11 +62,29 @@ def test_tables_of_older_studies_without_later_columns_are_reported(folder: Path
 
 def test_csv_and_shown_numbers_agree(folder: Path) -> None:
     pairs = pd.read_csv(folder / "pairs.csv")
-    row = pairs[(pairs["endpoint"] == "aubc") & (pairs["strategy"] == "random") & (pairs["reference"] == "usim-f")]
+    row = pairs[(pairs["endpoint"] == "aubc") & (pairs["strategy"] == "usim-f") & (pairs["reference"] == "random")]
     shown = next(line for line in (folder / "pairs.md").read_text().splitlines() if line.startswith("| usim-f |"))
-    mean, low, high = (-row[name].iloc[0] for name in ("mean", "high", "low"))
+    mean, low, high, p = (row[name].iloc[0] for name in ("mean", "low", "high", "p_two_sided_holm"))
     assert interval_text(mean, low, high, sign=True) in shown
+    assert f"| {p_text(p)} | {row['verdict'].iloc[0]} |" in shown
     assert low < mean < high
+
+
+def test_every_p_says_that_it_is_two_sided(folder: Path) -> None:
+    for name in ("summary", "pairs", "claims"):
+        columns = [column for column in pd.read_csv(folder / f"{name}.csv").columns if re.match(r"p(_|$)", column)]
+        assert columns == ["p_two_sided", "p_two_sided_holm"]
+        headers = [line for line in (folder / f"{name}.md").read_text().splitlines() if "p, two-sided" in line]
+        assert headers, name
+
+
+def test_two_strategies_are_a_pair_and_no_claim(tmp_path: Path) -> None:
+    page = Page(build_report(write_study(tmp_path, strategies=("random", "usim-f"), n_seeds=3, n_rounds=2)))
+    assert pd.read_csv(tmp_path / "report" / "claims.csv").empty
+    assert not (tmp_path / "report" / "claims.md").exists()
+    links = {attributes["href"] for tag, attributes in page.tags if tag == "a"}
+    assert "claims.csv" in links
+    assert "claims.md" not in links
 
 
 def test_enough_data_sets_have_a_critical_difference_diagram() -> None:
@@ -87,7 +105,7 @@ def test_latex_escapes_what_latex_reads() -> None:
     section, numbers = build_statistics(*made())
     files = section.files(numbers)
     text = "".join(files[name].decode() for name in files if name.endswith(".tex"))
-    assert r"\textasciitilde{} strategy + budget" in text
+    assert r"\textless{}0.001" in text
     assert r"90~\%" in text
 
 

@@ -18,7 +18,6 @@ from albench.report.figures import Panel, as_png, as_svg, curves_figure, units_f
 from albench.report.inputs import Inputs, read_inputs, unit_word
 from albench.report.latex import latex
 from albench.report.page import Tables, render
-from albench.report.pairs import pairwise_table
 from albench.report.provenance import is_phantom
 from albench.report.statistics import build_statistics
 from albench.report.summary import summary_table, timing_table
@@ -42,8 +41,8 @@ def build_report(out_dirs: Path | Sequence[Path], report_dir: Path | None = None
     -------
     Path
         The page, ``index.html``. Beside it, figures as .png and .svg: curves, and units-<data set>-<protocol>, and
-        ranks.svg where there are enough data sets; tables: summary, timing, claims, scores, budget, pairs, penalty and
-        mixed as .csv, .md and .tex, pairwise.csv, coverage.csv, classes.csv, queries.csv and ranks.csv.
+        ranks.svg where there are enough data sets; tables: summary, timing, claims, scores, budget, pairs and penalty
+        as .csv, .md and .tex, coverage.csv, classes.csv, queries.csv and ranks.csv.
 
     Raises
     ------
@@ -62,7 +61,7 @@ def build_report(out_dirs: Path | Sequence[Path], report_dir: Path | None = None
     statistics, numbers = build_statistics(inputs.results, inputs.runs)
     tables = Tables(
         summary=summary_table(inputs.results),
-        pairs=pairwise_table(inputs.results),
+        pairs=numbers.pairs,
         timing=timing_table(inputs.runs),
         coverage=coverage_table(inputs.queries),
         classes=class_coverage(inputs.queries, inputs.pools, inputs.results),
@@ -117,7 +116,6 @@ def _units_figures(queries: pd.DataFrame) -> dict[str, bytes]:
 def _table_files(inputs: Inputs, tables: Tables) -> dict[str, bytes]:
     plain = {
         "summary.csv": tables.summary,
-        "pairwise.csv": tables.pairs,
         "timing.csv": tables.timing,
         "coverage.csv": tables.coverage,
         "classes.csv": tables.classes,

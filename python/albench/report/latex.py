@@ -27,7 +27,7 @@ def latex(title: str, cells: Cells) -> str:
     lines = [
         r"\begin{table}",
         r"\centering",
-        rf"\caption{{{escape(title)}}}",
+        rf"\caption{{{escape(f'{title}. {cells.note}' if cells.note else title)}}}",
         rf"\begin{{tabular}}{{l{'r' * (len(cells.header) - 1)}}}",
         r"\toprule",
         _row([escape(text) for text in cells.header]),

@@ -17,13 +17,16 @@ from albench.report.cells import Cells, study_title, summary_cells, timing_cells
 from albench.report.chart import chart_data
 from albench.report.coverage import Annotated, annotated_units, chosen_units
 from albench.report.figures import NARROW, WIDE, Panel, as_svg, curves_figure, units_figure
+from albench.report.findings import findings
 from albench.report.galleries import galleries
 from albench.report.inputs import PLURALS, Inputs, unit_word
-from albench.report.pairs import Square, matrix
+from albench.report.matrix import Square, matrix
 from albench.report.palette import label, oracle_aided, order, style, swatch_path
 from albench.report.statistics import StatisticsSection
 from albench.report.texts import NONE
 from albench.results import CEILING, REFERENCE, STUDY_KEYS
+from albench.stats.crossed import MIN_SEEDS
+from albench.stats.pairs import pairs_of
 
 
 @dataclass(frozen=True)
@@ -46,6 +49,7 @@ class Study:
     curves: Picture
     chart: dict[str, Any]
     versus: tuple[list[str], list[list[Square | None]]]
+    tested: bool
     units_word: str
     n_seeds: int
     unpaired: int
@@ -128,39 +132,9 @@ def render(
             for config in inputs.configs
         ],
         reference=REFERENCE,
+        min_seeds=MIN_SEEDS,
         ceiling=CEILING,
     )
-
-
-def findings(part: pd.DataFrame, n_pool_units: float, units: str = "slices") -> list[str]:
-    """Say in sentences what a study's rows show, and no more than they show."""
-    curves = part[(part["strategy"] != CEILING) & part["final_dice"].notna()]
-    if len(part) and (part["strategy"] == CEILING).all():
-        return [f"Training on all labels of the pool reaches a mean Dice of {part['final_dice'].iloc[0]:.3f}."]
-    practicable = curves[~curves["strategy"].map(oracle_aided).astype(bool)]
-    if practicable.empty:
-        return ["No strategy has reached the last round yet."]
-    best = practicable.iloc[int(practicable["final_dice"].argmax())]
-    share = f" ({100 * best['final_units'] / n_pool_units:.0f} % of the pool)" if n_pool_units > 0 else ""
-    lines = [
-        f"Highest mean Dice after {best['final_units']:,} annotated {units}{share}: "
-        f"{best['strategy']}, {best['final_dice']:.3f}."
-    ]
-    if best["ceiling_share"] > 0:
-        lines.append(f"That is {100 * best['ceiling_share']:.1f} % of what training on all labels reaches.")
-    if best["diff_cases"] > 0:
-        text = f"Against {REFERENCE} on the same cases: {best['diff']:+.3f}"
-        if best["diff_low"] <= best["diff_high"]:
-            text += f" (95 % interval {best['diff_low']:+.3f} to {best['diff_high']:+.3f}"
-            text += f", n = {best['diff_cases']:.0f} cases)"
-            if best["diff_low"] <= 0 <= best["diff_high"]:
-                text += "; the interval holds 0, so this is no evidence of a difference"
-        lines.append(f"{text}.")
-    elif best["strategy"] == REFERENCE and len(practicable) > 1:
-        lines.append(f"No strategy's mean is above that of {REFERENCE}.")
-    if curves["n_seeds"].max() == 1:
-        lines.append("1 seed: how much training noise moves these numbers was not measured.")
-    return lines
 
 
 def _study(
@@ -173,6 +147,7 @@ def _study(
     # the section's heading is the title
     untitled = replace(panel, title="")
     of_study = _of_study(tables.timing, study)
+    versus = matrix(pairs_of(_of_study(tables.pairs, study)))
     return Study(
         anchor=anchor,
         title=study_title(*study),
@@ -184,7 +159,8 @@ def _study(
             _describe(panel),
         ),
         chart=chart_data(panel),
-        versus=matrix(_of_study(tables.pairs, study)),
+        versus=versus,
+        tested=any(square.p for row in versus[1] for square in row if square),
         units_word=PLURALS[panel.unit],
         n_seeds=int(part["n_seeds"].max()),
         unpaired=int(part["diff_unpaired"].fillna(0).sum()),

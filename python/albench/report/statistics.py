@@ -10,15 +10,18 @@ from typing import Any
 import pandas as pd
 from matplotlib.figure import Figure
 
-from albench.report.cells import Cells, markdown, study_title
+from albench.report.cells import P_HOLM, Cells, markdown, study_title
 from albench.report.figures import as_svg
 from albench.report.latex import latex
 from albench.report.palette import GREY, label, oracle_aided, order, style
 from albench.report.texts import NBSP, NONE, interval_text, number_text, p_text
 from albench.results import REFERENCE, STUDY_KEYS
 from albench.stats.budget import TARGETS
+from albench.stats.crossed import MIN_SEEDS
+from albench.stats.grid import Endpoint
+from albench.stats.pairs import PRIMARY, Pair, pairs_of
 from albench.stats.ranks import Ranks
-from albench.stats.tables import ALL, Statistics, compute_statistics
+from albench.stats.tables import Statistics, compute_statistics
 
 RANKS_FIGURE = "ranks.svg"
 
@@ -30,6 +33,7 @@ MEASURES = {
     "n_annotated_border_voxels": "border voxels",
     "annotation_s": "hours of annotation",
 }
+_ENDPOINTS: dict[Endpoint, str] = {"aubc": "AUBC", "final": "final Dice"}
 
 
 @dataclass(frozen=True)
@@ -64,9 +68,11 @@ class StatisticsSection:
     def files(self, statistics: Statistics) -> dict[str, bytes]:
         """Content of every file beside the page, by name: CSV of unrounded numbers; Markdown and LaTeX as shown."""
         found: dict[str, bytes] = {}
-        for name in ("scores", "budget", "pairs", "penalty", "mixed", "claims"):
+        for name in ("scores", "budget", "pairs", "penalty", "claims"):
             found[f"{name}.csv"] = getattr(statistics, name).to_csv(index=False).encode()
             shown = [table for table in self.tables if table.file == name]
+            if not shown:
+                continue
             parts = [f"{markdown(table.title, table.cells)}\n{table.note}\n" for table in shown]
             found[f"{name}.md"] = "\n".join(parts).encode()
             found[f"{name}.tex"] = "\n".join(
@@ -96,9 +102,6 @@ def build_statistics(results: pd.DataFrame, runs: pd.DataFrame) -> tuple[Statist
         tables += _budgets(title, _of(statistics.budget, study), strategies)
         tables += _pairs(title, _of(statistics.pairs, study), strategies)
         tables += _penalty(title, _of(statistics.penalty, study), strategies)
-        tables += _mixed(title, _of(statistics.mixed, study), strategies)
-    joint = _of(statistics.mixed, (ALL, "all"))
-    tables += _mixed(ALL, joint, order(list(joint["strategy"])) if len(joint) else [])
     svg, note = _ranks(statistics.ranks)
     return StatisticsSection(tables, svg, note), statistics
 
@@ -115,19 +118,21 @@ def _claims(claims: pd.DataFrame) -> list[StatisticsTable]:
             str(row["claim"]),
             str(row["verdict"]),
             interval_text(row["estimate"], row["low"], row["high"], sign=True),
-            p_text(row["p"]),
+            p_text(row["p_two_sided"]),
+            p_text(row["p_two_sided_holm"]),
             ", ".join(_count(row[f"n_{word}"], word) for word in ("seeds", "cases", "strategies")),
             str(row["test"]),
-            row["dataset"] if row["dataset"] == ALL else study_title(row["dataset"], row["protocol"]),
+            study_title(row["dataset"], row["protocol"]),
         ]
         for _, row in claims.iterrows()
     ]
-    header = ["claim", "verdict", "difference in AUBC [95 %]", "p, one-sided", "n", "test", "data"]
+    header = ["claim", "verdict", "difference in AUBC [95 %]", "p, two-sided", P_HOLM, "n", "test", "data"]
     note = (
-        "Strategies that read ground truth are left out. A claim is supported where its one-sided p is below 0.05, "
-        "contradicted where its opposite's is; with fewer than 3 seeds nothing is said. p is corrected for the "
-        "strategies within a claim, not for the number of claims. 'Most' and 'every' show the difference of the "
-        "strategy that decides the claim; the mixed-effects model's is the mean over its rounds, not the shared one."
+        "Fixed beforehand, about AUBC; strategies that read ground truth are left out. A claim is supported where its "
+        "difference is above 0 and the corrected p below 0.05, contradicted where the difference is below 0; with "
+        f"fewer than {MIN_SEEDS} seeds nothing is said. 'Most' and 'every' are counted in the pairs of strategies, and "
+        "show the pair that decides as it stands there, corrected over all pairs. Averages have a crossed test of "
+        "their own, corrected over the averages of the same data."
     )
     return [StatisticsTable("claims", "Claims of the paper", Cells(header, rows), note)]
 
@@ -152,9 +157,9 @@ def _scores(title: str, scores: pd.DataFrame) -> list[StatisticsTable]:
         rows.append([label(str(strategy)), str(row["n_seeds"]), *metrics, fit, points])
     reasons = sorted(set(scores["gamma_reason"].dropna()) - {""})
     note = (
-        "Last round; 95 % bootstrap over seeds. NSD and HD95 are empty where distances in mm mean nothing or were not "
-        "measured. γ: nnActive's foreground efficiency ± its standard error (points of a chain are not independent, "
-        "which that error does not know)."
+        "Last round; 95 % intervals: Student's t over seeds. NSD and HD95 are empty where distances in mm mean nothing "
+        "or were not measured. γ: nnActive's foreground efficiency ± its standard error (points of a chain are not "
+        "independent, which that error does not know)."
     )
     note += f" No γ: {'; '.join(reasons)}." if reasons else ""
     return [StatisticsTable("scores", f"Metrics and foreground efficiency, {title}", Cells(header, rows), note)]
@@ -193,50 +198,51 @@ def _budget_text(row: pd.Series[Any], measure: str) -> str:
     return text if math.isnan(row["saved"]) else f"{text} [{100 * row['saved']:+.0f}{NBSP}%]"
 
 
-def _pairs(title: str, pairs: pd.DataFrame, strategies: Sequence[str]) -> list[StatisticsTable]:
-    if pairs.empty:
-        return []
+def _pairs(title: str, table: pd.DataFrame, strategies: Sequence[str]) -> list[StatisticsTable]:
     tables = []
-    against = pairs[(pairs["strategy"] == REFERENCE) | (pairs["reference"] == REFERENCE)]
-    header = ["strategy", "difference [95 %]", "p", "p Holm", "p seeds", "p cases", "n"]
-    for endpoint, words in (("aubc", "AUBC"), ("final", "final Dice")):
+    for endpoint, words in _ENDPOINTS.items():
+        pairs = pairs_of(table, endpoint)
         rows = []
-        for strategy in strategies:
-            own = against[
-                (against["endpoint"] == endpoint) & (against[["strategy", "reference"]] == strategy).any(axis=1)
-            ]
-            if strategy == REFERENCE or own.empty:
-                continue
-            row = own.iloc[0]
-            low, mean, high = row["low"], row["mean"], row["high"]
-            if row["strategy"] == REFERENCE:
-                low, mean, high = -high, -mean, -low
-            n = f"{row['n_seeds']}{NBSP}seeds, {row['n_cases']}{NBSP}cases, {row['n_pairs']}{NBSP}pairs"
-            tests = [p_text(row[name]) for name in ("p", "p_holm", "p_seeds_holm", "p_cases_holm")]
-            rows.append([label(strategy), interval_text(mean, low, high, sign=True), *tests, n])
-        n_tests = int((pairs["endpoint"] == endpoint).sum())
+        for pair, strategy in [(pairs.get((name, REFERENCE)), name) for name in strategies]:
+            if pair is not None:
+                n = f"{pair.n_seeds}{NBSP}seeds, {pair.n_cases}{NBSP}cases, {pair.n_pairs}{NBSP}pairs"
+                difference = interval_text(pair.mean, pair.low, pair.high, sign=True)
+                verdict = [pair.verdict] * (endpoint == PRIMARY)
+                rows.append([label(strategy), difference, p_text(pair.p), p_text(pair.p_holm), *verdict, n])
         note = (
-            "Paired on seed, case, round and class. p: for other seeds and other cases (quasi-F of two crossed random "
-            "factors); interval: bootstrap over both; neither with fewer than 3 seeds. p seeds: paired t-test over "
-            "seeds, for these cases. p cases: Wilcoxon signed-rank test over cases, for these trainings. The last "
-            f"three are corrected by Holm over the {n_tests} pairs of strategies. All pairs: pairs.csv."
+            "Paired on seed, case, round and class. p and interval: for other seeds and other cases (quasi-F of two "
+            f"crossed random factors), none with fewer than {MIN_SEEDS} seeds; the interval is that of one comparison "
+            f"alone. Holm: over the {len(pairs) // 2} pairs of strategies. "
         )
+        note += "All pairs: pairs.csv." if endpoint == PRIMARY else "Described beside AUBC, which verdicts rest on."
         if rows:
+            header = [
+                "strategy",
+                "difference [95 %]",
+                "p, two-sided",
+                P_HOLM,
+                *["verdict"] * (endpoint == PRIMARY),
+                "n",
+            ]
             name = f"{words} against {REFERENCE}, {title}"
-            tables.append(StatisticsTable("pairs", name, Cells(header, rows), note, folded=endpoint == "final"))
-    matrix = pairs[pairs["endpoint"] == "aubc"]
-    cells = {(row["strategy"], row["reference"]): (row["mean"], row["p_holm"]) for _, row in matrix.iterrows()}
-    cells |= {(b, a): (-mean, p) for (a, b), (mean, p) in cells.items()}
-    names = [name for name in strategies if any(name in pair for pair in cells)]
-    rows = [[label(a), *(_pair_text(*cells.get((a, b), (math.nan, math.nan))) for b in names)] for a in names]
-    note = "Row minus column. p corrected by Holm over all pairs; n as above."
-    title = f"AUBC, all pairs: difference and p, {title}"
-    tables.append(StatisticsTable("pairs", title, Cells(["", *map(label, names)], rows), note, folded=True))
-    return tables
+            tables.append(StatisticsTable("pairs", name, Cells(header, rows), note, folded=endpoint != PRIMARY))
+    return [*tables, *_all_pairs(title, table, strategies)]
 
 
-def _pair_text(mean: float, p: float) -> str:
-    return NONE if math.isnan(mean) else f"{number_text(mean, sign=True)} [p {p_text(p)}]"
+def _all_pairs(title: str, table: pd.DataFrame, strategies: Sequence[str]) -> list[StatisticsTable]:
+    pairs = pairs_of(table)
+    names = [name for name in strategies if any(name in pair for pair in pairs)]
+    rows = [[label(one), *(_pair_text(pairs.get((one, other))) for other in names)] for one in names]
+    note = "Row minus column, and p, two-sided, corrected by Holm over all pairs."
+    header = ["", *map(label, names)]
+    tables = [StatisticsTable("pairs", f"AUBC, all pairs, {title}", Cells(header, rows), note, folded=True)]
+    return tables if pairs else []
+
+
+def _pair_text(pair: Pair | None) -> str:
+    return (
+        NONE if pair is None or not pair.n_pairs else f"{number_text(pair.mean, sign=True)} [p {p_text(pair.p_holm)}]"
+    )
 
 
 def _penalty(title: str, penalty: pd.DataFrame, strategies: Sequence[str]) -> list[StatisticsTable]:
@@ -249,34 +255,11 @@ def _penalty(title: str, penalty: pd.DataFrame, strategies: Sequence[str]) -> li
     rows.append(["mean: how often beaten", *(number_text(value, 2) for value in beaten)])
     note = (
         "Share of the budgets after the first at which the row's strategy beats the column's: two-sided paired t-test "
-        "over seeds, p below 0.05, not corrected. Lower in the last row is better."
+        "over seeds, p below 0.05, not corrected: a description, which no verdict rests on. Lower in the last row is "
+        "better."
     )
     header = ["beats", *map(label, names)]
     return [StatisticsTable("penalty", f"Pairwise penalty matrix, {title}", Cells(header, rows), note, folded=True)]
-
-
-def _mixed(title: str, mixed: pd.DataFrame, strategies: Sequence[str]) -> list[StatisticsTable]:
-    if mixed.empty:
-        return []
-    about = mixed.iloc[0]
-    indexed = {row["strategy"]: row for _, row in mixed.iterrows()}
-    header = ["strategy", f"Dice against {about['reference']} [95 %]", "standard error", "p"]
-    rows = []
-    for strategy in [name for name in strategies if name in indexed]:
-        row = indexed[strategy]
-        effect = interval_text(row["estimate"], row["low"], row["high"], sign=True)
-        rows.append([label(strategy), effect, number_text(row["error"], 4), p_text(row["p"])])
-    note = "Dice ~ strategy + budget, random case, seed and chain. "
-    if about["converged"]:
-        note += (
-            f"Converged on {about['n_rows']} rows: {about['n_seeds']} seeds, {about['n_cases']} cases, rounds "
-            f"{about['rounds']}. Standard deviations: "
-            + ", ".join(f"{name} {about[f'sd_{name}']:.3f}" for name in ("case", "seed", "chain", "rest"))
-            + f". p: two-sided t with {about['df']} degrees of freedom, not corrected."
-        )
-    else:
-        note += f"Not fitted or not converged: {about['note'] or 'no standard errors'}."
-    return [StatisticsTable("mixed", f"Mixed-effects model, {title}", Cells(header, rows), note, folded=True)]
 
 
 def _ranks(ranks: Ranks) -> tuple[bytes | None, str]:

@@ -9,13 +9,8 @@ import pandas as pd
 
 from albench.report.palette import order
 from albench.results import CEILING, OVERHEAD_STAGES, REFERENCE, STUDY_KEYS, mean_dice
-from albench.seeding import generator
-from albench.stats import (
-    bootstrap_mean,
-    curve_scores,
-    paired_difference,
-    share_of_ceiling,
-)
+from albench.stats import curve_scores, mean_interval, share_of_ceiling
+from albench.stats.pairs import Pair, pair_tables, pairs_of
 
 DICE_AT = "dice@"
 STRATEGY_KEYS = [*STUDY_KEYS, "strategy"]
@@ -34,45 +29,62 @@ def summary_table(results: pd.DataFrame) -> pd.DataFrame:
     DataFrame
         dataset, protocol, strategy, n_seeds; ``dice@N``, the mean Dice after N annotated units (mean
         over seeds), for each N of the table, NaN where the row's data set has no such budget;
-        final_units, final_dice, final_low, final_high; aubc, aubc_low, aubc_high (95 % bootstrap over
-        seeds, NaN with one seed); ceiling_share; and against random at the last round diff, diff_low,
-        diff_high (95 % bootstrap over cases), diff_cases, diff_pairs, diff_unpaired.
+        final_units, final_dice, final_low, final_high; aubc, aubc_low, aubc_high (95 % t interval over
+        seeds, NaN with one seed); ceiling_share; and of the AUBC against random, as the pair table has it,
+        diff, diff_low, diff_high, p_two_sided, p_two_sided_holm, verdict, diff_seeds, diff_cases, diff_pairs,
+        diff_unpaired.
     """
     curves = mean_dice(results)
     scores = curve_scores(curves)
+    all_pairs = pair_tables(results)
     rows: list[dict[Hashable, object]] = []
     for study, of_study in scores.groupby(STUDY_KEYS):
-        in_study = (results[STUDY_KEYS] == list(study)).all(axis=1)
+        pairs = pairs_of(all_pairs[(all_pairs[STUDY_KEYS] == list(study)).all(axis=1)])
         ceiling = of_study[of_study["strategy"] == CEILING].set_index("seed")["final_dice"]
         for strategy in order(list(of_study["strategy"])):
             own = of_study[of_study["strategy"] == strategy].set_index("seed")
-            names = (*map(str, study), strategy)
-            final = bootstrap_mean(own["final_dice"], generator(*names, "final"))
-            area = bootstrap_mean(own["aubc"], generator(*names, "aubc"))
-            row: dict[Hashable, object] = {
-                **dict(zip(STUDY_KEYS, study, strict=True)),
-                "strategy": strategy,
-                "n_seeds": len(own),
-                "final_dice": final.mean,
-                "final_low": final.low,
-                "final_high": final.high,
-                "aubc": area.mean,
-                "aubc_low": area.low,
-                "aubc_high": area.high,
-                "ceiling_share": share_of_ceiling(own["final_dice"], ceiling),
-            }
-            if strategy not in (CEILING, REFERENCE):
-                pair = paired_difference(results[in_study], strategy, generator(*names, "diff"))
-                row |= {"diff": pair.mean, "diff_low": pair.low, "diff_high": pair.high}
-                row |= {"diff_cases": pair.n_cases, "diff_pairs": pair.n_pairs}
-                row |= {"diff_unpaired": pair.n_unpaired}
-            rows.append(row)
+            final = mean_interval(own["final_dice"], 0.0, 1.0)
+            area = mean_interval(own["aubc"], 0.0, 1.0)
+            rows.append(
+                {
+                    **dict(zip(STUDY_KEYS, study, strict=True)),
+                    "strategy": strategy,
+                    "n_seeds": len(own),
+                    "final_dice": final.mean,
+                    "final_low": final.low,
+                    "final_high": final.high,
+                    "aubc": area.mean,
+                    "aubc_low": area.low,
+                    "aubc_high": area.high,
+                    "ceiling_share": share_of_ceiling(own["final_dice"], ceiling),
+                    **_against(pairs.get((strategy, REFERENCE))),
+                }
+            )
     measures = ["final_dice", "final_low", "final_high", "aubc", "aubc_low", "aubc_high", "ceiling_share"]
-    measures += ["diff", "diff_low", "diff_high", "diff_cases", "diff_pairs", "diff_unpaired"]
+    measures += ["diff", "diff_low", "diff_high", "p_two_sided", "p_two_sided_holm", "verdict"]
+    measures += ["diff_seeds", "diff_cases", "diff_pairs", "diff_unpaired"]
     table = pd.DataFrame(rows, columns=[*STRATEGY_KEYS, "n_seeds", *measures])
     table = table.merge(_at_budgets(curves), on=STRATEGY_KEYS, how="left")
     budgets = [column for column in table.columns if column.startswith(DICE_AT)]
     return table[[*STRATEGY_KEYS, "n_seeds", *budgets, "final_units", *measures]]
+
+
+def _against(pair: Pair | None) -> dict[Hashable, object]:
+    """Columns of the difference to the reference; none for the reference and the ceiling."""
+    if pair is None:
+        return {}
+    return {
+        "diff": pair.mean,
+        "diff_low": pair.low,
+        "diff_high": pair.high,
+        "p_two_sided": pair.p,
+        "p_two_sided_holm": pair.p_holm,
+        "verdict": pair.verdict,
+        "diff_seeds": pair.n_seeds,
+        "diff_cases": pair.n_cases,
+        "diff_pairs": pair.n_pairs,
+        "diff_unpaired": pair.n_unpaired,
+    }
 
 
 def timing_table(runs: pd.DataFrame) -> pd.DataFrame:

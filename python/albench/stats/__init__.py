@@ -1,18 +1,15 @@
 """Scores of learning curves, and how far apart strategies are, with few seeds in mind: one idea a file.
 
-Functions that draw random numbers take their generator: a report is the same each time it is built.
+Nothing here draws random numbers: a report is the same each time it is built.
 """
 
-from albench.stats.bootstrap import Interval, bootstrap_mean
 from albench.stats.curves import aubc, curve_scores, share_of_ceiling
-from albench.stats.difference import PairedDifference, paired_difference
+from albench.stats.intervals import Interval, mean_interval
 
 __all__ = [
     "Interval",
-    "PairedDifference",
     "aubc",
-    "bootstrap_mean",
     "curve_scores",
-    "paired_difference",
+    "mean_interval",
     "share_of_ceiling",
 ]

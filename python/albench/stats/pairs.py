@@ -1,88 +1,116 @@
-"""All strategies against each other, in pairs that agree in seed, case and round."""
+"""All strategies against each other, in pairs that agree in seed, case and round: what every verdict rests on."""
 
 from __future__ import annotations
 
 import itertools
-import math
-from dataclasses import asdict
-from typing import Any
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from typing import Any, Literal
 
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
-from scipy import stats
 from statsmodels.stats.multitest import multipletests
 
-from albench.seeding import generator
+from albench.results import CEILING, REFERENCE, STUDY_KEYS
 from albench.stats.crossed import crossed_test
-from albench.stats.grid import ENDPOINTS, DiceGrid, nan_mean
+from albench.stats.grid import ENDPOINTS, DiceGrid, Endpoint, dice_grid
 
-P_COLUMNS = ["p", "p_seeds", "p_cases"]
+ALPHA = 0.05
+PRIMARY: Endpoint = "aubc"
+"""What verdicts are about, fixed beforehand: the paper's and nnActive's summary of a curve."""
+
+Verdict = Literal["better", "worse", "no evidence", "not tested"]
 
 
-def pair_table(grid: DiceGrid, *name: str) -> pd.DataFrame:
-    """Test every pair of strategies, once for the area of the curves and once for the last round.
+@dataclass(frozen=True)
+class Pair:
+    """One strategy against another: a row of the pair table, seen from either side.
 
-    Parameters
+    Attributes
     ----------
-    name
-        Of the data set and protocol, for the random stream of the bootstrap.
+    mean, low, high
+        Difference with its 95 % interval, which is that of this pair alone.
+    p, p_holm
+        Two-sided, of the crossed test; alone and corrected for all pairs of the study.
+    """
+
+    mean: float
+    low: float
+    high: float
+    p: float
+    p_holm: float
+    n_seeds: int
+    n_cases: int
+    n_pairs: int
+    n_unpaired: int
+
+    @property
+    def verdict(self) -> Verdict:
+        """Whether the corrected test tells the two apart, and which is better."""
+        if np.isnan(self.p_holm):
+            return "not tested"
+        if self.p_holm >= ALPHA:
+            return "no evidence"
+        return "better" if self.mean > 0 else "worse"
+
+    def reversed(self) -> Pair:
+        """Seen from the other strategy."""
+        about = asdict(self) | {"mean": -self.mean, "low": -self.high, "high": -self.low}
+        return Pair(**about)
+
+
+def pair_table(grid: DiceGrid) -> pd.DataFrame:
+    """Test every pair of strategies, once for the area of the curves and once for the last round.
 
     Returns
     -------
     DataFrame
-        One row per endpoint and pair: endpoint, strategy, reference; mean (strategy minus reference), low, high, p, df,
-        n_seeds, n_cases, n_pairs, n_unpaired of `crossed_test`; p_seeds of a paired t-test over seeds (other
-        trainings on these cases), p_cases of a Wilcoxon signed-rank test over cases averaged over seeds (other cases
-        with these trainings); and each p with the suffix ``_holm``, corrected over the pairs of the endpoint.
+        One row per endpoint and pair: endpoint, strategy, reference; mean (strategy minus reference), low, high,
+        p_two_sided, n_seeds, n_cases, n_pairs, n_unpaired of `crossed_test`; p_two_sided_holm, corrected over the
+        pairs of the endpoint; and the verdict, for the endpoint `PRIMARY` alone.
     """
+    # against the reference where it takes part
+    names = sorted(grid.strategies, key=lambda name: name == REFERENCE)
     tables = []
     for endpoint in ENDPOINTS:
         rows: list[dict[str, Any]] = []
-        for one, other in itertools.combinations(grid.strategies, 2):
-            difference = grid.contrast({one: 1.0, other: -1.0}, endpoint)
-            result = asdict(crossed_test(difference, generator(*name, endpoint, one, other)))
-            del result["p_greater"]
-            tests = {"p_seeds": seed_test(difference), "p_cases": case_test(difference)}
-            rows.append({"endpoint": endpoint, "strategy": one, "reference": other, **result, **tests})
-        table = pd.DataFrame(rows)
+        for one, other in itertools.combinations(names, 2):
+            result = asdict(crossed_test(grid.contrast({one: 1.0, other: -1.0}, endpoint)))
+            rows.append({"endpoint": endpoint, "strategy": one, "reference": other, **result})
+        table = pd.DataFrame(rows).rename(columns={"p": "p_two_sided"})
         if rows:
-            table = table.assign(**{f"{column}_holm": holm(table[column].to_numpy()) for column in P_COLUMNS})
+            table["p_two_sided_holm"] = holm(table["p_two_sided"].to_numpy())
+            pairs = [_pair(row) for _, row in table.iterrows()]
+            table["verdict"] = [pair.verdict if endpoint == PRIMARY else "" for pair in pairs]
         tables.append(table)
     return pd.concat(tables, ignore_index=True)
 
 
-def seed_test(difference: NDArray[np.float64]) -> float:
-    """Two-sided paired t-test over seeds of the mean over cases and classes; NaN with fewer than two seeds.
-
-    Parameters
-    ----------
-    difference
-        float64 (seeds, cases, labels).
-    """
-    return paired_t(nan_mean(nan_mean(difference, 1), 1))
-
-
-def paired_t(values: NDArray[np.float64]) -> float:
-    """Two-sided p of a t-test of differences against 0; NaN values do not count, fewer than two give NaN."""
-    x = values[~np.isnan(values)]
-    if x.size < 2:
-        return math.nan
-    error = float(x.std(ddof=1)) / math.sqrt(x.size)
-    mean = float(x.mean())
-    # equal differences leave no spread: whatever is above rounding is no chance
-    if error <= 1e-12:
-        return 0.0 if abs(mean) > 1e-9 else 1.0
-    return 2 * float(stats.t.sf(abs(mean) / error, x.size - 1))
+def pair_tables(results: pd.DataFrame) -> pd.DataFrame:
+    """Pair table of each data set and protocol, with both as columns."""
+    curves = results[results["strategy"] != CEILING]
+    tables = []
+    for (dataset, protocol), own in curves.groupby(STUDY_KEYS):
+        table = pair_table(dice_grid(own))
+        if len(table):
+            tables.append(pd.DataFrame({"dataset": dataset, "protocol": protocol, **table}))
+    return pd.concat(tables, ignore_index=True) if tables else pd.DataFrame(columns=[*STUDY_KEYS, "endpoint"])
 
 
-def case_test(difference: NDArray[np.float64]) -> float:
-    """Two-sided Wilcoxon signed-rank test over cases, each averaged over seeds and classes; NaN with fewer than two."""
-    by_case = nan_mean(nan_mean(difference, 0), 1)
-    x = by_case[~np.isnan(by_case)]
-    if x.size < 2:
-        return math.nan
-    return float(stats.wilcoxon(x, zero_method="zsplit").pvalue) if x.any() else 1.0
+def pairs_of(table: pd.DataFrame, endpoint: Endpoint = PRIMARY) -> Mapping[tuple[str, str], Pair]:
+    """Pairs of one study's table by (strategy, the one it is compared with), each in both directions."""
+    found = {}
+    for _, row in table[table["endpoint"] == endpoint].iterrows():
+        pair = _pair(row)
+        found[row["strategy"], row["reference"]] = pair
+        found[row["reference"], row["strategy"]] = pair.reversed()
+    return found
+
+
+def _pair(row: pd.Series[Any]) -> Pair:
+    counts = (int(row[name]) for name in ("n_seeds", "n_cases", "n_pairs", "n_unpaired"))
+    return Pair(row["mean"], row["low"], row["high"], row["p_two_sided"], row["p_two_sided_holm"], *counts)
 
 
 def holm(p: NDArray[np.float64]) -> NDArray[np.float64]:

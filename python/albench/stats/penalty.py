@@ -6,7 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from albench.stats.grid import DiceGrid, seed_means
-from albench.stats.pairs import paired_t
+from albench.stats.intervals import paired_t
 
 ALPHA = 0.05
 

@@ -3,22 +3,20 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
-from dataclasses import asdict, dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, fields
 from typing import Any
 
 import pandas as pd
 
-from albench.results import CEILING, METRICS, REFERENCE, RUN_KEYS, STUDY_KEYS, mean_metric
-from albench.seeding import generator
-from albench.stats.bootstrap import bootstrap_mean
+from albench.results import CEILING, METRICS, RUN_KEYS, STUDY_KEYS, mean_metric
 from albench.stats.budget import budget_table
-from albench.stats.claims import joint_claims, study_claims
+from albench.stats.claims import MIN_DATASETS, Claim, joint_claims, study_claims
 from albench.stats.curves import curve_scores
 from albench.stats.efficiency import foreground_efficiency, study_start
 from albench.stats.grid import DiceGrid, dice_grid
-from albench.stats.mixed import MixedModel, fit_mixed
-from albench.stats.pairs import pair_table
+from albench.stats.intervals import mean_interval
+from albench.stats.pairs import pair_tables, pairs_of
 from albench.stats.penalty import penalty_matrix
 from albench.stats.ranks import Ranks, rank_strategies
 
@@ -34,17 +32,14 @@ class Statistics:
     Attributes
     ----------
     scores
-        One row a strategy: n_seeds; final_dice, final_nsd, final_hd95, each with _low and _high (95 % bootstrap over
+        One row a strategy: n_seeds; final_dice, final_nsd, final_hd95, each with _low and _high (95 % t interval over
         seeds); gamma, gamma_error, gamma_points, gamma_reason.
     budget, pairs
-        Of `budget_table` and `pair_table`.
+        Of `budget_table` and `pair_tables`.
     penalty
         strategy, reference, wins: share of budgets at which strategy beats reference.
-    mixed
-        strategy against random: estimate, error, low, high, p, df, n_rows, n_seeds, n_cases, rounds, converged, note,
-        and the deviations case, seed, chain, rest; with several studies, also one for them together.
     claims
-        Fields of `Claim`.
+        Fields of `Claim`, and verdict; where three data sets or more have a protocol, also for them together.
     ranks
         Over data sets.
     """
@@ -53,7 +48,6 @@ class Statistics:
     budget: pd.DataFrame
     pairs: pd.DataFrame
     penalty: pd.DataFrame
-    mixed: pd.DataFrame
     claims: pd.DataFrame
     ranks: Ranks
 
@@ -68,31 +62,36 @@ def compute_statistics(results: pd.DataFrame, runs: pd.DataFrame, oracle_aided: 
     oracle_aided
         Whether a strategy reads ground truth: such are described like the others, and excluded from claims and ranks.
     """
-    curves = mean_metric(results, "dice")
-    parts: dict[str, list[pd.DataFrame]] = {name: [] for name in ("scores", "pairs", "penalty", "mixed", "claims")}
+    curves, pairs = mean_metric(results, "dice"), pair_tables(results)
+    parts: dict[str, list[pd.DataFrame]] = {name: [] for name in ("scores", "penalty")}
     grids: dict[Study, DiceGrid] = {}
     for key, of_study in results.groupby(STUDY_KEYS):
         study = (str(key[0]), str(key[1]))
         parts["scores"].append(_scores(study, _of(curves, study), of_study, _of(runs, study)))
         if (of_study["strategy"] != CEILING).any():
-            grid = grids[study] = dice_grid(of_study)
-            model = fit_mixed([grid])
-            practicable = [name for name in grid.strategies if not oracle_aided(name)]
-            claims = [asdict(claim) for claim in study_claims(grid, practicable, model, *study)]
-            parts["pairs"].append(_named(study, pair_table(grid, *study)))
-            parts["penalty"].append(_named(study, _penalty(grid)))
-            parts["mixed"].append(_named(study, _effects(model)))
-            parts["claims"].append(_named(study, pd.DataFrame(claims)))
-    if len(grids) > 1:
-        model = fit_mixed(list(grids.values()))
-        practicable = [name for name in model.strategies if not oracle_aided(name)]
-        claims = [asdict(claim) for claim in joint_claims(model, practicable)]
-        parts["mixed"].append(_named((ALL, "all"), _effects(model)))
-        parts["claims"].append(_named((ALL, "all"), pd.DataFrame(claims)))
+            grids[study] = dice_grid(of_study)
+            parts["penalty"].append(_named(study, _penalty(grids[study])))
     scores = curve_scores(curves)
     ranked = scores[(scores["strategy"] != CEILING) & ~scores["strategy"].map(oracle_aided).astype(bool)]
     tables = {name: pd.concat(part, ignore_index=True) if part else pd.DataFrame() for name, part in parts.items()}
-    return Statistics(**tables, budget=budget_table(curves), ranks=rank_strategies(ranked))
+    claims = _claims(grids, pairs, oracle_aided)
+    return Statistics(**tables, pairs=pairs, claims=claims, budget=budget_table(curves), ranks=rank_strategies(ranked))
+
+
+def _claims(grids: Mapping[Study, DiceGrid], pairs: pd.DataFrame, oracle_aided: Callable[[str], bool]) -> pd.DataFrame:
+    """Ask each study, and the data sets of each protocol together where they are enough."""
+    asked: list[tuple[Study, list[Claim]]] = []
+    protocols: dict[str, list[DiceGrid]] = {}
+    for study, grid in grids.items():
+        protocols.setdefault(study[1], []).append(grid)
+        practicable = [name for name in grid.strategies if not oracle_aided(name)]
+        asked.append((study, study_claims(grid, pairs_of(_of(pairs, study)), practicable)))
+    for protocol, of_protocol in protocols.items():
+        if len(of_protocol) >= MIN_DATASETS:
+            practicable = [name for name in of_protocol[0].strategies if not oracle_aided(name)]
+            asked.append(((ALL, protocol), joint_claims(of_protocol, practicable)))
+    rows = [{**dict(zip(STUDY_KEYS, study, strict=True)), **claim.row()} for study, own in asked for claim in own]
+    return pd.DataFrame(rows, columns=[*STUDY_KEYS, *(field.name for field in fields(Claim)), "verdict"])
 
 
 def _of(table: pd.DataFrame, study: Study) -> pd.DataFrame:
@@ -120,7 +119,7 @@ def _scores(study: Study, dice: pd.DataFrame, results: pd.DataFrame, runs: pd.Da
         final = own[own["round"] == last]
         row: dict[str, Any] = {"strategy": strategy, "n_seeds": len(final), **_NO_FIT}
         for metric in METRICS:
-            interval = bootstrap_mean(final[metric], generator(*study, str(strategy), "final", metric))
+            interval = mean_interval(final[metric], 0.0, METRICS[metric])
             name = f"final_{metric}"
             row |= {name: interval.mean, f"{name}_low": interval.low, f"{name}_high": interval.high}
         if strategy != CEILING:
@@ -144,24 +143,3 @@ def _penalty(grid: DiceGrid) -> pd.DataFrame:
     names = grid.strategies
     rows = [(one, other, wins[i, j]) for i, one in enumerate(names) for j, other in enumerate(names) if i != j]
     return pd.DataFrame(rows, columns=["strategy", "reference", "wins"])
-
-
-def _effects(model: MixedModel) -> pd.DataFrame:
-    """One row a strategy but the reference."""
-    reference = model.strategies[0] if model.strategies else REFERENCE
-    about = {
-        "df": model.df,
-        "n_rows": model.n_rows,
-        "n_seeds": model.n_seeds,
-        "n_cases": model.n_cases,
-        "rounds": " ".join(map(str, model.rounds)),
-        "converged": model.converged,
-        "note": model.note,
-        **{f"sd_{name}": model.deviations.get(name, math.nan) for name in ("case", "seed", "chain", "rest")},
-    }
-    rows = []
-    for name in model.strategies[1:]:
-        effect = asdict(model.contrast({name: 1.0}))
-        del effect["p_greater"]
-        rows.append({"strategy": name, "reference": reference, **effect, **about})
-    return pd.DataFrame(rows)

@@ -230,7 +230,7 @@
       const button = make("button", { type: "button", title: `Sort by ${text}` }, heading, text);
       button.addEventListener("click", () => {
         const up = column === 0 ? heading.ariaSort !== "ascending" : heading.ariaSort === "descending";
-        const value = (row) => (column === 0 ? row.cells[0].textContent.trim() : parseFloat(row.cells[column].textContent.replace(/,/g, "")));
+        const value = (row) => (column === 0 ? row.cells[0].textContent.trim() : parseFloat(row.cells[column].textContent.replace(/[,<]/g, "")));
         const last = (a) => typeof a === "number" && Number.isNaN(a);
         const rows = [...body.rows].map((row) => [value(row), row]);
         rows.sort(([a], [b]) => {
