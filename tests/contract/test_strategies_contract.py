@@ -40,7 +40,7 @@ WITH_PARAMETERS = [
     "usim-f+eta=0+layers=all",
     "usim-c+eta=2+query=expected",
     "usim-c+layer=last",
-    "flqmi+eta=0.5",
+    "flvmi+eta=0.5",
     "gcmi+query=expected",
     "com+eta=0+query=expected",
     "power-bald+beta=10",
