@@ -46,6 +46,9 @@ WITH_PARAMETERS = [
     "power-bald+beta=10",
     "power-pe+beta=0.5",
     "claspe+beta_end=10",
+    "mcd+weights=none",
+    "stb+uncertainty=variance",
+    "stb+uncertainty=weighted-variance",
 ]
 LABELS = [*strategy_names(), *WITH_PARAMETERS]
 # All others of ours are expected to follow their generator.
@@ -54,6 +57,7 @@ DETERMINISTIC = {
     "predictive-entropy",
     "bald",
     "mcd",
+    "mcd+weights=none",
     "coreset",
     "full",
     "usim-f+query=expected",
