@@ -49,6 +49,9 @@ WITH_PARAMETERS = [
     "mcd+weights=none",
     "stb+uncertainty=variance",
     "stb+uncertainty=weighted-variance",
+    "random+per=case",
+    "random-fg66+per=pool",
+    "random-fg33+per=pool",
 ]
 LABELS = [*strategy_names(), *WITH_PARAMETERS]
 # All others of ours are expected to follow their generator.
