@@ -42,6 +42,8 @@ _KNOWN = {
     "power-pe": Style(ORANGE, "p", "-."),
     "class-pe33": Style(ORANGE, "<", ":"),
     "class-pe66": Style(ORANGE, ">", ":"),
+    "class-power-pe33": Style(ORANGE, "<", "-."),
+    "class-power-pe66": Style(ORANGE, ">", "-."),
     "claspe": Style(ORANGE, "h", "--"),
     "mcd": Style(SKY, "^"),
     "stb": Style(SKY, "X", "-."),

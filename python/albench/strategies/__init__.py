@@ -16,7 +16,7 @@ from albench.strategies.random import Random
 from albench.strategies.registry import get_strategy, make_strategy, register, strategy_names
 from albench.strategies.smi import ConcaveOverModular, FacilityLocationMi, GraphCutMi, LogDeterminantMi
 from albench.strategies.stb import StochasticBatches
-from albench.strategies.stratified import ClaspPe, ClassPe33, ClassPe66
+from albench.strategies.stratified import ClaspPe, ClassPe33, ClassPe66, ClassPowerPe33, ClassPowerPe66
 from albench.strategies.usim import UsimC, UsimF
 
 __all__ = [
@@ -51,6 +51,8 @@ for _strategy in (
     KMeansBald,
     ClassPe66,
     ClassPe33,
+    ClassPowerPe66,
+    ClassPowerPe33,
     ClaspPe,
     FacilityLocationMi,
     GraphCutMi,
