@@ -61,6 +61,8 @@ LABELS = [*strategy_names(), *WITH_PARAMETERS]
 DETERMINISTIC = {
     "entropy",
     "predictive-entropy",
+    "exp-entropy",
+    "expected-dice",
     "bald",
     "mcd",
     "mcd+weights=none",
@@ -93,6 +95,8 @@ def synthetic(needs: Need, n: int = N, *, n_labels: int = 3, seed: int = 0, cons
         Need.PREDICTIVE_ENTROPY: ("predictive_entropy", values(n)),
         Need.MUTUAL_INFORMATION: ("mutual_information", values(n)),
         Need.CLASS_ENTROPY: ("class_entropy", values(n, n_labels)),
+        Need.EXPECTED_ENTROPY: ("expected_entropy", values(n)),
+        Need.EXPECTED_DICE: ("expected_dice", values(n)),
         Need.LAST_LAYER: ("last_layer", gradients()),
         Need.FEATURES: ("features", Features(gradients(), gradients()[: n // 2])),
     }

@@ -39,6 +39,8 @@ _KNOWN = {
     "random-fg66": Style(BLACK, ">", ":"),
     "entropy": Style(ORANGE, "s"),
     "predictive-entropy": Style(ORANGE, "8", "--"),
+    "exp-entropy": Style(ORANGE, "d", ":"),
+    "expected-dice": Style(SKY, "p", "--"),
     "power-pe": Style(ORANGE, "p", "-."),
     "class-pe33": Style(ORANGE, "<", ":"),
     "class-pe66": Style(ORANGE, ">", ":"),

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from albench.scoring.request import Need
 from albench.strategies.badge import Badge
-from albench.strategies.bald import Bald, PowerBald, PowerPe, PredictiveEntropy, SoftrankBald
+from albench.strategies.bald import Bald, ExpectedEntropy, PowerBald, PowerPe, PredictiveEntropy, SoftrankBald
 from albench.strategies.base import Oracle, PoolView, Selection, Strategy, choose
 from albench.strategies.coreset import CoreSet, KMeansBald
+from albench.strategies.dice import ExpectedDice
 from albench.strategies.entropy import Entropy
 from albench.strategies.foreground import RandomFg33, RandomFg66
 from albench.strategies.full import Full
@@ -45,6 +46,8 @@ for _strategy in (
     UsimF,
     UsimC,
     PredictiveEntropy,
+    ExpectedEntropy,
+    ExpectedDice,
     PowerBald,
     PowerPe,
     SoftrankBald,
