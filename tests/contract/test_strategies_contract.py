@@ -121,6 +121,7 @@ def view_of(label: str, n: int = N, counts: np.ndarray = COUNTS, *, seed: int = 
         class_weights(counts),
         query=0,
         n_queries=4,
+        annotated=(Unit("another", 0),),
         oracle=Oracle(voxels, voxels // 3) if strategy.oracle_aided else None,
     )
 
