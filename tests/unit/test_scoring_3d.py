@@ -11,7 +11,7 @@ import scipy.stats
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from scoring_fixtures_3d import BOXES, DIVISORS, IMAGES, PATCH, UNITS, small_network, windows
+from scoring_fixtures_3d import BOXES, IMAGES, PATCH, UNITS, small_network, windows
 from torch import nn
 
 from albench.pool import Unit

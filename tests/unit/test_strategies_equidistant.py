@@ -32,7 +32,7 @@ def chosen(view: PoolView, budget: int, seed: int = 0) -> dict[str, list[int]]:
 def test_no_case_has_two_more_than_another(budget: int) -> None:
     view = view_of(a=20, b=8, c=20, d=20, e=9)
     for seed in range(10):
-        counts = Counter({case: 0 for case in "abcde"}) + Counter(
+        counts = Counter(dict.fromkeys("abcde", 0)) + Counter(
             {case: len(found) for case, found in chosen(view, budget, seed).items()}
         )
         assert sum(counts.values()) == budget

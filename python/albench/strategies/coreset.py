@@ -30,9 +30,9 @@ class CoreSet(Strategy):
 class KMeansBald(Strategy):
     """Farthest-first traversal in the encoder's features among the units of highest BALD.
 
-    Features are of the encoder's second-deepest stage, mean over the unit, of all folds side by side, and are divided by
-    their standard deviation over the candidates. The first choice is the candidate of largest norm, each further one the
-    candidate farthest (Euclidean) from those chosen: what nnActive calls k-means++ draws nothing.
+    Features are of the encoder's second-deepest stage, mean over the unit, of all folds side by side, and are divided
+    by their standard deviation over the candidates. The first choice is the candidate of largest norm, each further one
+    the candidate farthest (Euclidean) from those chosen: what nnActive calls k-means++ draws nothing.
 
     Parameters
     ----------

@@ -16,10 +16,10 @@ class Equidistant(Strategy):
 
     Asks nothing of a model. Places are given one at a time to the case with the fewest units annotated or chosen, at
     random among equals, so that every case has one before any has two. The k places of a case whose units span L
-    positions (a slice's index, or a patch's in its grid, row by row) lie L / k apart. Where they begin is drawn at random
-    among the beginnings that keep them farthest from what is annotated of the case already: any, where nothing is. Here
-    the case's two ends count as neighbours, or else a second slice would always be one at an end, which shows little. A
-    place that is not free moves to the nearest that is.
+    positions (a slice's index, or a patch's in its grid, row by row) lie L / k apart. Where they begin is drawn at
+    random among the beginnings that keep them farthest from what is annotated of the case already: any, where nothing
+    is. Here the case's two ends count as neighbours, or else a second slice would always be one at an end, which shows
+    little. A place that is not free moves to the nearest that is.
     """
 
     name = "equidistant"
@@ -44,7 +44,7 @@ class Equidistant(Strategy):
 def _shared_out(
     budget: int, n_free: dict[str, int], n_annotated: dict[str, int], rng: np.random.Generator
 ) -> Counter[str]:
-    """Number of places of each case that has any."""
+    """Say how many places each case has that has any."""
     names = [list(n_free)[i] for i in rng.permutation(len(n_free))]
     # Every place by which unit of its case it is, annotated ones counted; of equals the case that was drawn first.
     places = [

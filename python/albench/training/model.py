@@ -42,8 +42,8 @@ _WHOLE_SLICE_PATCHES = 2
 class NnunetModel:
     """Networks of one training, one a fold, with the data set they were planned for.
 
-    All of them predict, by the mean of their logits as in nnU-Net v2. Gradients and bottleneck features are those of the
-    first: weights and activations of different networks do not correspond, so their mean would mean nothing.
+    All of them predict, by the mean of their logits as in nnU-Net v2. Gradients and bottleneck features are those of
+    the first: weights and activations of different networks do not correspond, so their mean would mean nothing.
 
     Parameters
     ----------
