@@ -35,10 +35,17 @@ class Need(Flag):
     BOTTLENECK = auto()
     LAST_LAYER = auto()
     FEATURES = auto()
+    EXPECTED_ENTROPY = auto()
+    EXPECTED_DICE = auto()
+    STAGE_FEATURES = auto()
 
 
-MOMENTS = Need.VARIANCE | Need.PREDICTIVE_ENTROPY | Need.MUTUAL_INFORMATION | Need.CLASS_ENTROPY
+FREE_MOMENTS = (
+    Need.VARIANCE | Need.PREDICTIVE_ENTROPY | Need.MUTUAL_INFORMATION | Need.CLASS_ENTROPY | Need.EXPECTED_ENTROPY
+)
 """The needs that the same stochastic passes meet: they cost the time, not what is made of them."""
+MOMENTS = FREE_MOMENTS | Need.EXPECTED_DICE
+"""All that the passes meet; for the expected Dice all of a batch's passes are in memory at once."""
 
 
 @dataclass(frozen=True)
@@ -192,6 +199,11 @@ class Scores:
         float64 (n,): `predictive_entropy` less the mean of each member's own entropy (BALD); never negative.
     class_entropy
         float64 (n, n_labels): mean over voxels of averaged softmax of the class times entropy of the averaged softmax.
+    expected_entropy
+        float64 (n,): mean over voxels and members of each member's own entropy in nats.
+    expected_dice
+        float64 (n,): mean over members and classes, background too, of the soft Dice of a member's softmax p_m with the
+        averaged softmax p, 2 sum_v p p_m / sum_v (p + p_m) over the unit's voxels v; at most 1.
     fisher
         Gradients of the decoder's convolutions.
     bottleneck
@@ -200,6 +212,9 @@ class Scores:
         float32 (n, d): gradient of the last decoder convolution's weights, loss at full resolution alone.
     features
         Bottleneck activations.
+    stage_features
+        float32 (n, d): activations of the encoder's second-deepest stage in one pass without dropout, mean over each
+        unit, those of every fold's network side by side.
     """
 
     entropy: NDArray[np.float64] | None = None
@@ -207,10 +222,13 @@ class Scores:
     predictive_entropy: NDArray[np.float64] | None = None
     mutual_information: NDArray[np.float64] | None = None
     class_entropy: NDArray[np.float64] | None = None
+    expected_entropy: NDArray[np.float64] | None = None
+    expected_dice: NDArray[np.float64] | None = None
     fisher: FisherEmbedding | None = None
     bottleneck: NDArray[np.float32] | None = None
     last_layer: NDArray[np.float32] | None = None
     features: Features | None = None
+    stage_features: NDArray[np.float32] | None = None
 
     def subset(self, rows: NDArray[np.int64], annotated: Sequence[int] = ()) -> Scores:
         """Return the quantities of the units at `rows`; those at `annotated` join the labelled ones."""

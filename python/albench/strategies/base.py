@@ -48,6 +48,8 @@ class PoolView:
         float64 (n_labels,): from the labelled voxels, background 0, sum 1.
     query, n_queries
         Which of the chain's queries this is, counted from 0, and how many there are.
+    annotated
+        Units whose annotation is there already, in order of choice.
     oracle
         Ground truth of the units, for strategies that declare `oracle_aided` alone.
     """
@@ -57,6 +59,7 @@ class PoolView:
     class_weights: NDArray[np.float64]
     query: int = 0
     n_queries: int = 1
+    annotated: tuple[Unit, ...] = ()
     oracle: Oracle | None = None
 
     @cached_property
@@ -64,12 +67,18 @@ class PoolView:
         """Class-weighted variance over the stochastic passes; float64 (n,)."""
         return uncertainty(self.score("variance"), finite("class_weights", self.class_weights))
 
+    @cached_property
+    def mean_variance(self) -> NDArray[np.float64]:
+        """Variance over the stochastic passes, mean over all classes; float64 (n,)."""
+        return np.asarray(self.score("variance").mean(axis=1), dtype=np.float64)
+
     def subset(self, rows: NDArray[np.int64], annotated: Sequence[int] = ()) -> PoolView:
         """Return the view of the units at `rows` alone; those at `annotated` count as annotated."""
         oracle = self.oracle and Oracle(self.oracle.voxel_counts[rows], self.oracle.border_counts[rows])
         return replace(
             self,
             units=tuple(self.units[row] for row in rows),
+            annotated=(*self.annotated, *(self.units[row] for row in annotated)),
             scores=self.scores.subset(rows, annotated),
             oracle=oracle,
         )
