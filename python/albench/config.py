@@ -78,6 +78,8 @@ class NetworkSettings(_Settings):
         longer.
     dropout
         Rate of the dropout layers in training.
+    dropout_kind
+        What they drop at once: an ``element`` of a feature map, or a whole ``channel`` of it.
     """
 
     configuration: Literal["2d", "3d_fullres"]
@@ -86,6 +88,7 @@ class NetworkSettings(_Settings):
     batch_size: Annotated[int, Field(ge=2)] | None
     max_edge: Annotated[int, Field(ge=16)] | None
     dropout: Annotated[float, Field(ge=0, lt=1)]
+    dropout_kind: Literal["element", "channel"] = "element"
 
 
 class TrainingSettings(_Settings):

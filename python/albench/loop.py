@@ -22,7 +22,7 @@ from albench.pool import Pool, Unit, fold_units
 from albench.results import CEILING
 from albench.runinfo import code_version, hardware, peak_rss_mib, utc_now, versions
 from albench.scoring.cache import ScoreCache
-from albench.scoring.request import Need, Scores, ScoringPlan, class_weights
+from albench.scoring.request import GradientSettings, Need, Scores, ScoringPlan, class_weights
 from albench.seeding import Key, generator
 from albench.stages import load_stage, run_stage
 from albench.strategies import Oracle, PoolView, Selection, Strategy, choose, label_of, settings_of
@@ -137,7 +137,7 @@ def _query(chain: Chain, number: int, labelled: Sequence[Unit], models: Sequence
     known = set(labelled)
     units = tuple(unit for unit in chain.setup.pool.units if unit not in known)
     weights = class_weights(labelled_voxels(chain.setup.pool, labelled))
-    plan = scoring_plan(protocol, weights, chain.key(number, "score"), labelled, strategy.layers)
+    plan = scoring_plan(protocol, weights, chain.key(number, "score"), labelled, strategy.gradients)
     incidents: list[str] = []
     with chain.study.reporter.task(f"{chain.title(number)}: scoring {len(units)} units") as advance:
 
@@ -176,7 +176,9 @@ def _keep_pictures(chain: Chain, number: int, chosen: Sequence[Unit], models: Se
     """Keep pictures of the units chosen first, as the last models saw them; draws from no stream of the study."""
     units = chosen[: chain.study.gallery]
     n_labels = chain.setup.pool.voxel_counts.shape[1]
-    plan = scoring_plan(chain.study.config.protocol, np.ones(n_labels), chain.key(number, "gallery"), (), "decoder")
+    plan = scoring_plan(
+        chain.study.config.protocol, np.ones(n_labels), chain.key(number, "gallery"), (), GradientSettings()
+    )
     model = chain.setup.trainer.load(*models)
     save_gallery(chain.folder(number) / GALLERY, model.view(units, plan), n_labels)
     return {"n_units": len(units), "incidents": model.incidents}
@@ -197,7 +199,11 @@ def _oracle(pool: Pool, units: Sequence[Unit]) -> Oracle:
 
 
 def scoring_plan(
-    protocol: Protocol, weights: NDArray[np.float64], key: tuple[Key, ...], labelled: Sequence[Unit], layers: str
+    protocol: Protocol,
+    weights: NDArray[np.float64],
+    key: tuple[Key, ...],
+    labelled: Sequence[Unit],
+    gradients: GradientSettings,
 ) -> ScoringPlan:
     """Return how a protocol wants units scored."""
     settings = protocol.scoring
@@ -209,7 +215,7 @@ def scoring_plan(
         class_weights=weights,
         key=key,
         labelled=tuple(labelled),
-        layers=layers,
+        gradients=gradients,
         source=settings.source,
     )
 

@@ -215,7 +215,7 @@ def _time_scoring(
     if strategy.needs == Need.NOTHING:
         return 0.0
     plan = scoring_plan(
-        study.config.protocol, class_weights(labelled_voxels(pool, start)), ("plan",), start, strategy.layers
+        study.config.protocol, class_weights(labelled_voxels(pool, start)), ("plan",), start, strategy.gradients
     )
     # The Fisher diagonal takes so many units whatever the pool: here as many as is their share of the whole pool.
     n_units = len(pool) / len(pool.cases) * len(study.split(0).pool)

@@ -18,7 +18,7 @@ from albench.runinfo import peak_rss_mib
 from albench.scoring.batches import UnitBatch, slice_batches
 from albench.scoring.fisher import fisher_embedding
 from albench.scoring.moments import mc_dropout, moments
-from albench.scoring.request import Need, Scores, uncertainty
+from albench.scoring.request import GradientSettings, Need, Scores, uncertainty
 from albench.strategies import PoolView, choose, get_strategy
 from albench.training.runtime import configure_cpu
 
@@ -80,7 +80,7 @@ def main(n_units: int, n_parameters: int) -> None:
         uncertainty(variance, WEIGHTS),
         n_fisher_units=200,
         n_parameters=n_parameters,
-        layers="decoder",
+        settings=GradientSettings(),
         rng=np.random.default_rng(0),
     )
     assert embedding.gradients.shape == (n_units, n_parameters)

@@ -28,7 +28,7 @@ from albench.scoring.fisher import (
 )
 from albench.scoring.gradients import Columns, ConvTape, conv_tapes, pseudo_label_loss, unit_weight_gradients
 from albench.scoring.moments import ensemble, mc_dropout, mean_entropy, moments
-from albench.scoring.request import MOMENTS
+from albench.scoring.request import MOMENTS, GradientSettings
 from albench.training.loader import seeded
 
 EVERY_UNIT = tuple(sorted(BOXES))
@@ -288,7 +288,7 @@ def test_the_embeddings_are_each_units_own_gradients() -> None:
         np.ones(len(UNITS)),
         n_fisher_units=200,
         n_parameters=10**6,
-        layers="decoder",
+        settings=GradientSettings(),
         rng=np.random.default_rng(0),
     )
     usable = diagonal > 1e-20

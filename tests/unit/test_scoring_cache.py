@@ -9,7 +9,7 @@ import pytest
 from albench.pool import Unit
 from albench.scoring import cache
 from albench.scoring.cache import ScoreCache
-from albench.scoring.request import MOMENTS, Features, FisherEmbedding, Need, Scores, ScoringPlan
+from albench.scoring.request import MOMENTS, Features, FisherEmbedding, GradientSettings, Need, Scores, ScoringPlan
 
 PLAN = ScoringPlan(10, 0.1, 64, False, np.array([0.0, 1 / 3, 2 / 3]), key=("set", 0, 1), labelled=(Unit("a", 3),))
 EVERYTHING = ~Need.NOTHING
@@ -136,7 +136,7 @@ def test_layers_part_the_fisher_gradients_alone(tmp_path: Path) -> None:
     decoder, encoder = Model(0), Model(1)
     needs = Need.FISHER | Need.VARIANCE
     ScoreCache(tmp_path, "context", PLAN).scores(needs, decoder)
-    other = ScoreCache(tmp_path, "context", replace(PLAN, layers="encoder"))
+    other = ScoreCache(tmp_path, "context", replace(PLAN, gradients=GradientSettings(layers="encoder")))
     scores, found = other.scores(needs, encoder)
     assert found == Need.VARIANCE
     assert scores.fisher is encoder.everything.fisher

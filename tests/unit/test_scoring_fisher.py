@@ -26,10 +26,11 @@ from albench.scoring.fisher import (
     last_layer_embedding,
 )
 from albench.scoring.gradients import pseudo_label_loss
-from albench.scoring.request import LAYERS, FisherEmbedding, Scores
+from albench.scoring.request import LAYERS, FisherEmbedding, GradientSettings, Scores
 from albench.strategies import PoolView
 from albench.strategies.usim import UsimF
 
+CE = GradientSettings()
 UNCERTAINTY = np.linspace(0.1, 1.0, len(UNITS))
 
 
@@ -42,12 +43,17 @@ def network_with_dead_weights() -> nn.Module:
     return network
 
 
-def own_gradients(network: nn.Module, convs: Sequence[nn.Conv2d], units: Sequence[Unit] = UNITS) -> np.ndarray:
+def own_gradients(
+    network: nn.Module,
+    convs: Sequence[nn.Conv2d],
+    units: Sequence[Unit] = UNITS,
+    settings: GradientSettings = GradientSettings(),
+) -> np.ndarray:
     """Flattened, concatenated weight gradients of each unit's own loss; float64 (n, n_weights)."""
     weights = [conv.weight.requires_grad_() for conv in convs]
     rows = []
     for batch in single_units(units):
-        found = torch.autograd.grad(pseudo_label_loss(network(batch.images), batch), weights)
+        found = torch.autograd.grad(pseudo_label_loss(network(batch.images), batch, settings), weights)
         rows.append(torch.cat([gradient.flatten() for gradient in found]).double().numpy())
     for weight in weights:
         weight.requires_grad_(False)
@@ -55,7 +61,12 @@ def own_gradients(network: nn.Module, convs: Sequence[nn.Conv2d], units: Sequenc
 
 
 def embedding(
-    network: nn.Module, n_parameters: int, seed: int = 0, n_fisher_units: int = 200, layers: str = "decoder"
+    network: nn.Module,
+    n_parameters: int,
+    seed: int = 0,
+    n_fisher_units: int = 200,
+    layers: str = "decoder",
+    **words: str,
 ) -> FisherEmbedding:
     return fisher_embedding(
         network,
@@ -64,7 +75,7 @@ def embedding(
         UNCERTAINTY,
         n_fisher_units=n_fisher_units,
         n_parameters=n_parameters,
-        layers=layers,
+        settings=GradientSettings(layers=layers, **words),
         rng=np.random.default_rng(seed),
     )
 
@@ -87,7 +98,7 @@ def test_diagonal_is_the_mean_of_each_units_own_squared_gradient(
     convs = decoder_convs(network)
     gradients = own_gradients(network, convs)
     expected = (gradients**2).mean(axis=0)
-    found = fisher_diagonal(network, convs, small_batches(batch_size=4)).numpy()
+    found = fisher_diagonal(network, convs, small_batches(batch_size=4), GradientSettings()).numpy()
     assert found.dtype == np.float64
     np.testing.assert_allclose(found, expected, rtol=1e-3, atol=1e-6 * expected.max())
     squared_mean = gradients.mean(axis=0) ** 2
@@ -155,7 +166,7 @@ def test_the_diagonal_is_estimated_on_units_drawn_by_uncertainty(monkeypatch: py
         uncertainty,
         n_fisher_units=200,
         n_parameters=5,
-        layers="decoder",
+        settings=GradientSettings(),
         rng=np.random.default_rng(0),
     )
     assert asked == [[UNITS[1], UNITS[4]], list(UNITS)]
@@ -199,7 +210,7 @@ def test_the_plan_says_which_layers_the_gradients_are_of(layers: str) -> None:
 def test_a_diagonal_of_no_units_is_refused() -> None:
     network = small_network(deep_supervision=True)
     with pytest.raises(ValueError, match="batches: expected at least one unit"):
-        fisher_diagonal(network, decoder_convs(network), iter([]))
+        fisher_diagonal(network, decoder_convs(network), iter([]), GradientSettings())
 
 
 def plain_last_layer(network: nn.Module) -> np.ndarray:
@@ -219,11 +230,11 @@ def plain_last_layer(network: nn.Module) -> np.ndarray:
 def test_last_layer_is_each_units_own_gradient_of_the_full_resolution_loss(batch_size: int) -> None:
     network = small_network(deep_supervision=False)
     expected = plain_last_layer(network)
-    found = last_layer_embedding(network, UNITS, lambda units: small_batches(units, batch_size=batch_size))
+    found = last_layer_embedding(network, UNITS, lambda units: small_batches(units, batch_size=batch_size), CE)
     assert found.dtype == np.float32
     assert found.shape == (len(UNITS), 4 * 8 * 9)
     np.testing.assert_allclose(found, expected, rtol=1e-4, atol=1e-4 * np.abs(expected).max())
-    coarse_too = last_layer_embedding(small_network(deep_supervision=True), UNITS, small_batches)
+    coarse_too = last_layer_embedding(small_network(deep_supervision=True), UNITS, small_batches, CE)
     assert np.abs(coarse_too - expected).max() <= 1e-4 * np.abs(expected).max()  # coarser heads do not see this layer
 
 
@@ -231,7 +242,7 @@ def test_last_layer_is_each_units_own_gradient_of_the_full_resolution_loss(batch
 def test_bottleneck_embedding_is_the_deepest_convs_first_gradients(n_parameters: int) -> None:
     network = small_network(deep_supervision=True)
     expected = own_gradients(network, [deepest_conv(network)])[:, :n_parameters]
-    found = bottleneck_embedding(network, UNITS, small_batches, n_parameters)
+    found = bottleneck_embedding(network, UNITS, small_batches, n_parameters, CE)
     assert found.dtype == np.float32
     assert found.shape == (len(UNITS), min(n_parameters, 8 * 8 * 9))
     np.testing.assert_allclose(found, expected, rtol=1e-4, atol=1e-4 * np.abs(expected).max())

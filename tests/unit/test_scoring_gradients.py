@@ -20,7 +20,9 @@ from albench.scoring.gradients import (
     unit_gradients,
     unit_weight_gradients,
 )
+from albench.scoring.request import GradientSettings
 
+ALL_HEADS = GradientSettings(heads="published")
 DTYPES = [torch.float32, torch.float64]
 TOLERANCE = {torch.float32: 1e-4, torch.float64: 1e-9}
 
@@ -39,7 +41,7 @@ def recorded_convs(network: nn.Module) -> list[nn.Conv2d]:
 def one_at_a_time(network: nn.Module, convs: list[nn.Conv2d], dtype: torch.dtype) -> list[list[torch.Tensor]]:
     """Weight gradients of each conv for each unit of UNITS, by autograd through the unit's own loss."""
     weights = [conv.weight.requires_grad_() for conv in convs]
-    losses = (pseudo_label_loss(network(batch.images), batch) for batch in single_units(dtype=dtype))
+    losses = (pseudo_label_loss(network(batch.images), batch, ALL_HEADS) for batch in single_units(dtype=dtype))
     found = [list(torch.autograd.grad(loss, weights)) for loss in losses]
     for weight in weights:
         weight.requires_grad_(False)
@@ -60,7 +62,7 @@ def test_unit_gradients_equal_one_at_a_time_autograd(dtype: torch.dtype) -> None
     expected = one_at_a_time(network, convs, dtype)
     seen = 0
     for batch in small_batches(dtype=dtype):
-        for k, (tape, conv) in enumerate(zip(conv_tapes(network, convs, batch), convs, strict=True)):
+        for k, (tape, conv) in enumerate(zip(conv_tapes(network, convs, batch, ALL_HEADS), convs, strict=True)):
             gradients = unit_weight_gradients(tape, conv)
             for place, position in enumerate(batch.positions):
                 assert_close(gradients[place], expected[position][k], TOLERANCE[dtype])
@@ -77,7 +79,7 @@ def test_the_batch_a_unit_comes_in_does_not_matter() -> None:
         batches = small_batches(units, batch_size=batch_size, dtype=torch.float64)
         return {
             units[position]: row
-            for batch, values in unit_gradients(network, convs, batches, everything)
+            for batch, values in unit_gradients(network, convs, batches, everything, ALL_HEADS)
             for position, row in zip(batch.positions, values, strict=True)
         }
 
@@ -94,7 +96,10 @@ def test_bfloat16_rounds_and_no_more() -> None:
     everything = Columns.locate(convs, torch.arange(sum(conv.weight.numel() for conv in convs)))
     exact, rounded = (
         torch.cat(
-            [values for _, values in unit_gradients(network, convs, small_batches(), everything, bfloat16=choice)]
+            [
+                values
+                for _, values in unit_gradients(network, convs, small_batches(), everything, ALL_HEADS, bfloat16=choice)
+            ]
         )
         for choice in (False, True)
     )
@@ -109,7 +114,7 @@ def test_parameters_get_no_gradients_of_their_own(trainable: bool) -> None:
     network = small_network(deep_supervision=True).requires_grad_(trainable)
     convs = recorded_convs(network)
     for batch in small_batches():
-        conv_tapes(network, convs, batch)
+        conv_tapes(network, convs, batch, ALL_HEADS)
     assert all(parameter.grad is None for parameter in network.parameters())
     assert all(parameter.requires_grad is trainable for parameter in network.parameters())
     assert not any(module._forward_hooks for module in network.modules())
@@ -133,7 +138,7 @@ def test_selected_entries_equal_those_of_the_full_gradient(seed: int) -> None:
     rng = np.random.default_rng(seed)
     indices = rng.choice(sum(sizes), (1, 17, 300, sum(sizes))[seed], replace=False)
     batch = next(small_batches(dtype=torch.float64))
-    tapes = conv_tapes(network, convs, batch)
+    tapes = conv_tapes(network, convs, batch, ALL_HEADS)
     parts = [unit_weight_gradients(tape, conv).flatten(1) for tape, conv in zip(tapes, convs, strict=True)]
     expected = torch.cat(parts, dim=1)[:, indices]
     columns = Columns.locate(convs, torch.from_numpy(indices))
@@ -154,7 +159,7 @@ def test_convs_of_which_nothing_is_chosen_are_skipped(monkeypatch: pytest.Monkey
     sizes = [conv.weight.numel() for conv in convs]
     indices = torch.tensor([sizes[0] + sizes[1] + 5, 3, sizes[0] + sizes[1], 3])  # of the first and the third
     batch = next(small_batches())
-    tapes = conv_tapes(network, convs, batch)
+    tapes = conv_tapes(network, convs, batch, ALL_HEADS)
     first, third = (unit_weight_gradients(tapes[k], convs[k]).flatten(1) for k in (0, 2))
     asked: list[tuple[nn.Conv2d, list[int]]] = []
 
@@ -172,7 +177,7 @@ def test_convs_of_which_nothing_is_chosen_are_skipped(monkeypatch: pytest.Monkey
 def test_chosen_output_channels_are_those_of_all() -> None:
     network = small_network(deep_supervision=True)
     convs = recorded_convs(network)
-    tapes = conv_tapes(network, convs, next(small_batches()))
+    tapes = conv_tapes(network, convs, next(small_batches()), ALL_HEADS)
     for tape, conv in zip(tapes, convs, strict=True):
         channels = torch.tensor([conv.out_channels - 1, 0])
         expected = unit_weight_gradients(tape, conv)[:, channels]
@@ -242,7 +247,7 @@ def test_loss_equals_the_plain_formula(crop: tuple[slice, slice]) -> None:
     rng = np.random.default_rng(0)
     heads = [rng.normal(size=(2, 3, *size)) for size in [(12, 8), (6, 4), (3, 2)]]
     batch = UnitBatch(np.arange(2), torch.empty(0), crop)
-    found = pseudo_label_loss([torch.from_numpy(head) for head in heads], batch)
+    found = pseudo_label_loss([torch.from_numpy(head) for head in heads], batch, ALL_HEADS)
     assert float(found) == pytest.approx(plain_loss(heads, crop), rel=1e-12)
 
 
@@ -250,9 +255,9 @@ def test_loss_of_padded_slices_does_not_see_the_padding() -> None:
     rng = np.random.default_rng(0)
     head = torch.from_numpy(rng.normal(size=(1, 3, 8, 8)))
     batch = UnitBatch(np.arange(1), torch.empty(0), (slice(2, 6), slice(1, 7)))
-    expected = pseudo_label_loss([head], batch)
+    expected = pseudo_label_loss([head], batch, ALL_HEADS)
     changed = head.clone()
     changed[..., :2, :] = 50.0
-    assert float(pseudo_label_loss([changed], batch)) == float(expected)
+    assert float(pseudo_label_loss([changed], batch, ALL_HEADS)) == float(expected)
     changed[..., 2, 1] += torch.tensor([3.0, 0.0, -3.0])
-    assert float(pseudo_label_loss([changed], batch)) != float(expected)
+    assert float(pseudo_label_loss([changed], batch, ALL_HEADS)) != float(expected)

@@ -10,7 +10,7 @@ import torch
 from scoring_fixtures import DIVISORS, FIRST_SLICE, IMAGES, PATCH, UNITS, small_batches, small_network
 
 from albench.pool import Unit
-from albench.scoring.request import Features, FisherEmbedding, Need, Scores, ScoringPlan
+from albench.scoring.request import Features, FisherEmbedding, GradientSettings, Need, Scores, ScoringPlan
 from albench.training.model import NnunetModel
 
 PLAN = ScoringPlan(
@@ -96,7 +96,7 @@ def test_an_ensemble_is_uncertain_by_its_networks_and_embeds_by_the_first() -> N
 @pytest.mark.parametrize("layers", ["encoder", "all"])
 def test_other_layers_change_the_fisher_gradients_alone(layers: str) -> None:
     decoder = small_model().score(UNITS, EVERYTHING, PLAN)
-    other = small_model().score(UNITS, EVERYTHING, replace(PLAN, layers=layers))
+    other = small_model().score(UNITS, EVERYTHING, replace(PLAN, gradients=GradientSettings(layers=layers)))
     assert_same(decoder, other, EVERYTHING & ~Need.FISHER)
     assert decoder.fisher is not None
     assert other.fisher is not None

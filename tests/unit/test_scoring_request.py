@@ -6,7 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
-from albench.scoring.request import ScoringPlan, class_weights, uncertainty
+from albench.scoring.request import class_weights, uncertainty
 
 
 def test_weights_are_inverse_shares() -> None:
@@ -54,4 +54,4 @@ def test_uncertainty_is_the_weighted_sum_over_classes() -> None:
 
 def test_unknown_layers_are_refused_with_those_there_are() -> None:
     with pytest.raises(ValueError, match="layers: expected one of decoder, encoder, all, got 'heads'"):
-        ScoringPlan(1, 0.1, 8, False, np.ones(2), key=(), layers="heads")
+        GradientSettings(layers="heads")

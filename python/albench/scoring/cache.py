@@ -13,10 +13,17 @@ from typing import Any
 import numpy as np
 
 from albench.files import atomic_file
-from albench.scoring.request import LAYERS, MOMENTS, Features, FisherEmbedding, Need, Scores, ScoringPlan
+from albench.scoring.request import MOMENTS, Features, FisherEmbedding, GradientSettings, Need, Scores, ScoringPlan
 
 MAX_BYTES = 256 * 2**20
 """A quantity that takes more is computed again by whoever needs it."""
+
+_DECIDED_BY = {
+    Need.FISHER: ("layers", "heads", "pseudo_labels", "fisher", "loss"),
+    Need.BOTTLENECK: ("heads", "pseudo_labels", "loss"),
+    Need.LAST_LAYER: ("loss",),
+}
+"""Which of `GradientSettings` a quantity depends on; LAST_LAYER is computed without deep supervision."""
 
 _PARTS = {Need.FISHER: FisherEmbedding, Need.FEATURES: Features}
 
@@ -38,11 +45,11 @@ class ScoreCache:
 
     def __init__(self, folder: Path, context: str, plan: ScoringPlan) -> None:
         self._folder = folder
-        # Layers decide one quantity alone, which has them in its file's name.
-        common = replace(plan, layers=LAYERS[0])
+        # What gradients are of parts those alone, and is in their files' names.
+        common = replace(plan, gradients=GradientSettings())
         text = "\x1f".join([context, repr(common), plan.class_weights.tobytes().hex()])  # repr rounds the weights
         self._context = hashlib.sha256(text.encode()).hexdigest()
-        self._layers = plan.layers
+        self._gradients = plan.gradients
 
     def scores(self, needs: Need, compute: Callable[[Need, Scores], Scores]) -> tuple[Scores, Need]:
         """Return scores that meet `needs`, and which of these were found.
@@ -68,8 +75,8 @@ class ScoreCache:
         return _gathered({need: value for need, value in values.items() if need in needs}), found
 
     def _path(self, need: Need) -> Path:
-        layers = f"-{self._layers}" if need is Need.FISHER else ""
-        return self._folder / f"{_field(need)}{layers}.npz"
+        words = [getattr(self._gradients, name) for name in _DECIDED_BY.get(need, ())]
+        return self._folder / f"{'-'.join([_field(need), *words])}.npz"
 
     def _load(self, need: Need) -> Any:
         """Return a quantity, or None where there is none, it is damaged, or it is of another model, pool or plan."""

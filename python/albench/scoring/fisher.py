@@ -21,7 +21,7 @@ from albench.scoring.gradients import (
     unit_weight_gradients,
     widened,
 )
-from albench.scoring.request import FisherEmbedding
+from albench.scoring.request import FisherEmbedding, GradientSettings
 
 SMALLEST_FISHER = 1e-20  # a parameter below this carries no information and would divide by nothing
 _MAX_BLOCK_BYTES = 256 * 2**20
@@ -38,7 +38,7 @@ def encoder_convs(network: nn.Module) -> list[Conv]:
 
 
 def fisher_convs(network: nn.Module, layers: str) -> list[Conv]:
-    """Convolutions that `ScoringPlan.layers` names."""
+    """Convolutions that `GradientSettings.layers` names."""
     encoder = encoder_convs(network) if layers in ("encoder", "all") else []
     return encoder + (decoder_convs(network) if layers in ("decoder", "all") else [])
 
@@ -66,7 +66,12 @@ def draw(weights: NDArray[np.float64], size: int, rng: np.random.Generator) -> N
 
 
 def fisher_diagonal(
-    network: nn.Module, convs: Sequence[Conv], batches: Iterator[UnitBatch], *, bfloat16: bool = False
+    network: nn.Module,
+    convs: Sequence[Conv],
+    batches: Iterator[UnitBatch],
+    settings: GradientSettings,
+    *,
+    bfloat16: bool = False,
 ) -> torch.Tensor:
     """Mean over units of the squared gradient, each unit its own gradient; float64 (n_weights,).
 
@@ -79,7 +84,7 @@ def fisher_diagonal(
     n_units = 0
     for batch in batches:
         offset = 0
-        for tape, conv in zip(conv_tapes(network, convs, batch, bfloat16=bfloat16), convs, strict=True):
+        for tape, conv in zip(conv_tapes(network, convs, batch, settings, bfloat16=bfloat16), convs, strict=True):
             size = conv.weight.numel()
             step = max(1, _MAX_BLOCK_BYTES // (4 * size))
             for begin in range(0, len(batch.positions), step):
@@ -101,7 +106,7 @@ def fisher_embedding(
     *,
     n_fisher_units: int,
     n_parameters: int,
-    layers: str,
+    settings: GradientSettings,
     rng: np.random.Generator,
     bfloat16: bool = False,
 ) -> FisherEmbedding:
@@ -119,8 +124,8 @@ def fisher_embedding(
         float64 (n,): units for the Fisher diagonal are drawn in proportion to it.
     n_fisher_units, n_parameters
         At most so many units and parameters.
-    layers
-        Which convolutions: see `ScoringPlan`.
+    settings
+        What the gradients are of, and how the diagonal is estimated.
     bfloat16
         Whether the network's products and each unit's gradient are rounded to bfloat16; means over units are not.
 
@@ -129,27 +134,35 @@ def fisher_embedding(
     ValueError
         If no gradient is left to sample.
     """
-    convs = fisher_convs(network, layers)
-    sample = draw(uncertainty, n_fisher_units, rng)
-    fisher = fisher_diagonal(network, convs, batches([units[i] for i in sample]), bfloat16=bfloat16).numpy()
+    convs = fisher_convs(network, settings.layers)
+    if settings.fisher == "none":
+        fisher = np.ones(sum(conv.weight.numel() for conv in convs))
+    else:
+        sample = [units[i] for i in draw(uncertainty, 1 if settings.fisher == "one" else n_fisher_units, rng)]
+        fisher = fisher_diagonal(network, convs, batches(sample), settings, bfloat16=bfloat16).numpy()
     usable = np.where(fisher > SMALLEST_FISHER, fisher, 0.0)
     if not usable.any():
-        raise ValueError(f"fisher: every gradient of layers {layers!r} vanishes, so no parameter can be sampled")
+        raise ValueError(
+            f"fisher: every gradient of layers {settings.layers!r} vanishes, so no parameter can be sampled"
+        )
     chosen = draw(usable, n_parameters, rng)
     columns = Columns.locate(convs, torch.from_numpy(chosen))
-    return FisherEmbedding(_embedding(network, convs, units, batches, columns, bfloat16=bfloat16), fisher[chosen])
+    gradients = _embedding(network, convs, units, batches, columns, settings, bfloat16=bfloat16)
+    return FisherEmbedding(gradients, fisher[chosen])
 
 
 def bottleneck_embedding(
-    network: nn.Module, units: Sequence[Unit], batches: BatchMaker, n_parameters: int
+    network: nn.Module, units: Sequence[Unit], batches: BatchMaker, n_parameters: int, settings: GradientSettings
 ) -> NDArray[np.float32]:
     """Return the first `n_parameters` entries of the deepest encoder weights' gradient; float32 (n, d)."""
     conv = deepest_conv(network)
     entries = torch.arange(min(n_parameters, conv.weight.numel()))
-    return _embedding(network, [conv], units, batches, Columns.locate([conv], entries))
+    return _embedding(network, [conv], units, batches, Columns.locate([conv], entries), settings)
 
 
-def last_layer_embedding(network: nn.Module, units: Sequence[Unit], batches: BatchMaker) -> NDArray[np.float32]:
+def last_layer_embedding(
+    network: nn.Module, units: Sequence[Unit], batches: BatchMaker, settings: GradientSettings
+) -> NDArray[np.float32]:
     """Gradient of the last decoder convolution's weights; float32 (n, d).
 
     What BADGE (Ash et al., ICLR 2020) clusters. Turn deep supervision off first: its loss is that of the network's
@@ -157,7 +170,7 @@ def last_layer_embedding(network: nn.Module, units: Sequence[Unit], batches: Bat
     """
     conv = decoder_convs(network)[-1]
     columns = Columns.locate([conv], torch.arange(conv.weight.numel()))
-    return _embedding(network, [conv], units, batches, columns)
+    return _embedding(network, [conv], units, batches, columns, settings)
 
 
 def _embedding(
@@ -166,11 +179,12 @@ def _embedding(
     units: Sequence[Unit],
     batches: BatchMaker,
     columns: Columns,
+    settings: GradientSettings,
     *,
     bfloat16: bool = False,
 ) -> NDArray[np.float32]:
     """Gradients of all units at `columns`; float32 (n, P), the only array of that size, on disk where it is large."""
     result = scratch.empty((len(units), columns.order.numel()))
-    for batch, values in unit_gradients(network, convs, batches(units), columns, bfloat16=bfloat16):
+    for batch, values in unit_gradients(network, convs, batches(units), columns, settings, bfloat16=bfloat16):
         result[batch.positions] = values.cpu().numpy()
     return result

@@ -1,6 +1,6 @@
 """Per-unit gradients of chosen convolutions from one batched forward and backward pass.
 
-The loss is the cross-entropy with hard pseudo-labels. No network layer mixes units (normalisation is per
+The loss is that of the network's outputs against hard pseudo-labels. No network layer mixes units (normalisation is per
 instance), so the gradient of the summed loss with respect to a convolution's output at unit i is that of unit i
 alone, and its weight gradient is the correlation of that with the convolution's input.
 """
@@ -18,6 +18,9 @@ from torch.nn import functional
 from torch.utils.hooks import RemovableHandle
 
 from albench.scoring.batches import UnitBatch, within
+from albench.scoring.request import GradientSettings
+
+_DICE_SMOOTH = 1e-5  # nnU-Net's
 
 Conv = nn.Conv2d | nn.Conv3d
 
@@ -30,12 +33,27 @@ class ConvTape:
     output_gradients: torch.Tensor
 
 
-def pseudo_label_loss(outputs: torch.Tensor | Sequence[torch.Tensor], batch: UnitBatch) -> torch.Tensor:
-    """Sum over units and heads of the cross-entropy with the network's own hard labels.
+def head_weights(heads: str, n_heads: int) -> tuple[float, ...]:
+    """Weight of the loss of each deep-supervision head, finest first: see `GradientSettings.heads`.
 
-    The labels are the full-resolution prediction, taken at the nearest voxel for the coarser heads as nnU-Net
-    does in training; what lies outside a unit does not count, and each unit's loss is the mean over its voxels. A head
-    too coarse to have a voxel inside a narrow unit adds nothing.
+    nnU-Net's weights are those of `nnUNetTrainer._build_loss` (version 2.8.1): 1, 1/2, 1/4, ..., the coarsest 0, sum 1.
+    A lone head has weight 1.
+    """
+    if heads == "published" or n_heads == 1:
+        return (1.0,) * n_heads
+    if heads == "trained":
+        return (*(1.0,) * (n_heads - 1), 0.0)
+    weights = [*(0.5**i for i in range(n_heads - 1)), 0.0]
+    return tuple(weight / sum(weights) for weight in weights)
+
+
+def pseudo_label_loss(
+    outputs: torch.Tensor | Sequence[torch.Tensor], batch: UnitBatch, settings: GradientSettings
+) -> torch.Tensor:
+    """Sum over units, and weighted over heads, of the loss of the network against its own hard labels.
+
+    What lies outside a unit does not count, and each unit's cross-entropy is the mean over its voxels. A head too
+    coarse to have a voxel inside a narrow unit adds nothing.
 
     Parameters
     ----------
@@ -43,25 +61,56 @@ def pseudo_label_loss(outputs: torch.Tensor | Sequence[torch.Tensor], batch: Uni
         Logits of the deep-supervision heads, finest first, each (b, n_labels, *spatial); or of the only head.
     batch
         One unit in each image.
+    settings
+        Which heads, held against whose labels, by which loss.
     """
     if isinstance(outputs, torch.Tensor):
         outputs = [outputs]
     finest = outputs[0]
     labels = finest.argmax(dim=1, keepdim=True).float()
     inside = batch.mask(labels)
-    spatial = tuple(range(1, finest.ndim - 1))
     total = finest.new_zeros(())
-    for logits in outputs:
+    for logits, share in zip(outputs, head_weights(settings.heads, len(outputs)), strict=True):
+        if share == 0:
+            continue
         size = logits.shape[2:]
-        target = functional.interpolate(labels, size=size, mode="nearest-exact")[:, 0].long()
+        if settings.pseudo_labels == "own":
+            target = logits.argmax(dim=1)
+        else:
+            target = functional.interpolate(labels, size=size, mode="nearest-exact")[:, 0].long()
         weight = functional.interpolate(inside, size=size, mode="nearest-exact")[:, 0]
-        loss = functional.cross_entropy(logits, target, reduction="none") * weight
-        total = total + (loss.sum(dim=spatial) / weight.sum(dim=spatial).clamp(min=1)).sum()
+        loss = _cross_entropy(logits, target, weight)
+        if settings.loss == "nnunet":
+            loss = loss + _soft_dice_loss(logits, target, weight)
+        total = total + share * loss.sum()
     return total
 
 
+def _cross_entropy(logits: torch.Tensor, target: torch.Tensor, weight: torch.Tensor) -> torch.Tensor:
+    """Mean over each unit's voxels, those of weight 1; (b,)."""
+    spatial = tuple(range(1, target.ndim))
+    loss = functional.cross_entropy(logits, target, reduction="none") * weight
+    return loss.sum(dim=spatial) / weight.sum(dim=spatial).clamp(min=1)
+
+
+def _soft_dice_loss(logits: torch.Tensor, target: torch.Tensor, weight: torch.Tensor) -> torch.Tensor:
+    """nnU-Net's soft Dice loss of each unit, mean over the foreground classes (`MemoryEfficientSoftDiceLoss`); (b,)."""
+    spatial = tuple(range(2, logits.ndim))
+    truth = functional.one_hot(target, logits.shape[1]).movedim(-1, 1)[:, 1:] * weight[:, None]
+    found = torch.softmax(logits, dim=1)[:, 1:] * weight[:, None]
+    both = (found * truth).sum(dim=spatial)
+    size = found.sum(dim=spatial) + truth.sum(dim=spatial)
+    dice = (2 * both + _DICE_SMOOTH) / (size + _DICE_SMOOTH).clamp(min=1e-8)
+    return -dice.mean(dim=1)
+
+
 def conv_tapes(
-    network: nn.Module, convs: Sequence[Conv], batch: UnitBatch, *, bfloat16: bool = False
+    network: nn.Module,
+    convs: Sequence[Conv],
+    batch: UnitBatch,
+    settings: GradientSettings,
+    *,
+    bfloat16: bool = False,
 ) -> list[ConvTape]:
     """One forward and one backward pass, recording input and output gradient of every conv in `convs`.
 
@@ -70,7 +119,8 @@ def conv_tapes(
     Parameters
     ----------
     network
-        In eval mode, its parameters not requiring gradients; with deep supervision, all heads count.
+        In eval mode, its parameters not requiring gradients; with deep supervision, its heads count as `settings`
+        says.
     bfloat16
         Whether the network's products are rounded to bfloat16, and the tapes with them; the loss never is.
     """
@@ -91,7 +141,7 @@ def conv_tapes(
                 heads = network(batch.images)
             if bfloat16:
                 heads = heads.float() if isinstance(heads, torch.Tensor) else [head.float() for head in heads]
-            loss = pseudo_label_loss(heads, batch)
+            loss = pseudo_label_loss(heads, batch, settings)
             gradients = torch.autograd.grad(loss, [outputs[conv] for conv in convs])
     finally:
         for handle in handles:
@@ -244,8 +294,14 @@ def selected_gradients(tapes: Sequence[ConvTape], convs: Sequence[Conv], columns
 
 
 def unit_gradients(
-    network: nn.Module, convs: Sequence[Conv], batches: Iterator[UnitBatch], columns: Columns, *, bfloat16: bool = False
+    network: nn.Module,
+    convs: Sequence[Conv],
+    batches: Iterator[UnitBatch],
+    columns: Columns,
+    settings: GradientSettings,
+    *,
+    bfloat16: bool = False,
 ) -> Iterator[tuple[UnitBatch, torch.Tensor]]:
     """Batches with the (b, P) gradients of their units."""
     for batch in batches:
-        yield batch, selected_gradients(conv_tapes(network, convs, batch, bfloat16=bfloat16), convs, columns)
+        yield batch, selected_gradients(conv_tapes(network, convs, batch, settings, bfloat16=bfloat16), convs, columns)

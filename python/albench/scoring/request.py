@@ -15,6 +15,10 @@ from albench.pool import Unit
 from albench.seeding import Key
 
 LAYERS = ("decoder", "encoder", "all")
+HEADS = ("trained", "weighted", "published")
+PSEUDO_LABELS = ("finest", "own")
+FISHERS = ("mean", "one", "none")
+LOSSES = ("ce", "nnunet")
 SOURCES = ("dropout", "ensemble")
 
 
@@ -38,6 +42,53 @@ MOMENTS = Need.VARIANCE | Need.PREDICTIVE_ENTROPY | Need.MUTUAL_INFORMATION | Ne
 
 
 @dataclass(frozen=True)
+class GradientSettings:
+    """What the gradients of FISHER, BOTTLENECK and LAST_LAYER are of.
+
+    Attributes
+    ----------
+    layers
+        Convolutions of FISHER: ``"decoder"``, ``"encoder"`` or ``"all"`` of both. Neither the upsampling ones nor the
+        heads.
+    heads
+        Deep-supervision heads whose losses are added up. nnU-Net weighs them 1, 1/2, 1/4, ... in training and the
+        coarsest 0, which therefore stays as it was initialised. ``"trained"``: all but that one, each alike;
+        ``"weighted"``: by nnU-Net's weights; ``"published"``: all, each alike, as in the code of Föllmer et al. 2024.
+    pseudo_labels
+        ``"finest"``: every head is held against the prediction of the finest, at the nearest voxel, as nnU-Net does
+        with labels in training; ``"own"``: against its own, as in the code of Föllmer et al. 2024.
+    fisher
+        Diagonal of the Fisher information: ``"mean"`` over the units drawn for it; of ``"one"`` of them, as in the code
+        of Föllmer et al. 2024; ``"none"``: one for every parameter, and parameters are drawn uniformly.
+    loss
+        ``"ce"``: cross-entropy; ``"nnunet"``: cross-entropy plus soft Dice loss, as nnU-Net trains with.
+
+    Raises
+    ------
+    ValueError
+        If a word is none of these.
+    """
+
+    layers: str = "decoder"
+    heads: str = "trained"
+    pseudo_labels: str = "finest"
+    fisher: str = "mean"
+    loss: str = "ce"
+
+    def __post_init__(self) -> None:
+        allowed = {
+            "layers": LAYERS,
+            "heads": HEADS,
+            "pseudo_labels": PSEUDO_LABELS,
+            "fisher": FISHERS,
+            "loss": LOSSES,
+        }
+        for name, words in allowed.items():
+            if getattr(self, name) not in words:
+                raise ValueError(f"{name}: expected one of {', '.join(words)}, got {getattr(self, name)!r}")
+
+
+@dataclass(frozen=True)
 class ScoringPlan:
     """How to compute what is needed.
 
@@ -56,9 +107,8 @@ class ScoringPlan:
         Random stream of dropout masks and Fisher draws.
     n_fisher_units, n_parameters
         Units for the Fisher diagonal and size of a gradient embedding.
-    layers
-        Which convolutions the Fisher gradients are of: ``"decoder"``, ``"encoder"`` or ``"all"`` of both. Neither the
-        upsampling ones nor the heads.
+    gradients
+        What gradients are of.
     variance
         The variance of these units where it is known already; saves FISHER the stochastic passes.
     labelled
@@ -70,7 +120,7 @@ class ScoringPlan:
     Raises
     ------
     ValueError
-        If `layers` or `source` is none of these.
+        If `source` is none of these.
     """
 
     passes: int
@@ -81,14 +131,12 @@ class ScoringPlan:
     key: tuple[Key, ...]
     n_fisher_units: int = 200
     n_parameters: int = 10_000
-    layers: str = "decoder"
+    gradients: GradientSettings = GradientSettings()
     labelled: Sequence[Unit] = ()
     variance: NDArray[np.float64] | None = None
     source: str = "dropout"
 
     def __post_init__(self) -> None:
-        if self.layers not in LAYERS:
-            raise ValueError(f"layers: expected one of {', '.join(LAYERS)}, got {self.layers!r}")
         if self.source not in SOURCES:
             raise ValueError(f"source: expected one of {', '.join(SOURCES)}, got {self.source!r}")
 
@@ -102,7 +150,8 @@ class FisherEmbedding:
     gradients
         float32 (n, P).
     fisher
-        float64 (P,): diagonal of the Fisher information at the sampled parameters, all positive.
+        float64 (P,): diagonal of the Fisher information at the sampled parameters, all positive; ones where
+        `GradientSettings.fisher` is ``"none"``.
     """
 
     gradients: NDArray[np.float32]

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from typing import Literal
+
 import numpy as np
 
 from albench import core
-from albench.scoring.request import Need
+from albench.scoring.request import GradientSettings, Need
 from albench.strategies.base import PoolView, Selection, Strategy, finite, seed_of
 
 
@@ -14,12 +16,22 @@ class Badge(Strategy):
 
     The first centre is the unit of largest gradient; each further one is drawn with probability proportional to the
     squared distance to the nearest centre.
+
+    Parameters
+    ----------
+    loss
+        What the gradients are of: ``nnunet``, nnU-Net's own loss, cross-entropy plus soft Dice, as in the code of
+        Föllmer et al.; ``ce``, cross-entropy alone, as Ash et al. define it for classifiers.
     """
 
     name = "badge"
     summary = "k-means++ seeding on last-layer gradients: large and unlike each other"
-    reference = "Ash et al., ICLR 2020"
+    reference = "Ash et al., ICLR 2020; last decoder convolution as in Föllmer et al., MIDL 2024"
     needs = Need.LAST_LAYER
+
+    def __init__(self, *, loss: Literal["nnunet", "ce"] = "nnunet") -> None:
+        self.loss = loss
+        self.gradients = GradientSettings(loss=loss)
 
     def select(self, view: PoolView, budget: int, rng: np.random.Generator) -> Selection:
         """Draw centres."""

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from albench import _arrays as check
 from albench.errors import InputError
 from albench.pool import Unit
-from albench.scoring.request import Need, Scores, uncertainty
+from albench.scoring.request import GradientSettings, Need, Scores, uncertainty
 
 Floats = TypeVar("Floats", np.float32, np.float64)
 
@@ -123,8 +123,8 @@ class Strategy(ABC):
         Whether it reads ground truth, as no practitioner could; reports say so.
     whole_pool
         Whether it takes every unit, whatever the budget.
-    layers
-        Which convolutions the Fisher gradients are of, where it needs them: one of `scoring.request.LAYERS`.
+    gradients
+        What the gradients are of, where it needs any.
 
     Notes
     -----
@@ -138,7 +138,10 @@ class Strategy(ABC):
     needs: Need = Need.NOTHING
     oracle_aided: ClassVar[bool] = False
     whole_pool: ClassVar[bool] = False
-    layers: str = "decoder"
+    gradients: GradientSettings = GradientSettings()
+
+    def __init__(self) -> None:  # ends the chain of constructors that hand arguments on to their bases
+        super().__init__()
 
     @abstractmethod
     def select(self, view: PoolView, budget: int, rng: np.random.Generator) -> Selection:

@@ -67,8 +67,10 @@ class Description:
 
 def describe(strategy: type[Strategy]) -> Description:
     """Describe a strategy class."""
-    text, sections = _split(inspect.cleandoc(strategy.__doc__ or ""))
-    told = _entries(sections.get("Parameters", ""))
+    text, _ = _split(inspect.cleandoc(strategy.__doc__ or ""))
+    told: dict[str, str] = {}
+    for owner in reversed(strategy.__mro__):  # a parameter is told of where it is declared, or again below
+        told |= _entries(_split(inspect.cleandoc(owner.__doc__ or ""))[1].get("Parameters", ""))
     needs = [_NEEDS[need] for need in strategy.needs]
     return Description(
         name=strategy.name,

@@ -5,6 +5,7 @@ from __future__ import annotations
 import inspect
 import re
 import typing
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -51,18 +52,29 @@ class Parameter:
 
 
 def parameters_of(strategy: type[Strategy]) -> tuple[Parameter, ...]:
-    """Parameters of a strategy class, in the order of its constructor.
+    """Parameters of a strategy class: those of its constructor, after those of the bases that this one hands others to.
 
     Raises
     ------
     ValueError
         For an argument that is not keyword-only with a default, or of a kind that the command line cannot give.
     """
-    if strategy.__init__ is object.__init__:
-        return ()
-    hints = typing.get_type_hints(strategy.__init__)
+    found: list[Parameter] = []
+    for owner in strategy.__mro__:
+        if "__init__" not in vars(owner) or owner is object:
+            continue
+        own = vars(owner)["__init__"]
+        arguments = list(inspect.signature(own).parameters.values())[1:]  # without self
+        rest = [argument for argument in arguments if argument.kind is argument.VAR_KEYWORD]
+        found = _read([argument for argument in arguments if argument not in rest], typing.get_type_hints(own)) + found
+        if not rest:
+            break
+    return tuple(found)
+
+
+def _read(arguments: Sequence[inspect.Parameter], hints: dict[str, Any]) -> list[Parameter]:
     found = []
-    for argument in list(inspect.signature(strategy.__init__).parameters.values())[1:]:  # without self
+    for argument in arguments:
         if argument.kind is not argument.KEYWORD_ONLY or argument.default is argument.empty:
             raise ValueError(f"parameter {argument.name}: expected a keyword-only argument with a default")
         kind = hints.get(argument.name)
@@ -72,7 +84,7 @@ def parameters_of(strategy: type[Strategy]) -> tuple[Parameter, ...]:
                 f"parameter {argument.name}: expected int, float, bool, str or a Literal of words, got {kind}"
             )
         found.append(Parameter(argument.name, kind, argument.default))
-    return tuple(found)
+    return found
 
 
 def build(strategy: type[Strategy], settings: str) -> Strategy:

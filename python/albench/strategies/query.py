@@ -4,10 +4,14 @@ from __future__ import annotations
 
 import warnings
 from dataclasses import dataclass
+from typing import Literal, get_args
 
 import numpy as np
 from kneed import KneeLocator
 from numpy.typing import NDArray
+
+QueryKind = Literal["sampled", "expected"]
+QUERY_KINDS: tuple[str, ...] = get_args(QueryKind)
 
 _KNEE_SENSITIVITY = 10.0
 _MIN_QUERY_BUDGETS = 5
@@ -64,3 +68,8 @@ def expected_query(uncertainty: NDArray[np.float64], budget: int) -> QuerySet:
     share = uncertainty / total if total > 0 else np.full(uncertainty.size, 1.0 / uncertainty.size)
     indices = np.flatnonzero(share > 0)
     return QuerySet(indices.astype(np.int64), size * share[indices])
+
+
+def make_query(kind: str, uncertainty: NDArray[np.float64], budget: int, rng: np.random.Generator) -> QuerySet:
+    """Draw the query set, or take its expectation."""
+    return expected_query(uncertainty, budget) if kind == "expected" else draw_query(uncertainty, budget, rng)

@@ -3,39 +3,21 @@
 from __future__ import annotations
 
 from abc import abstractmethod
+from typing import Any
 
 import numpy as np
 
 from albench import core
-from albench.scoring.request import LAYERS, Need
-from albench.strategies.base import PoolView, Selection, Strategy, non_negative, one_of, seed_of
-from albench.strategies.query import QuerySet, draw_query
-from albench.strategies.usim import (
-    MAX_KERNEL_BYTES,
-    QUERY_KINDS,
-    Embedding,
-    Layers,
-    QueryKind,
-    fisher_similarity,
-    held_kernel,
-    make_query,
-)
+from albench.strategies import kernels
+from albench.strategies.base import PoolView, Selection, non_negative, one_of, seed_of
+from albench.strategies.kernels import Embedding, FisherKernel
+from albench.strategies.query import QUERY_KINDS, QueryKind, QuerySet, draw_query, make_query
 
 
-class _MutualInformation(Strategy):
-    """Greedy maximisation of a mutual information measure between the batch and the uncertain part of the pool.
-
-    Parameters
-    ----------
-    layers
-        Which convolutions the gradients are of: ``decoder``, ``encoder`` or ``all``.
-    """
+class _MutualInformation(FisherKernel):
+    """Greedy maximisation of a mutual information measure between the batch and the uncertain part of the pool."""
 
     reference = "Kothawade et al., PRISM, AAAI 2022; query set and similarity of Föllmer et al., MIDL 2024"
-    needs = Need.VARIANCE | Need.FISHER
-
-    def __init__(self, *, layers: Layers = "decoder") -> None:
-        self.layers = one_of("layers", layers, LAYERS)
 
     def query_set(self, view: PoolView, budget: int, rng: np.random.Generator) -> QuerySet:
         """Draw the query set."""
@@ -47,7 +29,7 @@ class _MutualInformation(Strategy):
 
     def select(self, view: PoolView, budget: int, rng: np.random.Generator) -> Selection:
         """Make the query set and maximise, exactly and lazily where the measure is submodular."""
-        objective = self.objective(fisher_similarity(view), self.query_set(view, budget, rng))
+        objective = self.objective(self.embedding(view), self.query_set(view, budget, rng))
         optimizer = "lazy" if objective.submodular else "naive"
         result = core.maximize(objective, budget, optimizer=optimizer, seed=seed_of(rng))
         return Selection(indices=result.indices, scores=view.uncertainty[result.indices], gains=result.gains)
@@ -59,13 +41,11 @@ class _Weighted(_MutualInformation):
     Parameters
     ----------
     query
-        ``sampled`` or ``expected``.
-    layers
-        As above.
+        ``sampled``: drawn with replacement in proportion to uncertainty; ``expected``: the expectation of that draw.
     """
 
-    def __init__(self, *, query: QueryKind = "sampled", layers: Layers = "decoder") -> None:
-        super().__init__(layers=layers)
+    def __init__(self, *, query: QueryKind = "sampled", **others: Any) -> None:
+        super().__init__(**others)
         self.query = one_of("query", query, QUERY_KINDS)
 
     def query_set(self, view: PoolView, budget: int, rng: np.random.Generator) -> QuerySet:
@@ -84,15 +64,13 @@ class FacilityLocationMi(_MutualInformation):
     ----------
     eta
         How much of a unit's relevance to the query set can be earned.
-    layers
-        Which convolutions the gradients are of: ``decoder``, ``encoder`` or ``all``.
     """
 
     name = "flqmi"
     summary = "facility-location mutual information on Fisher-scaled gradients"
 
-    def __init__(self, *, eta: float = 1.0, layers: Layers = "decoder") -> None:
-        super().__init__(layers=layers)
+    def __init__(self, *, eta: float = 1.0, **others: Any) -> None:
+        super().__init__(**others)
         self.eta = non_negative("eta", eta)
 
     def objective(self, embedding: Embedding, query: QuerySet) -> core.SetFunction:
@@ -103,7 +81,7 @@ class FacilityLocationMi(_MutualInformation):
             metric=embedding.metric,
             scale=embedding.scale,
             eta=self.eta,
-            max_memory=MAX_KERNEL_BYTES,
+            max_memory=kernels.MAX_KERNEL_BYTES,
         )
 
 
@@ -112,13 +90,6 @@ class GraphCutMi(_Weighted):
 
     The batch A maximises 2 sum_a sum_q w_q s(a, q): the units of largest summed similarity to the query set. Modular:
     nothing keeps a batch from repeating itself.
-
-    Parameters
-    ----------
-    query
-        ``sampled``: drawn with replacement in proportion to uncertainty; ``expected``: the expectation of that draw.
-    layers
-        Which convolutions the gradients are of: ``decoder``, ``encoder`` or ``all``.
     """
 
     name = "gcmi"
@@ -141,11 +112,6 @@ class LogDeterminantMi(_MutualInformation):
     The batch A maximises log det(K_A + I) - log det(K_A + I - K_AQ (K_Q + I)^-1 K_QA), twice the mutual information of
     Gaussian variables whose covariance is the similarity K plus the identity. Not submodular in general, so every step
     looks at every unit. How often a unit was drawn plays no part, hence there is no expected query set.
-
-    Parameters
-    ----------
-    layers
-        Which convolutions the gradients are of: ``decoder``, ``encoder`` or ``all``.
     """
 
     name = "logdetmi"
@@ -168,23 +134,19 @@ class ConcaveOverModular(_Weighted):
     ----------
     eta
         Weight of the batch's own relevance against its coverage of the query set.
-    query
-        ``sampled``: drawn with replacement in proportion to uncertainty; ``expected``: the expectation of that draw.
-    layers
-        Which convolutions the gradients are of: ``decoder``, ``encoder`` or ``all``.
     """
 
     name = "com"
     summary = "concave-over-modular mutual information on Fisher-scaled gradients"
 
-    def __init__(self, *, eta: float = 1.0, query: QueryKind = "sampled", layers: Layers = "decoder") -> None:
-        super().__init__(query=query, layers=layers)
+    def __init__(self, *, eta: float = 1.0, **others: Any) -> None:
+        super().__init__(**others)
         self.eta = non_negative("eta", eta)
 
     def objective(self, embedding: Embedding, query: QuerySet) -> core.SetFunction:
         """Make the measure."""
         rows, queries = embedding.rows, embedding.rows[query.indices]
-        kernel = held_kernel(embedding, queries)
+        kernel = embedding.kernel(queries)
         if kernel is not None:
             return core.ConcaveOverModular(kernel, weights=query.weights, eta=self.eta)
         return core.ConcaveOverModular.from_features(

@@ -198,7 +198,7 @@ class NnunetModel:
             everything = bottleneck_features(self.network, [*units, *plan.labelled], sharing, grid)
             values["features"] = Features(everything[: len(units)], everything[len(units) :])
         if Need.LAST_LAYER in needs:
-            values["last_layer"] = last_layer_embedding(self.network, units, batches)
+            values["last_layer"] = last_layer_embedding(self.network, units, batches, plan.gradients)
         self._deep_supervision(True)
         if Need.FISHER in needs:
             variance = values["variance"] if plan.variance is None else plan.variance
@@ -209,12 +209,12 @@ class NnunetModel:
                 uncertainty(variance, plan.class_weights),
                 n_fisher_units=plan.n_fisher_units,
                 n_parameters=plan.n_parameters,
-                layers=plan.layers,
+                settings=plan.gradients,
                 rng=generator(*plan.key, "fisher"),
                 bfloat16=plan.bfloat16,
             )
         if Need.BOTTLENECK in needs:
-            values["bottleneck"] = bottleneck_embedding(self.network, units, batches, plan.n_parameters)
+            values["bottleneck"] = bottleneck_embedding(self.network, units, batches, plan.n_parameters, plan.gradients)
         self._deep_supervision(False)
         return Scores(**values)
 

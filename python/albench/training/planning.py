@@ -148,7 +148,8 @@ def _adapt(configuration: dict[str, Any], settings: NetworkSettings) -> None:
     for key in ("features_per_stage", "kernel_sizes", "strides", "n_conv_per_stage"):
         kwargs[key] = kwargs[key][:n_stages]
     kwargs["n_conv_per_stage_decoder"] = kwargs["n_conv_per_stage_decoder"][: n_stages - 1]
-    kwargs["dropout_op"] = "torch.nn.Dropout2d" if len(configuration["patch_size"]) == 2 else "torch.nn.Dropout3d"
+    n_axes = len(configuration["patch_size"])
+    kwargs["dropout_op"] = "torch.nn.Dropout" + ("" if settings.dropout_kind == "element" else f"{n_axes}d")
     kwargs["dropout_op_kwargs"] = {"p": settings.dropout}
 
 
