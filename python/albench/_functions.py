@@ -124,7 +124,7 @@ class FacilityLocationVariantMI(SetFunction):
 
     f(A; Q) = sum_q w_q max_{a in A} s(a, q) + eta sum_{a in A} max_q s(a, q), negative s counting as 0.
     Monotone submodular, so greedy reaches at least 1 - 1/e of the best value (Kothawade et al., PRISM, AAAI
-    2022, who call it FLQMI; Föllmer et al., MIDL 2024).
+    2022, who call it FLQMI; submodlib's FacilityLocationVariantMutualInformation; Föllmer et al., MIDL 2024).
 
     Parameters
     ----------

@@ -40,12 +40,15 @@ WITH_PARAMETERS = [
     "usim-f+eta=0+layers=all",
     "usim-c+eta=2+query=expected",
     "usim-c+layer=last",
-    "flqmi+eta=0.5",
+    "flvmi+eta=0.5",
     "gcmi+query=expected",
     "com+eta=0+query=expected",
     "power-bald+beta=10",
     "power-pe+beta=0.5",
     "claspe+beta_end=10",
+    "mcd+weights=none",
+    "stb+uncertainty=variance",
+    "stb+uncertainty=weighted-variance",
 ]
 LABELS = [*strategy_names(), *WITH_PARAMETERS]
 # All others of ours are expected to follow their generator.
@@ -54,6 +57,7 @@ DETERMINISTIC = {
     "predictive-entropy",
     "bald",
     "mcd",
+    "mcd+weights=none",
     "coreset",
     "full",
     "usim-f+query=expected",

@@ -37,7 +37,7 @@ def test_all_strategies_of_the_paper_and_its_successors_are_there() -> None:
     assert set(strategy_names()) >= {
         "random", "entropy", "mcd", "bald", "coreset", "badge", "stb", "usim-f", "usim-c", "full",
         "predictive-entropy", "power-bald", "power-pe", "softrank-bald", "kmeans-bald", "class-pe66", "class-pe33",
-        "claspe", "random-fg66", "random-fg33", "flqmi", "gcmi", "logdetmi", "com",
+        "claspe", "random-fg66", "random-fg33", "flvmi", "gcmi", "logdetmi", "com",
     }  # fmt: skip
 
 
@@ -82,6 +82,17 @@ def test_an_unknown_name_lists_the_nearest(name: str, hint: str) -> None:
         with pytest.raises(InputError) as caught:
             ask(name)
         assert str(caught.value).startswith(f"unknown strategy '{name}'; {hint}")
+
+
+def test_a_renamed_strategy_says_its_new_name_and_why() -> None:
+    for ask, given in ((get_strategy, "flqmi"), (make_strategy, "flqmi+eta=0.5")):
+        with pytest.raises(InputError) as caught:
+            ask(given)
+        assert str(caught.value) == (
+            "unknown strategy 'flqmi'; it is called flvmi now: PRISM calls this measure FLVMI; what they call FLQMI is "
+            "what usim-f maximises"
+        )
+    assert "flqmi" not in strategy_names()
 
 
 def test_a_name_like_no_other_lists_all() -> None:

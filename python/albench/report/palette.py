@@ -53,7 +53,7 @@ _KNOWN = {
     "badge": Style(PURPLE, "X", "--"),
     "usim-f": Style(VERMILLION, "D"),
     "usim-c": Style(BLUE, "d"),
-    "flqmi": Style(BLUE, "<", "--"),
+    "flvmi": Style(BLUE, "<", "--"),
     "gcmi": Style(BLUE, ">", "-."),
     "logdetmi": Style(BLUE, "h", ":"),
     "com": Style(BLUE, "p", "--"),

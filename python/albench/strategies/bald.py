@@ -87,19 +87,22 @@ class PowerPe(_Power):
 
 
 class SoftrankBald(Strategy):
-    """Ranks the 2 B highest BALD scores by -log(rank) + Gumbel(0, 1) noise."""
+    """Ranks all units by -log(rank) + Gumbel(0, 1) noise, rank 1 being that of the highest BALD score.
+
+    The batch is a draw without replacement in proportion to 1 / rank: of the scores their order alone plays a part.
+    """
 
     name = "softrank-bald"
-    summary = "BALD by noisy rank among the 2 B highest"
+    summary = "BALD by noisy rank"
     reference = _POWER
     needs = Need.MUTUAL_INFORMATION
 
     def select(self, view: PoolView, budget: int, rng: np.random.Generator) -> Selection:
-        """Draw from the 2 `budget` best by rank."""
+        """Draw by rank."""
         scores = view.score("mutual_information")
-        candidates = top(scores, min(scores.size, 2 * budget)).indices
-        ranks = np.arange(1, candidates.size + 1, dtype=np.float64)
-        chosen = candidates[noise_ranked(-np.log(ranks), budget, rng).indices]
+        ranked = top(scores, scores.size).indices
+        ranks = np.arange(1, ranked.size + 1, dtype=np.float64)
+        chosen = ranked[noise_ranked(-np.log(ranks), budget, rng).indices]
         return Selection(indices=chosen, scores=scores[chosen])
 
 

@@ -64,6 +64,11 @@ class PoolView:
         """Class-weighted variance over the stochastic passes; float64 (n,)."""
         return uncertainty(self.score("variance"), finite("class_weights", self.class_weights))
 
+    @cached_property
+    def mean_variance(self) -> NDArray[np.float64]:
+        """Variance over the stochastic passes, mean over all classes; float64 (n,)."""
+        return np.asarray(self.score("variance").mean(axis=1), dtype=np.float64)
+
     def subset(self, rows: NDArray[np.int64], annotated: Sequence[int] = ()) -> PoolView:
         """Return the view of the units at `rows` alone; those at `annotated` count as annotated."""
         oracle = self.oracle and Oracle(self.oracle.voxel_counts[rows], self.oracle.border_counts[rows])

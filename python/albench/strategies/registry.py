@@ -14,6 +14,10 @@ from albench.strategies.parameters import build, parameters_of
 ENTRY_POINTS = "albench.strategies"
 _NAME = re.compile(r"[a-z0-9][a-z0-9._-]*")  # folders are called so, and a plus begins the parameters
 _REGISTRY: dict[str, type[Strategy]] = {}
+_RENAMED = {
+    "flqmi": ("flvmi", "PRISM calls this measure FLVMI; what they call FLQMI is what usim-f maximises"),
+}
+"""Names that no longer mean what they did: the new name, and why."""
 
 
 def register(strategy: type[Strategy]) -> type[Strategy]:
@@ -66,12 +70,16 @@ def get_strategy(name: str) -> type[Strategy]:
     Raises
     ------
     InputError
-        With the nearest names for an unknown one; with the reason for one of another package that cannot be used.
+        With the nearest names for an unknown one; with the new name for one that was renamed; with the reason for one
+        of another package that cannot be used.
     """
     own = _REGISTRY.get(name)
     entries = [entry for entry in _plugins() if entry.name == name]
     givers = [f"{own.__module__}:{own.__qualname__}"] if own else []
     givers += [entry.value for entry in entries]
+    if not givers and name in _RENAMED:
+        new, why = _RENAMED[name]
+        raise InputError(f"unknown strategy '{name}'; it is called {new} now: {why}")
     if not givers:
         raise unknown_name("strategy", name, strategy_names())
     if len(givers) > 1:

@@ -58,7 +58,7 @@ class FacilityLocationMi(_MutualInformation):
 
     The batch A maximises sum_i min(max_a s(a, i), eta max_q s(i, q)): every unit i of the pool is to be represented, as
     far as the query set makes it relevant. How often a unit was drawn plays no part, hence there is no expected query
-    set. PRISM calls this measure FLVMI, and FLQMI what ``usim-f`` maximises.
+    set. PRISM's FLVMI, submodlib's FL1MI; what ``usim-f`` maximises is PRISM's FLQMI, submodlib's FL2MI.
 
     Parameters
     ----------
@@ -66,7 +66,7 @@ class FacilityLocationMi(_MutualInformation):
         How much of a unit's relevance to the query set can be earned.
     """
 
-    name = "flqmi"
+    name = "flvmi"
     summary = "facility-location mutual information on Fisher-scaled gradients"
 
     def __init__(self, *, eta: float = 1.0, **others: Any) -> None:
