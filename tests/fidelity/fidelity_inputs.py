@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pytest
 import torch
 from dynamic_network_architectures.architectures.unet import PlainConvUNet
 from torch import nn
@@ -57,3 +58,56 @@ def frozen_network() -> tuple[PlainConvUNet, torch.Tensor]:
     for name, parameter in made.named_parameters():
         parameter.copy_(torch.from_numpy(arrays[name]))
     return made, images
+
+
+class Replay:
+    """A random generator that gives what the published code drew, and insists on being asked for the same.
+
+    Parameters
+    ----------
+    draws
+        As stored: what was called, with which arguments, and the result.
+    """
+
+    def __init__(self, *draws: dict[str, Any]) -> None:
+        self._draws = list(draws)
+
+    def _next(self, call: str) -> dict[str, Any]:
+        assert self._draws, f"{call}: the published code draws no more"
+        draw = self._draws.pop(0)
+        assert draw["call"] == call
+        return draw
+
+    def choice(self, n: int, size: int, replace: bool = True, p: np.ndarray | None = None) -> np.ndarray:
+        draw = self._next("choice")
+        assert (n, size, replace) == (draw["n"], draw["size"], draw["replace"])
+        if draw["p"] is None:
+            assert p is None
+        else:
+            np.testing.assert_allclose(p, draw["p"], rtol=1e-4, atol=1e-9)
+        return np.array(draw["result"])
+
+    def permutation(self, n: int) -> np.ndarray:
+        draw = self._next("permutation")
+        assert n == draw["n"]
+        return np.array(draw["result"])
+
+    def gumbel(self, loc: float = 0.0, scale: float = 1.0, size: int | None = None) -> np.ndarray:
+        draw = self._next("gumbel")
+        assert loc == 0
+        assert scale == pytest.approx(draw["scale"])
+        assert np.size(draw["result"]) == size
+        return np.array(draw["result"])
+
+    def integers(self, high: int) -> int:
+        """A seed for a routine that draws nothing."""
+        return 0
+
+    def finish(self) -> None:
+        """Fail where the published code drew more."""
+        assert not self._draws
+
+
+def gumbel(noise: Any, scale: float) -> dict[str, Any]:
+    """A draw of Gumbel noise for `Replay`."""
+    return {"call": "gumbel", "scale": scale, "result": noise}

@@ -84,8 +84,8 @@ def label_maps(rng: np.random.Generator) -> dict[str, np.ndarray]:
 def curves(rng: np.random.Generator) -> dict[str, np.ndarray]:
     """Mean Dice and queried share of the foreground: strategies, seeds, rounds. All share the first round."""
     share = np.cumsum(rng.uniform(0.01, 0.06, (4, 4, 6)), axis=2)
-    dice = 0.88 - 0.4 * np.exp(-np.array([4.0, 8.0, 9.0, 25.0])[:, None, None] * share)
-    dice += 0.01 * rng.normal(size=dice.shape)
+    dice = 0.88 - 0.4 * np.exp(-np.array([4.0, 6.0, 8.0, 12.0])[:, None, None] * share)
+    dice += 0.02 * rng.normal(size=dice.shape)
     share[:, :, 0], dice[:, :, 0] = share[0, :, :1].T, dice[0, :, :1].T
     return {"dice": dice, "share": share, "ceiling": np.array(0.9)}
 
