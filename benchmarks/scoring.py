@@ -38,7 +38,7 @@ from albench.training.runtime import configure_cpu
 ROOT = Path(__file__).parent.parent
 ARCHIVE = "Task04_Hippocampus"
 N_CASES, N_PARAMETERS, PASSES, RATE, BATCH_SIZE = 60, 10_000, 10, 0.1, 64
-SUBSETS = {str(need.name).lower().replace("_", " "): need for need in MOMENTS} | {"all four": MOMENTS}
+SUBSETS = {str(need.name).lower().replace("_", " "): need for need in MOMENTS} | {"all": MOMENTS}
 
 
 def data_folder() -> Path | None:
@@ -129,7 +129,7 @@ class Bench:
         )
 
     def moments(self, n: int, passes: int = PASSES) -> Case:
-        """Each quantity alone and all four, against as many forward passes with nothing done to them."""
+        """Each quantity alone and all together, against as many forward passes with nothing done to them."""
         network, batches = self.network, self.batches(n)
         self.model._deep_supervision(False)
 

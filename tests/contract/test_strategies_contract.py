@@ -46,15 +46,23 @@ WITH_PARAMETERS = [
     "power-bald+beta=10",
     "power-pe+beta=0.5",
     "claspe+beta_end=10",
+    "claspe+schedule=smooth-sigmoid+percent=33",
+    "claspe+schedule=sharp-sigmoid+variant=published",
+    "class-power-pe66+beta=5",
     "mcd+weights=none",
     "stb+uncertainty=variance",
     "stb+uncertainty=weighted-variance",
+    "random+per=case",
+    "random-fg66+per=pool",
+    "random-fg33+per=pool",
 ]
 LABELS = [*strategy_names(), *WITH_PARAMETERS]
 # All others of ours are expected to follow their generator.
 DETERMINISTIC = {
     "entropy",
     "predictive-entropy",
+    "exp-entropy",
+    "expected-dice",
     "bald",
     "mcd",
     "mcd+weights=none",
@@ -87,6 +95,8 @@ def synthetic(needs: Need, n: int = N, *, n_labels: int = 3, seed: int = 0, cons
         Need.PREDICTIVE_ENTROPY: ("predictive_entropy", values(n)),
         Need.MUTUAL_INFORMATION: ("mutual_information", values(n)),
         Need.CLASS_ENTROPY: ("class_entropy", values(n, n_labels)),
+        Need.EXPECTED_ENTROPY: ("expected_entropy", values(n)),
+        Need.EXPECTED_DICE: ("expected_dice", values(n)),
         Need.LAST_LAYER: ("last_layer", gradients()),
         Need.FEATURES: ("features", Features(gradients(), gradients()[: n // 2])),
     }

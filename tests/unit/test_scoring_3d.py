@@ -152,6 +152,8 @@ def plain_moments(stack: np.ndarray) -> dict[str, np.ndarray]:
         "predictive_entropy": entropy.mean(),
         "mutual_information": (entropy - scipy.stats.entropy(stack, axis=1).mean(axis=0)).mean(),
         "class_entropy": (mean * entropy).mean(axis=1),
+        "expected_entropy": scipy.stats.entropy(stack, axis=1).mean(),
+        "expected_dice": (2 * (stack * mean).sum(axis=-1) / (stack + mean).sum(axis=-1)).mean(),
     }
 
 

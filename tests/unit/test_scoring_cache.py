@@ -9,7 +9,16 @@ import pytest
 from albench.pool import Unit
 from albench.scoring import cache
 from albench.scoring.cache import ScoreCache
-from albench.scoring.request import MOMENTS, Features, FisherEmbedding, GradientSettings, Need, Scores, ScoringPlan
+from albench.scoring.request import (
+    FREE_MOMENTS,
+    MOMENTS,
+    Features,
+    FisherEmbedding,
+    GradientSettings,
+    Need,
+    Scores,
+    ScoringPlan,
+)
 
 PLAN = ScoringPlan(10, 0.1, 64, False, np.array([0.0, 1 / 3, 2 / 3]), key=("set", 0, 1), labelled=(Unit("a", 3),))
 EVERYTHING = ~Need.NOTHING
@@ -32,6 +41,8 @@ class Model:
             predictive_entropy=rng.random(9),
             mutual_information=rng.random(9),
             class_entropy=rng.random((9, 3)),
+            expected_entropy=rng.random(9),
+            expected_dice=rng.random(9),
             fisher=FisherEmbedding(wide[0], rng.random(5)),
             bottleneck=wide[1],
             last_layer=wide[2],
@@ -65,7 +76,7 @@ def test_what_was_computed_once_is_found_bit_for_bit(tmp_path: Path, need: Need)
         scores, found = ScoreCache(tmp_path / "scores", "context", PLAN).scores(need, model)
         assert found == expected
         assert_equal(scores, model, need)
-    assert model.asked == [need | MOMENTS if need & MOMENTS else need]
+    assert model.asked == [need | FREE_MOMENTS if need & MOMENTS else need]
 
 
 def test_only_what_is_missing_is_computed(tmp_path: Path) -> None:
@@ -73,14 +84,22 @@ def test_only_what_is_missing_is_computed(tmp_path: Path) -> None:
     kept.scores(Need.VARIANCE | Need.ENTROPY, model)
     scores, found = kept.scores(Need.VARIANCE | Need.FEATURES, model)
     assert found == Need.VARIANCE
-    assert model.asked == [MOMENTS | Need.ENTROPY, Need.FEATURES]
+    assert model.asked == [FREE_MOMENTS | Need.ENTROPY, Need.FEATURES]
     assert_equal(scores, model, Need.VARIANCE | Need.FEATURES)
 
 
-@pytest.mark.parametrize("need", list(MOMENTS), ids=str)
+@pytest.mark.parametrize("need", list(FREE_MOMENTS), ids=str)
 def test_passes_run_once_for_all_that_is_made_of_them(tmp_path: Path, need: Need) -> None:
     model, kept = Model(), ScoreCache(tmp_path, "context", PLAN)
     kept.scores(need, model)
+    scores, found = kept.scores(FREE_MOMENTS, model)
+    assert (found, model.asked) == (FREE_MOMENTS, [FREE_MOMENTS])
+    assert_equal(scores, model, FREE_MOMENTS)
+
+
+def test_what_takes_more_memory_is_computed_for_whoever_asks_for_it_alone(tmp_path: Path) -> None:
+    model, kept = Model(), ScoreCache(tmp_path, "context", PLAN)
+    kept.scores(Need.EXPECTED_DICE, model)
     scores, found = kept.scores(MOMENTS, model)
     assert (found, model.asked) == (MOMENTS, [MOMENTS])
     assert_equal(scores, model, MOMENTS)

@@ -47,7 +47,7 @@ def cropped(stacks: list[np.ndarray]) -> list[np.ndarray]:
 
 
 def plain_moments(stack: np.ndarray) -> dict[str, np.ndarray]:
-    """All four quantities of one unit by their formulas; `stack` is (pass, label, row, column)."""
+    """All quantities of one unit by their formulas; `stack` is (pass, label, row, column)."""
     mean = stack.mean(axis=0)
     entropy = scipy.stats.entropy(mean, axis=0)
     return {
@@ -55,6 +55,8 @@ def plain_moments(stack: np.ndarray) -> dict[str, np.ndarray]:
         "predictive_entropy": entropy.mean(),
         "mutual_information": (entropy - scipy.stats.entropy(stack, axis=1).mean(axis=0)).mean(),
         "class_entropy": (mean * entropy).mean(axis=(1, 2)),
+        "expected_entropy": scipy.stats.entropy(stack, axis=1).mean(),
+        "expected_dice": (2 * (stack * mean).sum(axis=(-2, -1)) / (stack + mean).sum(axis=(-2, -1))).mean(),
     }
 
 
@@ -123,6 +125,8 @@ def test_members_that_agree_share_no_information() -> None:
     np.testing.assert_allclose(found["mutual_information"], 0, atol=1e-6)
     np.testing.assert_allclose(found["variance"], 0, atol=1e-12)
     np.testing.assert_allclose(found["class_entropy"].sum(axis=1), found["predictive_entropy"], rtol=1e-5)
+    np.testing.assert_allclose(found["expected_entropy"], found["predictive_entropy"], rtol=1e-5)
+    assert (found["expected_dice"] < 1).all()  # soft Dice with itself falls short of 1 where the softmax is not sure
 
 
 def test_certain_members_that_disagree_are_all_information() -> None:
@@ -139,6 +143,9 @@ def test_certain_members_that_disagree_are_all_information() -> None:
     at = batch.positions
     np.testing.assert_allclose(found["predictive_entropy"][at], np.log(2), rtol=1e-6)
     np.testing.assert_allclose(found["mutual_information"][at], np.log(2), rtol=1e-6)
+    np.testing.assert_allclose(found["expected_entropy"][at], 0, atol=1e-6)
+    # a class that neither has does not count: of the two others, one has 2 * 1/2 / (1/2 + 1), one nothing
+    np.testing.assert_allclose(found["expected_dice"][at], (2 / 3 + 0) / 2, rtol=1e-6)
     np.testing.assert_allclose(found["variance"][at], np.broadcast_to([0.25, 0, 0.25], (len(at), 3)), atol=1e-7)
     half = np.log(2) / 2
     np.testing.assert_allclose(found["class_entropy"][at], np.broadcast_to([half, 0, half], (len(at), 3)), atol=1e-7)

@@ -1,13 +1,15 @@
 from __future__ import annotations
 
+from collections.abc import Callable
 from fractions import Fraction
+from typing import Any
 
 import numpy as np
 import pytest
 from strategies_reference import assert_frequencies, by_power, view_of
 
 from albench.strategies import PoolView
-from albench.strategies.stratified import ClaspPe, ClassPe33, ClassPe66, places_per_class
+from albench.strategies.stratified import ClaspPe, ClassPe33, ClassPe66, ClassPowerPe33, ClassPowerPe66, places_per_class
 
 
 def stratified_view(n: int = 60, n_labels: int = 4, *, query: int = 0, n_queries: int = 5, seed: int = 0) -> PoolView:
@@ -64,6 +66,54 @@ def test_claspe_cools_from_one_to_its_last_value(n_queries: int, beta_end: float
 def test_claspe_ends_at_a_hundred_also_where_there_is_one_query() -> None:
     assert ClaspPe().beta(stratified_view(query=0, n_queries=1)) == 100.0
     assert ClaspPe().beta(stratified_view(query=3, n_queries=4)) == pytest.approx(100.0)
+
+
+def published_sigmoid(n_steps: int, temperature: float) -> np.ndarray:
+    """A sigmoid over -6..6 in equal steps, scaled to 1..100."""
+    values = 1 / (1 + np.exp(-np.linspace(-6, 6, n_steps) / temperature))
+    return 1 + 99 * (values - values.min()) / (values.max() - values.min())
+
+
+@pytest.mark.parametrize("n_queries", [2, 4, 9])
+@pytest.mark.parametrize(
+    ("schedule", "values"),
+    [
+        ("exponential", lambda n: 100 ** np.linspace(0, 1, n)),
+        ("smooth-sigmoid", lambda n: published_sigmoid(n, 2.0)),
+        ("sharp-sigmoid", lambda n: published_sigmoid(n, 0.5)),
+    ],
+)
+def test_schedules_are_cut_into_queries_or_as_published_into_trainings(
+    schedule: Any, values: Callable[[int], np.ndarray], n_queries: int
+) -> None:
+    views = [stratified_view(query=t, n_queries=n_queries) for t in range(n_queries)]
+    corrected = [ClaspPe(schedule=schedule).beta(view) for view in views]
+    published = [ClaspPe(schedule=schedule, variant="published").beta(view) for view in views]
+    np.testing.assert_allclose(corrected, values(n_queries), rtol=1e-9)
+    np.testing.assert_allclose(published, values(n_queries + 1)[:-1], rtol=1e-9)
+
+
+def test_the_published_betas_of_a_chain_of_four_queries() -> None:
+    found = [ClaspPe(variant="published").beta(stratified_view(query=t, n_queries=4)) for t in range(4)]
+    np.testing.assert_allclose(found, [1, 3.2, 10, 31.6], rtol=0.02)
+    assert ClaspPe(variant="published").beta(stratified_view(query=0, n_queries=1)) == 1.0
+
+
+@pytest.mark.parametrize("percent", [-1, 101])
+def test_a_share_beyond_the_whole_is_refused(percent: int) -> None:
+    with pytest.raises(ValueError, match=rf"parameter percent: expected a number in 0\.\.100, got {percent}"):
+        ClaspPe(percent=percent)
+
+
+@pytest.mark.parametrize(("strategy", "percent"), [(ClassPowerPe66, 66), (ClassPowerPe33, 33)])
+@pytest.mark.parametrize("beta", [1.0, 7.0])
+def test_class_power_is_claspe_without_a_schedule(strategy: type[ClassPowerPe66], percent: int, beta: float) -> None:
+    """At its end, that is at the only query of a chain, claspe has the given beta."""
+    view = stratified_view(n_queries=1)
+    found = strategy(beta=beta).select(view, 20, np.random.default_rng(3))
+    expected = ClaspPe(beta_end=beta, percent=percent).select(view, 20, np.random.default_rng(3))
+    np.testing.assert_array_equal(found.indices, expected.indices)
+    np.testing.assert_array_equal(found.scores, expected.scores)
 
 
 @pytest.mark.parametrize(("query", "beta"), [(0, 1.0), (2, 10.0), (4, 100.0)])

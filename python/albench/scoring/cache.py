@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 
 from albench.files import atomic_file
-from albench.scoring.request import MOMENTS, Features, FisherEmbedding, GradientSettings, Need, Scores, ScoringPlan
+from albench.scoring.request import FREE_MOMENTS, MOMENTS, Features, FisherEmbedding, GradientSettings, Need, Scores, ScoringPlan
 
 MAX_BYTES = 256 * 2**20
 """A quantity that takes more is computed again by whoever needs it."""
@@ -58,7 +58,8 @@ class ScoreCache:
         ----------
         compute
             Called with what is not there and with what is, unless all is; what it returns is kept, also beyond what
-            was asked for. Asked for one quantity of the stochastic passes, it is asked for all: others will want them.
+            was asked for. Asked for one quantity of the stochastic passes, it is asked for all that cost nothing more:
+            others will want them.
         """
         values = {need: value for need in needs if (value := self._load(need)) is not None}
         found = Need.NOTHING
@@ -66,7 +67,7 @@ class ScoreCache:
             found |= need
         missing = needs & ~found
         if missing:
-            made = compute(missing | MOMENTS if missing & MOMENTS else missing, _gathered(values))
+            made = compute(missing | FREE_MOMENTS if missing & MOMENTS else missing, _gathered(values))
             for need in Need:
                 value = getattr(made, _field(need))
                 if value is not None and need not in found:

@@ -86,11 +86,15 @@ def ensemble(networks: Sequence[nn.Module], *, bfloat16: bool) -> Members:
     return members
 
 
+_OF_THE_MEAN = Need.PREDICTIVE_ENTROPY | Need.MUTUAL_INFORMATION | Need.CLASS_ENTROPY
+
+
 class Accumulator:
     """Mean, variance and mean entropy of softmax maps that come one by one.
 
     Welford's recurrence keeps two arrays of one member's size and has no cancellation, instead of the
-    (member, unit, class, voxel) stack. What is not needed is not computed.
+    (member, unit, class, voxel) stack. That is kept for the expected Dice alone, which compares every member with the
+    mean of all. What is not needed is not computed.
 
     Parameters
     ----------
@@ -103,7 +107,9 @@ class Accumulator:
     def __init__(self, batch: UnitBatch, needs: Need) -> None:
         self._batch = batch
         self._with_variance = Need.VARIANCE in needs
-        self._with_entropies = Need.MUTUAL_INFORMATION in needs
+        self._with_entropies = bool((Need.MUTUAL_INFORMATION | Need.EXPECTED_ENTROPY) & needs)
+        self._with_members = Need.EXPECTED_DICE in needs
+        self._members: list[torch.Tensor] = []
         self._n = 0
         self._mean = self._squares = self._entropy = torch.empty(0)
 
@@ -118,6 +124,8 @@ class Accumulator:
             self._entropy = entropy if self._n == 1 else self._entropy + entropy
         else:
             p = log_p.exp_()
+        if self._with_members:
+            self._members.append(p.clone())
         if self._n == 1:
             self._mean = p
             self._squares = torch.zeros_like(p) if self._with_variance else self._squares
@@ -134,18 +142,29 @@ class Accumulator:
         n_voxels = self._batch.n_voxels()
         if Need.VARIANCE in needs:
             found["variance"] = self._batch.sums(self._squares, classes=True) / n_voxels[:, None] / self._n
-        if needs & ~Need.VARIANCE:
+        if self._with_entropies:
+            own = self._entropy / (self._n * n_voxels)
+        if Need.EXPECTED_ENTROPY in needs:
+            found["expected_entropy"] = own
+        if Need.EXPECTED_DICE in needs:
+            found["expected_dice"] = torch.stack([self._dice(member) for member in self._members]).mean(dim=0)
+        if needs & _OF_THE_MEAN:
             entropy = softmax_entropy(self._mean)[:, None]
             predictive = self._batch.sums(entropy, classes=False) / n_voxels
             if Need.PREDICTIVE_ENTROPY in needs:
                 found["predictive_entropy"] = predictive
             if Need.MUTUAL_INFORMATION in needs:
-                own = self._entropy / (self._n * n_voxels)
                 # Jensen: never negative but for rounding.
                 found["mutual_information"] = (predictive - own).clamp_(min=0)
             if Need.CLASS_ENTROPY in needs:
                 found["class_entropy"] = self._batch.sums(self._mean * entropy, classes=True) / n_voxels[:, None]
         return found
+
+    def _dice(self, member: torch.Tensor) -> torch.Tensor:
+        """Soft Dice of a member with the mean, mean over the classes that either has any of; float64 (u,)."""
+        both = self._batch.sums(self._mean * member, classes=True)
+        either = self._batch.sums(self._mean + member, classes=True)
+        return torch.nanmean(2 * both / either, dim=1)
 
 
 def softmax_entropy(probabilities: torch.Tensor) -> torch.Tensor:

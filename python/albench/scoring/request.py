@@ -35,10 +35,16 @@ class Need(Flag):
     BOTTLENECK = auto()
     LAST_LAYER = auto()
     FEATURES = auto()
+    EXPECTED_ENTROPY = auto()
+    EXPECTED_DICE = auto()
 
 
-MOMENTS = Need.VARIANCE | Need.PREDICTIVE_ENTROPY | Need.MUTUAL_INFORMATION | Need.CLASS_ENTROPY
+FREE_MOMENTS = (
+    Need.VARIANCE | Need.PREDICTIVE_ENTROPY | Need.MUTUAL_INFORMATION | Need.CLASS_ENTROPY | Need.EXPECTED_ENTROPY
+)
 """The needs that the same stochastic passes meet: they cost the time, not what is made of them."""
+MOMENTS = FREE_MOMENTS | Need.EXPECTED_DICE
+"""All that the passes meet; for the expected Dice all of a batch's passes are in memory at once."""
 
 
 @dataclass(frozen=True)
@@ -192,6 +198,11 @@ class Scores:
         float64 (n,): `predictive_entropy` less the mean of each member's own entropy (BALD); never negative.
     class_entropy
         float64 (n, n_labels): mean over voxels of averaged softmax of the class times entropy of the averaged softmax.
+    expected_entropy
+        float64 (n,): mean over voxels and members of each member's own entropy in nats.
+    expected_dice
+        float64 (n,): mean over members and classes, background too, of the soft Dice of a member's softmax p_m with the
+        averaged softmax p, 2 sum_v p p_m / sum_v (p + p_m) over the unit's voxels v; at most 1.
     fisher
         Gradients of the decoder's convolutions.
     bottleneck
@@ -207,6 +218,8 @@ class Scores:
     predictive_entropy: NDArray[np.float64] | None = None
     mutual_information: NDArray[np.float64] | None = None
     class_entropy: NDArray[np.float64] | None = None
+    expected_entropy: NDArray[np.float64] | None = None
+    expected_dice: NDArray[np.float64] | None = None
     fisher: FisherEmbedding | None = None
     bottleneck: NDArray[np.float32] | None = None
     last_layer: NDArray[np.float32] | None = None

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from albench.scoring.request import Need
 from albench.strategies.badge import Badge
-from albench.strategies.bald import Bald, PowerBald, PowerPe, PredictiveEntropy, SoftrankBald
+from albench.strategies.bald import Bald, ExpectedEntropy, PowerBald, PowerPe, PredictiveEntropy, SoftrankBald
 from albench.strategies.base import Oracle, PoolView, Selection, Strategy, choose
 from albench.strategies.coreset import CoreSet, KMeansBald
+from albench.strategies.dice import ExpectedDice
 from albench.strategies.entropy import Entropy
 from albench.strategies.foreground import RandomFg33, RandomFg66
 from albench.strategies.full import Full
@@ -16,7 +17,7 @@ from albench.strategies.random import Random
 from albench.strategies.registry import get_strategy, make_strategy, register, strategy_names
 from albench.strategies.smi import ConcaveOverModular, FacilityLocationMi, GraphCutMi, LogDeterminantMi
 from albench.strategies.stb import StochasticBatches
-from albench.strategies.stratified import ClaspPe, ClassPe33, ClassPe66
+from albench.strategies.stratified import ClaspPe, ClassPe33, ClassPe66, ClassPowerPe33, ClassPowerPe66
 from albench.strategies.usim import UsimC, UsimF
 
 __all__ = [
@@ -45,12 +46,16 @@ for _strategy in (
     UsimF,
     UsimC,
     PredictiveEntropy,
+    ExpectedEntropy,
+    ExpectedDice,
     PowerBald,
     PowerPe,
     SoftrankBald,
     KMeansBald,
     ClassPe66,
     ClassPe33,
+    ClassPowerPe66,
+    ClassPowerPe33,
     ClaspPe,
     FacilityLocationMi,
     GraphCutMi,

@@ -26,6 +26,19 @@ class PredictiveEntropy(Strategy):
         return top(view.score("predictive_entropy"), budget)
 
 
+class ExpectedEntropy(Strategy):
+    """Highest mean of the Monte-Carlo dropout passes' own entropies, mean over voxels: predictive entropy less BALD."""
+
+    name = "exp-entropy"
+    summary = "highest mean entropy of the Monte-Carlo dropout passes"
+    reference = "Lüth et al., TMLR 2025 (nnActive)"
+    needs = Need.EXPECTED_ENTROPY
+
+    def select(self, view: PoolView, budget: int, rng: np.random.Generator) -> Selection:
+        """Take the `budget` units of highest entropy."""
+        return top(view.score("expected_entropy"), budget)
+
+
 class Bald(Strategy):
     """Highest mutual information between prediction and weights: entropy of the mean less mean of the entropies."""
 

@@ -17,6 +17,8 @@ _NEEDS = {
     Need.PREDICTIVE_ENTROPY: "entropy of the softmax averaged over Monte-Carlo dropout passes",
     Need.MUTUAL_INFORMATION: "mutual information of prediction and weights, by Monte-Carlo dropout passes",
     Need.CLASS_ENTROPY: "entropy of the averaged softmax, weighted by each class' share in it",
+    Need.EXPECTED_ENTROPY: "mean entropy of the softmax of Monte-Carlo dropout passes",
+    Need.EXPECTED_DICE: "soft Dice of Monte-Carlo dropout passes with their mean",
     Need.FISHER: "gradients of convolution weights sampled by Fisher information",
     Need.BOTTLENECK: "gradient of the encoder's deepest convolution",
     Need.LAST_LAYER: "gradient of the last decoder convolution",

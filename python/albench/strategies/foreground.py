@@ -2,46 +2,73 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from itertools import cycle
 from typing import ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
 
-from albench.strategies.base import PoolView, Selection, Strategy
+from albench.strategies.base import PoolView, Selection, Strategy, one_of
+from albench.strategies.random import PER, Per, shuffled_cases
+
+_ROUNDS = 3  # over the cases, until a place that finds no foreground is given to any unit, as nnActive gives it up
 
 
 class _RandomForeground(Strategy):
-    """Each unit is drawn uniformly, by a foreground voxel, or by a border voxel; uniformly where none is left."""
+    """Each unit is drawn uniformly, by a foreground voxel, or by a border voxel; uniformly where none is left.
+
+    Parameters
+    ----------
+    per
+        ``case`` or ``pool``.
+    """
 
     reference = "Lüth et al., TMLR 2025 (nnActive)"
     oracle_aided = True
     foreground_share: ClassVar[float]
 
+    def __init__(self, *, per: Per = "case") -> None:
+        self.per = one_of("per", per, PER)
+
     def select(self, view: PoolView, budget: int, rng: np.random.Generator) -> Selection:
         """Draw one unit after the other."""
         if view.oracle is None:
             raise ValueError("oracle: expected ground truth of the units, got None")
-        voxels = view.oracle.voxel_counts[:, 1:].astype(np.float64)
-        borders = view.oracle.border_counts[:, 1:].astype(np.float64)
-        half = self.foreground_share / 2
+        places = [view.oracle.voxel_counts[:, 1:], view.oracle.border_counts[:, 1:]]
+        pool = [np.arange(len(view.units))] if self.per == "pool" else shuffled_cases(view.units, rng)
         free = np.ones(len(view.units), dtype=bool)
+        turns = cycle(pool)
         chosen = np.empty(budget, dtype=np.int64)
         for place in range(budget):
-            kind = rng.random()
-            counts = voxels if kind < half else borders if kind < 2 * half else None
-            chosen[place] = _draw(counts, free, rng)
+            chosen[place] = self._draw(places, len(pool), turns, free, rng)
             free[chosen[place]] = False
         return Selection(indices=chosen)
 
-
-def _draw(counts: NDArray[np.float64] | None, free: NDArray[np.bool_], rng: np.random.Generator) -> int:
-    if counts is not None:
-        left = counts * free[:, None]
-        present = np.flatnonzero(left.any(axis=0))
-        if present.size:
-            of_class = left[:, rng.choice(present)]
-            return int(rng.choice(free.size, p=of_class / of_class.sum()))
-    return int(rng.choice(np.flatnonzero(free)))
+    def _draw(
+        self,
+        places: list[NDArray[np.int64]],
+        n_cases: int,
+        turns: Iterator[NDArray[np.int64]],
+        free: NDArray[np.bool_],
+        rng: np.random.Generator,
+    ) -> int:
+        """Draw one unit of the next case that has what is wanted of it; every case is asked for something anew."""
+        asked = 0
+        while True:
+            rows = next(turns)
+            left = rows[free[rows]]
+            if left.size == 0:
+                continue
+            asked += 1
+            kind = int(rng.random() // (self.foreground_share / 2)) if asked <= _ROUNDS * n_cases else len(places)
+            if kind >= len(places):
+                return int(rng.choice(left))
+            counts = places[kind][left].astype(np.float64)
+            present = np.flatnonzero(counts.any(axis=0))
+            if present.size:
+                of_class = counts[:, rng.choice(present)]
+                return int(rng.choice(left, p=of_class / of_class.sum()))
 
 
 class RandomFg66(_RandomForeground):
@@ -49,6 +76,12 @@ class RandomFg66(_RandomForeground):
 
     Such a draw picks a class, then one of its voxels in units not yet taken, and takes the unit that holds it. Reads
     ground truth, as no practitioner could.
+
+    Parameters
+    ----------
+    per
+        ``case``: cases in random order take turns, as published: each is asked for a unit of a kind drawn anew, and
+        one without such voxels left passes on to the next; ``pool``: of all units at once.
     """
 
     name = "random-fg66"
@@ -60,6 +93,11 @@ class RandomFg33(_RandomForeground):
     """Random, each unit with probability 1/6 around a foreground voxel and 1/6 around one at its class' border.
 
     As ``random-fg66`` otherwise. Reads ground truth, as no practitioner could.
+
+    Parameters
+    ----------
+    per
+        ``case``: cases in random order take turns, as published; ``pool``: of all units at once.
     """
 
     name = "random-fg33"

@@ -2,18 +2,49 @@
 
 from __future__ import annotations
 
-import numpy as np
+from collections.abc import Sequence
+from typing import Literal
 
-from albench.strategies.base import PoolView, Selection, Strategy
+import numpy as np
+from numpy.typing import NDArray
+
+from albench.pool import Unit
+from albench.strategies.base import PoolView, Selection, Strategy, one_of
+
+Per = Literal["pool", "case"]
+PER: tuple[Per, ...] = ("pool", "case")
 
 
 class Random(Strategy):
-    """Uniform without replacement: the baseline every other strategy has to beat."""
+    """Uniform without replacement: the baseline every other strategy has to beat.
+
+    Parameters
+    ----------
+    per
+        ``pool``: from all units, as in the USIM paper, so that cases are met in proportion to their units; ``case``:
+        cases in random order give one unit each, uniformly, then a second one each, and so on, as in nnActive.
+    """
 
     name = "random"
     summary = "uniform draw from the unlabelled units"
     reference = "baseline"
 
+    def __init__(self, *, per: Per = "pool") -> None:
+        self.per = one_of("per", per, PER)
+
     def select(self, view: PoolView, budget: int, rng: np.random.Generator) -> Selection:
         """Draw `budget` units."""
-        return Selection(indices=rng.choice(len(view.units), budget, replace=False).astype(np.int64))
+        if self.per == "pool":
+            return Selection(indices=rng.choice(len(view.units), budget, replace=False).astype(np.int64))
+        cases = [rng.permutation(rows) for rows in shuffled_cases(view.units, rng)]
+        turns = [rows[turn] for turn in range(budget) for rows in cases if turn < rows.size]
+        return Selection(indices=np.array(turns[:budget], dtype=np.int64))
+
+
+def shuffled_cases(units: Sequence[Unit], rng: np.random.Generator) -> list[NDArray[np.int64]]:
+    """Positions of the units of each case, ascending by index, cases in random order."""
+    rows: dict[str, list[int]] = {}
+    for row in sorted(range(len(units)), key=units.__getitem__):
+        rows.setdefault(units[row].case, []).append(row)
+    cases = [np.array(of_case, dtype=np.int64) for of_case in rows.values()]
+    return [cases[i] for i in rng.permutation(len(cases))]

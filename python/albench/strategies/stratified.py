@@ -2,14 +2,20 @@
 
 from __future__ import annotations
 
-from typing import ClassVar
+from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
+from albench.errors import InputError
 from albench.scoring.request import Need
 from albench.strategies.bald import logarithm
-from albench.strategies.base import PoolView, Selection, Strategy, noise_ranked, positive, top
+from albench.strategies.base import PoolView, Selection, Strategy, noise_ranked, one_of, positive, top
+
+Schedule = Literal["exponential", "smooth-sigmoid", "sharp-sigmoid"]
+Variant = Literal["corrected", "published"]
+_TEMPERATURES = {"smooth-sigmoid": 2.0, "sharp-sigmoid": 0.5}
+_REACH = 6.0  # the sigmoids run from -6 to 6, in units of their temperature
 
 
 class _Stratified(Strategy):
@@ -17,7 +23,7 @@ class _Stratified(Strategy):
 
     needs = Need.PREDICTIVE_ENTROPY | Need.CLASS_ENTROPY
     reference = "Lüth et al., TMLR 2025 (nnActive)"
-    percent: ClassVar[int]
+    percent: int
 
     def _rank(self, scores: NDArray[np.float64], view: PoolView, rng: np.random.Generator) -> NDArray[np.int64]:
         """All units, the most wanted first."""
@@ -61,31 +67,98 @@ class ClassPe33(_Stratified):
     percent = 33
 
 
+class _ClassPower(_Stratified):
+    """Ranks every list by log(score) + Gumbel(0, 1 / beta) noise.
+
+    Parameters
+    ----------
+    beta
+        Coldness.
+    """
+
+    def __init__(self, *, beta: float = 1.0) -> None:
+        self.beta = positive("beta", beta)
+
+    def _rank(self, scores: NDArray[np.float64], view: PoolView, rng: np.random.Generator) -> NDArray[np.int64]:
+        return noise_ranked(logarithm(scores), scores.size, rng, self.beta).indices
+
+
+class ClassPowerPe66(_ClassPower):
+    """As ``class-pe66``, every list ranked by log(score) + Gumbel(0, 1 / beta) noise.
+
+    Parameters
+    ----------
+    beta
+        Coldness: near 0 a random draw, large the plain ranking. Published: 1.
+    """
+
+    name = "class-power-pe66"
+    summary = "class-stratified predictive entropy (66 %) with power noise"
+    percent = 66
+
+
+class ClassPowerPe33(_ClassPower):
+    """As ``class-power-pe66`` with floor(0.33 B) places for the classes.
+
+    Parameters
+    ----------
+    beta
+        Coldness: near 0 a random draw, large the plain ranking. Published: 1.
+    """
+
+    name = "class-power-pe33"
+    summary = "class-stratified predictive entropy (33 %) with power noise"
+    percent = 33
+
+
 class ClaspPe(_Stratified):
     """Class-stratified predictive entropy whose lists carry power noise that fades from query to query.
 
-    Every list is ranked by log(score) + Gumbel(0, 1 / beta_t) noise, beta_t = beta_end ** (t / (queries - 1)) at query
-    t = 0, 1, ...: 1 at first, `beta_end` at last. The published code counts the trainings instead of the queries and
-    so never reaches its last value.
+    Every list is ranked by log(score) + Gumbel(0, 1 / beta_t) noise, with beta_t rising from 1 to `beta_end`: at query
+    t = 0, 1, ... of a chain, beta_t = beta_end ** x with x = t / (queries - 1), or a sigmoid of x scaled to the same
+    ends.
 
     Parameters
     ----------
     beta_end
-        Coldness of the last query.
+        Coldness at the end of the schedule.
+    schedule
+        ``exponential``; ``smooth-sigmoid`` and ``sharp-sigmoid`` rise about the middle of the chain, as
+        1 / (1 + exp(-z / T)) over z = -6 to 6 with T = 2 and 0.5.
+    variant
+        ``corrected``: the last query has `beta_end`; ``published``: the schedule is cut into as many steps as there are
+        trainings, one more than queries, so that no query has its last value: 1, 3.2, 10, 31.6 in a chain of four.
+    percent
+        Share of the batch for the classes, in per cent.
     """
 
     name = "claspe"
     summary = "class-stratified predictive entropy (66 %) with power noise that fades over the rounds"
     reference = "ClaSP PE, TMLR 2026 (nnActive)"
-    percent = 66
 
-    def __init__(self, *, beta_end: float = 100.0) -> None:
+    def __init__(
+        self,
+        *,
+        beta_end: float = 100.0,
+        schedule: Schedule = "exponential",
+        variant: Variant = "corrected",
+        percent: int = 66,
+    ) -> None:
         self.beta_end = positive("beta_end", beta_end)
+        self.schedule = one_of("schedule", schedule, ("exponential", *_TEMPERATURES))
+        self.variant = one_of("variant", variant, ("corrected", "published"))
+        if not 0 <= percent <= 100:
+            raise InputError(f"parameter percent: expected a number in 0..100, got {percent}")
+        self.percent = percent
 
     def beta(self, view: PoolView) -> float:
-        """Coldness at the view's query; a chain with one query has its last value."""
-        progress = view.query / (view.n_queries - 1) if view.n_queries > 1 else 1.0
-        return float(self.beta_end**progress)
+        """Coldness at the view's query; one that is the whole schedule has its last value."""
+        last = view.n_queries if self.variant == "published" else view.n_queries - 1
+        progress = view.query / last if last else 1.0
+        if self.schedule == "exponential":
+            return float(self.beta_end**progress)
+        low, here, high = 1 / (1 + np.exp(-_REACH * np.array([-1, 2 * progress - 1, 1]) / _TEMPERATURES[self.schedule]))
+        return float(1 + (self.beta_end - 1) * (here - low) / (high - low))
 
     def _rank(self, scores: NDArray[np.float64], view: PoolView, rng: np.random.Generator) -> NDArray[np.int64]:
         return noise_ranked(logarithm(scores), scores.size, rng, self.beta(view)).indices

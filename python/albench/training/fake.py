@@ -139,6 +139,8 @@ class FakeModel:
             Need.PREDICTIVE_ENTROPY: {"predictive_entropy": 1.1 * errors},
             Need.MUTUAL_INFORMATION: {"mutual_information": errors**2},
             Need.CLASS_ENTROPY: {"class_entropy": by_class},
+            Need.EXPECTED_ENTROPY: {"expected_entropy": 1.1 * errors - errors**2},
+            Need.EXPECTED_DICE: {"expected_dice": 1 - errors / 2},
             Need.FISHER: {"fisher": FisherEmbedding(features, np.ones(_N_FEATURES))},
             Need.BOTTLENECK: {"bottleneck": features},
             # Gradients shrink where the model is sure, which is what BADGE relies on.
