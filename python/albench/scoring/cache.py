@@ -13,7 +13,16 @@ from typing import Any
 import numpy as np
 
 from albench.files import atomic_file
-from albench.scoring.request import FREE_MOMENTS, MOMENTS, Features, FisherEmbedding, GradientSettings, Need, Scores, ScoringPlan
+from albench.scoring.request import (
+    FREE_MOMENTS,
+    MOMENTS,
+    Features,
+    FisherEmbedding,
+    GradientSettings,
+    Need,
+    Scores,
+    ScoringPlan,
+)
 
 MAX_BYTES = 256 * 2**20
 """A quantity that takes more is computed again by whoever needs it."""
