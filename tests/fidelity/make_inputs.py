@@ -45,7 +45,7 @@ def volumes(rng: np.random.Generator) -> dict[str, np.ndarray]:
     coarse = image + rng.uniform(0.1, 1.2, (4, 1, 1, 4, 3, 2)) * rng.normal(size=(4, 3, 4, 4, 3, 2))
     logits = coarse.repeat(2, axis=3).repeat(2, axis=4).repeat(2, axis=5)
     logits = logits + 0.5 * rng.normal(size=logits.shape)
-    logits[1, :, 0, :4] += 300.0
+    logits[1, :, 0, :2, :2, :3] += 300.0  # softmax of exactly 0 and 1 in one patch and half of another
     stage = rng.normal(size=(4, 3, 5, 4, 3, 2)) * rng.uniform(0.1, 4, (5, 1, 1, 1))
     return {"logits": logits.astype(np.float32), "stage": stage.astype(np.float32)}
 
@@ -53,16 +53,16 @@ def volumes(rng: np.random.Generator) -> dict[str, np.ndarray]:
 def apart(rng: np.random.Generator) -> dict[str, np.ndarray]:
     """Logits of three folds for which no two lists of the stratified strategies want the same patch.
 
-    Five foreground classes. Of each image's 24 patches four are undecided between all classes, two to each foreground
+    Five foreground classes. Of each image's 24 patches six are undecided between all classes, two to each foreground
     class between it and the background, and the others are background.
     """
     logits = np.full((4, 3, 6, 24), -8.0)
     logits[:, :, 0] = 4.0
     for image in range(4):
         patches = rng.permutation(24)
-        logits[image, :, :, patches[:4]] = rng.uniform(-0.1, 0.1, (4, 3, 6))
+        logits[image, :, :, patches[:6]] = rng.uniform(-0.1, 0.1, (6, 3, 6))
         for label in range(1, 6):
-            two = patches[2 + 2 * label : 4 + 2 * label]
+            two = patches[4 + 2 * label : 6 + 2 * label]
             logits[image, :, label, two] = 4.0 + rng.uniform(0.6, 0.8, (2, 3))
     grid = logits.reshape(4, 3, 6, 4, 3, 2).repeat(2, axis=3).repeat(2, axis=4).repeat(2, axis=5)
     return {"logits": (grid + 0.02 * rng.normal(size=grid.shape)).astype(np.float32)}

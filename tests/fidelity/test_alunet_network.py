@@ -1,4 +1,4 @@
-"""ALUNET's gradients of a small network: loss, layers, deep-supervision heads, pseudo-labels, Fisher diagonal, kernel."""
+"""ALUNET's gradients of a small network: loss, layers, heads, pseudo-labels, Fisher diagonal, kernel."""
 
 from __future__ import annotations
 

@@ -35,8 +35,7 @@ def test_foreground_efficiency() -> None:
 def test_pairwise_penalty() -> None:
     """Row beats column, at the rounds after the one that all share."""
     dice = inputs("curves")["dice"]
-    names = tuple(f"s{i}" for i in range(4))
-    grid = DiceGrid(dice, names)
+    grid = DiceGrid(("a", "b", "c", "d"), (0, 1, 2, 3), tuple(range(6)), ("case",), (1,), dice[..., None, None])
     found = penalty_matrix(grid)
     expected = np.array(THEIRS["penalty"])
     np.fill_diagonal(expected, np.nan)

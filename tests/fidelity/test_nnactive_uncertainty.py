@@ -1,13 +1,11 @@
-"""nnActive's rankings of patches: predictive entropy, BALD, expected entropy and Dice, power noise, soft ranks, k-means."""
+"""nnActive's rankings of patches: entropies, BALD, expected Dice, power noise and soft ranks."""
 
 from __future__ import annotations
-
-from dataclasses import replace
 
 import numpy as np
 import pytest
 from fidelity_inputs import Replay, gumbel, published
-from fidelity_views import stage_features, volumes_view
+from fidelity_views import volumes_view
 
 from albench.strategies import make_strategy
 
@@ -54,3 +52,11 @@ def test_soft_ranks() -> None:
         found = make_strategy("softrank-bald").select(volumes_view(), len(case["chosen"]), rng)  # type: ignore[arg-type]
         assert found.indices.tolist() == case["chosen"]
         rng.finish()
+
+
+def test_expected_dice() -> None:
+    """The score alone: the published query class cannot be constructed, as its base class has other arguments."""
+    theirs, view = np.array(published("nnactive_expected_dice")["results"]["scores"]), volumes_view()
+    found = make_strategy("expected-dice").select(view, len(view.units), np.random.default_rng(0))
+    np.testing.assert_allclose(found.scores, theirs[found.indices], rtol=1e-4)
+    assert (np.diff(theirs[found.indices]) <= 1e-6).all()
