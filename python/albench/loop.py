@@ -158,6 +158,7 @@ def _query(chain: Chain, number: int, labelled: Sequence[Unit], models: Sequence
         weights,
         query=number - 1,
         n_queries=protocol.rounds - 1,
+        annotated=tuple(labelled),
         oracle=_oracle(chain.setup.pool, units) if strategy.oracle_aided else None,
     )
     rng = generator(*chain.key(number, "select"))

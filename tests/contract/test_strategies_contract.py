@@ -53,6 +53,8 @@ WITH_PARAMETERS = [
     "stb+uncertainty=variance",
     "stb+uncertainty=weighted-variance",
     "random+per=case",
+    "kmeans-bald+per_case=0",
+    "kmeans-bald+per_case=3",
     "random-fg66+per=pool",
     "random-fg33+per=pool",
 ]
@@ -63,6 +65,9 @@ DETERMINISTIC = {
     "predictive-entropy",
     "exp-entropy",
     "expected-dice",
+    "kmeans-bald",
+    "kmeans-bald+per_case=0",
+    "kmeans-bald+per_case=3",
     "bald",
     "mcd",
     "mcd+weights=none",
@@ -97,6 +102,7 @@ def synthetic(needs: Need, n: int = N, *, n_labels: int = 3, seed: int = 0, cons
         Need.CLASS_ENTROPY: ("class_entropy", values(n, n_labels)),
         Need.EXPECTED_ENTROPY: ("expected_entropy", values(n)),
         Need.EXPECTED_DICE: ("expected_dice", values(n)),
+        Need.STAGE_FEATURES: ("stage_features", gradients()),
         Need.LAST_LAYER: ("last_layer", gradients()),
         Need.FEATURES: ("features", Features(gradients(), gradients()[: n // 2])),
     }
@@ -115,6 +121,7 @@ def view_of(label: str, n: int = N, counts: np.ndarray = COUNTS, *, seed: int = 
         class_weights(counts),
         query=0,
         n_queries=4,
+        annotated=(Unit("another", 0),),
         oracle=Oracle(voxels, voxels // 3) if strategy.oracle_aided else None,
     )
 

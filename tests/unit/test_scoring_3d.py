@@ -11,12 +11,12 @@ import scipy.stats
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from scoring_fixtures_3d import BOXES, DIVISORS, IMAGES, PATCH, UNITS, small_network, windows
+from scoring_fixtures_3d import BOXES, IMAGES, PATCH, UNITS, small_network, windows
 from torch import nn
 
 from albench.pool import Unit
 from albench.scoring.batches import UnitBatch, cut_window, patch_batches
-from albench.scoring.features import bottleneck_features
+from albench.scoring.features import bottleneck_features, stage_features
 from albench.scoring.fisher import (
     bottleneck_embedding,
     decoder_convs,
@@ -312,15 +312,15 @@ def test_columns_of_3d_weights_are_found() -> None:
         Columns.locate(convs, torch.tensor([234]))
 
 
-def plain_feature(network: nn.Module, batch: UnitBatch, place: int) -> np.ndarray:
-    """Mean of the bottleneck's map over a unit's box, the map blown up to the window's voxels first."""
+def plain_feature(network: nn.Module, batch: UnitBatch, place: int, stages: int | None = None) -> np.ndarray:
+    """Mean of a stage's map over a unit's box, the map blown up to the window's voxels first; last stage by default."""
     item, box = list(batch)[place]
     maps = batch.images[item : item + 1]
-    for stage in network.get_submodule("encoder.stages"):
+    for stage in network.get_submodule("encoder.stages")[:stages]:
         maps = stage(maps)
     blown = maps[0].numpy()
-    for axis, divisor in enumerate(DIVISORS, start=1):
-        blown = blown.repeat(divisor, axis=axis)
+    for axis in (1, 2, 3):
+        blown = blown.repeat(batch.images.shape[1 + axis] // blown.shape[axis], axis=axis)
     return blown[(slice(None), *box)].mean(axis=(1, 2, 3))
 
 
@@ -338,3 +338,13 @@ def test_a_feature_is_the_mean_over_the_units_box(batch_size: int) -> None:
                 expected = plain_feature(network, batch, place)
                 np.testing.assert_allclose(found[position], expected, rtol=1e-4, atol=1e-5)
     assert np.unique(found, axis=0).shape[0] == len(UNITS)
+
+
+def test_a_stage_feature_is_the_mean_over_the_units_box_in_every_network() -> None:
+    networks = [small_network(seed=seed) for seed in range(2)]
+    found = stage_features(networks, UNITS, lambda units: windows(units, shared=True))
+    with torch.no_grad():
+        for batch in windows(shared=True):
+            for place, position in enumerate(batch.positions):
+                expected = [plain_feature(network, batch, place, stages=-1) for network in networks]
+                np.testing.assert_allclose(found[position], np.concatenate(expected), rtol=1e-4, atol=1e-5)

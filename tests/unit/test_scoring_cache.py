@@ -47,6 +47,7 @@ class Model:
             bottleneck=wide[1],
             last_layer=wide[2],
             features=Features(wide[3], wide[3, :1]),
+            stage_features=wide[3] + 1,
         )
         self.asked: list[Need] = []
         self.known: list[Scores] = []

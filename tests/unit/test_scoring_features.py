@@ -9,7 +9,8 @@ from scoring_fixtures import IMAGES, UNITS, single_units, small_batches, small_n
 from torch import nn
 
 from albench.pool import Unit
-from albench.scoring.features import bottleneck_features
+from albench.scoring.batches import UnitBatch
+from albench.scoring.features import bottleneck_features, stage_features
 
 GRID = (4, 4)  # the 16 x 16 patch, halved twice
 
@@ -79,3 +80,27 @@ def test_dropout_plays_no_part() -> None:
 
 def test_no_units_no_features() -> None:
     assert features([]).shape[0] == 0
+
+
+def plain_stage_mean(network: nn.Module, batch: UnitBatch) -> np.ndarray:
+    """Output of the second of three stages, blown up to the image's pixels, mean over a slice without its padding."""
+    maps = batch.images
+    for stage in network.get_submodule("encoder.stages")[:2]:
+        maps = stage(maps)
+    ((_, (rows, columns)),) = batch
+    return maps[0].numpy().repeat(2, axis=1).repeat(2, axis=2)[:, rows, columns].mean(axis=(1, 2))
+
+
+@pytest.mark.parametrize("batch_size", [1, 3, 100])
+def test_stage_features_are_means_over_the_slice_of_all_networks_side_by_side(batch_size: int) -> None:
+    networks = [small_network(seed=0), small_network(seed=1)]
+    found = stage_features(networks, UNITS, lambda wanted: small_batches(wanted, batch_size=batch_size))
+    assert found.dtype == np.float32
+    assert found.shape == (len(UNITS), 2 * 6)
+    for row, batch in zip(found, single_units(), strict=True):
+        expected = np.concatenate([plain_stage_mean(network, batch) for network in networks])
+        np.testing.assert_allclose(row, expected, rtol=1e-4, atol=1e-5)
+
+
+def test_no_units_no_stage_features() -> None:
+    assert stage_features([small_network()], [], small_batches).shape[0] == 0

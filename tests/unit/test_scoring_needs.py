@@ -91,6 +91,9 @@ def test_an_ensemble_is_uncertain_by_its_networks_and_embeds_by_the_first() -> N
     alone = first.score(UNITS, EVERYTHING, replace(PLAN, source="ensemble", variance=found.variance))
     assert_same(found, alone, Need.ENTROPY | Need.FISHER | Need.BOTTLENECK | Need.LAST_LAYER | Need.FEATURES)
     assert (alone.mutual_information < 1e-6).all()  # one network never disagrees
+    assert found.stage_features is not None and alone.stage_features is not None
+    assert found.stage_features.shape == (len(UNITS), 3 * alone.stage_features.shape[1])
+    np.testing.assert_array_equal(found.stage_features[:, : alone.stage_features.shape[1]], alone.stage_features)
 
 
 @pytest.mark.parametrize("layers", ["encoder", "all"])

@@ -1,11 +1,15 @@
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
-from strategies_reference import assert_frequencies, view_of
+from strategies_reference import view_of
 
+from albench.pool import Unit
 from albench.scoring.request import Features
-from albench.strategies.coreset import CoreSet, KMeansBald
+from albench.strategies import PoolView
+from albench.strategies.coreset import CoreSet, KMeansBald, standardised
 
 
 def k_centre(rows: np.ndarray, labelled: np.ndarray, budget: int) -> list[int]:
@@ -36,36 +40,62 @@ def test_coreset_leaves_what_is_like_the_annotated_to_the_last() -> None:
     assert CoreSet().select(view, 4, np.random.default_rng(0)).indices.tolist() == [1, 3, 2, 0]
 
 
-def bald_view(features: np.ndarray, scores: np.ndarray) -> object:
-    return view_of(len(scores), mutual_information=scores, features=Features(features, features[:2]))
+def bald_view(features: np.ndarray, scores: np.ndarray, cases: str = "") -> PoolView:
+    """Units of the cases named by letters, all of one case by default."""
+    view = view_of(len(scores), mutual_information=scores, stage_features=features)
+    units = tuple(Unit(case, i) for i, case in enumerate(cases or "a" * len(scores)))
+    return replace(view, units=units)
 
 
-def test_kmeans_bald_chooses_among_the_highest_twice_the_budget() -> None:
-    rng = np.random.default_rng(0)
-    features, scores = rng.normal(size=(30, 3)).astype(np.float32), rng.random(30)
-    candidates = set(np.argsort(-scores)[:8].tolist())
-    seen = set()
-    for seed in range(60):
-        found = KMeansBald().select(bald_view(features, scores), 4, np.random.default_rng(seed))
-        assert set(found.indices.tolist()) <= candidates
+def published_choice(features: np.ndarray, budget: int) -> list[int]:
+    """Divide by the standard deviation; the largest first, then again and again the farthest from all taken."""
+    rows = features.astype(np.float64) / (np.std(features.astype(np.float64), axis=0, ddof=1) + 1e-6)
+    chosen = [int(np.argmax([np.linalg.norm(row) for row in rows]))]
+    while len(chosen) < budget:
+        nearest = [min(np.linalg.norm(row - rows[c]) for c in chosen) for row in rows]
+        chosen.append(int(np.argmax(nearest)))
+    return chosen
+
+
+@pytest.mark.parametrize("seed", range(4))
+@pytest.mark.parametrize("budget", [1, 2, 7])
+def test_kmeans_bald_goes_from_the_largest_to_the_farthest_candidate(seed: int, budget: int) -> None:
+    rng = np.random.default_rng(seed)
+    features = (rng.normal(size=(30, 3)) * [1, 20, 0.1] + [0, 5, 0]).astype(np.float32)
+    scores = rng.random(30)
+    for per_case, n_candidates in ((40, 30), (12, 12), (0, 2 * budget)):
+        found = KMeansBald(per_case=per_case).select(bald_view(features, scores), budget, np.random.default_rng(0))
+        candidates = np.argsort(-scores)[:n_candidates]
+        assert found.indices.tolist() == candidates[published_choice(features[candidates], budget)].tolist()
         np.testing.assert_array_equal(found.scores, scores[found.indices])
-        seen |= set(found.indices.tolist())
-    assert seen == candidates
 
 
-def test_kmeans_bald_begins_farthest_from_the_mean_and_draws_by_squared_distance() -> None:
-    features = np.array([[100.0, 100], [0, 0], [1, 0], [0, 3], [9, 9]], dtype=np.float32)
-    scores = np.array([0.0, 5, 4, 3, 2])  # the four candidates are those behind the first
-    view, rng = bald_view(features, scores), np.random.default_rng(0)
-    found = np.stack([KMeansBald().select(view, 2, rng).indices for _ in range(3000)])
-    candidates = features[1:].astype(np.float64)
-    first = 1 + int(np.argmax(np.linalg.norm(candidates - candidates.mean(axis=0), axis=1)))
-    assert (found[:, 0] == first).all()
-    squared = np.array([0.0, *((candidates - features[first]) ** 2).sum(axis=1)])
-    assert_frequencies(np.bincount(found[:, 1], minlength=5), squared / squared.sum())
+def test_kmeans_bald_has_the_best_of_every_case_as_candidates() -> None:
+    cases = "aaaaaabbbbcc"
+    scores = np.array([0.9, 0.8, 0.7, 0.6, 0.5, 0.4, 0.39, 0.38, 0.37, 0.36, 0.2, 0.1])
+    features = np.random.default_rng(0).normal(size=(12, 2)).astype(np.float32)
+    strategy = KMeansBald(per_case=2)
+    found = strategy.select(bald_view(features, scores, cases), 6, np.random.default_rng(0)).indices
+    assert sorted(found.tolist()) == [0, 1, 6, 7, 10, 11]
+    more = strategy.select(bald_view(features, scores, cases), 8, np.random.default_rng(0)).indices
+    assert sorted(more.tolist()) == [0, 1, 2, 3, 6, 7, 10, 11]  # too few: filled up with the highest of the others
 
 
-@pytest.mark.parametrize("strategy", [CoreSet(), KMeansBald()])
-def test_features_have_to_be_asked_for(strategy: CoreSet) -> None:
-    with pytest.raises(ValueError, match="scores: features were not asked for"):
+def test_standardised_columns_vary_alike_and_keep_their_mean() -> None:
+    rows = np.random.default_rng(0).normal(3, [1, 50, 0], size=(20, 3)).astype(np.float32)
+    found = standardised(rows)
+    np.testing.assert_allclose(found[:, :2].std(axis=0, ddof=1), 1, rtol=1e-5)
+    assert (found[:, :2].mean(axis=0) != 0).all()
+    assert np.ptp(found[:, 2]) == 0  # a feature that is the same for all tells nothing apart
+    np.testing.assert_allclose(standardised(rows[:1]), rows[:1] * 1e6, rtol=1e-6)
+
+
+def test_a_negative_number_of_candidates_is_refused() -> None:
+    with pytest.raises(ValueError, match="parameter per_case: expected a number of at least 0, got -1"):
+        KMeansBald(per_case=-1)
+
+
+@pytest.mark.parametrize(("strategy", "name"), [(CoreSet(), "features"), (KMeansBald(), "stage_features")])
+def test_features_have_to_be_asked_for(strategy: CoreSet, name: str) -> None:
+    with pytest.raises(ValueError, match=f"scores: {name} were not asked for"):
         strategy.select(view_of(4, mutual_information=np.ones(4)), 2, np.random.default_rng(0))

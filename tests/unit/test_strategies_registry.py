@@ -35,9 +35,10 @@ def test_registered_strategies_are_found_by_name(registry: dict[str, type[Strate
 
 def test_all_strategies_of_the_paper_and_its_successors_are_there() -> None:
     assert set(strategy_names()) >= {
-        "random", "entropy", "mcd", "bald", "coreset", "badge", "stb", "usim-f", "usim-c", "full",
-        "predictive-entropy", "exp-entropy", "expected-dice", "power-bald", "power-pe", "softrank-bald", "kmeans-bald", "class-pe66", "class-pe33",
-        "class-power-pe66", "class-power-pe33", "claspe", "random-fg66", "random-fg33", "flvmi", "gcmi", "logdetmi", "com",
+        "random", "equidistant", "entropy", "mcd", "bald", "coreset", "badge", "stb", "usim-f", "usim-c", "full",
+        "predictive-entropy", "exp-entropy", "expected-dice", "power-bald", "power-pe", "softrank-bald", "kmeans-bald",
+        "class-pe66", "class-pe33", "class-power-pe66", "class-power-pe33", "claspe", "random-fg66", "random-fg33",
+        "flvmi", "gcmi", "logdetmi", "com",
     }  # fmt: skip
 
 

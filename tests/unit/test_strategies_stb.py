@@ -10,7 +10,6 @@ from strategies_reference import assert_frequencies, uncertainty_of, view_of
 from albench.scoring.request import Need
 from albench.strategies.stb import StochasticBatches
 
-
 QUANTITIES = {
     "entropy": lambda view: view.scores.entropy,
     "variance": lambda view: [sum(classes) / 3 for classes in view.scores.variance],

@@ -9,7 +9,14 @@ import pytest
 from strategies_reference import assert_frequencies, by_power, view_of
 
 from albench.strategies import PoolView
-from albench.strategies.stratified import ClaspPe, ClassPe33, ClassPe66, ClassPowerPe33, ClassPowerPe66, places_per_class
+from albench.strategies.stratified import (
+    ClaspPe,
+    ClassPe33,
+    ClassPe66,
+    ClassPowerPe33,
+    ClassPowerPe66,
+    places_per_class,
+)
 
 
 def stratified_view(n: int = 60, n_labels: int = 4, *, query: int = 0, n_queries: int = 5, seed: int = 0) -> PoolView:

@@ -35,6 +35,7 @@ CEILING_STYLE = Style(GREY, "*", "--")
 
 _KNOWN = {
     "random": Style(BLACK, "o"),
+    "equidistant": Style(BLACK, "s", "--"),
     "random-fg33": Style(BLACK, "<", ":"),
     "random-fg66": Style(BLACK, ">", ":"),
     "entropy": Style(ORANGE, "s"),

@@ -1,4 +1,4 @@
-"""Activations at the bottleneck: what CoreSet and its kin measure distances between units in."""
+"""Activations of the encoder: what CoreSet and its kin measure distances between units in."""
 
 from __future__ import annotations
 
@@ -56,11 +56,43 @@ def bottleneck_features(
     return result
 
 
+@torch.inference_mode()
+def stage_features(networks: Sequence[nn.Module], units: Sequence[Unit], batches: BatchMaker) -> NDArray[np.float32]:
+    """Mean over each unit of the output of the encoder's second-deepest stage, of several networks side by side.
+
+    What nnActive's KMeansBALD compares patches by (Lüth et al., TMLR 2025). A cell of the map counts by how much of it
+    the unit covers.
+
+    Parameters
+    ----------
+    networks
+        nnU-Net's, in eval mode; their encoders alone are run.
+    units
+        n units.
+    batches
+        Makes batches for a list of units.
+
+    Returns
+    -------
+    ndarray
+        float32 (n, network * channel), networks outermost.
+    """
+    result = np.empty((len(units), 0), dtype=np.float32)
+    for batch in batches(units):
+        maps = [network.get_submodule("encoder")(batch.images)[-2] for network in networks]
+        edges = batch.images.shape[2:]
+        means = [torch.cat([_mean_over(each[item], box, edges) for each in maps]) for item, box in batch]
+        if result.shape[1] == 0:
+            result = scratch.empty((len(units), means[0].shape[0]))
+        result[batch.positions] = torch.stack(means).cpu().numpy()
+    return result
+
+
 def _mean_over(maps: torch.Tensor, box: Box, edges: Sequence[int]) -> torch.Tensor:
-    """Mean of (channel, z, y, x) cells over a box of the image of `edges` voxels that they cover; (channel,)."""
+    """Mean of (channel, *spatial) cells over a box of the image of `edges` voxels that they cover; (channel,)."""
     weights = []
     for part, n_cells, edge in zip(box, maps.shape[1:], edges, strict=True):
         borders = torch.linspace(0, edge, n_cells + 1, device=maps.device)
         overlap = borders[1:].clamp(max=part.stop) - borders[:-1].clamp(min=part.start)
         weights.append(overlap.clamp(min=0) / (part.stop - part.start))
-    return torch.einsum("czyx,z,y,x->c", maps, *weights)
+    return torch.einsum("czyx,z,y,x->c" if maps.ndim == 4 else "cyx,y,x->c", maps, *weights)

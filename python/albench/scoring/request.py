@@ -37,6 +37,7 @@ class Need(Flag):
     FEATURES = auto()
     EXPECTED_ENTROPY = auto()
     EXPECTED_DICE = auto()
+    STAGE_FEATURES = auto()
 
 
 FREE_MOMENTS = (
@@ -211,6 +212,9 @@ class Scores:
         float32 (n, d): gradient of the last decoder convolution's weights, loss at full resolution alone.
     features
         Bottleneck activations.
+    stage_features
+        float32 (n, d): activations of the encoder's second-deepest stage in one pass without dropout, mean over each
+        unit, those of every fold's network side by side.
     """
 
     entropy: NDArray[np.float64] | None = None
@@ -224,6 +228,7 @@ class Scores:
     bottleneck: NDArray[np.float32] | None = None
     last_layer: NDArray[np.float32] | None = None
     features: Features | None = None
+    stage_features: NDArray[np.float32] | None = None
 
     def subset(self, rows: NDArray[np.int64], annotated: Sequence[int] = ()) -> Scores:
         """Return the quantities of the units at `rows`; those at `annotated` join the labelled ones."""

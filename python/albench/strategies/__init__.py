@@ -9,6 +9,7 @@ from albench.strategies.base import Oracle, PoolView, Selection, Strategy, choos
 from albench.strategies.coreset import CoreSet, KMeansBald
 from albench.strategies.dice import ExpectedDice
 from albench.strategies.entropy import Entropy
+from albench.strategies.equidistant import Equidistant
 from albench.strategies.foreground import RandomFg33, RandomFg66
 from albench.strategies.full import Full
 from albench.strategies.mcd import McDropout
@@ -37,6 +38,7 @@ __all__ = [
 
 for _strategy in (
     Random,
+    Equidistant,
     Entropy,
     McDropout,
     Bald,

@@ -48,6 +48,8 @@ class PoolView:
         float64 (n_labels,): from the labelled voxels, background 0, sum 1.
     query, n_queries
         Which of the chain's queries this is, counted from 0, and how many there are.
+    annotated
+        Units whose annotation is there already, in order of choice.
     oracle
         Ground truth of the units, for strategies that declare `oracle_aided` alone.
     """
@@ -57,6 +59,7 @@ class PoolView:
     class_weights: NDArray[np.float64]
     query: int = 0
     n_queries: int = 1
+    annotated: tuple[Unit, ...] = ()
     oracle: Oracle | None = None
 
     @cached_property
@@ -75,6 +78,7 @@ class PoolView:
         return replace(
             self,
             units=tuple(self.units[row] for row in rows),
+            annotated=(*self.annotated, *(self.units[row] for row in annotated)),
             scores=self.scores.subset(rows, annotated),
             oracle=oracle,
         )

@@ -23,6 +23,7 @@ _NEEDS = {
     Need.BOTTLENECK: "gradient of the encoder's deepest convolution",
     Need.LAST_LAYER: "gradient of the last decoder convolution",
     Need.FEATURES: "activations at the bottleneck, of annotated units too",
+    Need.STAGE_FEATURES: "activations of the encoder's second-deepest stage, of all folds",
 }
 _SECTION = re.compile(r"^([A-Z][A-Za-z ]*)\n-{3,}\n", re.MULTILINE)
 

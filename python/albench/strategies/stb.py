@@ -21,9 +21,9 @@ class StochasticBatches(Strategy):
     Parameters
     ----------
     uncertainty
-        What is summed. ``entropy``: mean softmax entropy of one pass without dropout, as in the USIM paper (its appendix
-        C) and in ``entropy``; ``variance``: over stochastic passes, all classes alike, as in the paper's published code;
-        ``weighted-variance``: the same with classes weighted, as ``usim-f`` draws its query set by.
+        What is summed. ``entropy``: mean softmax entropy of one pass without dropout, as in the USIM paper (its
+        appendix C) and in ``entropy``; ``variance``: over stochastic passes, all classes alike, as in the paper's
+        published code; ``weighted-variance``: the same with classes weighted, as ``usim-f`` draws its query set by.
     """
 
     name = "stb"

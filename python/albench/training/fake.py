@@ -145,6 +145,7 @@ class FakeModel:
             Need.BOTTLENECK: {"bottleneck": features},
             # Gradients shrink where the model is sure, which is what BADGE relies on.
             Need.LAST_LAYER: {"last_layer": features * errors[:, None].astype(np.float32)},
+            Need.STAGE_FEATURES: {"stage_features": features},
             Need.FEATURES: {"features": Features(features, _positions(plan.labelled))},
         }
         return Scores(**{name: value for need, made in values.items() if needs & need for name, value in made.items()})

@@ -20,7 +20,7 @@ from albench import scratch
 from albench.data import Case
 from albench.pool import Unit
 from albench.scoring.batches import UnitBatch, pad_images, patch_batches, slice_batches, within
-from albench.scoring.features import bottleneck_features
+from albench.scoring.features import bottleneck_features, stage_features
 from albench.scoring.fisher import bottleneck_embedding, fisher_embedding, last_layer_embedding
 from albench.scoring.moments import Members, ensemble, mc_dropout, mean_entropy, mean_softmax, moments, softmax_entropy
 from albench.scoring.request import MOMENTS, Features, Need, Scores, ScoringPlan, uncertainty
@@ -42,8 +42,8 @@ _WHOLE_SLICE_PATCHES = 2
 class NnunetModel:
     """Networks of one training, one a fold, with the data set they were planned for.
 
-    All of them predict, by the mean of their logits as in nnU-Net v2. Gradients and features are those of the first:
-    weights and activations of different networks do not correspond, so their mean would mean nothing.
+    All of them predict, by the mean of their logits as in nnU-Net v2. Gradients and bottleneck features are those of
+    the first: weights and activations of different networks do not correspond, so their mean would mean nothing.
 
     Parameters
     ----------
@@ -197,6 +197,8 @@ class NnunetModel:
             grid = tuple(edge // divisor for edge, divisor in zip(self._patch_size, self._divisors, strict=True))
             everything = bottleneck_features(self.network, [*units, *plan.labelled], sharing, grid)
             values["features"] = Features(everything[: len(units)], everything[len(units) :])
+        if Need.STAGE_FEATURES in needs:
+            values["stage_features"] = stage_features(self._networks, units, sharing)
         if Need.LAST_LAYER in needs:
             values["last_layer"] = last_layer_embedding(self.network, units, batches, plan.gradients)
         self._deep_supervision(True)
