@@ -12,6 +12,8 @@ import torch
 from dynamic_network_architectures.architectures.unet import PlainConvUNet
 from torch import nn
 
+torch.set_num_threads(1)
+
 INPUTS = Path(__file__).parent / "inputs"
 PUBLISHED = Path(__file__).parent / "published"
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from functools import cache
 
 import numpy as np
@@ -11,6 +11,7 @@ from fidelity_inputs import inputs
 
 from albench.pool import Unit
 from albench.scoring.batches import UnitBatch
+from albench.scoring.features import stage_features
 from albench.scoring.moments import mean_entropy, moments
 from albench.scoring.request import MOMENTS, Scores, class_weights
 from albench.strategies import PoolView
@@ -44,6 +45,25 @@ def patches(image: int) -> UnitBatch:
     return UnitBatch(positions, torch.zeros(1, 1, 8, 6, 4), None, tuple((0, box) for box in boxes))
 
 
+class Stage:
+    """A network whose encoder has the given maps as its second-deepest stage, image after image."""
+
+    def __init__(self, maps: torch.Tensor) -> None:
+        self._maps = iter(maps)
+
+    def get_submodule(self, name: str) -> Callable[[torch.Tensor], list[torch.Tensor]]:
+        assert name == "encoder"
+        return lambda _: [torch.empty(0), next(self._maps)[None], torch.empty(0)]
+
+
+def of_stages() -> np.ndarray:
+    """Features of the patches of `volumes.npz`, from its maps of an encoder stage."""
+    maps = torch.from_numpy(inputs("volumes")["stage"])
+    networks = [Stage(maps[:, fold]) for fold in range(maps.shape[1])]
+    units = [Unit(f"image{image}", i) for image in range(len(maps)) for i in range(int(np.prod(GRID)))]
+    return stage_features(networks, units, lambda _: map(patches, range(len(maps))))  # type: ignore[arg-type]
+
+
 @cache
 def volumes_view(name: str = "volumes", *, query: int = 0, n_queries: int = 1) -> PoolView:
     """View of the patches of `volumes.npz` or `apart.npz`, its folds being the members of an ensemble."""
@@ -55,6 +75,5 @@ def volumes_view(name: str = "volumes", *, query: int = 0, n_queries: int = 1) -
         image = int(batch.positions[0]) // int(np.prod(GRID))
         return (member[None].clone() for member in logits[image])
 
-    needs = MOMENTS
-    values = moments(members, map(patches, range(n_images)), len(units), n_labels, needs)
+    values = moments(members, map(patches, range(n_images)), len(units), n_labels, MOMENTS)
     return PoolView(units, Scores(**values), np.ones(n_labels), query=query, n_queries=n_queries)

@@ -6,7 +6,6 @@ Everything that is stored under `published/` was computed on these files. Whoeve
 from __future__ import annotations
 
 import numpy as np
-import torch
 from fidelity_inputs import INPUTS, made_network
 
 N_UNITS, N_LABELS, N_PASSES = 23, 3, 10
@@ -97,7 +96,6 @@ def network(rng: np.random.Generator) -> dict[str, np.ndarray]:
 
 
 def main() -> None:
-    torch.set_num_threads(1)
     for seed, make in enumerate((slices, vectors, volumes, apart, label_maps, curves, network)):
         np.savez_compressed(INPUTS / f"{make.__name__}.npz", **make(np.random.default_rng(seed)))
 

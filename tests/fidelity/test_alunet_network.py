@@ -13,6 +13,7 @@ from fidelity_views import whole_images
 
 from albench.pool import Unit
 from albench.scoring.batches import UnitBatch
+from albench.scoring.features import bottleneck_features
 from albench.scoring.fisher import (
     bottleneck_embedding,
     decoder_convs,
@@ -132,6 +133,12 @@ def test_badge_gradients() -> None:
     assert relative_error(found * 2 / 3, theirs("badge")) < 1e-5
     cross_entropy = last_layer_embedding(network, UNITS, batches, make_strategy("badge+loss=ce").gradients)
     assert relative_error(cross_entropy * 2 / 3, theirs("badge")) > 0.1
+
+
+def test_coreset_features() -> None:
+    """The encoder's last activations, flattened."""
+    found = bottleneck_features(frozen_network()[0], UNITS, batches, (2, 2))
+    assert relative_error(found, theirs("coreset")) < 1e-5
 
 
 def test_no_gradient_is_left_out() -> None:

@@ -1,11 +1,13 @@
-"""nnActive's rankings of patches: entropies, BALD, expected Dice, power noise and soft ranks."""
+"""nnActive's rankings of patches: entropies, BALD, expected Dice, power noise, soft ranks, k-means."""
 
 from __future__ import annotations
+
+from dataclasses import replace
 
 import numpy as np
 import pytest
 from fidelity_inputs import Replay, gumbel, published
-from fidelity_views import volumes_view
+from fidelity_views import of_stages, volumes_view
 
 from albench.strategies import make_strategy
 
@@ -60,3 +62,15 @@ def test_expected_dice() -> None:
     found = make_strategy("expected-dice").select(view, len(view.units), np.random.default_rng(0))
     np.testing.assert_allclose(found.scores, theirs[found.indices], rtol=1e-4)
     assert (np.diff(theirs[found.indices]) <= 1e-6).all()
+
+
+def test_kmeans_bald() -> None:
+    """The same candidates of each image, and from them the same batch."""
+    view = volumes_view()
+    view = replace(view, scores=replace(view.scores, stage_features=of_stages()))
+    for case in published("nnactive_kmeans_bald")["results"]["cases"]:
+        strategy = make_strategy(f"kmeans-bald+per_case={2 * case['budget']}")
+        candidates = strategy._candidates(view, case["budget"], view.score("mutual_information"))  # type: ignore[attr-defined]
+        assert sorted(candidates.tolist()) == sorted(case["candidates"])
+        found = strategy.select(view, case["budget"], np.random.default_rng(0))
+        assert found.indices.tolist() == case["chosen"]
