@@ -6,9 +6,11 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from fidelity_inputs import Replay, gumbel, published
-from fidelity_views import of_stages, volumes_view
+from fidelity_inputs import Replay, frozen_network, gumbel, published
+from fidelity_views import of_stages, volumes_view, whole_images
 
+from albench.pool import Unit
+from albench.scoring.features import stage_features
 from albench.strategies import make_strategy
 
 
@@ -74,3 +76,13 @@ def test_kmeans_bald() -> None:
         assert sorted(candidates.tolist()) == sorted(case["candidates"])
         found = strategy.select(view, case["budget"], np.random.default_rng(0))
         assert found.indices.tolist() == case["chosen"]
+
+
+def test_stage_features() -> None:
+    """Mean over a unit of the encoder's second-deepest stage."""
+    network, images = frozen_network()
+    theirs = published("nnactive_stage")["results"]
+    assert theirs["stage"] == f"encoder.stages.{len(network.encoder.stages) - 2}"
+    units = [Unit("case", i) for i in range(len(images))]
+    found = stage_features([network], units, lambda _: iter([whole_images(images)]))
+    np.testing.assert_allclose(found, theirs["features"], rtol=1e-4, atol=1e-5)
