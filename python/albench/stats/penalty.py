@@ -15,8 +15,9 @@ def penalty_matrix(grid: DiceGrid) -> NDArray[np.float64]:
     """Share of the budgets at which the row's strategy beats the column's.
 
     At every budget but the first, which all share, a two-sided paired t-test over seeds of the mean Dice; a win at
-    5 % adds 1 / number of budgets (Ash et al., ICLR 2020; without the shared round as in nnActive). Not corrected for
-    the number of tests: 5 % of the comparisons of equal strategies are won by one of them.
+    5 % adds 1 / number of budgets (Ash et al., ICLR 2020). nnActive's figures count the shared round among the budgets
+    unless told to skip it. Not corrected for the number of tests: 5 % of the comparisons of equal strategies are won by
+    one of them.
 
     Returns
     -------
