@@ -6,6 +6,7 @@ import hashlib
 import json
 from collections.abc import Sequence
 from importlib import resources
+from itertools import groupby
 from pathlib import Path
 from typing import Annotated, Any, Literal, get_args
 
@@ -18,6 +19,7 @@ from pydantic import (
     PositiveFloat,
     PositiveInt,
     ValidationError,
+    field_validator,
     model_validator,
 )
 
@@ -95,8 +97,13 @@ class TrainingSettings(_Settings):
     ----------
     first_iterations, round_iterations
         Batches in the first and in each later training.
+    full_iterations
+        Batches in the training of the ceiling `full`; None: as many as all trainings of a chain together.
     warm_start
         Start a round from the last round's weights instead of fresh ones.
+    reinitialise_heads
+        Whether a warm start leaves the segmentation layers (of all resolutions) at fresh weights, as nnU-Net does with
+        pretrained ones.
     momentum
         Nesterov momentum; its horizon of 1 / (1 - momentum) batches has to be short against a training.
     mirroring
@@ -104,6 +111,14 @@ class TrainingSettings(_Settings):
         by their side only, as left and right parotid.
     oversample_foreground
         Share of a batch that is centred on a foreground voxel.
+    case_sampling
+        How the case of an image in a batch is drawn among those with annotated units: ``units`` in proportion to their
+        number, so that every unit is seen as often as any other; ``uniform`` each case alike, as nnU-Net does.
+    window_offset
+        Whether an image that is not centred on foreground has the annotated voxel it was drawn by anywhere in it, as in
+        nnActive, or in its middle, as in nnU-Net.
+    dice_smooth
+        Added to numerator and denominator of the loss's Dice; nnU-Net: 1e-5.
     folds
         1: one model learns from every annotated unit. k: k models, each from the units of the cases outside its fold;
         together they predict.
@@ -114,11 +129,16 @@ class TrainingSettings(_Settings):
 
     first_iterations: PositiveInt
     round_iterations: PositiveInt
+    full_iterations: PositiveInt | None = None
     initial_lr: PositiveFloat
     momentum: Annotated[float, Field(ge=0, lt=1)]
     mirroring: bool
     warm_start: bool
+    reinitialise_heads: bool = False
     oversample_foreground: Annotated[float, Field(ge=0, le=1)]
+    case_sampling: Literal["units", "uniform"] = "units"
+    window_offset: bool = False
+    dice_smooth: NonNegativeFloat = 1e-5
     folds: PositiveInt = 1
     compile: Literal["auto", "on", "off"] = "auto"
 
@@ -195,7 +215,8 @@ class Protocol(_Settings):
         Threads of one chain where it runs on the CPU. Sums are split by thread, so another number may change
         the last bits of a result.
     budget
-        Units annotated in each of the `rounds` - 1 queries.
+        Units annotated in each of the `rounds` - 1 queries: one number for all, or one for each, of which the first
+        `rounds` - 1 count.
     rounds
         Trainings of a chain, the one on the starting set included.
     """
@@ -203,7 +224,7 @@ class Protocol(_Settings):
     name: str
     cpu_threads: PositiveInt
     pool: PoolSettings
-    budget: PositiveInt
+    budget: int | tuple[int, ...]
     rounds: PositiveInt
     network: NetworkSettings
     training: TrainingSettings
@@ -211,8 +232,22 @@ class Protocol(_Settings):
     evaluation: EvaluationSettings = EvaluationSettings()
     annotation_cost: CostSettings = CostSettings()
 
+    @field_validator("budget", mode="before")
+    @classmethod
+    def _one_budget_or_several(cls, value: Any) -> Any:
+        several = value if isinstance(value, (list, tuple)) else [value]
+        if not several or not all(type(each) is int and each > 0 for each in several):
+            raise ValueError("expected a whole number from 1 up, or a list of them, one for each query")
+        return value
+
     @model_validator(mode="after")
     def _settings_fit_together(self) -> Protocol:
+        if isinstance(self.budget, tuple) and len(self.budget) < self.rounds - 1:
+            raise ValueError(
+                f"budget: expected a number for each of the {self.rounds - 1} queries, got {len(self.budget)}"
+            )
+        if self.training.reinitialise_heads and not self.training.warm_start:
+            raise ValueError("training.reinitialise_heads: expected training.warm_start true as well, got false")
         if self.pool.patch_size is not None and self.network.configuration == "2d":
             raise ValueError("pool.patch_size: expected null with network.configuration 2d, whose units are slices")
         if self.scoring.source == "ensemble" and self.training.folds < 2:
@@ -228,8 +263,24 @@ class Protocol(_Settings):
 
     @property
     def chain_iterations(self) -> int:
-        """Iterations of all trainings of one chain: what the ceiling `full` gets in one go."""
+        """Iterations of all trainings of one chain."""
         return self.iterations_before(self.rounds)
+
+    @property
+    def ceiling_iterations(self) -> int:
+        """Iterations of the one training of the ceiling `full`."""
+        return self.training.full_iterations or self.chain_iterations
+
+    @property
+    def budgets(self) -> tuple[int, ...]:
+        """Units annotated in each query; a chain has one query fewer than trainings."""
+        n_queries = self.rounds - 1
+        return self.budget[:n_queries] if isinstance(self.budget, tuple) else (self.budget,) * n_queries
+
+
+def runs(budgets: Sequence[int]) -> list[tuple[int, int]]:
+    """How often each budget comes one after the other: ``[(5, 100), (2, 900)]``."""
+    return [(len(list(alike)), budget) for budget, alike in groupby(budgets)]
 
 
 class StudyConfig(_Settings):
@@ -277,7 +328,8 @@ def load_protocol(
     Parameters
     ----------
     name
-        One of `protocol_names()`, or the path of a YAML file of the same form.
+        One of `protocol_names()`, or the path of a YAML file of the same form; with ``extends: NAME`` it need only say
+        what differs from another protocol.
     settings
         Single settings to replace, each ``path=value`` with the path's parts joined by dots and the value in YAML,
         e.g. ``training.first_iterations=100``.
@@ -314,8 +366,8 @@ def _validated(name: str, values: dict[str, Any]) -> Protocol:
         first = error.errors()[0]
         if not first["loc"]:
             raise InputError(f"protocol '{name}', setting {first['msg'].removeprefix('Value error, ')}") from None
-        where = ".".join(str(part) for part in first["loc"])
-        raise InputError(f"protocol '{name}', setting {where}: {first['msg']}; got {first['input']!r}") from None
+        where, message = ".".join(str(part) for part in first["loc"]), first["msg"].removeprefix("Value error, ")
+        raise InputError(f"protocol '{name}', setting {where}: {message}; got {first['input']!r}") from None
 
 
 def _merged(values: dict[str, Any], changes: dict[str, Any]) -> dict[str, Any]:
@@ -359,7 +411,8 @@ def _protocol_values(name: str) -> dict[str, Any]:
         raise InputError(f"--protocol {name}: expected YAML, found {' '.join(str(error).split())}") from None
     if not isinstance(values, dict):
         raise InputError(f"--protocol {name}: expected settings by name, found {type(values).__name__}")
-    return values
+    extended = values.pop("extends", None)
+    return values if extended is None else _merged(_protocol_values(str(extended)), values)
 
 
 def difference(old: dict[str, Any], new: dict[str, Any], prefix: str = "") -> list[str]:

@@ -107,7 +107,7 @@ def run_chain(chain: Chain) -> None:
 
 
 def run_ceiling(chain: Chain) -> None:
-    """Train once on every label, with the iterations of a whole chain, as the chain's last round."""
+    """Train once on every label, with the iterations of a whole chain or the protocol's own, as the last round."""
     protocol = chain.study.config.protocol
     number = protocol.rounds - 1
     folder = chain.folder(number)
@@ -119,7 +119,7 @@ def run_ceiling(chain: Chain) -> None:
         return {}
 
     run_stage(folder, "query", [QUERY], write)
-    _train_and_evaluate(chain, number, folder, units, protocol.chain_iterations, ())
+    _train_and_evaluate(chain, number, folder, units, protocol.ceiling_iterations, ())
 
 
 def _write_start(chain: Chain) -> dict[str, Any]:
@@ -161,7 +161,8 @@ def _query(chain: Chain, number: int, labelled: Sequence[Unit], models: Sequence
         oracle=_oracle(chain.setup.pool, units) if strategy.oracle_aided else None,
     )
     rng = generator(*chain.key(number, "select"))
-    selection = choose(strategy, view, protocol.budget, rng, max_per_case=protocol.pool.max_per_case)
+    budget = protocol.budgets[number - 1]
+    selection = choose(strategy, view, budget, rng, max_per_case=protocol.pool.max_per_case)
     selected = time.perf_counter()
     _write_query(chain.folder(number) / QUERY, chain, number, units, selection)
     return {

@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from albench.coldstart.choose import choose_start
-from albench.config import StartMethod, StudyConfig
+from albench.config import StartMethod, StudyConfig, runs
 from albench.data import Dataset
 from albench.errors import InputError
 from albench.events import FOLDER
@@ -130,26 +130,27 @@ def start_units(
 def check_budget(study: Study, pool: Pool) -> None:
     """Refuse a study that would annotate more units than the pool has, or has no label to start from."""
     protocol = study.config.protocol
-    n_start, n_queries = protocol.pool.start, protocol.rounds - 1
+    n_start, budgets = protocol.pool.start, protocol.budgets
     if protocol.pool.start_method == "labelled":
-        n_start, n_queries = int(pool.is_labelled.sum()), min(1, n_queries)
+        n_start, budgets = int(pool.is_labelled.sum()), budgets[:1]
         if n_start == 0:
             raise InputError(
                 f"{study.dataset.name}: expected at least one completely labelled unit to start from, found none in "
                 f"the {len(pool)} units of the pool"
             )
-    wanted = n_start + n_queries * protocol.budget
+    wanted = n_start + sum(budgets)
     if wanted > len(pool):
+        queries = "".join(f" and {n} rounds of {budget}" for n, budget in runs(budgets))
         raise InputError(
-            f"budget: {n_start} starting units and {n_queries} rounds of {protocol.budget} "
-            f"make {wanted}, expected at most the {len(pool)} units in the pool of {study.dataset.name}"
+            f"budget: {n_start} starting units{queries} make {wanted}, expected at most the {len(pool)} units in the "
+            f"pool of {study.dataset.name}"
         )
     bound = protocol.pool.max_per_case
     if bound is not None and protocol.rounds > 1:
-        most = sum(min(bound, n) for n in Counter(unit.case for unit in pool.units).values())
-        if protocol.budget > most:
+        most, largest = sum(min(bound, n) for n in Counter(unit.case for unit in pool.units).values()), max(budgets)
+        if largest > most:
             raise InputError(
-                f"pool.max_per_case: expected a bound that lets a query have {protocol.budget} units, got {bound}, "
+                f"pool.max_per_case: expected a bound that lets a query have {largest} units, got {bound}, "
                 f"which allows {most} in {len(pool.cases)} cases of {study.dataset.name}"
             )
 
