@@ -26,8 +26,9 @@ from pydantic import (
 from albench.errors import InputError, unknown_name
 
 Share = Annotated[float, Field(gt=0, lt=1)]
-StartMethod = Literal["random", "k-centre", "typical", "labelled"]
+StartMethod = Literal["random", "k-centre", "typical", "all-classes", "labelled"]
 START_METHODS: tuple[str, ...] = get_args(StartMethod)
+PatchGrid = Literal["tiling", "overlapping"]
 
 
 class _Settings(BaseModel):
@@ -46,11 +47,15 @@ class PoolSettings(_Settings):
     start
         Units annotated before the first training.
     start_method
-        How they are chosen: uniformly, or by what the images look like (`albench.coldstart`); or all units that are
-        labelled, whatever `start` says, of data whose labels are partial.
+        How they are chosen: uniformly, or by what the images look like (`albench.coldstart`); around voxels of every
+        class, which reads labels that nobody has drawn yet; or all units that are labelled, whatever `start` says, of
+        data whose labels are partial.
     patch_size
         Voxels along (z, y, x) of the original grid that a 3D patch has at most; None: a third of the median shape.
         For 3d_fullres alone: with 2d, units are slices.
+    patch_grid
+        ``tiling``: disjoint patches of nearly equal size, `patch_size` at most. ``overlapping``: patches of exactly
+        `patch_size` half a patch apart; what overlaps an annotated one can no longer be chosen.
     max_per_case
         Units of one case that a query may hold; None: any number.
     """
@@ -61,6 +66,7 @@ class PoolSettings(_Settings):
     start: PositiveInt
     start_method: StartMethod = "random"
     patch_size: tuple[PositiveInt, PositiveInt, PositiveInt] | None = None
+    patch_grid: PatchGrid = "tiling"
     max_per_case: PositiveInt | None = None
 
 
@@ -250,6 +256,16 @@ class Protocol(_Settings):
             raise ValueError("training.reinitialise_heads: expected training.warm_start true as well, got false")
         if self.pool.patch_size is not None and self.network.configuration == "2d":
             raise ValueError("pool.patch_size: expected null with network.configuration 2d, whose units are slices")
+        if self.pool.patch_grid == "overlapping":
+            if self.network.configuration == "2d":
+                raise ValueError(
+                    "pool.patch_grid: expected tiling with network.configuration 2d, whose units are slices"
+                )
+            if self.pool.start_method not in ("random", "all-classes"):
+                raise ValueError(
+                    "pool.patch_grid: expected tiling, or a start_method random or all-classes, which pass over what "
+                    f"overlaps, got {self.pool.start_method}"
+                )
         if self.scoring.source == "ensemble" and self.training.folds < 2:
             raise ValueError("scoring.source: expected training.folds of at least 2 for an ensemble, got 1")
         if self.evaluation.mirroring and not self.training.mirroring:

@@ -167,7 +167,7 @@ def measure(study: Study, strategies: Sequence[str], folder: Path) -> Costs:
         pool = found.pool
         rng = generator(study.dataset.name, "plan-start")
         as_drawn: StartMethod = "labelled" if method == "labelled" else "random"
-        start = start_units(pool, min(protocol.pool.start, len(pool)), rng, as_drawn)
+        start = start_units(pool, min(protocol.pool.start, pool.n_disjoint), rng, as_drawn)
         trainer.prepare(sample, pool, start, advance)
         prepare_s = (time.perf_counter() - began) / n_cases
     n_bytes = _size(folder)

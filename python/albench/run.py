@@ -161,6 +161,11 @@ def resolve_start(protocol: Protocol, dataset: Dataset, given: str | None, strat
         raise InputError(
             f"--start {given}: expected labelled, or no --start, for {dataset.name}: what is labelled is the start"
         )
+    if protocol.pool.patch_grid == "overlapping":
+        raise InputError(
+            f"pool.patch_grid: expected tiling for {dataset.name}, which has partial labels, since patches that are "
+            f"labelled already may overlap"
+        )
     for name in strategies:
         strategy = make_strategy(name)
         if strategy.oracle_aided or strategy.whole_pool:

@@ -11,6 +11,7 @@ from fake_study import fake_protocol, fake_study
 from numpy.typing import NDArray
 from scipy.spatial.distance import cdist
 
+from albench.coldstart.all_classes import all_classes
 from albench.coldstart.choose import choose_start
 from albench.coldstart.descriptors import describe_slices
 from albench.coldstart.embedding import embed
@@ -65,6 +66,8 @@ def test_a_whole_study(method: StartMethod, phantom: Dataset, tmp_path: Path) ->
         if method == "random":
             assert not (folder / "descriptors.npy").exists()
             rows = rng.choice(len(pool), 6, replace=False)
+        elif method == "all-classes":
+            rows = all_classes(pool, 6, rng)
         else:
             descriptors = np.load(folder / "descriptors.npy")
             assert descriptors.shape == (len(pool), 433)

@@ -82,7 +82,7 @@ class NnunetTrainer:
     def scan(self, split: Split, on_case: Tick, describe: bool = False) -> PoolScan:
         """Units are slices or patches inside nnU-Net's crop.
 
-        Slices lie along the axis that nnU-Net's 2d configuration slices; patches tile the crop.
+        Slices lie along the axis that nnU-Net's 2d configuration slices; patches cover the crop.
         """
         network, n_labels = self._protocol.network, self._dataset.n_labels
         cases = self._raw(split.pool, _POOL_ID)
@@ -97,8 +97,9 @@ class NnunetTrainer:
                 for case in cases:
                     self._scan(case, axis)
             return slice_pool(self._scans, axis)
-        patch_size = self._protocol.pool.patch_size or default_patch_size(self._scans)
-        return patch_pool(cases, self._scans, patch_size, n_labels, describe=describe)
+        settings = self._protocol.pool
+        patch_size = settings.patch_size or default_patch_size(self._scans)
+        return patch_pool(cases, self._scans, patch_size, n_labels, kind=settings.patch_grid, describe=describe)
 
     def prepare(self, split: Split, pool: Pool, start: Sequence[Unit], on_case: Tick) -> None:
         """Fingerprint, plan, preprocess."""
