@@ -411,7 +411,8 @@ def _replace_setting(values: dict[str, Any], setting: str) -> None:
         raise InputError(f"--set {setting}: expected a value, found {text!r}") from None
 
 
-def _protocol_values(name: str) -> dict[str, Any]:
+def _protocol_values(name: str, above: tuple[str, ...] = ()) -> dict[str, Any]:
+    """Return the settings in a protocol's file, laid over those of the one it extends, if any."""
     file = Path(name)
     if file.suffix in (".yaml", ".yml"):
         if not file.is_file():
@@ -427,8 +428,13 @@ def _protocol_values(name: str) -> dict[str, Any]:
         raise InputError(f"--protocol {name}: expected YAML, found {' '.join(str(error).split())}") from None
     if not isinstance(values, dict):
         raise InputError(f"--protocol {name}: expected settings by name, found {type(values).__name__}")
-    extended = values.pop("extends", None)
-    return values if extended is None else _merged(_protocol_values(str(extended)), values)
+    if "extends" not in values:
+        return values
+    if name in above:
+        raise InputError(
+            f"--protocol {above[0]}: expected an end of protocols that extend each other, got {name} again"
+        )
+    return _merged(_protocol_values(str(values.pop("extends")), (*above, name)), values)
 
 
 def difference(old: dict[str, Any], new: dict[str, Any], prefix: str = "") -> list[str]:
