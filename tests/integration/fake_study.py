@@ -5,10 +5,11 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
-from albench.config import PatchGrid, PoolSettings, Protocol, StudyConfig, load_protocol
+from albench.config import PatchGrid, PoolSettings, Protocol, StudyConfig
 from albench.data import Dataset
 from albench.outfolder import claim_folder
 from albench.progress import Silent
+from albench.protocols import load_protocol
 from albench.strategies import strategy_names
 from albench.study import Study
 from albench.training.base import Trainer

@@ -16,10 +16,11 @@ from albench.coldstart.choose import choose_start
 from albench.coldstart.descriptors import describe_slices
 from albench.coldstart.embedding import embed
 from albench.coldstart.typiclust import typicality
-from albench.config import START_METHODS, Protocol, StartMethod, load_protocol
+from albench.config import START_METHODS, Protocol, StartMethod
 from albench.data import Dataset, load_dataset
 from albench.files import read_json
 from albench.pool import Pool, Split, split_cases
+from albench.protocols import load_protocol
 from albench.report.inputs import read_inputs
 from albench.report.provenance import commands
 from albench.results import read_results, read_runs

@@ -6,8 +6,9 @@ import json
 
 import pytest
 
-from albench.config import Protocol, load_protocol, runs
+from albench.config import Protocol, runs
 from albench.errors import InputError
+from albench.protocols import load_protocol
 
 
 @pytest.mark.parametrize(

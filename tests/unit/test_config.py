@@ -7,8 +7,9 @@ from pathlib import Path
 import pytest
 import yaml
 
-from albench.config import StudyConfig, difference, load_protocol, protocol_names
+from albench.config import StudyConfig, difference
 from albench.errors import InputError
+from albench.protocols import load_protocol, protocol_names
 
 
 def config(**changes: object) -> StudyConfig:

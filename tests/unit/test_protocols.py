@@ -7,9 +7,10 @@ from pathlib import Path
 
 import pytest
 
-from albench.config import Protocol, dataset_settings, load_protocol, protocol_names
+from albench.config import Protocol
 from albench.data.registry import REGISTRY
 from albench.errors import InputError
+from albench.protocols import dataset_settings, load_protocol, protocol_names
 
 EPOCH = 250  # nnU-Net's iterations
 

@@ -9,8 +9,8 @@ import pandas as pd
 import pytest
 from report_fixtures import Page, write_study
 
-from albench.config import load_protocol
 from albench.errors import InputError
+from albench.protocols import load_protocol
 from albench.report import build_report, summary_table
 from albench.report.inputs import read_inputs
 from albench.report.merge import StudyConfiguration

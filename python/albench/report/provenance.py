@@ -8,8 +8,8 @@ from typing import Any
 
 import pandas as pd
 
-from albench.config import load_protocol, protocol_names
 from albench.errors import InputError
+from albench.protocols import load_protocol, protocol_names
 from albench.report.inputs import Inputs
 from albench.report.merge import StudyConfiguration
 from albench.report.palette import order
