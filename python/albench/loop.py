@@ -82,7 +82,7 @@ def run_chain(chain: Chain) -> None:
     Round 0 is the shared start; each later round first annotates what the strategy picks with the last round's
     model. Round r's folder holds ``query.json`` (the units annotated for it), ``gallery.npz`` (pictures of some of
     them), ``model.pth`` (with folds ``model-0.pth`` and on) and ``evaluation.parquet``. The chain ends early, with a
-    query, where the data set has no labels for what it asks, or where every patch overlaps an annotated one.
+    query, where the data set has no labels for what it asks; without one, where every patch overlaps an annotated one.
     """
     protocol = chain.study.config.protocol
     run_stage(chain.folder(0), "query", [QUERY], lambda: _write_start(chain))

@@ -248,7 +248,7 @@ def forecast(study: Study, strategies: Sequence[str], n_seeds: int, n_processes:
         n_iterations += (
             protocol.training.first_iterations + len(chains) * n_trained * protocol.training.round_iterations
         )
-    # A query scores what is unlabelled by then.
+    # A query scores what is unlabelled by then; fewer where patches overlap, and how many fewer is the choices' doing.
     n_scored = sum(max(0, n_units - n_start - sum(budgets[:query])) for query in range(len(budgets)))
     scoring = {name: costs.score_s_per_unit[name] * n_scored for name in chains}
     one_round_s = n_folds * costs.train_setup_s + costs.evaluate_s_per_case * len(split.test)

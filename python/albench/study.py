@@ -129,7 +129,8 @@ def start_units(
 ) -> tuple[Unit, ...]:
     """Choose the starting set of `n` units, no two of them with a voxel in common.
 
-    Uniformly, around voxels of every class, or by the units' `descriptors`; or all that are labelled, whatever `n` is.
+    Uniformly (fewer where no more find room), around voxels of every class, or by the units' `descriptors`; or all that
+    are labelled, whatever `n` is.
     """
     if method == "labelled":
         rows = np.flatnonzero(pool.is_labelled)
@@ -208,6 +209,11 @@ def setup_seed(study: Study, seed: int, *, verify: bool = True) -> SeedSetup:
                 units = start_units(pool, settings.start, rng, settings.start_method, descriptors)
         else:
             units = start_units(pool, settings.start, rng, settings.start_method)
+            if pool.overlaps and len(units) < settings.start:
+                raise InputError(
+                    f"pool.start: expected room for {settings.start} patches that do not overlap in the pool of "
+                    f"{study.dataset.name}, found it for {len(units)}"
+                )
         if settings.start_method == "all-classes":
             study.reporter.say(f"{title}: the starting set is chosen by labels that nobody has drawn yet")
         write_json(folder / START, [[unit.case, unit.index] for unit in units])

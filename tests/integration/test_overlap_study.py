@@ -94,6 +94,11 @@ def test_where_room_runs_out_queries_are_smaller_and_the_chain_ends(phantom: Dat
         ended = f"{phantom.name} {strategy} seed 0 round {len(units)}: no patch is left that overlaps no annotated one"
         assert ended in reporter.heard
     assert any(" of 4 patches found room" in line for line in reporter.heard)
+    crowded = overlapping_protocol(patch_size=(20, 20, 30), max_per_case=None, start_method="random", start=10)
+    with pytest.raises(InputError, match=r"pool.start: expected room for 10 patches .*, found it for [5-9]"):
+        run_studies(
+            [fake_study(phantom, tmp_path / "crowded", crowded.model_copy(update={"rounds": 1}))], ["random"], [0], 1
+        )
     too_many = protocol.model_copy(update={"budget": 7, "rounds": 2})
     message = r"make 11, expected at most the 10 units in the pool of .* that find room beside each other"
     with pytest.raises(InputError, match=message):

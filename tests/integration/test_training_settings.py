@@ -45,7 +45,9 @@ def made(trainer: NnunetTrainer, units: tuple[Unit, ...], plan: TrainingPlan, sc
     )
 
 
-def test_the_smooth_term_is_the_losss(trainer: NnunetTrainer, pool: Pool, tmp_path: Path) -> None:
+def test_the_smooth_term_is_the_losss(
+    trainer: NnunetTrainer, pool: Pool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     output = (
         torch.randn(1, 3, 8, 8, generator=torch.Generator().manual_seed(0)) - torch.tensor([0.0, 50, 50])[:, None, None]
     )
@@ -55,6 +57,10 @@ def test_the_smooth_term_is_the_losss(trainer: NnunetTrainer, pool: Pool, tmp_pa
         (part,) = (part for part in trained.loss.modules() if isinstance(part, MemoryEfficientSoftDiceLoss))
         assert part.smooth == smooth
         assert float(part(output, target)) == pytest.approx(dice, abs=1e-3)
+        with monkeypatch.context() as patch:  # on a GPU it is within torch.compile's wrapper
+            patch.setattr(ALTrainer, "_do_i_compile", lambda self: True)
+            parts = trained._build_loss().modules()
+            assert [p.smooth for p in parts if isinstance(p, MemoryEfficientSoftDiceLoss)] == [smooth]
 
 
 def test_cases_are_drawn_by_their_units_or_alike(trainer: NnunetTrainer, pool: Pool, tmp_path: Path) -> None:
