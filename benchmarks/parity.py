@@ -26,11 +26,12 @@ from nnunetv2.training.nnUNetTrainer.nnUNetTrainer import nnUNetTrainer
 from scipy.stats import ttest_ind
 from scoring import ARCHIVE, data_folder
 
-from albench.config import Protocol, load_protocol
+from albench.config import Protocol
 from albench.data import load_dataset
 from albench.evaluate import evaluate
 from albench.files import read_json, write_json
 from albench.pool import Pool, Split
+from albench.protocols import load_protocol
 from albench.training.model import NnunetModel
 from albench.training.nnunet import NnunetTrainer
 from albench.training.nnunet_env import nnunet_folders, quiet

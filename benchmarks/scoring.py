@@ -22,9 +22,9 @@ from cases import Case, medians
 from torch import nn
 
 from albench import core
-from albench.config import load_protocol
 from albench.data import load_dataset
 from albench.pool import Split, Unit
+from albench.protocols import load_protocol
 from albench.scoring.batches import UnitBatch
 from albench.scoring.fisher import decoder_convs, draw, fisher_diagonal
 from albench.scoring.gradients import Columns, pseudo_label_loss, unit_gradients

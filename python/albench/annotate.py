@@ -40,14 +40,23 @@ class AnnotationCost:
 
 
 def annotation_cost(pool: Pool, units: Sequence[Unit]) -> AnnotationCost:
-    """Cost of `units`, each annotated completely."""
+    """Cost of `units`, each annotated completely: disjoint ones, or all of the pool.
+
+    Of a whole pool whose units overlap, every voxel counts once, and a unit has slices by the share of its voxels that
+    no unit before it holds.
+    """
     rows = pool.rows(units)
+    n_slices = (pool.stops[rows] - pool.starts[rows]).min(axis=1)
+    voxels, counts, borders = pool.n_voxels[rows], pool.voxel_counts[rows], pool.border_counts[rows]
+    if pool.own_counts is not None and pool.own_border_counts is not None and len(rows) == len(pool):
+        counts, borders = pool.own_counts[rows], pool.own_border_counts[rows]
+        n_slices, voxels = n_slices * counts.sum(axis=1) / voxels, counts.sum(axis=1)
     return AnnotationCost(
         n_units=len(rows),
-        n_slices=int((pool.stops[rows] - pool.starts[rows]).min(axis=1).sum()),
-        n_voxels=int(pool.n_voxels[rows].sum()),
-        n_fg_voxels=int(pool.voxel_counts[rows, 1:].sum()),
-        n_border_voxels=int(pool.border_counts[rows, 1:].sum()),
+        n_slices=round(float(n_slices.sum())),
+        n_voxels=int(voxels.sum()),
+        n_fg_voxels=int(counts[:, 1:].sum()),
+        n_border_voxels=int(borders[:, 1:].sum()),
     )
 
 

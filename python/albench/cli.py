@@ -45,7 +45,7 @@ SetOption = Annotated[
 ]
 StartOption = Annotated[
     str | None,
-    typer.Option("--start", help="How the units annotated first are chosen: random, k-centre or typical."),
+    typer.Option("--start", help="How the units annotated first are chosen: random, k-centre, typical or all-classes."),
 ]
 DeviceOption = Annotated[str, typer.Option("--device", help="auto, cpu or cuda.")]
 OutOption = Annotated[Path, typer.Option("--out", envvar="ALBENCH_OUT", help="Results folder.")]

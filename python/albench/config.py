@@ -1,15 +1,13 @@
-"""Settings of a study: protocols as validated data, and what the command line adds to them."""
+"""Settings of a study as validated data; `albench.protocols` reads them from files."""
 
 from __future__ import annotations
 
 import hashlib
 import json
 from collections.abc import Sequence
-from importlib import resources
-from pathlib import Path
+from itertools import groupby
 from typing import Annotated, Any, Literal, get_args
 
-import yaml
 from pydantic import (
     BaseModel,
     ConfigDict,
@@ -17,15 +15,14 @@ from pydantic import (
     NonNegativeFloat,
     PositiveFloat,
     PositiveInt,
-    ValidationError,
+    field_validator,
     model_validator,
 )
 
-from albench.errors import InputError, unknown_name
-
 Share = Annotated[float, Field(gt=0, lt=1)]
-StartMethod = Literal["random", "k-centre", "typical", "labelled"]
+StartMethod = Literal["random", "k-centre", "typical", "all-classes", "labelled"]
 START_METHODS: tuple[str, ...] = get_args(StartMethod)
+PatchGrid = Literal["tiling", "overlapping"]
 
 
 class _Settings(BaseModel):
@@ -44,11 +41,15 @@ class PoolSettings(_Settings):
     start
         Units annotated before the first training.
     start_method
-        How they are chosen: uniformly, or by what the images look like (`albench.coldstart`); or all units that are
-        labelled, whatever `start` says, of data whose labels are partial.
+        How they are chosen: uniformly, or by what the images look like (`albench.coldstart`); around voxels of every
+        class, which reads labels that nobody has drawn yet; or all units that are labelled, whatever `start` says, of
+        data whose labels are partial.
     patch_size
         Voxels along (z, y, x) of the original grid that a 3D patch has at most; None: a third of the median shape.
         For 3d_fullres alone: with 2d, units are slices.
+    patch_grid
+        ``tiling``: disjoint patches of nearly equal size, `patch_size` at most. ``overlapping``: patches of exactly
+        `patch_size` half a patch apart; what overlaps an annotated one can no longer be chosen.
     max_per_case
         Units of one case that a query may hold; None: any number.
     """
@@ -59,6 +60,7 @@ class PoolSettings(_Settings):
     start: PositiveInt
     start_method: StartMethod = "random"
     patch_size: tuple[PositiveInt, PositiveInt, PositiveInt] | None = None
+    patch_grid: PatchGrid = "tiling"
     max_per_case: PositiveInt | None = None
 
 
@@ -98,8 +100,13 @@ class TrainingSettings(_Settings):
     ----------
     first_iterations, round_iterations
         Batches in the first and in each later training.
+    full_iterations
+        Batches in the training of the ceiling `full`; None: as many as all trainings of a chain together.
     warm_start
         Start a round from the last round's weights instead of fresh ones.
+    reinitialise_heads
+        Whether a warm start leaves the segmentation layers (of all resolutions) at fresh weights, as nnU-Net does with
+        pretrained ones.
     momentum
         Nesterov momentum; its horizon of 1 / (1 - momentum) batches has to be short against a training.
     mirroring
@@ -107,6 +114,14 @@ class TrainingSettings(_Settings):
         by their side only, as left and right parotid.
     oversample_foreground
         Share of a batch that is centred on a foreground voxel.
+    case_sampling
+        How the case of an image in a batch is drawn among those with annotated units: ``units`` in proportion to their
+        number, so that every unit is seen as often as any other; ``uniform`` each case alike, as nnU-Net does.
+    window_offset
+        Whether an image that is not centred on foreground has the annotated voxel it was drawn by anywhere in it, as in
+        nnActive, or in its middle, as in nnU-Net.
+    dice_smooth
+        Added to numerator and denominator of the loss's Dice; nnU-Net: 1e-5.
     folds
         1: one model learns from every annotated unit. k: k models, each from the units of the cases outside its fold;
         together they predict.
@@ -117,11 +132,16 @@ class TrainingSettings(_Settings):
 
     first_iterations: PositiveInt
     round_iterations: PositiveInt
+    full_iterations: PositiveInt | None = None
     initial_lr: PositiveFloat
     momentum: Annotated[float, Field(ge=0, lt=1)]
     mirroring: bool
     warm_start: bool
+    reinitialise_heads: bool = False
     oversample_foreground: Annotated[float, Field(ge=0, le=1)]
+    case_sampling: Literal["units", "uniform"] = "units"
+    window_offset: bool = False
+    dice_smooth: NonNegativeFloat = 1e-5
     folds: PositiveInt = 1
     compile: Literal["auto", "on", "off"] = "auto"
 
@@ -198,7 +218,8 @@ class Protocol(_Settings):
         Threads of one chain where it runs on the CPU. Sums are split by thread, so another number may change
         the last bits of a result.
     budget
-        Units annotated in each of the `rounds` - 1 queries.
+        Units annotated in each of the `rounds` - 1 queries: one number for all, or one for each, of which the first
+        `rounds` - 1 count.
     rounds
         Trainings of a chain, the one on the starting set included.
     """
@@ -206,7 +227,7 @@ class Protocol(_Settings):
     name: str
     cpu_threads: PositiveInt
     pool: PoolSettings
-    budget: PositiveInt
+    budget: int | tuple[int, ...]
     rounds: PositiveInt
     network: NetworkSettings
     training: TrainingSettings
@@ -214,10 +235,34 @@ class Protocol(_Settings):
     evaluation: EvaluationSettings = EvaluationSettings()
     annotation_cost: CostSettings = CostSettings()
 
+    @field_validator("budget", mode="before")
+    @classmethod
+    def _one_budget_or_several(cls, value: Any) -> Any:
+        several = value if isinstance(value, (list, tuple)) else [value]
+        if not several or not all(type(each) is int and each > 0 for each in several):
+            raise ValueError("expected a whole number from 1 up, or a list of them, one for each query")
+        return value
+
     @model_validator(mode="after")
     def _settings_fit_together(self) -> Protocol:
+        if isinstance(self.budget, tuple) and len(self.budget) < self.rounds - 1:
+            raise ValueError(
+                f"budget: expected a number for each of the {self.rounds - 1} queries, got {len(self.budget)}"
+            )
+        if self.training.reinitialise_heads and not self.training.warm_start:
+            raise ValueError("training.reinitialise_heads: expected training.warm_start true as well, got false")
         if self.pool.patch_size is not None and self.network.configuration == "2d":
             raise ValueError("pool.patch_size: expected null with network.configuration 2d, whose units are slices")
+        if self.pool.patch_grid == "overlapping":
+            if self.network.configuration == "2d":
+                raise ValueError(
+                    "pool.patch_grid: expected tiling with network.configuration 2d, whose units are slices"
+                )
+            if self.pool.start_method not in ("random", "all-classes"):
+                raise ValueError(
+                    "pool.patch_grid: expected tiling, or a start_method random or all-classes, which pass over what "
+                    f"overlaps, got {self.pool.start_method}"
+                )
         if self.scoring.source == "ensemble" and self.training.folds < 2:
             raise ValueError("scoring.source: expected training.folds of at least 2 for an ensemble, got 1")
         if self.evaluation.mirroring and not self.training.mirroring:
@@ -231,8 +276,24 @@ class Protocol(_Settings):
 
     @property
     def chain_iterations(self) -> int:
-        """Iterations of all trainings of one chain: what the ceiling `full` gets in one go."""
+        """Iterations of all trainings of one chain."""
         return self.iterations_before(self.rounds)
+
+    @property
+    def ceiling_iterations(self) -> int:
+        """Iterations of the one training of the ceiling `full`."""
+        return self.training.full_iterations or self.chain_iterations
+
+    @property
+    def budgets(self) -> tuple[int, ...]:
+        """Units annotated in each query; a chain has one query fewer than trainings."""
+        n_queries = self.rounds - 1
+        return self.budget[:n_queries] if isinstance(self.budget, tuple) else (self.budget,) * n_queries
+
+
+def runs(budgets: Sequence[int]) -> list[tuple[int, int]]:
+    """How often each budget comes one after the other: ``[(5, 100), (2, 900)]``."""
+    return [(len(list(alike)), budget) for budget, alike in groupby(budgets)]
 
 
 class StudyConfig(_Settings):
@@ -253,116 +314,6 @@ class StudyConfig(_Settings):
         """First 12 hex digits of the SHA-256 of the canonical JSON form."""
         text = json.dumps(self.model_dump(mode="json"), sort_keys=True)
         return hashlib.sha256(text.encode()).hexdigest()[:12]
-
-
-def protocol_names() -> list[str]:
-    """Names of the packaged protocols."""
-    files = resources.files("albench.protocols").iterdir()
-    return sorted(file.name.removesuffix(".yaml") for file in files if file.name.endswith(".yaml"))
-
-
-def dataset_settings(dataset: str) -> dict[str, dict[str, Any]]:
-    """Return the settings that a data set has of its own in the packaged protocols, by protocol."""
-    sections = {name: (_protocol_values(name).get("datasets") or {}).get(dataset) for name in protocol_names()}
-    return {name: section for name, section in sections.items() if section}
-
-
-def load_protocol(
-    name: str,
-    settings: Sequence[str] = (),
-    *,
-    dataset: str | None = None,
-    start_method: str | None = None,
-    **overrides: Any,
-) -> Protocol:
-    """Load a protocol.
-
-    Parameters
-    ----------
-    name
-        One of `protocol_names()`, or the path of a YAML file of the same form.
-    settings
-        Single settings to replace, each ``path=value`` with the path's parts joined by dots and the value in YAML,
-        e.g. ``training.first_iterations=100``.
-    dataset
-        Data set whose entry under ``datasets``, if there is one, replaces settings of the protocol.
-    start_method
-        Replaces ``pool.start_method``; None keeps the protocol's.
-    **overrides
-        Top-level settings to replace; None keeps the protocol's value.
-
-    Raises
-    ------
-    InputError
-        For an unknown name, an unreadable file, or a value that the setting does not accept.
-    """
-    values = _protocol_values(name)
-    for_dataset = (values.pop("datasets", None) or {}).get(dataset, {})
-    values = _merged(values, for_dataset) | {key: value for key, value in overrides.items() if value is not None}
-    if start_method is not None and start_method not in START_METHODS:
-        raise unknown_name("start method", start_method, START_METHODS)
-    if start_method is not None and isinstance(values.get("pool"), dict):
-        values["pool"] = values["pool"] | {"start_method": start_method}
-    if settings:
-        values = _validated(name, values).model_dump()  # with the settings that the file leaves out
-        for setting in settings:
-            _replace_setting(values, setting)
-    return _validated(name, values)
-
-
-def _validated(name: str, values: dict[str, Any]) -> Protocol:
-    try:
-        return Protocol.model_validate(values)
-    except ValidationError as error:
-        first = error.errors()[0]
-        if not first["loc"]:
-            raise InputError(f"protocol '{name}', setting {first['msg'].removeprefix('Value error, ')}") from None
-        where = ".".join(str(part) for part in first["loc"])
-        raise InputError(f"protocol '{name}', setting {where}: {first['msg']}; got {first['input']!r}") from None
-
-
-def _merged(values: dict[str, Any], changes: dict[str, Any]) -> dict[str, Any]:
-    """Return `values` with the leaves of `changes` in their place."""
-    merged = dict(values)
-    for key, change in changes.items():
-        old = merged.get(key)
-        merged[key] = _merged(old, change) if isinstance(old, dict) and isinstance(change, dict) else change
-    return merged
-
-
-def _replace_setting(values: dict[str, Any], setting: str) -> None:
-    path, equals, text = setting.partition("=")
-    *parents, last = path.split(".")
-    inner: Any = values
-    for parent in parents:
-        inner = inner.get(parent) if isinstance(inner, dict) else None
-    if not equals or not isinstance(inner, dict):
-        raise InputError(f"--set {setting}: expected setting=value, e.g. training.first_iterations=100")
-    if last not in inner:
-        raise unknown_name("setting", path, [".".join((*parents, key)) for key in inner])
-    try:
-        inner[last] = yaml.safe_load(text)
-    except yaml.YAMLError:
-        raise InputError(f"--set {setting}: expected a value, found {text!r}") from None
-
-
-def _protocol_values(name: str) -> dict[str, Any]:
-    file = Path(name)
-    if file.suffix in (".yaml", ".yml"):
-        if not file.is_file():
-            raise InputError(f"--protocol {name}: expected a YAML file, found none")
-        text = file.read_text(encoding="utf-8")
-    elif name in protocol_names():
-        text = (resources.files("albench.protocols") / f"{name}.yaml").read_text(encoding="utf-8")
-    else:
-        raise unknown_name("protocol", name, protocol_names())
-    try:
-        values = yaml.safe_load(text)
-    except yaml.YAMLError as error:
-        raise InputError(f"--protocol {name}: expected YAML, found {' '.join(str(error).split())}") from None
-    if not isinstance(values, dict):
-        raise InputError(f"--protocol {name}: expected settings by name, found {type(values).__name__}")
-    return values
 
 
 def difference(old: dict[str, Any], new: dict[str, Any], prefix: str = "") -> list[str]:

@@ -82,7 +82,7 @@ def run_chain(chain: Chain) -> None:
     Round 0 is the shared start; each later round first annotates what the strategy picks with the last round's
     model. Round r's folder holds ``query.json`` (the units annotated for it), ``gallery.npz`` (pictures of some of
     them), ``model.pth`` (with folds ``model-0.pth`` and on) and ``evaluation.parquet``. The chain ends early, with a
-    query, where the data set has no labels for what it asks.
+    query, where the data set has no labels for what it asks; without one, where every patch overlaps an annotated one.
     """
     protocol = chain.study.config.protocol
     run_stage(chain.folder(0), "query", [QUERY], lambda: _write_start(chain))
@@ -90,8 +90,14 @@ def run_chain(chain: Chain) -> None:
     labelled = list(chain.setup.start)
     for number in range(1, protocol.rounds):
         folder = chain.folder(number)
+        if not chain.setup.pool.unlabelled(labelled):
+            chain.study.reporter.say(f"{chain.title(number)}: no patch is left that overlaps no annotated one")
+            return
         run_stage(folder, "query", [QUERY], partial(_query, chain, number, labelled, models))
         chosen = read_query(folder / QUERY)
+        budget = protocol.budgets[number - 1]
+        if len(chosen) < budget:
+            chain.study.reporter.say(f"{chain.title(number)}: only {len(chosen)} of {budget} patches found room")
         missing = int((~chain.setup.pool.is_labelled[chain.setup.pool.rows(chosen)]).sum())
         if missing:
             chain.study.reporter.say(
@@ -107,7 +113,7 @@ def run_chain(chain: Chain) -> None:
 
 
 def run_ceiling(chain: Chain) -> None:
-    """Train once on every label, with the iterations of a whole chain, as the chain's last round."""
+    """Train once on every label, with the iterations of a whole chain or the protocol's own, as the last round."""
     protocol = chain.study.config.protocol
     number = protocol.rounds - 1
     folder = chain.folder(number)
@@ -119,7 +125,7 @@ def run_ceiling(chain: Chain) -> None:
         return {}
 
     run_stage(folder, "query", [QUERY], write)
-    _train_and_evaluate(chain, number, folder, units, protocol.chain_iterations, ())
+    _train_and_evaluate(chain, number, folder, units, protocol.ceiling_iterations, ())
 
 
 def _write_start(chain: Chain) -> dict[str, Any]:
@@ -134,8 +140,7 @@ def _query(chain: Chain, number: int, labelled: Sequence[Unit], models: Sequence
     started = time.perf_counter()
     protocol, strategy = chain.study.config.protocol, chain.strategy
     assert strategy is not None
-    known = set(labelled)
-    units = tuple(unit for unit in chain.setup.pool.units if unit not in known)
+    units = chain.setup.pool.unlabelled(labelled)
     weights = class_weights(labelled_voxels(chain.setup.pool, labelled))
     plan = scoring_plan(protocol, weights, chain.key(number, "score"), labelled, strategy.gradients)
     incidents: list[str] = []
@@ -161,8 +166,14 @@ def _query(chain: Chain, number: int, labelled: Sequence[Unit], models: Sequence
         annotated=tuple(labelled),
         oracle=_oracle(chain.setup.pool, units) if strategy.oracle_aided else None,
     )
-    rng = generator(*chain.key(number, "select"))
-    selection = choose(strategy, view, protocol.budget, rng, max_per_case=protocol.pool.max_per_case)
+    selection = choose(
+        strategy,
+        view,
+        min(protocol.budgets[number - 1], len(units)),
+        generator(*chain.key(number, "select")),
+        max_per_case=protocol.pool.max_per_case,
+        boxes=chain.setup.pool.boxes(units) if chain.setup.pool.overlaps else None,
+    )
     selected = time.perf_counter()
     _write_query(chain.folder(number) / QUERY, chain, number, units, selection)
     return {

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from albench.annotate import labelled_voxels
-from albench.config import StartMethod
+from albench.config import StartMethod, runs
 from albench.loop import scoring_plan
 from albench.pool import Pool, Split, Unit
 from albench.progress import Terminal
@@ -68,6 +68,8 @@ class Forecast:
         Estimated from the sample where the pool has more cases than that.
     start
         Units annotated before the first training.
+    budgets
+        Units of each query.
     n_trainings, n_iterations
         Over all seeds, strategies and folds; the first round of a seed counts once.
     compute_s
@@ -88,7 +90,7 @@ class Forecast:
     n_test_cases: int
     start: int
     rounds: int
-    budget: int
+    budgets: tuple[int, ...]
     n_seeds: int
     n_trainings: int
     n_iterations: int
@@ -105,11 +107,12 @@ class Forecast:
     def as_row(self) -> dict[str, str]:
         """Return a line for people."""
         parts = ", ".join(f"{what} {_duration(seconds)}" for what, seconds in self.compute_s.items())
+        queries = "".join(f" + {n} x {budget}" for n, budget in runs(self.budgets))
         done = f" ({self.n_done} done already)" if self.n_done else ""
         return {
             "data set": f"{self.dataset}, {self.protocol}, {self.device}",
             "pool": f"{self.n_pool_cases} cases, about {self.n_pool_units} units; {self.n_test_cases} to test",
-            "annotated": f"{self.start} + {self.rounds - 1} x {self.budget} units a seed; seeds: {self.n_seeds}",
+            "annotated": f"{self.start}{queries} units a seed; seeds: {self.n_seeds}",
             "trainings": f"{self.n_trainings}{done}, {self.n_iterations} iterations",
             "computing": parts,
             "to wait": f"{_duration(self.wall_s)}, {self.n_processes} side by side",
@@ -164,7 +167,7 @@ def measure(study: Study, strategies: Sequence[str], folder: Path) -> Costs:
         pool = found.pool
         rng = generator(study.dataset.name, "plan-start")
         as_drawn: StartMethod = "labelled" if method == "labelled" else "random"
-        start = start_units(pool, min(protocol.pool.start, len(pool)), rng, as_drawn)
+        start = start_units(pool, min(protocol.pool.start, pool.n_disjoint), rng, as_drawn)
         trainer.prepare(sample, pool, start, advance)
         prepare_s = (time.perf_counter() - began) / n_cases
     n_bytes = _size(folder)
@@ -233,21 +236,21 @@ def forecast(study: Study, strategies: Sequence[str], n_seeds: int, n_processes:
     split = study.split(0)
     chains = [name for name in strategies if name != CEILING]
     n_ceilings = int(CEILING in strategies)
-    n_start, n_queries, n_trained = protocol.pool.start, protocol.rounds - 1, protocol.rounds - 1
+    n_start, budgets, n_trained = protocol.pool.start, protocol.budgets, protocol.rounds - 1
     if costs.n_labelled is not None:  # the first query asks for labels that nobody has given yet
-        n_start, n_queries, n_trained = costs.n_labelled, min(1, n_queries), 0
+        n_start, budgets, n_trained = costs.n_labelled, budgets[:1], 0
     n_units = round(costs.units_per_case * len(split.pool))
     n_cases = len(split.pool) + len(split.test)
     n_folds = protocol.training.folds
     n_rounds = int(bool(chains)) + len(chains) * n_trained + n_ceilings
-    n_iterations = n_ceilings * protocol.chain_iterations
+    n_iterations = n_ceilings * protocol.ceiling_iterations
     if chains:
         n_iterations += (
             protocol.training.first_iterations + len(chains) * n_trained * protocol.training.round_iterations
         )
-    # On average half of all that will be annotated is still unlabelled when the pool is scored.
-    n_scored = max(0.0, n_units - n_start - protocol.budget * max(0, n_queries - 1) / 2)
-    scoring = {name: costs.score_s_per_unit[name] * n_scored * n_queries for name in chains}
+    # A query scores what is unlabelled by then; fewer where patches overlap, and how many fewer is the choices' doing.
+    n_scored = sum(max(0, n_units - n_start - sum(budgets[:query])) for query in range(len(budgets)))
+    scoring = {name: costs.score_s_per_unit[name] * n_scored for name in chains}
     one_round_s = n_folds * costs.train_setup_s + costs.evaluate_s_per_case * len(split.test)
     iteration_s = n_folds * costs.iteration_s
     compute_s = {
@@ -258,7 +261,7 @@ def forecast(study: Study, strategies: Sequence[str], n_seeds: int, n_processes:
     }
     first_s = protocol.training.first_iterations * iteration_s + one_round_s if chains else 0.0
     chain_s = n_trained * (protocol.training.round_iterations * iteration_s + one_round_s)
-    ceiling_s = n_ceilings * (protocol.chain_iterations * iteration_s + one_round_s)
+    ceiling_s = n_ceilings * (protocol.ceiling_iterations * iteration_s + one_round_s)
     longest_s = max(ceiling_s, first_s + max((chain_s + seconds for seconds in scoring.values()), default=0.0))
     parallel_s = sum(compute_s.values()) - compute_s["preprocess"]
     return Forecast(
@@ -269,8 +272,8 @@ def forecast(study: Study, strategies: Sequence[str], n_seeds: int, n_processes:
         n_pool_units=n_units,
         n_test_cases=len(split.test),
         start=n_start,
-        rounds=n_queries + 1,
-        budget=protocol.budget,
+        rounds=len(budgets) + 1,
+        budgets=budgets,
         n_seeds=n_seeds,
         n_trainings=n_seeds * n_rounds * n_folds,
         n_iterations=n_seeds * n_iterations * n_folds,

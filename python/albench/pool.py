@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -12,6 +13,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from albench.config import PatchGrid
 from albench.errors import InputError
 from albench.files import write_parquet
 
@@ -51,13 +53,35 @@ def cut_points(low: int, high: int, size: int) -> list[int]:
     return [low + i * (high - low) // n for i in range(n + 1)]
 
 
-def patch_grid(
-    bounds: Sequence[tuple[int, int]], patch_size: Sequence[int]
-) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    """Tile a box with patches, none larger than `patch_size` and all of nearly equal size.
+def patch_spans(low: int, high: int, size: int, kind: PatchGrid = "tiling") -> NDArray[np.int64]:
+    """Divide ``low..high`` of an axis into patches.
 
-    Equal sizes, rather than whole patches and what is left over at the far edge: a sliver would cost as much of an
-    annotator's attention as any unit, and its mean scores would be of few voxels.
+    Parameters
+    ----------
+    kind
+        ``tiling``: disjoint and of nearly equal length, at most `size` (`cut_points`). Equal lengths, rather than whole
+        patches and what is left over at the far edge: a sliver would cost as much of an annotator's attention as any
+        unit, and its mean scores would be of few voxels. ``overlapping``: all of `size`, or of the axis' length where
+        that is shorter, spread evenly and at most half a patch apart, as nnU-Net's prediction places its windows.
+
+    Returns
+    -------
+    ndarray
+        int64 (n, 2): start and stop of each, ascending, from one end to the other.
+    """
+    if kind == "tiling":
+        cuts = cut_points(low, high, size)
+        return np.array([cuts[:-1], cuts[1:]], dtype=np.int64).T
+    size = min(size, high - low)
+    n = -(-(high - low - size) // max(1, size // 2)) + 1
+    starts = low + np.round(np.linspace(0, high - low - size, n)).astype(np.int64)
+    return np.stack([starts, starts + size], axis=1)
+
+
+def patch_grid(
+    bounds: Sequence[tuple[int, int]], patch_size: Sequence[int], kind: PatchGrid = "tiling"
+) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """Cover a box with patches, none larger than `patch_size`.
 
     Parameters
     ----------
@@ -65,16 +89,24 @@ def patch_grid(
         ``(low, high)`` per axis (z, y, x), `high` not included.
     patch_size
         Voxels per axis, at least 1.
+    kind
+        How each axis is divided: see `patch_spans`.
 
     Returns
     -------
     tuple of ndarray
         Start and stop, int64 (n, 3), ordered by z, then y, then x.
     """
-    cuts = [cut_points(low, high, size) for (low, high), size in zip(bounds, patch_size, strict=True)]
-    starts = np.stack(np.meshgrid(*(edges[:-1] for edges in cuts), indexing="ij"), axis=-1)
-    stops = np.stack(np.meshgrid(*(edges[1:] for edges in cuts), indexing="ij"), axis=-1)
-    return starts.reshape(-1, 3).astype(np.int64), stops.reshape(-1, 3).astype(np.int64)
+    spans = [patch_spans(low, high, size, kind) for (low, high), size in zip(bounds, patch_size, strict=True)]
+    starts, stops = (np.meshgrid(*(span[:, end] for span in spans), indexing="ij") for end in (0, 1))
+    return np.stack(starts, axis=-1).reshape(-1, 3), np.stack(stops, axis=-1).reshape(-1, 3)
+
+
+def overlapping(
+    start: NDArray[np.int64], stop: NDArray[np.int64], starts: NDArray[np.int64], stops: NDArray[np.int64]
+) -> NDArray[np.bool_]:
+    """Which of n boxes, int64 (n, 3) each, have a voxel in common with the box from `start` to `stop`; bool (n,)."""
+    return np.asarray(((starts < stop) & (start < stops)).all(axis=1))
 
 
 @dataclass(frozen=True, eq=False)
@@ -98,6 +130,9 @@ class Pool:
     starts, stops
         int64 (n_units, 3): the box of each unit on the original grid, axes (z, y, x), `stops` not included. A slice is
         one voxel thick.
+    own_counts, own_border_counts
+        Where units overlap: as `voxel_counts` and `border_counts`, but of the voxels that no unit before it in its case
+        holds, so that they add up to what all units hold together. None where units are disjoint.
     """
 
     units: tuple[Unit, ...]
@@ -106,12 +141,16 @@ class Pool:
     border_counts: NDArray[np.int64]
     starts: NDArray[np.int64]
     stops: NDArray[np.int64]
+    own_counts: NDArray[np.int64] | None = None
+    own_border_counts: NDArray[np.int64] | None = None
 
     def __post_init__(self) -> None:
         if list(self.units) != sorted(set(self.units)):
             raise ValueError("units: expected unique units sorted by (case, index)")
         counts, boxes = (len(self.units), *self.voxel_counts.shape[1:]), (len(self.units), 3)
         shapes = {"voxel_counts": counts, "border_counts": counts, "starts": boxes, "stops": boxes}
+        if self.overlaps:
+            shapes |= {"own_counts": counts, "own_border_counts": counts}
         for name, shape in shapes.items():
             if getattr(self, name).shape != shape:
                 raise ValueError(f"{name}: expected shape {shape}, got {getattr(self, name).shape}")
@@ -130,6 +169,44 @@ class Pool:
     def n_voxels(self) -> NDArray[np.int64]:
         """Voxels of each unit on the original grid; int64 (n_units,)."""
         return np.asarray(np.prod(self.stops - self.starts, axis=1), dtype=np.int64)
+
+    @property
+    def overlaps(self) -> bool:
+        """Whether units have voxels in common."""
+        return self.own_counts is not None
+
+    @property
+    def total_counts(self) -> NDArray[np.int64]:
+        """Voxels of each label in all units together, each counted once; int64 (n_labels,)."""
+        counts = self.voxel_counts if self.own_counts is None else self.own_counts
+        return np.asarray(counts.sum(axis=0), dtype=np.int64)
+
+    @cached_property
+    def n_disjoint(self) -> int:
+        """Most units that can be chosen without a common voxel: all where they are disjoint.
+
+        Otherwise, of each case, as many as fit along each axis one after the other, multiplied: no other arrangement of
+        boxes of one size holds more. Where choices lie badly, room ends before that.
+        """
+        if not self.overlaps:
+            return len(self)
+        total = 0
+        for units in by_case(self.units).values():
+            starts, stops = self.boxes(units)
+            total += math.prod(_in_a_row(starts[:, axis], stops[:, axis]) for axis in range(3))
+        return total
+
+    def unlabelled(self, labelled: Iterable[Unit]) -> tuple[Unit, ...]:
+        """Units, in order, that have no voxel in common with any of `labelled`."""
+        if not self.overlaps:
+            known = set(labelled)
+            return tuple(unit for unit in self.units if unit not in known)
+        free = np.ones(len(self), dtype=bool)
+        rows_of = {case: self.rows(units) for case, units in by_case(self.units).items()}
+        for unit, start, stop in zip(labelled := list(labelled), *self.boxes(labelled), strict=True):
+            rows = rows_of[unit.case]
+            free[rows[overlapping(start, stop, self.starts[rows], self.stops[rows])]] = False
+        return tuple(unit for unit, is_free in zip(self.units, free, strict=True) if is_free)
 
     @cached_property
     def is_labelled(self) -> NDArray[np.bool_]:
@@ -173,6 +250,9 @@ class Pool:
         for label in range(self.voxel_counts.shape[1]):
             table[f"n_voxels_{label}"] = self.voxel_counts[:, label]
             table[f"n_border_voxels_{label}"] = self.border_counts[:, label]
+            if self.own_counts is not None and self.own_border_counts is not None:
+                table[f"own_n_voxels_{label}"] = self.own_counts[:, label]
+                table[f"own_n_border_voxels_{label}"] = self.own_border_counts[:, label]
         write_parquet(table, path)
 
     @classmethod
@@ -186,6 +266,9 @@ class Pool:
             "starts": [f"start_{letter}" for letter in "zyx"],
             "stops": [f"stop_{letter}" for letter in "zyx"],
         }
+        if "own_n_voxels_0" in table:
+            for field in ("voxel_counts", "border_counts"):
+                columns[f"own_{field.removeprefix('voxel_')}"] = [f"own_{name}" for name in columns[field]]
         missing = [name for names in columns.values() for name in names if name not in table.columns]
         if missing:
             raise InputError(f"{path}: expected column '{missing[0]}', found none: written by an earlier version")
@@ -194,6 +277,15 @@ class Pool:
             axes=dict(zip(table["case"], table["axis"], strict=True)) if "axis" in table else {},
             **{field: table[names].to_numpy(np.int64) for field, names in columns.items()},
         )
+
+
+def _in_a_row(starts: NDArray[np.int64], stops: NDArray[np.int64]) -> int:
+    """Most of the intervals that can stand one after the other: always the next that ends first."""
+    n, end = 0, int(starts.min())
+    for start, stop in sorted(zip(starts.tolist(), stops.tolist(), strict=True), key=lambda span: span[1]):
+        if start >= end:
+            n, end = n + 1, stop
+    return n
 
 
 @dataclass(frozen=True)

@@ -9,7 +9,7 @@ from typing import Literal
 
 from rich.console import Console
 
-from albench.config import Protocol, StudyConfig, load_protocol
+from albench.config import Protocol, StudyConfig
 from albench.data import Dataset, load_dataset, verify_cases
 from albench.data.locate import cache_folder
 from albench.errors import InputError, unknown_name
@@ -17,6 +17,7 @@ from albench.events import require_tensorboard
 from albench.outfolder import claim_folder, output_folder
 from albench.placement import Machine, Placement, place
 from albench.progress import Reporter, Terminal
+from albench.protocols import load_protocol
 from albench.report import build_report, print_summary
 from albench.results import read_results
 from albench.runinfo import n_cores
@@ -160,6 +161,11 @@ def resolve_start(protocol: Protocol, dataset: Dataset, given: str | None, strat
     if given not in (None, "labelled"):
         raise InputError(
             f"--start {given}: expected labelled, or no --start, for {dataset.name}: what is labelled is the start"
+        )
+    if protocol.pool.patch_grid == "overlapping":
+        raise InputError(
+            f"pool.patch_grid: expected tiling for {dataset.name}, which has partial labels, since patches that are "
+            f"labelled already may overlap"
         )
     for name in strategies:
         strategy = make_strategy(name)

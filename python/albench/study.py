@@ -11,14 +11,16 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from albench.coldstart.all_classes import all_classes
 from albench.coldstart.choose import choose_start
-from albench.config import StartMethod, StudyConfig
+from albench.config import StartMethod, StudyConfig, runs
 from albench.data import Dataset
 from albench.errors import InputError
 from albench.events import FOLDER
 from albench.files import read_json, write_array, write_json
 from albench.pool import Pool, Split, Unit, assign_folds, split_cases
 from albench.progress import Reporter
+from albench.room import Room
 from albench.seeding import generator
 from albench.stages import forget_stage, load_stage, run_stage
 from albench.training.base import Trainer
@@ -107,6 +109,17 @@ class SeedSetup:
     folds: Mapping[str, int]
 
 
+def _first_disjoint(pool: Pool, order: NDArray[np.int64], n: int) -> NDArray[np.int64]:
+    """Return the first `n` rows of `order` that overlap none before them."""
+    room = Room(pool.units, None, (pool.starts, pool.stops))
+    chosen: list[int] = []
+    for row in order.tolist():
+        if room.free[row] and len(chosen) < n:
+            room.take(row)
+            chosen.append(row)
+    return np.array(chosen, dtype=np.int64)
+
+
 def start_units(
     pool: Pool,
     n: int,
@@ -114,9 +127,17 @@ def start_units(
     method: StartMethod = "random",
     descriptors: NDArray[np.float32] | None = None,
 ) -> tuple[Unit, ...]:
-    """Choose the starting set: uniformly, or by the units' `descriptors`, or all that are labelled, whatever `n` is."""
+    """Choose the starting set of `n` units, no two of them with a voxel in common.
+
+    Uniformly (fewer where no more find room), around voxels of every class, or by the units' `descriptors`; or all that
+    are labelled, whatever `n` is.
+    """
     if method == "labelled":
         rows = np.flatnonzero(pool.is_labelled)
+    elif method == "all-classes":
+        rows = all_classes(pool, n, rng)
+    elif method == "random" and pool.overlaps:
+        rows = _first_disjoint(pool, rng.permutation(len(pool)), n)
     elif method == "random":
         rows = rng.choice(len(pool), n, replace=False)
     elif descriptors is None or len(descriptors) != len(pool):
@@ -130,26 +151,28 @@ def start_units(
 def check_budget(study: Study, pool: Pool) -> None:
     """Refuse a study that would annotate more units than the pool has, or has no label to start from."""
     protocol = study.config.protocol
-    n_start, n_queries = protocol.pool.start, protocol.rounds - 1
+    n_start, budgets = protocol.pool.start, protocol.budgets
     if protocol.pool.start_method == "labelled":
-        n_start, n_queries = int(pool.is_labelled.sum()), min(1, n_queries)
+        n_start, budgets = int(pool.is_labelled.sum()), budgets[:1]
         if n_start == 0:
             raise InputError(
                 f"{study.dataset.name}: expected at least one completely labelled unit to start from, found none in "
                 f"the {len(pool)} units of the pool"
             )
-    wanted = n_start + n_queries * protocol.budget
-    if wanted > len(pool):
+    wanted = n_start + sum(budgets)
+    if wanted > pool.n_disjoint:
+        queries = "".join(f" and {n} rounds of {budget}" for n, budget in runs(budgets))
+        note = " that find room beside each other" if pool.overlaps else ""
         raise InputError(
-            f"budget: {n_start} starting units and {n_queries} rounds of {protocol.budget} "
-            f"make {wanted}, expected at most the {len(pool)} units in the pool of {study.dataset.name}"
+            f"budget: {n_start} starting units{queries} make {wanted}, expected at most the {pool.n_disjoint} units in "
+            f"the pool of {study.dataset.name}{note}"
         )
     bound = protocol.pool.max_per_case
     if bound is not None and protocol.rounds > 1:
-        most = sum(min(bound, n) for n in Counter(unit.case for unit in pool.units).values())
-        if protocol.budget > most:
+        most, largest = sum(min(bound, n) for n in Counter(unit.case for unit in pool.units).values()), max(budgets)
+        if largest > most:
             raise InputError(
-                f"pool.max_per_case: expected a bound that lets a query have {protocol.budget} units, got {bound}, "
+                f"pool.max_per_case: expected a bound that lets a query have {largest} units, got {bound}, "
                 f"which allows {most} in {len(pool.cases)} cases of {study.dataset.name}"
             )
 
@@ -173,7 +196,7 @@ def setup_seed(study: Study, seed: int, *, verify: bool = True) -> SeedSetup:
         found.pool.save(folder / POOL)
         if found.descriptors is not None:
             write_array(found.descriptors, folder / DESCRIPTORS)
-        return {"n_units": len(found.pool), "n_fg_voxels": int(found.pool.voxel_counts[:, 1:].sum())}
+        return {"n_units": len(found.pool), "n_fg_voxels": int(found.pool.total_counts[1:].sum())}
 
     run_stage(folder, "scan", [POOL, DESCRIPTORS] if by_looks else [POOL], scan)
     pool = Pool.load(folder / POOL)
@@ -186,6 +209,13 @@ def setup_seed(study: Study, seed: int, *, verify: bool = True) -> SeedSetup:
                 units = start_units(pool, settings.start, rng, settings.start_method, descriptors)
         else:
             units = start_units(pool, settings.start, rng, settings.start_method)
+            if pool.overlaps and len(units) < settings.start:
+                raise InputError(
+                    f"pool.start: expected room for {settings.start} patches that do not overlap in the pool of "
+                    f"{study.dataset.name}, found it for {len(units)}"
+                )
+        if settings.start_method == "all-classes":
+            study.reporter.say(f"{title}: the starting set is chosen by labels that nobody has drawn yet")
         write_json(folder / START, [[unit.case, unit.index] for unit in units])
         return {"method": settings.start_method}
 

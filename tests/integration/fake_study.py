@@ -5,10 +5,11 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
-from albench.config import PoolSettings, Protocol, StudyConfig, load_protocol
+from albench.config import PatchGrid, PoolSettings, Protocol, StudyConfig
 from albench.data import Dataset
 from albench.outfolder import claim_folder
 from albench.progress import Silent
+from albench.protocols import load_protocol
 from albench.strategies import strategy_names
 from albench.study import Study
 from albench.training.base import Trainer
@@ -54,9 +55,10 @@ def patch_protocol(*, folds: int = 1, source: str = "dropout", max_per_case: int
 class FakeFactory:
     dataset: Dataset
     patch_size: tuple[int, int, int] | None = None
+    patch_grid: PatchGrid = "tiling"
 
     def __call__(self, work: Path) -> Trainer:
-        return FakeTrainer(self.dataset, work, self.patch_size)
+        return FakeTrainer(self.dataset, work, self.patch_size, self.patch_grid)
 
 
 def fake_study(dataset: Dataset, out: Path, protocol: Protocol | None = None) -> Study:
@@ -69,4 +71,6 @@ def fake_study(dataset: Dataset, out: Path, protocol: Protocol | None = None) ->
     )
     out.mkdir(parents=True, exist_ok=True)
     claim_folder(out, [config])
-    return Study(dataset, config, out, FakeFactory(dataset, config.protocol.pool.patch_size), Silent())
+    pool = config.protocol.pool
+    make_trainer = FakeFactory(dataset, pool.patch_size, pool.patch_grid)
+    return Study(dataset, config, out, make_trainer, Silent())

@@ -141,6 +141,20 @@ def test_a_budget_beyond_the_pool_is_refused_and_binds_nobody(phantom: Dataset, 
     assert set(read_runs(tmp_path)["strategy"]) == {"random"}
 
 
+def test_queries_may_have_budgets_of_their_own(phantom: Dataset, tmp_path: Path) -> None:
+    protocol = fake_protocol().model_copy(update={"budget": (3, 11)})
+    training = protocol.training.model_copy(update={"full_iterations": 70})
+    study = fake_study(phantom, tmp_path, protocol.model_copy(update={"training": training}))
+    run_studies([study], ["random", "full"], [0], n_processes=1)
+    runs = read_runs(tmp_path).set_index(["strategy", "round"])
+    assert runs.loc["random", "n_annotated_units"].to_dict() == {0: 6, 1: 9, 2: 20}
+    assert runs.loc[("full", 2), "iterations"] == 70
+    more = fake_protocol().model_copy(update={"budget": (3, 5000)})
+    message = r"budget: 6 starting units and 1 rounds of 3 and 1 rounds of 5000 make 5009, expected at most"
+    with pytest.raises(InputError, match=message):
+        run_studies([fake_study(phantom, tmp_path / "more", more)], ["random"], [0], n_processes=1)
+
+
 def test_another_configuration_is_refused_with_the_difference(finished: Path, phantom: Dataset) -> None:
     before = queries(finished)
     with pytest.raises(InputError, match=r"another configuration \(protocol.budget: 6 -> 7\)"):

@@ -73,6 +73,19 @@ def test_times_add_up(phantom: Dataset, tmp_path: Path) -> None:
     assert found.disk_bytes == 6 * 1000 + 100 * (len(split.pool) + len(split.test))
 
 
+def test_each_query_scores_what_is_unlabelled_by_then(phantom: Dataset, tmp_path: Path) -> None:
+    plain = fake_protocol(rounds=4)
+    training = plain.training.model_copy(update={"full_iterations": 5000})
+    protocol = plain.model_copy(update={"budget": (6, 6, 20), "training": training})
+    study = fake_study(phantom, tmp_path, protocol)
+    found = forecast(study, ("usim-f", "full"), 1, 1, COSTS)
+    unlabelled = 10 * len(study.split(0).pool) - protocol.pool.start
+    assert found.compute_s["score"] == pytest.approx(0.5 * (unlabelled + unlabelled - 6 + unlabelled - 12))
+    assert found.n_iterations == protocol.chain_iterations + 5000
+    assert found.as_json()["budgets"] == (6, 6, 20)
+    assert found.as_row()["annotated"] == "6 + 2 x 6 + 1 x 20 units a seed; seeds: 1"
+
+
 def test_folds_are_trained_and_kept_each(phantom: Dataset, tmp_path: Path) -> None:
     plain = fake_protocol(rounds=3)
     training = plain.training.model_copy(update={"folds": 5})

@@ -11,14 +11,16 @@ from fake_study import fake_protocol, fake_study
 from numpy.typing import NDArray
 from scipy.spatial.distance import cdist
 
+from albench.coldstart.all_classes import all_classes
 from albench.coldstart.choose import choose_start
 from albench.coldstart.descriptors import describe_slices
 from albench.coldstart.embedding import embed
 from albench.coldstart.typiclust import typicality
-from albench.config import START_METHODS, Protocol, StartMethod, load_protocol
+from albench.config import START_METHODS, Protocol, StartMethod
 from albench.data import Dataset, load_dataset
 from albench.files import read_json
 from albench.pool import Pool, Split, split_cases
+from albench.protocols import load_protocol
 from albench.report.inputs import read_inputs
 from albench.report.provenance import commands
 from albench.results import read_results, read_runs
@@ -65,6 +67,8 @@ def test_a_whole_study(method: StartMethod, phantom: Dataset, tmp_path: Path) ->
         if method == "random":
             assert not (folder / "descriptors.npy").exists()
             rows = rng.choice(len(pool), 6, replace=False)
+        elif method == "all-classes":
+            rows = all_classes(pool, 6, rng)
         else:
             descriptors = np.load(folder / "descriptors.npy")
             assert descriptors.shape == (len(pool), 433)

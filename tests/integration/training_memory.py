@@ -12,10 +12,10 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from albench.config import load_protocol
 from albench.data import load_dataset
 from albench.data.images import write_image
 from albench.pool import Pool, Split
+from albench.protocols import load_protocol
 from albench.runinfo import peak_rss_mib
 from albench.scoring.request import Need, ScoringPlan
 from albench.training import annotated

@@ -7,8 +7,9 @@ from pathlib import Path
 import pytest
 import yaml
 
-from albench.config import StudyConfig, difference, load_protocol, protocol_names
+from albench.config import StudyConfig, difference
 from albench.errors import InputError
+from albench.protocols import load_protocol, protocol_names
 
 
 def config(**changes: object) -> StudyConfig:
@@ -123,6 +124,12 @@ def test_settings_of_a_data_set_are_checked_too(tmp_path: Path) -> None:
     ("section", "setting", "value", "message"),
     [
         ("pool", "patch_size", [4, 4, 4], r"setting pool.patch_size: expected null with network.configuration 2d"),
+        (
+            "pool",
+            "patch_grid",
+            "overlapping",
+            r"setting pool.patch_grid: expected tiling with network.configuration 2d",
+        ),
         ("scoring", "source", "ensemble", r"setting scoring.source: expected training.folds of at least 2 .*, got 1"),
         ("evaluation", "mirroring", True, r"setting evaluation.mirroring: expected training.mirroring true as well"),
     ],

@@ -10,6 +10,7 @@ import pytest
 from report_fixtures import Page, write_study
 
 from albench.errors import InputError
+from albench.protocols import load_protocol
 from albench.report import build_report, summary_table
 from albench.report.inputs import read_inputs
 from albench.report.merge import StudyConfiguration
@@ -87,3 +88,12 @@ def test_the_command_names_every_setting_that_is_not_the_protocols(tmp_path: Pat
     stored["datasets"]["phantom"]["protocol"] |= settings["protocol"]
     (folder / "config.json").write_text(json.dumps(stored))
     assert "--rounds 9 --budget 40 --device cpu --set training.folds=3" in Page(build_report(folder)).text
+
+
+def test_the_command_sets_budgets_that_vary() -> None:
+    config = StudyConfiguration("phantom", "quick", {"protocol": {"name": "quick", "budget": [5, 9]}})
+    assert changed_settings(config) == ["budget=[5, 9]"]
+    config = StudyConfiguration("hippocampus", "paper", {"protocol": {"name": "paper", "budget": 7}})
+    assert changed_settings(config) == []  # --budget says it
+    packaged = load_protocol("paper", dataset="hippocampus").model_dump(mode="json")
+    assert changed_settings(StudyConfiguration("hippocampus", "paper", {"protocol": packaged})) == []

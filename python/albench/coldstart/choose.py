@@ -9,7 +9,7 @@ from threadpoolctl import threadpool_limits
 from albench import core
 from albench.coldstart.embedding import embed
 from albench.coldstart.typiclust import typiclust
-from albench.config import START_METHODS, StartMethod
+from albench.config import StartMethod
 
 
 def choose_start(
@@ -40,7 +40,7 @@ def choose_start(
     ValueError
         Another method, `n` out of range, or descriptors that are not finite.
     """
-    if method not in START_METHODS or method in ("random", "labelled"):
+    if method not in ("k-centre", "typical"):
         raise ValueError(f"method: expected k-centre or typical, got {method!r}")
     if not 1 <= n <= len(descriptors):
         raise ValueError(f"n: expected 1 to {len(descriptors)}, the number of units, got {n}")

@@ -6,10 +6,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from albench.config import dataset_settings
 from albench.data.archive import is_archive
 from albench.data.locate import how_to_get, look_up, prepared_folder
 from albench.data.registry import DatasetEntry, list_entries
+from albench.protocols import dataset_settings
 
 
 @dataclass(frozen=True)

@@ -1,1 +1,132 @@
-"""Protocols of a study as packaged data: one YAML file each."""
+"""The packaged protocols, and protocols of one's own: read, laid over each other, changed, validated."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from importlib import resources
+from pathlib import Path
+from typing import Any
+
+import yaml
+from pydantic import ValidationError
+
+from albench.config import START_METHODS, Protocol
+from albench.errors import InputError, unknown_name
+
+
+def protocol_names() -> list[str]:
+    """Names of the packaged protocols."""
+    files = resources.files("albench.protocols").iterdir()
+    return sorted(file.name.removesuffix(".yaml") for file in files if file.name.endswith(".yaml"))
+
+
+def dataset_settings(dataset: str) -> dict[str, dict[str, Any]]:
+    """Return the settings that a data set has of its own in the packaged protocols, by protocol."""
+    sections = {name: (_protocol_values(name).get("datasets") or {}).get(dataset) for name in protocol_names()}
+    return {name: section for name, section in sections.items() if section}
+
+
+def load_protocol(
+    name: str,
+    settings: Sequence[str] = (),
+    *,
+    dataset: str | None = None,
+    start_method: str | None = None,
+    **overrides: Any,
+) -> Protocol:
+    """Load a protocol.
+
+    Parameters
+    ----------
+    name
+        One of `protocol_names()`, or the path of a YAML file of the same form; with ``extends: NAME`` it need only say
+        what differs from another protocol.
+    settings
+        Single settings to replace, each ``path=value`` with the path's parts joined by dots and the value in YAML,
+        e.g. ``training.first_iterations=100``.
+    dataset
+        Data set whose entry under ``datasets``, if there is one, replaces settings of the protocol.
+    start_method
+        Replaces ``pool.start_method``; None keeps the protocol's.
+    **overrides
+        Top-level settings to replace; None keeps the protocol's value.
+
+    Raises
+    ------
+    InputError
+        For an unknown name, an unreadable file, or a value that the setting does not accept.
+    """
+    values = _protocol_values(name)
+    for_dataset = (values.pop("datasets", None) or {}).get(dataset, {})
+    values = _merged(values, for_dataset) | {key: value for key, value in overrides.items() if value is not None}
+    if start_method is not None and start_method not in START_METHODS:
+        raise unknown_name("start method", start_method, START_METHODS)
+    if start_method is not None and isinstance(values.get("pool"), dict):
+        values["pool"] = values["pool"] | {"start_method": start_method}
+    if settings:
+        values = _validated(name, values).model_dump()  # with the settings that the file leaves out
+        for setting in settings:
+            _replace_setting(values, setting)
+    return _validated(name, values)
+
+
+def _validated(name: str, values: dict[str, Any]) -> Protocol:
+    try:
+        return Protocol.model_validate(values)
+    except ValidationError as error:
+        first = error.errors()[0]
+        if not first["loc"]:
+            raise InputError(f"protocol '{name}', setting {first['msg'].removeprefix('Value error, ')}") from None
+        where, message = ".".join(str(part) for part in first["loc"]), first["msg"].removeprefix("Value error, ")
+        raise InputError(f"protocol '{name}', setting {where}: {message}; got {first['input']!r}") from None
+
+
+def _merged(values: dict[str, Any], changes: dict[str, Any]) -> dict[str, Any]:
+    """Return `values` with the leaves of `changes` in their place."""
+    merged = dict(values)
+    for key, change in changes.items():
+        old = merged.get(key)
+        merged[key] = _merged(old, change) if isinstance(old, dict) and isinstance(change, dict) else change
+    return merged
+
+
+def _replace_setting(values: dict[str, Any], setting: str) -> None:
+    path, equals, text = setting.partition("=")
+    *parents, last = path.split(".")
+    inner: Any = values
+    for parent in parents:
+        inner = inner.get(parent) if isinstance(inner, dict) else None
+    if not equals or not isinstance(inner, dict):
+        raise InputError(f"--set {setting}: expected setting=value, e.g. training.first_iterations=100")
+    if last not in inner:
+        raise unknown_name("setting", path, [".".join((*parents, key)) for key in inner])
+    try:
+        inner[last] = yaml.safe_load(text)
+    except yaml.YAMLError:
+        raise InputError(f"--set {setting}: expected a value, found {text!r}") from None
+
+
+def _protocol_values(name: str, above: tuple[str, ...] = ()) -> dict[str, Any]:
+    """Return the settings in a protocol's file, laid over those of the one it extends, if any."""
+    file = Path(name)
+    if file.suffix in (".yaml", ".yml"):
+        if not file.is_file():
+            raise InputError(f"--protocol {name}: expected a YAML file, found none")
+        text = file.read_text(encoding="utf-8")
+    elif name in protocol_names():
+        text = (resources.files("albench.protocols") / f"{name}.yaml").read_text(encoding="utf-8")
+    else:
+        raise unknown_name("protocol", name, protocol_names())
+    try:
+        values = yaml.safe_load(text)
+    except yaml.YAMLError as error:
+        raise InputError(f"--protocol {name}: expected YAML, found {' '.join(str(error).split())}") from None
+    if not isinstance(values, dict):
+        raise InputError(f"--protocol {name}: expected settings by name, found {type(values).__name__}")
+    if "extends" not in values:
+        return values
+    if name in above:
+        raise InputError(
+            f"--protocol {above[0]}: expected an end of protocols that extend each other, got {name} again"
+        )
+    return _merged(_protocol_values(str(values.pop("extends")), (*above, name)), values)

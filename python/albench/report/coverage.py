@@ -57,7 +57,7 @@ def coverage_table(queries: pd.DataFrame) -> pd.DataFrame:
 
 
 def chosen_units(queries: pd.DataFrame) -> pd.DataFrame:
-    """Units that strategies chose: without the shared random start (round 0) and without the ceiling."""
+    """Units that strategies chose: without the shared start (round 0) and without the ceiling."""
     return queries[(queries["round"] > 0) & (queries["strategy"] != CEILING)]
 
 

@@ -8,8 +8,8 @@ from typing import Any
 
 import pandas as pd
 
-from albench.config import load_protocol, protocol_names
 from albench.errors import InputError
+from albench.protocols import load_protocol, protocol_names
 from albench.report.inputs import Inputs
 from albench.report.merge import StudyConfiguration
 from albench.report.palette import order
@@ -50,7 +50,8 @@ def changed_settings(config: StudyConfiguration) -> list[str]:
         for part in name.split("."):
             usual = usual.get(part) if isinstance(usual, dict) else None
         of_the_machine = name == "scoring.precision" and usual == "auto"
-        if value != usual and name not in _OWN_OPTION and not of_the_machine:
+        own_option = name in _OWN_OPTION and not isinstance(value, list)  # --budget takes one number for all queries
+        if value != usual and not own_option and not of_the_machine:
             changed.append(f"{name}={json.dumps(value)}")
     return changed
 
@@ -96,9 +97,10 @@ def _leaves(config: dict[str, Any], prefix: str = "") -> list[tuple[str, Any]]:
 def _options(config: StudyConfiguration) -> dict[str, Any]:
     """Options that every command line names."""
     protocol = config.settings.get("protocol") or {}
+    budget = protocol.get("budget")
     return {
         "rounds": protocol.get("rounds"),
-        "budget": protocol.get("budget"),
+        "budget": None if isinstance(budget, list) else budget,
         "start": (protocol.get("pool") or {}).get("start_method"),
         "device": config.settings.get("device"),
     }

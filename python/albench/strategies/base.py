@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
@@ -15,6 +14,7 @@ from numpy.typing import NDArray
 from albench import _arrays as check
 from albench.errors import InputError
 from albench.pool import Unit
+from albench.room import Room
 from albench.scoring.request import GradientSettings, Need, Scores, uncertainty
 
 Floats = TypeVar("Floats", np.float32, np.float64)
@@ -188,20 +188,24 @@ def choose(
     rng: np.random.Generator,
     *,
     max_per_case: int | None = None,
+    boxes: tuple[NDArray[np.int64], NDArray[np.int64]] | None = None,
 ) -> Selection:
     """Let `strategy` select, and check what it is given and what it gives.
 
-    A bound on the units of one case holds for every strategy in the same way: of what the strategy selects, in its
-    order, the units beyond the bound are passed over, and the strategy is asked again for as many as are missing,
-    among the units of cases that may give more. For a ranking this is the best batch within the bound. Units chosen
-    before count as annotated where the strategy looks at those, as k-centre does; other strategies select the rest of
-    the batch without regard to them.
+    A bound on the units of one case holds for every strategy in the same way, and so does that no two units of a batch
+    have a voxel in common: of what the strategy selects, in its order, the units that may not be are passed over, and
+    the strategy is asked again for as many as are missing, among the units that still may. For a ranking this is the
+    best batch within the bound. Units chosen before count as annotated where the strategy looks at those, as k-centre
+    does; other strategies select the rest of the batch without regard to them.
 
     Parameters
     ----------
     max_per_case
         Units of one case that the selection may have; None: any number. Does not bind a strategy that takes the whole
         pool.
+    boxes
+        Starts and stops of the view's units, int64 (n, 3) each, where units overlap; None: no two do. The selection is
+        smaller than the budget where no more find room beside each other.
 
     Raises
     ------
@@ -211,28 +215,29 @@ def choose(
         If the budget is not in 1..n; if an answer is not as many different units of
         the view, with a score and a gain each.
     """
-    if max_per_case is None or strategy.whole_pool:
+    if (max_per_case is None and boxes is None) or strategy.whole_pool:
         return _select(strategy, view, budget, rng)
     check.integer("budget", budget, 1, len(view.units))
-    room = {case: min(n, max_per_case) for case, n in Counter(unit.case for unit in view.units).items()}
-    if budget > sum(room.values()):
+    room = Room(view.units, max_per_case, boxes)
+    if boxes is None and budget > room.most:
         raise InputError(
             f"max_per_case: expected a bound that lets a batch have {budget} units, got {max_per_case}, which allows "
-            f"{sum(room.values())} in {len(room)} cases"
+            f"{room.most} in {len(room.left)} cases"
         )
     indices: list[int] = []
     scores: list[float] = []
     gains: list[float] = []
     while len(indices) < budget:
-        taken = set(indices)
-        rows = np.array([i for i, unit in enumerate(view.units) if room[unit.case] and i not in taken], dtype=np.int64)
+        rows = np.flatnonzero(room.free)
+        if rows.size == 0:
+            break
         rest = view if rows.size == len(view.units) else view.subset(rows, indices)
         part = _select(strategy, rest, min(budget - len(indices), rows.size), rng)
         for place, score, gain in zip(part.indices, part.scores, part.gains, strict=True):
-            case = view.units[rows[place]].case
-            if room[case]:
-                room[case] -= 1
-                indices.append(int(rows[place]))
+            row = int(rows[place])
+            if room.free[row]:
+                room.take(row)
+                indices.append(row)
                 scores.append(float(score))
                 gains.append(float(gain))
     return Selection(np.array(indices, dtype=np.int64), np.array(scores), np.array(gains))

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from albench.config import PatchGrid
 from albench.data import Dataset
 from albench.files import read_json, write_json
 from albench.pool import Pool, Split, Unit, patch_grid, slice_boxes
@@ -36,11 +37,16 @@ class FakeTrainer:
         Ignored but for the trainer interface: nothing is prepared.
     patch_size
         Units are 3D patches of at most this size, axes (z, y, x); None: slices along the first axis.
+    patch_grid
+        How patches cover an image.
     """
 
-    def __init__(self, dataset: Dataset, work: Path, patch_size: PatchSize | None = None) -> None:
+    def __init__(
+        self, dataset: Dataset, work: Path, patch_size: PatchSize | None = None, patch_grid: PatchGrid = "tiling"
+    ) -> None:
         self._dataset = dataset
         self._patch_size = patch_size
+        self._patch_grid = patch_grid
 
     def scan(self, split: Split, on_case: Tick, describe: bool = False) -> PoolScan:
         """Units are all slices along the first axis, or patches of the whole image."""
@@ -51,7 +57,8 @@ class FakeTrainer:
             scans[case.name] = replace(scan, box=tuple((0, edge) for edge in scan.shape))
             on_case()
         if self._patch_size:
-            return patch_pool(cases, scans, self._patch_size, self._dataset.n_labels, describe=describe)
+            n_labels = self._dataset.n_labels
+            return patch_pool(cases, scans, self._patch_size, n_labels, kind=self._patch_grid, describe=describe)
         return slice_pool(scans, _AXIS)
 
     def prepare(self, split: Split, pool: Pool, start: Sequence[Unit], on_case: Tick) -> None:
@@ -89,17 +96,20 @@ class FakeTrainer:
 
     def load(self, *paths: Path) -> FakeModel:
         """Open model files."""
-        return FakeModel(self._dataset, paths, self._patch_size)
+        return FakeModel(self._dataset, paths, self._patch_size, self._patch_grid)
 
 
 class FakeModel:
     """Predicts reference labels with errors, and scores units by how much it errs on them: less with more models."""
 
-    def __init__(self, dataset: Dataset, paths: Sequence[Path], patch_size: PatchSize | None) -> None:
+    def __init__(
+        self, dataset: Dataset, paths: Sequence[Path], patch_size: PatchSize | None, patch_grid: PatchGrid = "tiling"
+    ) -> None:
         self.incidents: list[str] = []
         contents = [read_json(path) for path in paths]
         self._dataset = dataset
         self._patch_size = patch_size
+        self._patch_grid = patch_grid
         self._seed = contents[0]["seed"]
         self._known = np.stack([_features(Unit(*unit)) for content in contents for unit in content["units"]])
         iterations = sum(content["iterations"] for content in contents)
@@ -116,7 +126,7 @@ class FakeModel:
 
     def _boxes(self, shape: tuple[int, ...]) -> list[tuple[slice, ...]]:
         if self._patch_size:
-            grid = patch_grid([(0, edge) for edge in shape], self._patch_size)
+            grid = patch_grid([(0, edge) for edge in shape], self._patch_size, self._patch_grid)
         else:
             grid = slice_boxes(shape, _AXIS, 0, shape[_AXIS])
         return [tuple(map(slice, start, stop)) for start, stop in zip(*grid, strict=True)]

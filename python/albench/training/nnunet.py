@@ -31,6 +31,8 @@ from albench.training.units import default_patch_size, patch_pool, slice_pool
 # the planner must not see them.
 _POOL_ID, _TEST_ID = 1, 2
 
+_HEADS = ".seg_layers."  # how nnU-Net's load_pretrained_weights knows the segmentation layers, which it leaves out
+
 
 class NnunetTrainer:
     """Plans, preprocesses, trains and opens nnU-Nets for one data set and one seed.
@@ -80,7 +82,7 @@ class NnunetTrainer:
     def scan(self, split: Split, on_case: Tick, describe: bool = False) -> PoolScan:
         """Units are slices or patches inside nnU-Net's crop.
 
-        Slices lie along the axis that nnU-Net's 2d configuration slices; patches tile the crop.
+        Slices lie along the axis that nnU-Net's 2d configuration slices; patches cover the crop.
         """
         network, n_labels = self._protocol.network, self._dataset.n_labels
         cases = self._raw(split.pool, _POOL_ID)
@@ -95,8 +97,9 @@ class NnunetTrainer:
                 for case in cases:
                     self._scan(case, axis)
             return slice_pool(self._scans, axis)
-        patch_size = self._protocol.pool.patch_size or default_patch_size(self._scans)
-        return patch_pool(cases, self._scans, patch_size, n_labels, describe=describe)
+        settings = self._protocol.pool
+        patch_size = settings.patch_size or default_patch_size(self._scans)
+        return patch_pool(cases, self._scans, patch_size, n_labels, kind=settings.patch_grid, describe=describe)
 
     def prepare(self, split: Split, pool: Pool, start: Sequence[Unit], on_case: Tick) -> None:
         """Fingerprint, plan, preprocess."""
@@ -178,20 +181,26 @@ class NnunetTrainer:
         store = self.store
         settings = self._protocol.training
         training = TrainingPlan(
-            iterations,
-            batch_size,
-            settings.initial_lr,
-            settings.momentum,
-            settings.mirroring,
-            settings.oversample_foreground,
-            key,
-            settings.compile,
+            iterations=iterations,
+            batch_size=batch_size,
+            initial_lr=settings.initial_lr,
+            momentum=settings.momentum,
+            mirroring=settings.mirroring,
+            oversample_foreground=settings.oversample_foreground,
+            key=key,
+            compile=settings.compile,
+            case_sampling=settings.case_sampling,
+            window_offset=settings.window_offset,
+            dice_smooth=settings.dice_smooth,
         )
         trainer = ALTrainer.create(
             store, AnnotatedDataset(store, units), training, self._device, self._base / "results"
         )
         if initial is not None:
-            trainer.plain_network.load_state_dict(_read_checkpoint(initial)["network_weights"])
+            weights = _read_checkpoint(initial)["network_weights"]
+            if settings.reinitialise_heads:
+                weights |= {name: w for name, w in trainer.plain_network.state_dict().items() if _HEADS in name}
+            trainer.plain_network.load_state_dict(weights)
         ready = time.perf_counter()
         loss = trainer.fit(n_workers=n_loaders, shared_memory=self._shared_memory, on_iteration=on_iteration)
         done = time.perf_counter()

@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 import torch
 from nnunetv2.training.dataloading.data_loader import nnUNetDataLoader
+from nnunetv2.training.loss.dice import MemoryEfficientSoftDiceLoss
 from nnunetv2.training.lr_scheduler.polylr import PolyLRScheduler
 from nnunetv2.training.nnUNetTrainer.nnUNetTrainer import nnUNetTrainer
 
@@ -21,6 +22,7 @@ from albench.training.loader import batches, seeded
 from albench.training.nnunet_env import nnunet_folders, quiet
 from albench.training.norm import normalise_by_groups
 from albench.training.prepare import PreparedStore
+from albench.training.sampling import OffsetLoader
 
 
 @dataclass(frozen=True)
@@ -37,6 +39,8 @@ class TrainingPlan:
         Share of a batch centred on a foreground voxel.
     mirroring
         Whether augmentation mirrors along every axis, as nnU-Net's does.
+    case_sampling, window_offset, dice_smooth
+        See `TrainingSettings`.
     key
         Random stream of weights, batches and dropout.
     compile
@@ -51,6 +55,9 @@ class TrainingPlan:
     oversample_foreground: float
     key: tuple[Key, ...]
     compile: str = "auto"
+    case_sampling: str = "units"
+    window_offset: bool = False
+    dice_smooth: float = 1e-5
 
 
 _WORTH_COMPILING = 5_000  # iterations
@@ -59,8 +66,9 @@ _WORTH_COMPILING = 5_000  # iterations
 class ALTrainer(nnUNetTrainer):  # type: ignore[misc]
     """nnU-Net's network, loss, optimiser, augmentation and step, driven for a given number of iterations.
 
-    Cases are drawn in proportion to their annotated units, so every annotated unit is as likely as any other;
-    nnU-Net draws cases uniformly, which would show a lone slice of a case more often than each of ten.
+    Cases are drawn in proportion to their annotated units, unless the plan says otherwise, so every annotated unit is
+    as likely as any other; nnU-Net draws cases uniformly, which shows a lone slice of a case more often than each of
+    ten.
 
     Made by `create`: nnU-Net inspects its constructor's signature, so that one stays as it is.
     """
@@ -127,6 +135,15 @@ class ALTrainer(nnUNetTrainer):  # type: ignore[misc]
             group["momentum"] = self._plan.momentum
         return optimizer, PolyLRScheduler(optimizer, self.initial_lr, self._plan.iterations)
 
+    def _build_loss(self) -> torch.nn.Module:
+        """nnU-Net's loss with this training's smooth term."""
+        loss = super()._build_loss()
+        assert isinstance(loss, torch.nn.Module)
+        for part in loss.modules():  # also inside torch.compile's wrapper
+            if isinstance(part, MemoryEfficientSoftDiceLoss):
+                part.smooth = self._plan.dice_smooth
+        return loss
+
     def print_to_log_file(self, *args: Any, also_print_to_console: bool = True, add_timestamp: bool = True) -> None:
         """Keep nnU-Net's chatter off the console and the disk; results carry what matters."""
 
@@ -151,14 +168,15 @@ class ALTrainer(nnUNetTrainer):  # type: ignore[misc]
             ignore_label=self.label_manager.ignore_label,
         )
         counts = np.array([self._dataset.n_units[case] for case in self._dataset.identifiers], dtype=np.float64)
-        return nnUNetDataLoader(
+        make = OffsetLoader if self._plan.window_offset else nnUNetDataLoader
+        return make(
             self._dataset,
             self.batch_size,
             initial_patch_size,
             configuration.patch_size,
             self.label_manager,
             oversample_foreground_percent=self.oversample_foreground_percent,
-            sampling_probabilities=counts / counts.sum(),
+            sampling_probabilities=counts / counts.sum() if self._plan.case_sampling == "units" else None,
             transforms=transforms,
         )
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -10,8 +11,9 @@ from numpy.typing import NDArray
 
 from albench.borders import border
 from albench.coldstart.descriptors import describe_patches
+from albench.config import PatchGrid
 from albench.data import Case
-from albench.pool import Pool, Unit, cut_points, patch_grid, slice_boxes
+from albench.pool import Pool, Unit, patch_grid, patch_spans, slice_boxes
 from albench.training.base import PoolScan
 from albench.training.reading import read_case_images, read_label
 from albench.training.scan import CaseScan
@@ -61,37 +63,57 @@ def patch_pool(
     patch_size: Sequence[int],
     n_labels: int,
     *,
+    kind: PatchGrid = "tiling",
     describe: bool = False,
 ) -> PoolScan:
-    """Patches that tile nnU-Net's crop of every case; reads every label map, and to describe them every image, once.
+    """Patches that cover nnU-Net's crop of every case; reads every label map, and to describe them every image, once.
 
     A voxel is a border voxel where one of its six neighbours has another label, in the patch or beside it.
     """
     units: list[Unit] = []
-    counts, borders, starts, stops, descriptors = [], [], [], [], []
+    starts, stops, descriptors = [], [], []
+    counts: list[list[NDArray[np.int64]]] = [[], []]  # of all voxels of a patch, and of those at a border
+    own: list[list[NDArray[np.int64]]] = [[], []]  # the same, without what an earlier patch holds
     for case in sorted(cases, key=lambda case: case.name):
         box = scans[case.name].box
         segmentation = read_label(case.label)
-        edges = [cut_points(low, high, size) for (low, high), size in zip(box, patch_size, strict=True)]
-        edge_voxels = border(segmentation, range(3))
-        counts.append(_per_patch(segmentation, edges, n_labels))
-        borders.append(_per_patch(np.where(edge_voxels, segmentation, -1), edges, n_labels))
-        start, stop = patch_grid(box, patch_size)
+        at_border = np.where(border(segmentation, range(3)), segmentation, -1)
+        spans = [patch_spans(low, high, size, kind) for (low, high), size in zip(box, patch_size, strict=True)]
+        for number, labels in enumerate((segmentation, at_border)):
+            counts[number].append(_per_patch(labels, spans, n_labels))
+            if kind == "overlapping":
+                own[number].append(_per_patch(labels, [_own(span) for span in spans], n_labels))
+        start, stop = patch_grid(box, patch_size, kind)
         starts.append(start)
         stops.append(stop)
         units += [Unit(case.name, index) for index in range(len(start))]
         if describe:
             descriptors.append(describe_patches(read_case_images(case)[0], box, start, stop))
-    return _joined(units, {}, (counts, borders, starts, stops), descriptors)
+    found = _joined(units, {}, (*counts, starts, stops), descriptors)
+    if kind == "tiling":
+        return found
+    pool = replace(found.pool, own_counts=np.concatenate(own[0]), own_border_counts=np.concatenate(own[1]))
+    return replace(found, pool=pool)
 
 
-def _per_patch(segmentation: NDArray[np.int16], edges: Sequence[Sequence[int]], n_labels: int) -> NDArray[np.int64]:
-    """Count labels in the patches between cut points, row-major; int64 (n_patches, n_labels)."""
-    inside = segmentation[tuple(slice(cuts[0], cuts[-1]) for cuts in edges)]
+def _own(spans: NDArray[np.int64]) -> NDArray[np.int64]:
+    """Leave of each patch along an axis what lies beyond the one before it; int64 (n, 2)."""
+    return np.column_stack([np.maximum(spans[:, 0], np.concatenate([[0], spans[:-1, 1]])), spans[:, 1]])
+
+
+def _per_patch(segmentation: NDArray[np.int16], spans: Sequence[NDArray[np.int64]], n_labels: int) -> NDArray[np.int64]:
+    """Count labels in the patches that spans along each axis make, row-major; int64 (n_patches, n_labels)."""
+    # Between all bounds first: what overlaps is made of these cells.
+    cuts = [np.unique(span) for span in spans]
+    inside = segmentation[tuple(slice(edges[0], edges[-1]) for edges in cuts)]
     columns = []
     for label in range(n_labels):
         sums: NDArray[Any] = inside == label
-        for axis, cuts in enumerate(edges):
-            sums = np.add.reduceat(sums, np.asarray(cuts[:-1]) - cuts[0], axis=axis, dtype=np.int64)
+        for axis, edges in enumerate(cuts):
+            sums = np.add.reduceat(sums, edges[:-1] - edges[0], axis=axis, dtype=np.int64)
+        for axis, (edges, span) in enumerate(zip(cuts, spans, strict=True)):
+            before = np.insert(np.cumsum(sums, axis=axis), 0, 0, axis=axis)
+            first, last = np.searchsorted(edges, span).T
+            sums = np.take(before, last, axis) - np.take(before, first, axis)
         columns.append(sums.ravel())
     return np.stack(columns, axis=1)
