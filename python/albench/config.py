@@ -26,6 +26,8 @@ from albench.errors import InputError, unknown_name
 Share = Annotated[float, Field(gt=0, lt=1)]
 StartMethod = Literal["random", "k-centre", "typical", "labelled"]
 START_METHODS: tuple[str, ...] = get_args(StartMethod)
+SplitBy = Literal["fixed", "seed"]
+SPLITS: tuple[str, ...] = get_args(SplitBy)
 
 
 class _Settings(BaseModel):
@@ -41,6 +43,16 @@ class PoolSettings(_Settings):
         Cases in the pool, drawn by seed; None takes all that are not held out.
     test_share, max_test_cases
         Share of the cases held out for testing, and an upper bound on their number.
+    split_by
+        ``fixed``: every seed is tested on the same cases. ``seed``: on others, so that their choice is part of what
+        varies between seeds.
+    test_folds
+        Number k of folds that the cases are shared out among, one of which is held out instead of `test_share`: fold
+        0, or with ``split_by: seed`` the seed modulo k. None: no folds.
+    group_by
+        Which cases belong together, as scans of one patient do: never one in the pool and another tested on, nor in
+        two folds. ``auto``: as the data set says, or names that are known to name a patient; ``none``: each case by
+        itself; else a regular expression with one group that finds the patient in a case's name.
     start
         Units annotated before the first training.
     start_method
@@ -56,6 +68,9 @@ class PoolSettings(_Settings):
     max_cases: PositiveInt | None
     test_share: Share
     max_test_cases: PositiveInt | None
+    split_by: SplitBy = "fixed"
+    test_folds: Annotated[int, Field(ge=2)] | None = None
+    group_by: str = "auto"
     start: PositiveInt
     start_method: StartMethod = "random"
     patch_size: tuple[PositiveInt, PositiveInt, PositiveInt] | None = None
@@ -238,10 +253,16 @@ class StudyConfig(_Settings):
     The number of seeds and the list of strategies are not settings of a result but a choice of which results
     to have, so a finished study can be extended by more of either. Paths and the device count are left out:
     a study may move.
+
+    Attributes
+    ----------
+    groups
+        Digest of which cases belong together; None where none do.
     """
 
     dataset: str
     dataset_checksum: str
+    groups: str | None = None
     trainer: Literal["nnunet", "fake"]
     device: Literal["cpu", "cuda"]
     protocol: Protocol
@@ -270,6 +291,8 @@ def load_protocol(
     *,
     dataset: str | None = None,
     start_method: str | None = None,
+    split_by: str | None = None,
+    group_by: str | None = None,
     **overrides: Any,
 ) -> Protocol:
     """Load a protocol.
@@ -283,8 +306,8 @@ def load_protocol(
         e.g. ``training.first_iterations=100``.
     dataset
         Data set whose entry under ``datasets``, if there is one, replaces settings of the protocol.
-    start_method
-        Replaces ``pool.start_method``; None keeps the protocol's.
+    start_method, split_by, group_by
+        Replace settings of ``pool``; None keeps the protocol's.
     **overrides
         Top-level settings to replace; None keeps the protocol's value.
 
@@ -296,10 +319,12 @@ def load_protocol(
     values = _protocol_values(name)
     for_dataset = (values.pop("datasets", None) or {}).get(dataset, {})
     values = _merged(values, for_dataset) | {key: value for key, value in overrides.items() if value is not None}
-    if start_method is not None and start_method not in START_METHODS:
-        raise unknown_name("start method", start_method, START_METHODS)
-    if start_method is not None and isinstance(values.get("pool"), dict):
-        values["pool"] = values["pool"] | {"start_method": start_method}
+    for what, given, known in (("start method", start_method, START_METHODS), ("split", split_by, SPLITS)):
+        if given is not None and given not in known:
+            raise unknown_name(what, given, known)
+    of_pool = {"start_method": start_method, "split_by": split_by, "group_by": group_by}
+    if isinstance(values.get("pool"), dict):
+        values["pool"] = values["pool"] | {key: value for key, value in of_pool.items() if value is not None}
     if settings:
         values = _validated(name, values).model_dump()  # with the settings that the file leaves out
         for setting in settings:
