@@ -47,6 +47,18 @@ StartOption = Annotated[
     str | None,
     typer.Option("--start", help="How the units annotated first are chosen: random, k-centre, typical or all-classes."),
 ]
+SplitByOption = Annotated[
+    str | None,
+    typer.Option("--split-by", help="fixed: all seeds are tested on the same cases; seed: on others each."),
+]
+GroupByOption = Annotated[
+    str | None,
+    typer.Option(
+        "--group-by",
+        metavar="PATTERN",
+        help="Regular expression whose one group names the patient in a case's name; or auto, none.",
+    ),
+]
 DeviceOption = Annotated[str, typer.Option("--device", help="auto, cpu or cuda.")]
 OutOption = Annotated[Path, typer.Option("--out", envvar="ALBENCH_OUT", help="Results folder.")]
 JobsOption = Annotated[
@@ -77,6 +89,8 @@ def run(
     budget: BudgetOption = None,
     settings: SetOption = None,
     start: StartOption = None,
+    split_by: SplitByOption = None,
+    group_by: GroupByOption = None,
     device: DeviceOption = "auto",
     data: DataOption = None,
     out: OutOption = Path("out"),
@@ -99,6 +113,8 @@ def run(
             rounds=rounds,
             budget=budget,
             start=start,
+            split_by=split_by,
+            group_by=group_by,
             device=device,
             data=data,
             out=out,
@@ -121,6 +137,8 @@ def plan(
     budget: BudgetOption = None,
     settings: SetOption = None,
     start: StartOption = None,
+    split_by: SplitByOption = None,
+    group_by: GroupByOption = None,
     device: DeviceOption = "auto",
     data: DataOption = None,
     out: OutOption = Path("out"),
@@ -142,6 +160,8 @@ def plan(
             rounds=rounds,
             budget=budget,
             start=start,
+            split_by=split_by,
+            group_by=group_by,
             device=device,
             data=data,
             out=out,

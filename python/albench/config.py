@@ -23,6 +23,8 @@ Share = Annotated[float, Field(gt=0, lt=1)]
 StartMethod = Literal["random", "k-centre", "typical", "all-classes", "labelled"]
 START_METHODS: tuple[str, ...] = get_args(StartMethod)
 PatchGrid = Literal["tiling", "overlapping"]
+SplitBy = Literal["fixed", "seed"]
+SPLITS: tuple[str, ...] = get_args(SplitBy)
 
 
 class _Settings(BaseModel):
@@ -38,6 +40,16 @@ class PoolSettings(_Settings):
         Cases in the pool, drawn by seed; None takes all that are not held out.
     test_share, max_test_cases
         Share of the cases held out for testing, and an upper bound on their number.
+    split_by
+        ``fixed``: every seed is tested on the same cases. ``seed``: on others, so that their choice is part of what
+        varies between seeds.
+    test_folds
+        Number k of folds that the cases are shared out among, one of which is held out instead of `test_share`: fold
+        0, or with ``split_by: seed`` the seed modulo k. None: no folds.
+    group_by
+        Which cases belong together, as scans of one patient do: never one in the pool and another tested on, nor in
+        two folds. ``auto``: as the data set says, or names that are known to name a patient; ``none``: each case by
+        itself; else a regular expression with one group that finds the patient in a case's name.
     start
         Units annotated before the first training.
     start_method
@@ -57,6 +69,9 @@ class PoolSettings(_Settings):
     max_cases: PositiveInt | None
     test_share: Share
     max_test_cases: PositiveInt | None
+    split_by: SplitBy = "fixed"
+    test_folds: Annotated[int, Field(ge=2)] | None = None
+    group_by: str = "auto"
     start: PositiveInt
     start_method: StartMethod = "random"
     patch_size: tuple[PositiveInt, PositiveInt, PositiveInt] | None = None
@@ -302,10 +317,16 @@ class StudyConfig(_Settings):
     The number of seeds and the list of strategies are not settings of a result but a choice of which results
     to have, so a finished study can be extended by more of either. Paths and the device count are left out:
     a study may move.
+
+    Attributes
+    ----------
+    groups
+        Digest of which cases belong together; None where none do.
     """
 
     dataset: str
     dataset_checksum: str
+    groups: str | None = None
     trainer: Literal["nnunet", "fake"]
     device: Literal["cpu", "cuda"]
     protocol: Protocol

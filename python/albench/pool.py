@@ -296,61 +296,6 @@ class Split:
     test: tuple[str, ...]
 
 
-def split_cases(
-    cases: Sequence[str],
-    *,
-    test_share: float,
-    max_test_cases: int | None,
-    max_pool_cases: int | None,
-    testable: Sequence[str] | None = None,
-    keep: Sequence[str] = (),
-    test_rng: np.random.Generator,
-    pool_rng: np.random.Generator,
-) -> Split:
-    """Hold out test cases, then draw the pool from the rest.
-
-    Two generators, so that the test cases can stay the same for every seed while the pool changes with it.
-
-    Parameters
-    ----------
-    test_share
-        Share of the testable cases.
-    testable
-        Cases that may be held out; None: all.
-    keep
-        Cases that are in the pool, unless held out, whatever `max_pool_cases` says.
-
-    Raises
-    ------
-    InputError
-        If there are fewer than two cases, or none to test on.
-    """
-    if len(cases) < 2:
-        raise InputError(f"data set: expected at least 2 cases to split into pool and test, got {len(cases)}")
-    names = sorted(cases)
-    candidates = names if testable is None else sorted(testable)
-    if not candidates:
-        raise InputError("data set: expected a completely labelled case to test on, found none")
-    n_test = min(max(1, round(test_share * len(candidates))), len(candidates), len(names) - 1)
-    if max_test_cases is not None:
-        n_test = min(n_test, max_test_cases)
-    test = {candidates[i] for i in test_rng.choice(len(candidates), n_test, replace=False)}
-    rest = [name for name in names if name not in test]
-    if max_pool_cases is not None and max_pool_cases < len(rest):
-        kept = set(keep).intersection(rest)
-        others = [name for name in rest if name not in kept]
-        n_others = max(0, min(max_pool_cases - len(kept), len(others)))
-        drawn = (others[i] for i in pool_rng.choice(len(others), n_others, replace=False)) if n_others else ()
-        rest = sorted((*kept, *drawn))
-    return Split(pool=tuple(rest), test=tuple(sorted(test)))
-
-
-def assign_folds(cases: Sequence[str], n_folds: int, rng: np.random.Generator) -> dict[str, int]:
-    """Fold of each case, 0 to `n_folds` - 1, drawn so that no fold has two cases more than another."""
-    order = rng.permutation(len(cases))
-    return {cases[int(place)]: number % n_folds for number, place in enumerate(order)}
-
-
 def fold_units(units: Iterable[Unit], folds: Mapping[str, int], fold: int) -> tuple[Unit, ...]:
     """Those of `units` whose case is in another fold: what the model of `fold` learns from."""
     return tuple(unit for unit in units if folds[unit.case] != fold)

@@ -11,6 +11,7 @@ from rich.console import Console
 
 from albench.config import Protocol, StudyConfig
 from albench.data import Dataset, load_dataset, verify_cases
+from albench.data.groups import case_groups
 from albench.data.locate import cache_folder
 from albench.errors import InputError, unknown_name
 from albench.events import require_tensorboard
@@ -47,6 +48,8 @@ class RunRequest:
     settings: Sequence[str] = ()
     gallery: int = 8
     tensorboard: bool = False
+    split_by: str | None = None
+    group_by: str | None = None
 
 
 @dataclass(frozen=True)
@@ -79,6 +82,8 @@ def prepare(request: RunRequest, reporter: Reporter) -> Prepared:
             rounds=request.rounds,
             budget=request.budget,
             start_method=request.start,
+            split_by=request.split_by,
+            group_by=request.group_by,
         )
         protocols[name] = resolve_precision(protocol, device)
     placement = place(
@@ -104,9 +109,13 @@ def prepare(request: RunRequest, reporter: Reporter) -> Prepared:
         for note in dataset.notes:
             reporter.say(f"{name}: {note}")
         protocols[name] = resolve_start(protocols[name], dataset, request.start, strategies)
+        grouped = case_groups(dataset, protocols[name].pool.group_by)
+        if grouped.note:
+            reporter.say(f"{name}: {grouped.note}")
         config = StudyConfig(
             dataset=dataset.name,
             dataset_checksum=dataset.checksum,
+            groups=grouped.digest,
             trainer="nnunet",
             device=device,
             protocol=protocols[name],

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -15,13 +16,15 @@ from albench.coldstart.all_classes import all_classes
 from albench.coldstart.choose import choose_start
 from albench.config import StartMethod, StudyConfig, runs
 from albench.data import Dataset
+from albench.data.groups import case_groups
 from albench.errors import InputError
 from albench.events import FOLDER
 from albench.files import read_json, write_array, write_json
-from albench.pool import Pool, Split, Unit, assign_folds, split_cases
+from albench.pool import Pool, Split, Unit
 from albench.progress import Reporter
 from albench.room import Room
-from albench.seeding import generator
+from albench.seeding import Key, generator
+from albench.split import assign_folds, split_cases
 from albench.stages import forget_stage, load_stage, run_stage
 from albench.training.base import Trainer
 
@@ -70,13 +73,22 @@ class Study:
         """Folder of one chain's event files, or None where nothing is logged."""
         return self.out / FOLDER / self.dataset.name / strategy / f"seed-{seed}" if self.tensorboard else None
 
-    def split(self, seed: int) -> Split:
-        """Pool and test cases; the test cases are the same for every seed, so that cases can be paired.
+    @cached_property
+    def groups(self) -> Mapping[str, str]:
+        """Case to group, such as a patient, where cases belong together."""
+        return case_groups(self.dataset, self.config.protocol.pool.group_by).groups
 
-        Of a data set with partial labels, completely labelled cases alone are tested on, and every other case with a
-        label is in the pool.
+    def split(self, seed: int) -> Split:
+        """Pool and test cases of a seed.
+
+        By default the test cases are the same for every seed, so that cases can be paired; with ``pool.split_by: seed``
+        they change with it. Of a data set with partial labels, completely labelled cases alone are tested on, and every
+        other case with a label is in the pool.
         """
         partial, settings = self.dataset.is_partial, self.config.protocol.pool
+        varies, n_folds = settings.split_by == "seed", settings.test_folds
+        # cases are in the same folds for all seeds
+        key: tuple[Key, ...] = (seed, "test") if varies and n_folds is None else ("test",)
         return split_cases(
             self.dataset.case_names,
             test_share=settings.test_share,
@@ -84,7 +96,9 @@ class Study:
             max_pool_cases=settings.max_cases,
             testable=self.dataset.complete_cases if partial else None,
             keep=self.dataset.annotated_cases if partial else (),
-            test_rng=generator(self.dataset.name, "test"),
+            groups=self.groups,
+            fold=None if n_folds is None else (seed % n_folds if varies else 0, n_folds),
+            test_rng=generator(self.dataset.name, *key),
             pool_rng=generator(self.dataset.name, seed, "pool"),
         )
 
@@ -233,5 +247,5 @@ def setup_seed(study: Study, seed: int, *, verify: bool = True) -> SeedSetup:
         forget_stage(folder, "prepare")
     run_stage(folder, "prepare", [], prepare)
     n_folds = study.config.protocol.training.folds
-    folds = assign_folds(split.pool, n_folds, generator(study.dataset.name, seed, "folds"))
+    folds = assign_folds(split.pool, n_folds, generator(study.dataset.name, seed, "folds"), study.groups)
     return SeedSetup(seed, split, pool, start, trainer, folds)

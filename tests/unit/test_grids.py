@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from batchgenerators.augmentations.utils import resize_segmentation
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -71,3 +72,28 @@ def test_patches_that_vanish_are_refused_by_the_case() -> None:
     require_voxels("case_7", [fine], grid)
     with pytest.raises(InputError, match=r"pool.patch_size: .* case_7 goes from \(10, 10, 10\) to \(2, 10, 10\)"):
         require_voxels("case_7", [fine, vanishing], grid)
+
+
+@settings(deadline=None, max_examples=60)
+@given(axes=st.tuples(AXIS, AXIS, AXIS), transpose=st.permutations([0, 1, 2]), seed=st.integers(0, 9))
+def test_what_lies_beyond_a_box_reaches_no_voxel_that_counts_as_inside(
+    axes: tuple[tuple[int, ...], ...], transpose: list[int], seed: int
+) -> None:
+    rng = np.random.default_rng(seed)
+    crop = [(low, low + length) for low, length, *_ in axes]
+    grid = CaseGrid(tuple(transpose), tuple(crop[a] for a in transpose), tuple(axes[a][3] for a in transpose))
+    starts, stops = patch_grid(crop, [size for *_, size in axes])
+    row = rng.integers(len(starts))
+    start, stop = starts[row], stops[row]
+    part = tuple(slice(start[a] - crop[a][0], stop[a] - crop[a][0]) for a in transpose)
+    labels = rng.integers(0, 3, [high - low for low, high in grid.crop])
+    other = rng.integers(0, 3, labels.shape)
+    other[part] = labels[part]
+    box, sources = grid.box(start, stop), grid.sources(start, stop)
+    inside = np.ix_(*(np.flatnonzero(axis.inside) for axis in sources))
+    first, second = (resize_segmentation(values, grid.shape, order=1)[box][inside] for values in (labels, other))
+    np.testing.assert_array_equal(first, second)
+    for axis, bounds, edge in zip(sources, part, box, strict=True):
+        assert axis.nearest.shape == axis.inside.shape == (edge.stop - edge.start,)
+        assert ((axis.nearest >= bounds.start) & (axis.nearest < bounds.stop)).all()
+        assert (np.diff(axis.nearest) >= 0).all()

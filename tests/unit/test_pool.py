@@ -13,13 +13,12 @@ from albench.pool import (
     Pool,
     Split,
     Unit,
-    assign_folds,
     cut_points,
     fold_units,
     patch_grid,
     slice_boxes,
-    split_cases,
 )
+from albench.split import assign_folds, split_cases
 
 UNITS = (Unit("a", 2), Unit("a", 10), Unit("b", 0))
 BOXES = np.zeros((3, 3), np.int64), np.ones((3, 3), np.int64)

@@ -67,6 +67,8 @@ class Dataset:
         How far apart two outlines may lie and still agree; None: nobody has said.
     annotation
         How much of each case is labelled, by name; None where there is no ignore label, hence nothing unlabelled.
+    groups
+        Case to group of cases that belong together, such as a patient, as the data set says; None where it does not.
     notes
         What a user should know of how the data set was read, a line each.
     """
@@ -84,6 +86,7 @@ class Dataset:
     spacing_is_true: bool = True
     nsd_tolerance_mm: float | None = None
     annotation: Mapping[str, Annotation] | None = None
+    groups: Mapping[str, str] | None = None
     notes: tuple[str, ...] = field(default=(), compare=False)
 
     @property

@@ -9,6 +9,7 @@ from pathlib import Path
 from albench.data.archive import archive_stem, is_archive, unpack
 from albench.data.checksum import dataset_checksum, hash_files, index_path_for
 from albench.data.dataset import Annotation, Dataset
+from albench.data.groups import declared_groups
 from albench.data.label_values import annotation_of
 from albench.data.locate import find_source
 from albench.data.msd import DATASET_JSON, MsdContent, find_msd_root, read_json_object, read_msd
@@ -103,6 +104,7 @@ def _dataset(root: Path, cache_dir: Path, name: str, entry: DatasetEntry | None,
         spacing_is_true=geometry.spacing_is_true if geometry else True,
         nsd_tolerance_mm=geometry.nsd_tolerance_mm if geometry else None,
         annotation=annotation,
+        groups=declared_groups(root, [case.name for case in content.cases]),
         notes=(*notes, *_annotation_note(annotation)),
     )
 

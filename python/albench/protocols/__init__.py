@@ -10,7 +10,7 @@ from typing import Any
 import yaml
 from pydantic import ValidationError
 
-from albench.config import START_METHODS, Protocol
+from albench.config import SPLITS, START_METHODS, Protocol
 from albench.errors import InputError, unknown_name
 
 
@@ -32,6 +32,8 @@ def load_protocol(
     *,
     dataset: str | None = None,
     start_method: str | None = None,
+    split_by: str | None = None,
+    group_by: str | None = None,
     **overrides: Any,
 ) -> Protocol:
     """Load a protocol.
@@ -46,8 +48,8 @@ def load_protocol(
         e.g. ``training.first_iterations=100``.
     dataset
         Data set whose entry under ``datasets``, if there is one, replaces settings of the protocol.
-    start_method
-        Replaces ``pool.start_method``; None keeps the protocol's.
+    start_method, split_by, group_by
+        Replace settings of ``pool``; None keeps the protocol's.
     **overrides
         Top-level settings to replace; None keeps the protocol's value.
 
@@ -59,10 +61,12 @@ def load_protocol(
     values = _protocol_values(name)
     for_dataset = (values.pop("datasets", None) or {}).get(dataset, {})
     values = _merged(values, for_dataset) | {key: value for key, value in overrides.items() if value is not None}
-    if start_method is not None and start_method not in START_METHODS:
-        raise unknown_name("start method", start_method, START_METHODS)
-    if start_method is not None and isinstance(values.get("pool"), dict):
-        values["pool"] = values["pool"] | {"start_method": start_method}
+    for what, given, known in (("start method", start_method, START_METHODS), ("split", split_by, SPLITS)):
+        if given is not None and given not in known:
+            raise unknown_name(what, given, known)
+    of_pool = {"start_method": start_method, "split_by": split_by, "group_by": group_by}
+    if isinstance(values.get("pool"), dict):
+        values["pool"] = values["pool"] | {key: value for key, value in of_pool.items() if value is not None}
     if settings:
         values = _validated(name, values).model_dump()  # with the settings that the file leaves out
         for setting in settings:

@@ -11,6 +11,24 @@ from numpy.typing import NDArray
 
 from albench.errors import InputError
 
+_ROUNDING = 1e-9  # voxels by which an interpolation may miss the voxel it is meant for
+
+
+@dataclass(frozen=True, eq=False)
+class Sources:
+    """Original voxels, along one axis, behind the preprocessed ones of a box.
+
+    Attributes
+    ----------
+    nearest
+        int64 (n,): the voxel of the box that each centre lies in, counted from the crop.
+    inside
+        bool (n,): whether linear interpolation takes each from voxels of the box alone.
+    """
+
+    nearest: NDArray[np.int64]
+    inside: NDArray[np.bool_]
+
 
 @dataclass(frozen=True)
 class CaseGrid:
@@ -59,6 +77,30 @@ class CaseGrid:
             first, last = (2 * bounds * n + (high - low)) // (2 * (high - low))
             slices.append(slice(int(first), int(last)))
         return tuple(slices)
+
+    def sources(self, start: NDArray[np.int64], stop: NDArray[np.int64]) -> tuple[Sources, ...]:
+        """Say where the preprocessed voxels of a box come from, axis by axis, in the order of `box`.
+
+        Parameters
+        ----------
+        start, stop
+            As for `box`.
+        """
+        found = []
+        for axis, (low, high), n, part in zip(
+            self.transpose, self.crop, self.shape, self.box(start, stop), strict=True
+        ):
+            length = high - low
+            first, last = (int(bound) for bound in np.clip([start[axis], stop[axis]], low, high) - low)
+            places = np.arange(part.start, part.stop)
+            nearest = np.clip((2 * places + 1) * length // (2 * n), first, last - 1)
+            centres = (places + 0.5) * length / n - 0.5
+            # the same number of voxels: each is one of the original grid
+            margin = 0.0 if n == length else _ROUNDING
+            below = np.maximum(np.floor(centres - margin), 0)
+            above = np.minimum(np.ceil(centres + margin), length - 1)
+            found.append(Sources(nearest, (below >= first) & (above < last)))
+        return tuple(found)
 
 
 def require_voxels(case: str, boxes: Sequence[tuple[slice, ...]], grid: CaseGrid) -> None:

@@ -6,7 +6,7 @@ import errno
 import os
 import shutil
 import tempfile
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -16,6 +16,7 @@ import blosc2
 import numpy as np
 from batchgenerators.utilities.file_and_folder_operations import load_json, load_pickle
 from nnunetv2.preprocessing.preprocessors.default_preprocessor import DefaultPreprocessor
+from nnunetv2.training.dataloading.nnunet_dataset import comp_blosc2_params, nnUNetDatasetBlosc2
 from nnunetv2.utilities.label_handling.label_handling import LabelManager
 from nnunetv2.utilities.plans_handling.plans_handler import ConfigurationManager, PlansManager
 from numpy.typing import NDArray
@@ -26,6 +27,7 @@ from albench.pool import Pool, Unit, by_case
 from albench.training.grids import CaseGrid, require_voxels
 from albench.training.nnunet_env import quiet
 from albench.training.planning import PLANS_NAME
+from albench.training.reading import read_label
 
 POOL_NAME = "pool.parquet"
 _CASE_FILES = (".b2nd", "_seg.b2nd", ".pkl")
@@ -87,7 +89,10 @@ class PreparedStore:
         return _opened(self.case_folder / f"{case}.b2nd")
 
     def open_reference(self, case: str) -> blosc2.NDArray:
-        """Preprocessed complete label map, int16 (1, z, y, x) as the image; -1 outside the non-zero region."""
+        """Preprocessed complete label map, int16 (1, z, y, x) as the image; -1 outside the non-zero region.
+
+        For cases of the pool: that of a test case is 0 inside the region.
+        """
         return _opened(self.case_folder / f"{case}_seg.b2nd")
 
     def image(self, case: str) -> NDArray[np.float32]:
@@ -134,14 +139,18 @@ def _opened(path: Path) -> blosc2.NDArray:
 
 
 class _Preprocessor(DefaultPreprocessor):  # type: ignore[misc]
-    """nnU-Net's, without its sample of voxels of each class: those are of labels that nobody has drawn yet.
+    """nnU-Net's, for images alone; keeps which voxels of the crop lie outside the image's non-zero region.
 
-    It also takes about 90 bytes a voxel. A training samples the voxels of its own annotations.
+    Given a label map, nnU-Net takes labelled voxels for inside and normalises over them, too: labels that nobody has
+    drawn yet, and those of test cases, would change images, and the network would see others than nnU-Net's predictor,
+    which knows no labels, shows it.
     """
 
-    @staticmethod
-    def _sample_foreground_locations(*args: Any, **kwargs: Any) -> dict[Any, Any]:
-        return {}
+    outside: NDArray[np.bool_]
+
+    def _normalize(self, data: Any, seg: Any, *args: Any) -> Any:
+        self.outside = seg < 0
+        return super()._normalize(data, seg, *args)
 
 
 def require_units(store: PreparedStore) -> None:
@@ -153,7 +162,9 @@ def require_units(store: PreparedStore) -> None:
 def preprocess(store: PreparedStore, cases: Sequence[Case], on_case: Callable[[], None] = lambda: None) -> None:
     """Run nnU-Net's preprocessor on every case that is not there yet, or not as it was written.
 
-    A case is written beside its place and moved there file by file, checksums last.
+    Images are preprocessed as if there were no labels. Those of the pool's cases follow onto the same grid, a unit's
+    from its own voxels; those of other cases are not read. A case is written beside its place and moved there file by
+    file, checksums last.
 
     Raises
     ------
@@ -161,11 +172,11 @@ def preprocess(store: PreparedStore, cases: Sequence[Case], on_case: Callable[[]
         No space left.
     """
     store.case_folder.mkdir(parents=True, exist_ok=True)
-    preprocessor = _Preprocessor(verbose=False)
+    preprocessor, units = _Preprocessor(verbose=False), by_case(store.pool.units)
     for case in cases:
         if not is_whole(store, case.name):
             with tempfile.TemporaryDirectory(prefix=".writing-", dir=store.folder) as temporary:
-                _run_case(preprocessor, store, case, Path(temporary))
+                _run_case(preprocessor, store, case, units.get(case.name, ()), Path(temporary))
                 digests = {}
                 for suffix in _CASE_FILES:
                     written = Path(temporary, case.name + suffix)
@@ -189,19 +200,74 @@ def is_whole(store: PreparedStore, case: str) -> bool:
         return False
 
 
-def _run_case(preprocessor: DefaultPreprocessor, store: PreparedStore, case: Case, folder: Path) -> None:
+def _run_case(
+    preprocessor: _Preprocessor, store: PreparedStore, case: Case, units: Sequence[Unit], folder: Path
+) -> None:
+    plans, configuration = store.plans_manager, store.configuration_manager
+    with quiet():
+        image, labels, properties = preprocessor.run_case(
+            [str(path) for path in case.images], None, plans, configuration, store.dataset_json
+        )
+    if units:
+        grid = CaseGrid.read(plans.transpose_forward, properties, image.shape[1:])
+        labels = _labels(case, preprocessor.outside, store, properties, grid, units)
     try:
-        with quiet():
-            preprocessor.run_case_save(
-                str(folder / case.name),
-                [str(path) for path in case.images],
-                str(case.label),
-                store.plans_manager,
-                store.configuration_manager,
-                store.dataset_json,
-            )
+        _save(folder / case.name, image, labels.astype(np.int16, copy=False), properties, configuration)
     except RuntimeError as error:
         # blosc2 says that a write failed, but not why.
         if shutil.disk_usage(folder).free < _FULL_BYTES:
             raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(folder)) from error
         raise
+
+
+def _labels(
+    case: Case,
+    outside: NDArray[np.bool_],
+    store: PreparedStore,
+    properties: Mapping[str, Any],
+    grid: CaseGrid,
+    units: Sequence[Unit],
+) -> NDArray[Any]:
+    """Label map (1, z, y, x) on the preprocessed grid: nnU-Net's steps, but for voxels that would mix units.
+
+    nnU-Net interpolates labels. Near the face of a patch a voxel's label would then come in part from the patch beside
+    it, which may not have been drawn: there it is that of the original voxel that the centre lies in.
+    """
+    plans, configuration = store.plans_manager, store.configuration_manager
+    crop = tuple(slice(low, high) for low, high in grid.crop)
+    labels = read_label(case.label).transpose(plans.transpose_forward)[crop][None].astype(np.int16)
+    labels[(labels == 0) & outside] = -1  # as nnU-Net's crop_to_nonzero
+    spacing = [properties["spacing"][axis] for axis in plans.transpose_forward]
+    # a 2d configuration has no spacing of its own along the slicing axis
+    target = [*spacing[: len(spacing) - len(configuration.spacing)], *configuration.spacing]
+    resampled: NDArray[Any] = configuration.resampling_fn_seg(labels, grid.shape, spacing, target)
+    for start, stop in zip(*store.pool.boxes(units), strict=True):
+        sources = grid.sources(start, stop)
+        mixed = ~np.logical_and.outer(np.logical_and.outer(*(axis.inside for axis in sources[:2])), sources[2].inside)
+        if mixed.any():
+            own = labels[0][np.ix_(*(axis.nearest for axis in sources))]
+            resampled[0][grid.box(start, stop)][mixed] = own[mixed]
+    return resampled
+
+
+def _save(
+    path: Path,
+    image: NDArray[np.float32],
+    labels: NDArray[np.int16],
+    properties: dict[str, Any],
+    configuration: ConfigurationManager,
+) -> None:
+    """Write a case as nnU-Net does."""
+    (blocks, chunks), (blocks_seg, chunks_seg) = (
+        comp_blosc2_params(array.shape, tuple(configuration.patch_size), array.itemsize) for array in (image, labels)
+    )
+    nnUNetDatasetBlosc2.save_case(
+        image,
+        labels,
+        properties,
+        str(path),
+        chunks=chunks,
+        blocks=blocks,
+        chunks_seg=chunks_seg,
+        blocks_seg=blocks_seg,
+    )
