@@ -74,13 +74,15 @@ std::unique_ptr<Function> facility_location(Input& input, const py::object& weig
   });
 }
 
-std::unique_ptr<Function> graph_cut(Input& input, const py::object& weights, double lambda, int n_threads) {
+std::unique_ptr<Function> graph_cut(Input& input, const py::object& weights, double lambda, bool clip,
+                                    int n_threads) {
   if (input.source == nullptr) throw InputError("source", "one that has not been used", "a used one");
   std::vector<double> w = doubles("weights", weights, input.source->cols());
   number("lam", lambda);
   return build(input, n_threads, [&](Source&& source, ThreadPool& pool) {
     source.prepare(pool, poll_signals);
-    return std::make_unique<GraphCut>(std::move(source), std::move(w), lambda, pool, poll_signals);
+    return std::make_unique<GraphCut>(std::move(source), std::move(w), lambda,
+                                      clip ? Negative::clip : Negative::keep, pool, poll_signals);
   });
 }
 
@@ -173,7 +175,8 @@ void register_functions(py::module_& m) {
       .def("evaluate", evaluate, py::arg("indices"));
   m.def("facility_location", facility_location, py::arg("source"), py::arg("weights"), py::arg("eta"),
         py::arg("caps"), py::arg("held_bytes"), py::arg("shadow_bytes"), py::arg("n_threads"));
-  m.def("graph_cut", graph_cut, py::arg("source"), py::arg("weights"), py::arg("lam"), py::arg("n_threads"));
+  m.def("graph_cut", graph_cut, py::arg("source"), py::arg("weights"), py::arg("lam"), py::arg("clip"),
+        py::arg("n_threads"));
   m.def("concave_over_modular", concave, py::arg("source"), py::arg("weights"), py::arg("eta"),
         py::arg("concave"), py::arg("n_threads"));
   m.def("log_determinant", log_determinant, py::arg("source"), py::arg("ground"), py::arg("queries"),

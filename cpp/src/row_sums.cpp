@@ -36,6 +36,19 @@ double psi_rise(Concave psi, double memo, double s) {
   return s / ((1.0 + memo) * (1.0 + memo + s));
 }
 
+// As facility_start, with negative similarities as they are. Lanes in a fixed order: the sum does not depend
+// on the processor.
+RowStart signed_start(const float* s, const double* w, Index n) {
+  double lane[kLanes] = {};
+  bool finite = true;
+  for (Index c = 0; c < n; ++c) {
+    finite = finite && std::isfinite(s[c]);
+    const double wide = static_cast<double>(s[c]);
+    lane[c % kLanes] += w != nullptr ? w[c] * wide : wide;
+  }
+  return {std::accumulate(lane, lane + kLanes, 0.0), 0.0F, finite};
+}
+
 std::vector<Index> distinct(const Index* rows, Index count) {
   std::vector<Index> members(rows, rows + count);
   std::sort(members.begin(), members.end());
@@ -45,7 +58,8 @@ std::vector<Index> distinct(const Index* rows, Index count) {
 
 }  // namespace
 
-RowSums::RowSums(Source source, std::vector<double> weights, ThreadPool& pool, const Poll& poll)
+RowSums::RowSums(Source source, std::vector<double> weights, Negative negative, ThreadPool& pool,
+                 const Poll& poll)
     : source_(std::move(source)),
       weights_(std::move(weights)),
       sums_(static_cast<std::size_t>(source_.rows())) {
@@ -53,8 +67,9 @@ RowSums::RowSums(Source source, std::vector<double> weights, ThreadPool& pool, c
   std::vector<Index> all(sums_.size());
   std::iota(all.begin(), all.end(), Index{0});
   for_rows(all.data(), source_.rows(), pool, poll, [&](Index j, const float* s) {
-    const RowStart start =
-        kernels().facility_start(s, weights_.empty() ? nullptr : weights_.data(), source_.cols());
+    const double* w = weights_.empty() ? nullptr : weights_.data();
+    const RowStart start = negative == Negative::clip ? kernels().facility_start(s, w, source_.cols())
+                                                      : signed_start(s, w, source_.cols());
     sums_[static_cast<std::size_t>(j)] = start.gain;
     if (!start.finite) bad.report(j);
   });
@@ -101,7 +116,7 @@ double GraphCut::evaluate(const Index* rows, Index count) {
 
 ConcaveOverModular::ConcaveOverModular(Source source, std::vector<double> weights, double eta, Concave psi,
                                        ThreadPool& pool, const Poll& poll)
-    : RowSums(std::move(source), std::move(weights), pool, poll),
+    : RowSums(std::move(source), std::move(weights), Negative::clip, pool, poll),
       eta_(eta),
       psi_(psi),
       memo_(static_cast<std::size_t>(source_.cols()), 0.0),

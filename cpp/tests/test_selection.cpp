@@ -125,7 +125,7 @@ ALBENCH_TEST(other_functions_run_threaded) {
     ThreadPool pool(n_threads);
     ConcaveOverModular concave(prepared(view(x, n, d), panels, pool), {}, 1.0, Concave::log, pool, Poll());
     chosen.push_back(maximize(concave, options(Optimizer::lazy, n, 25), pool).indices);
-    GraphCut cut(prepared(view(x, n, d), panels, pool), {}, 1.0, pool, Poll());
+    GraphCut cut(prepared(view(x, n, d), panels, pool), {}, 1.0, Negative::clip, pool, Poll());
     chosen.push_back(maximize(cut, options(Optimizer::lazy, n, 25), pool).indices);
     LogDeterminant information(GroundKernel(view(x, n, d), Metric::cosine, {}),
                                prepared(view(x, n, d), panels, pool), among.data(), 1.0, 0.5, pool, Poll());

@@ -247,7 +247,7 @@ class FacilityLocationMI(SetFunction):
 
 
 class GraphCutMI(SetFunction):
-    """Graph-cut mutual information: f(A; Q) = 2 lam sum_{a in A} sum_q w_q s(a, q), negative s counting as 0.
+    """Graph-cut mutual information: f(A; Q) = 2 lam sum_{a in A} sum_q w_q s(a, q).
 
     Modular: the gains are fixed and greedy finds the best set (Kothawade et al., PRISM, AAAI 2022).
 
@@ -259,12 +259,18 @@ class GraphCutMI(SetFunction):
         (q,) finite and >= 0; None: ones.
     lam
         Finite and >= 0.
+    negative
+        What negative similarities count: ``"clip"``: 0, as in the other functions; ``"keep"``: what they are, as in
+        PRISM and submodlib. Gains may then be negative, and the set has `budget` members all the same.
     """
 
-    def __init__(self, S: ArrayLike, weights: ArrayLike | None = None, lam: float = 1.0) -> None:
+    def __init__(
+        self, S: ArrayLike, weights: ArrayLike | None = None, lam: float = 1.0, negative: str = "clip"
+    ) -> None:
         matrix = check.matrix("S", S)
         w = check.vector("weights", weights, matrix.shape[1])
-        self._f = _core.graph_cut(_core.Source(matrix), w, check.number("lam", lam), check.threads(None))
+        clip = check.choice("negative", negative, ("clip", "keep")) == "clip"
+        self._f = _core.graph_cut(_core.Source(matrix), w, check.number("lam", lam), clip, check.threads(None))
 
     @classmethod
     def from_features(
@@ -276,6 +282,7 @@ class GraphCutMI(SetFunction):
         scale: ArrayLike | None = None,
         weights: ArrayLike | None = None,
         lam: float = 1.0,
+        negative: str = "clip",
         n_threads: int | None = None,
     ) -> Self:
         """Make the function in one pass over the features, in memory O(n)."""
@@ -283,7 +290,8 @@ class GraphCutMI(SetFunction):
         w = check.vector("weights", weights, queries.shape[0])
         t = check.threads(n_threads)
         source = _source(rows, queries, metric, scale, t)
-        return cls._made(_core.graph_cut(source, w, check.number("lam", lam), t))
+        clip = check.choice("negative", negative, ("clip", "keep")) == "clip"
+        return cls._made(_core.graph_cut(source, w, check.number("lam", lam), clip, t))
 
 
 class ConcaveOverModular(SetFunction):

@@ -100,7 +100,7 @@ def test_bad_images_are_named_and_nothing_is_written(
             ["--dataset", "phantom", "--strategy", "power-bald+beta=-1"],
             "strategy 'power-bald', parameter beta: expected a positive number, got -1.0",
         ),
-        (["--dataset", "phantom", "--strategy", "random+k=1"], "strategy 'random' has no parameters, got 'k=1'"),
+        (["--dataset", "phantom", "--strategy", "entropy+k=1"], "strategy 'entropy' has no parameters, got 'k=1'"),
         (["strategies", "usim"], "unknown strategy 'usim'; did you mean usim-"),
         (["--dataset", "phantom", "--protocol", "slow"], "unknown protocol 'slow'"),
         (["--dataset", "phantom", "--device", "gpu"], "unknown device 'gpu'"),

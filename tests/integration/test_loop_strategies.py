@@ -13,7 +13,7 @@ from albench.files import read_json
 from albench.gallery import GALLERY
 from albench.results import read_results, read_runs
 from albench.scoring import cache
-from albench.scoring.request import MOMENTS
+from albench.scoring.request import FREE_MOMENTS
 from albench.strategies import label_of, make_strategy, settings_of
 from albench.sweep import run_studies
 from albench.training.fake import FakeModel
@@ -76,8 +76,8 @@ def test_the_table_says_what_came_from_others(finished: Path, unshared: Path) ->
     }
     assert "last_layer" not in found["badge"]  # alone in wanting it
     # One chain ran the stochastic passes for all.
-    passing = [name for name in found if make_strategy(name).needs & MOMENTS]
-    assert sum(not found[name] & {str(need.name).lower() for need in MOMENTS} for name in passing) == 1
+    passing = [name for name in found if make_strategy(name).needs & FREE_MOMENTS]
+    assert sum(not found[name] & {str(need.name).lower() for need in FREE_MOMENTS} for name in passing) == 1
     assert found["random-fg66"] == set()
     assert (runs.loc[runs["round"] != 1, "cached_scores"] == "").all()
     assert (read_runs(unshared)["cached_scores"] == "").all()

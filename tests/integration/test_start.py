@@ -19,7 +19,8 @@ from albench.coldstart.typiclust import typicality
 from albench.config import START_METHODS, Protocol, StartMethod
 from albench.data import Dataset, load_dataset
 from albench.files import read_json
-from albench.pool import Pool, Split, split_cases
+from albench.pool import Pool, Split
+from albench.split import split_cases
 from albench.protocols import load_protocol
 from albench.report.inputs import read_inputs
 from albench.report.provenance import commands

@@ -31,7 +31,7 @@ class Every(Random):
 
 
 def test_parameters_are_the_constructors_keyword_arguments() -> None:
-    assert parameters_of(Random) == ()
+    assert parameters_of(Entropy) == ()
     assert parameters_of(Every) == (
         Parameter("number", float, 1.5),
         Parameter("whole", int, 3),
@@ -75,8 +75,8 @@ def test_what_cannot_be_read_is_an_input_error(settings: str, message: str | Non
 
 
 def test_what_has_no_parameters_says_so() -> None:
-    with pytest.raises(InputError, match="strategy 'random' has no parameters, got 'seed=1'"):
-        make_strategy("random+seed=1")
+    with pytest.raises(InputError, match="strategy 'entropy' has no parameters, got 'seed=1'"):
+        make_strategy("entropy+seed=1")
 
 
 def test_a_plus_is_followed_by_a_parameter() -> None:

@@ -10,14 +10,16 @@ namespace albench {
 
 enum class Concave { sqrt, log, inverse };  // psi(x) = sqrt(x), log(1 + x), x / (1 + x)
 
-// Both functions below read whole rows and know the weighted sum of each row's positive similarities.
+enum class Negative { clip, keep };  // whether negative similarities count as 0 or as they are
+
+// Both functions below read whole rows and know the weighted sum of each row's similarities.
 class RowSums : public SetFunction {
  public:
   Index size() const override { return source_.rows(); }
   bool diminishing() const override { return true; }
 
  protected:
-  RowSums(Source source, std::vector<double> weights, ThreadPool& pool, const Poll& poll);
+  RowSums(Source source, std::vector<double> weights, Negative negative, ThreadPool& pool, const Poll& poll);
 
   // Calls use(j, s) for all j < count with the similarities of rows[j] to all columns, threaded.
   void for_rows(const Index* rows, Index count, ThreadPool& pool, const Poll& poll,
@@ -32,11 +34,12 @@ class RowSums : public SetFunction {
   std::vector<TileScratch> scratch_;
 };
 
-// f(A) = 2 lambda sum_{a in A} sum_q w_q s(a, q)+: modular, so greedy is optimal.
+// f(A) = 2 lambda sum_{a in A} sum_q w_q s(a, q), negative s clipped or kept: modular, so greedy is optimal.
 class GraphCut : public RowSums {
  public:
-  GraphCut(Source source, std::vector<double> weights, double lambda, ThreadPool& pool, const Poll& poll)
-      : RowSums(std::move(source), std::move(weights), pool, poll), factor_(2.0 * lambda) {}
+  GraphCut(Source source, std::vector<double> weights, double lambda, Negative negative, ThreadPool& pool,
+           const Poll& poll)
+      : RowSums(std::move(source), std::move(weights), negative, pool, poll), factor_(2.0 * lambda) {}
 
   void reset(ThreadPool&, const Poll&) override {}
   void gains(const Index* rows, Index count, double* out, ThreadPool& pool, const Poll& poll) override;

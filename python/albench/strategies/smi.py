@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import abstractmethod
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 
@@ -12,6 +12,9 @@ from albench.strategies import kernels
 from albench.strategies.base import PoolView, Selection, non_negative, one_of, seed_of
 from albench.strategies.kernels import Embedding, FisherKernel
 from albench.strategies.query import QUERY_KINDS, QueryKind, QuerySet, draw_query, make_query
+
+
+Negative = Literal["keep", "clip"]
 
 
 class _MutualInformation(FisherKernel):
@@ -90,10 +93,19 @@ class GraphCutMi(_Weighted):
 
     The batch A maximises 2 sum_a sum_q w_q s(a, q): the units of largest summed similarity to the query set. Modular:
     nothing keeps a batch from repeating itself.
+
+    Parameters
+    ----------
+    negative
+        What negative similarities count: ``keep``, as they are (PRISM, submodlib); ``clip``, 0, as for ``usim-f``.
     """
 
     name = "gcmi"
     summary = "graph-cut mutual information on Fisher-scaled gradients: relevance alone"
+
+    def __init__(self, *, negative: Negative = "keep", **others: Any) -> None:
+        super().__init__(**others)
+        self.negative = one_of("negative", negative, ("keep", "clip"))
 
     def objective(self, embedding: Embedding, query: QuerySet) -> core.SetFunction:
         """Make the measure."""
@@ -103,6 +115,7 @@ class GraphCutMi(_Weighted):
             metric=embedding.metric,
             scale=embedding.scale,
             weights=query.weights,
+            negative=self.negative,
         )
 
 

@@ -26,6 +26,7 @@ from albench.scoring.moments import Members, ensemble, mc_dropout, mean_entropy,
 from albench.scoring.request import MOMENTS, Features, Need, Scores, ScoringPlan, uncertainty
 from albench.seeding import generator
 from albench.training.base import UnitView
+from albench.training.dropout import drop_in_words
 from albench.training.nnunet_env import quiet
 from albench.training.norm import normalise_by_groups
 from albench.training.original import original_labels
@@ -81,6 +82,7 @@ class NnunetModel:
             network = _build(store).to(device).eval().requires_grad_(False)
             network.load_state_dict(dict(state))
             normalise_by_groups(network, device)
+            drop_in_words(network, device)
             self._networks.append(network)
 
     @property

@@ -18,6 +18,7 @@ from nnunetv2.training.nnUNetTrainer.nnUNetTrainer import nnUNetTrainer
 
 from albench.seeding import Key
 from albench.training.annotated import AnnotatedDataset
+from albench.training.dropout import drop_in_words
 from albench.training.loader import batches, seeded
 from albench.training.nnunet_env import nnunet_folders, quiet
 from albench.training.norm import normalise_by_groups
@@ -109,6 +110,7 @@ class ALTrainer(nnUNetTrainer):  # type: ignore[misc]
             with seeded(*plan.key, "weights"):
                 trainer.initialize()
         normalise_by_groups(trainer.network, device)
+        drop_in_words(trainer.network, device)
         return trainer
 
     @property
