@@ -20,12 +20,12 @@ from albench.config import START_METHODS, Protocol, StartMethod
 from albench.data import Dataset, load_dataset
 from albench.files import read_json
 from albench.pool import Pool, Split
-from albench.split import split_cases
 from albench.protocols import load_protocol
 from albench.report.inputs import read_inputs
 from albench.report.provenance import commands
 from albench.results import read_results, read_runs
 from albench.seeding import generator
+from albench.split import split_cases
 from albench.study import SHARED
 from albench.sweep import run_studies
 from albench.training import nnunet

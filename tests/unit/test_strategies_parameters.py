@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 
 from albench.errors import InputError
 from albench.strategies import PoolView, Selection, Strategy, label_of, make_strategy, settings_of
+from albench.strategies.entropy import Entropy
 from albench.strategies.parameters import Parameter, build, parameters_of
 from albench.strategies.random import Random
 

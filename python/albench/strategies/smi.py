@@ -13,7 +13,6 @@ from albench.strategies.base import PoolView, Selection, non_negative, one_of, s
 from albench.strategies.kernels import Embedding, FisherKernel
 from albench.strategies.query import QUERY_KINDS, QueryKind, QuerySet, draw_query, make_query
 
-
 Negative = Literal["keep", "clip"]
 
 
