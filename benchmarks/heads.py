@@ -1,11 +1,13 @@
 """What USIM's similarities rest on: ``python benchmarks/heads.py OUT`` on a finished study of one data set.
 
-Takes the first model of every seed of OUT and 300 units of its pool, and writes benchmarks/results/heads.md: where the
-Fisher information lies, what signs similarities have, and how far variants of the kernel choose alike.
+Reads the data set from the folder that ALBENCH_DATA names. Takes the first model of every seed of OUT and 300 units of
+its pool, and writes benchmarks/results/heads.md: where the Fisher information lies, what signs similarities have, and
+how far variants of the kernel choose alike.
 """
 
 from __future__ import annotations
 
+import os
 import sys
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,6 +21,7 @@ from albench import core
 from albench.annotate import labelled_voxels
 from albench.config import StudyConfig
 from albench.data import load_dataset
+from albench.data.locate import cache_folder
 from albench.files import read_json
 from albench.pool import Pool, Unit
 from albench.scoring.fisher import SMALLEST_FISHER, decoder_convs, draw, fisher_diagonal
@@ -60,7 +63,7 @@ class Seed:
     @classmethod
     def load(cls, out: Path, config: StudyConfig, number: int) -> Seed:
         folder = out / config.dataset / "_shared" / f"seed-{number}"
-        dataset = load_dataset(config.dataset)
+        dataset = load_dataset(config.dataset, data_dir=Path(os.environ["ALBENCH_DATA"]), cache_dir=cache_folder(None))
         trainer = NnunetTrainer(dataset, config.protocol, torch.device("cpu"), folder, 0)
         pool = Pool.load(folder / "pool.parquet")
         start = [Unit(*unit) for unit in read_json(folder / "start.json")]
@@ -128,7 +131,7 @@ def table(rows: dict[str, list[dict[str, float]]]) -> list[str]:
 def main(out: Path) -> None:
     configure_cpu(2)
     (stored,) = read_json(out / "config.json")["datasets"].values()
-    config = StudyConfig.model_validate({name: stored[name] for name in StudyConfig.model_fields})
+    config = StudyConfig.model_validate({name: stored[name] for name in StudyConfig.model_fields if name in stored})
     numbers = sorted(int(path.name.removeprefix("seed-")) for path in (out / config.dataset / "_shared").glob("seed-*"))
     diagonals: dict[str, list[dict[str, float]]] = {}
     kernels: dict[str, list[dict[str, float]]] = {}

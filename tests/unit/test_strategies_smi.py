@@ -24,7 +24,7 @@ def measure(name: str, K: np.ndarray, query: np.ndarray, weights: np.ndarray, et
     S = K[:, query]
     formulas: dict[str, Value] = {
         "flvmi": lambda A: mutual_information(S, K, A, np.ones(len(K)), eta),
-        "gcmi": lambda A: graph_cut(S, A, weights),
+        "gcmi": lambda A: 2 * float((S[A] * weights).sum()),  # negative similarities as they are
         "logdetmi": lambda A: log_determinant(S, K, K[np.ix_(query, query)], A),
         "com": lambda A: concave(S, A, weights, eta),
     }
@@ -100,3 +100,13 @@ def test_the_gradients_are_those_of_usim(name: str) -> None:
     assert (made.gradients.layers, made.gradients.heads, made.norm) == ("encoder", "weighted", 0.5)
     view = gradients_view(0, N, D)
     np.testing.assert_array_equal(made.embedding(view).rows, UsimF(norm=0.5).embedding(view).rows)
+
+
+def test_the_graph_cut_may_clip_negative_similarities() -> None:
+    view = gradients_view(0, N, D)
+    uncertainty = uncertainty_of(view)
+    query, counts = drawn_query(uncertainty, query_size(uncertainty, 4), 0)
+    S = fisher_similarity(view)[:, query]
+    assert (S < 0).any()
+    found = make_strategy("gcmi+negative=clip").select(view, 4, np.random.default_rng(0))
+    assert_greedy(lambda A: graph_cut(S, A, counts.astype(np.float64)), N, found.indices, found.gains, tolerance=1e-3)
