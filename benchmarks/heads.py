@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import os
 import sys
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -58,6 +58,7 @@ class Seed:
     pool: Pool
     units: tuple[Unit, ...]
     weights: NDArray[np.float64]
+    variance: NDArray[np.float64]
     key: tuple[str | int, ...]
 
     @classmethod
@@ -69,13 +70,17 @@ class Seed:
         start = [Unit(*unit) for unit in read_json(folder / "start.json")]
         left = sorted(set(pool.units) - set(start))
         places = generator("heads", number).choice(len(left), N_UNITS, replace=False)
+        units = tuple(left[place] for place in sorted(places))
         model = trainer.load(folder / "round-0" / "model.pth")
-        weights = class_weights(labelled_voxels(pool, start))
-        return cls(model, pool, tuple(left[place] for place in sorted(places)), weights, ("heads", number))
+        weights, key = class_weights(labelled_voxels(pool, start)), ("heads", number)
+        variance = model.score(units, Need.VARIANCE, ScoringPlan(10, 0.1, 64, False, weights, key)).variance
+        assert variance is not None
+        return cls(model, pool, units, weights, variance, key)
 
     def view(self, gradients: GradientSettings) -> PoolView:
-        plan = ScoringPlan(10, 0.1, 64, False, self.weights, self.key, gradients=gradients)
-        return PoolView(self.units, self.model.score(self.units, Need.VARIANCE | Need.FISHER, plan), self.weights)
+        plan = ScoringPlan(10, 0.1, 64, False, self.weights, self.key, gradients=gradients, variance=self.variance)
+        scores = self.model.score(self.units, Need.FISHER, plan)
+        return PoolView(self.units, replace(scores, variance=self.variance), self.weights)
 
     def diagonal(self, heads: str, uncertainty: NDArray[np.float64]) -> tuple[float, float]:
         """Trace of the Fisher information, and share of the drawn weights that lie in the coarsest decoder stage."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import os
 import signal
 import sys
@@ -145,11 +146,17 @@ def plan(
     cache: CacheOption = None,
     jobs: JobsOption = None,
     resume: ResumeOption = True,
+    sd: Annotated[
+        float | None,
+        typer.Option(help="SD over seeds of a difference in AUBC, for what the seeds can find; default: as measured."),
+    ] = None,
     json_output: JsonOption = False,
 ) -> None:
     """Say what `run` would cost with these arguments: trainings, time, disk. Runs nothing but a few iterations."""
     from albench.plan import plan_studies
 
+    if sd is not None and not (math.isfinite(sd) and sd > 0):
+        raise InputError(f"--sd: expected a positive number, got {sd}")
     forecasts = plan_studies(
         _request(
             dataset,
@@ -168,7 +175,8 @@ def plan(
             cache=cache,
             jobs=jobs,
             fresh=not resume,
-        )
+        ),
+        sd,
     )
     if json_output:
         _print_list([forecast.as_json() for forecast in forecasts], as_json=True)

@@ -20,6 +20,7 @@ from albench.results import CEILING
 from albench.run import RunRequest, prepare
 from albench.scoring.request import Need, class_weights
 from albench.seeding import generator
+from albench.stats.power import SPREADS, Power, power_of
 from albench.strategies import make_strategy
 from albench.study import Study, start_units
 from albench.training.base import Model, Trainer
@@ -80,6 +81,8 @@ class Forecast:
         Checkpoints and preprocessed images at the end.
     n_done
         Trainings that the results folder has already; their share is not in the times.
+    power
+        What differences the seeds can find; None where no spread is known.
     """
 
     dataset: str
@@ -99,10 +102,11 @@ class Forecast:
     disk_bytes: int
     n_processes: int
     n_done: int = 0
+    power: Power | None = None
 
     def as_json(self) -> dict[str, Any]:
         """All fields by name."""
-        return asdict(self)
+        return asdict(self) | {"power": self.power and self.power.as_json()}
 
     def as_row(self) -> dict[str, str]:
         """Return a line for people."""
@@ -117,6 +121,9 @@ class Forecast:
             "computing": parts,
             "to wait": f"{_duration(self.wall_s)}, {self.n_processes} side by side",
             "disk": f"{self.disk_bytes / 1e9:.1f} GB",
+            "can find": self.power.as_text()
+            if self.power
+            else "not known for this protocol; --sd says from what spread",
         }
 
 
@@ -125,14 +132,26 @@ def _duration(seconds: float) -> str:
     return f"{seconds:.0f} s" if minutes < 2 else f"{minutes:.0f} min" if minutes < 120 else f"{minutes / 60:.1f} h"
 
 
-def plan_studies(request: RunRequest) -> list[Forecast]:
-    """Forecast of every data set that `request` names; checks all that `run` would check."""
+def plan_studies(request: RunRequest, sd: float | None = None) -> list[Forecast]:
+    """Forecast of every data set that `request` names; checks all that `run` would check.
+
+    Parameters
+    ----------
+    sd
+        Standard deviation over seeds of a difference in AUBC; None: that of `SPREADS`, where it has the protocol.
+    """
     reporter = Terminal()
     prepared = prepare(request, reporter)
     forecasts = [
         plan_study(study, prepared.strategies, request.seeds, prepared.n_processes) for study in prepared.studies
     ]
-    return forecasts if request.fresh else [_remaining(forecast, request.out) for forecast in forecasts]
+    if not request.fresh:
+        forecasts = [_remaining(forecast, request.out) for forecast in forecasts]
+    return [_with_power(forecast, SPREADS.get(forecast.protocol) if sd is None else sd) for forecast in forecasts]
+
+
+def _with_power(forecast: Forecast, sd: float | None) -> Forecast:
+    return forecast if sd is None else replace(forecast, power=power_of(forecast.n_seeds, sd))
 
 
 def _remaining(forecast: Forecast, out: Path) -> Forecast:

@@ -171,8 +171,10 @@ def test_a_plan_measures_and_leaves_nothing(copy: Path, tmp_path: Path, capsys: 
     assert found["n_iterations"] == 2 * (600 + 2 * 3 * 350)
     assert all(seconds > 0 for seconds in found["compute_s"].values())
     assert not out.exists()
-    status, output, _ = call(arguments, capsys)
+    assert found["power"]["seeds_needed"]["0.01"] > 2
+    status, output, _ = call([*arguments, "--sd", "0.01"], capsys)
     assert "14, 5400 iterations" in output
+    assert "0.01 needs 10 seeds, 0.005 needs 34 seeds" in " ".join(output.replace("│", " ").split())
 
 
 def test_a_data_set_is_prepared_and_verified(copy: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

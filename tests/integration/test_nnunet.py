@@ -159,7 +159,7 @@ def test_where_cases_are_read_from_changes_no_batch(
 
 def test_the_network_is_the_planned_one_with_dropout(trainer: NnunetTrainer, checkpoint: Path) -> None:
     network = trainer.load(checkpoint).network
-    dropouts = [module for module in network.modules() if isinstance(module, torch.nn.Dropout2d)]
+    dropouts = [module for module in network.modules() if isinstance(module, torch.nn.Dropout)]
     convs = [module for module in network.modules() if isinstance(module, torch.nn.Conv2d)]
     assert len(dropouts) == sum(conv.kernel_size != (1, 1) for conv in convs)
     assert convs[0].out_channels == 16

@@ -57,7 +57,7 @@ def test_every_step_is_that_of_nnunets_own_trainer(phantom: Dataset, tmp_path: P
     dataset = AnnotatedDataset(trainer.store, pool.units)
     ours = ALTrainer.create(trainer.store, dataset, PLAN, torch.device("cpu"), tmp_path / "ours")
     for module in ours.network.modules():
-        if isinstance(module, torch.nn.Dropout2d):
+        if isinstance(module, torch.nn.Dropout):
             module.p = 0.0
     plain = nnunets_own(trainer.store, tmp_path / "plain")
     with torch.no_grad():
