@@ -18,7 +18,7 @@ DIFFERENCES = (0.01, 0.005)
 
 SPREADS = {"quick": 0.011}
 """By protocol: standard deviation over seeds of a paired difference in AUBC. quick: `usim-f` less `random` on
-hippocampus with a start and queries of 10 slices, five seeds (benchmarks/results/usim); `entropy` 0.010, `claspe` 0.012."""
+hippocampus with a start and queries of 10 slices, five seeds (benchmarks/results/usim); `claspe` had 0.012."""
 
 
 @dataclass(frozen=True)
