@@ -29,7 +29,7 @@ from albench.scoring.batches import UnitBatch
 from albench.scoring.fisher import decoder_convs, draw, fisher_diagonal
 from albench.scoring.gradients import Columns, pseudo_label_loss, unit_gradients
 from albench.scoring.moments import mc_dropout, moments, stochastic
-from albench.scoring.request import MOMENTS, Need, Scores, ScoringPlan
+from albench.scoring.request import MOMENTS, GradientSettings, Need, Scores, ScoringPlan
 from albench.strategies import PoolView, choose, get_strategy
 from albench.training.model import NnunetModel
 from albench.training.nnunet import NnunetTrainer
@@ -38,6 +38,7 @@ from albench.training.runtime import configure_cpu
 ROOT = Path(__file__).parent.parent
 ARCHIVE = "Task04_Hippocampus"
 N_CASES, N_PARAMETERS, PASSES, RATE, BATCH_SIZE = 60, 10_000, 10, 0.1, 64
+GRADIENTS = GradientSettings()
 SUBSETS = {str(need.name).lower().replace("_", " "): need for need in MOMENTS} | {"all": MOMENTS}
 
 
@@ -84,7 +85,7 @@ class Bench:
         """Sampled decoder parameters, as USIM-F samples them."""
         self.model._deep_supervision(True)
         convs = decoder_convs(self.network)
-        fisher = fisher_diagonal(self.network, convs, iter(self.batches(200))).numpy()
+        fisher = fisher_diagonal(self.network, convs, iter(self.batches(200)), GRADIENTS).numpy()
         return draw(np.where(fisher > 1e-20, fisher, 0.0), N_PARAMETERS, np.random.default_rng(0))
 
     def gradients(self, n: int) -> Case:
@@ -100,20 +101,20 @@ class Bench:
         self.model._deep_supervision(True)
 
         def ours(*, bfloat16: bool) -> None:
-            for batch, values in unit_gradients(network, convs, iter(together), columns, bfloat16=bfloat16):
+            for batch, values in unit_gradients(network, convs, iter(together), columns, GRADIENTS, bfloat16=bfloat16):
                 result[batch.positions] = values.numpy()
 
         def loop() -> None:
             weights = [conv.weight.requires_grad_() for conv in convs]
             for batch in single:
-                found = torch.autograd.grad(pseudo_label_loss(network(batch.images), batch), weights)
+                found = torch.autograd.grad(pseudo_label_loss(network(batch.images), batch, GRADIENTS), weights)
                 result[batch.positions] = torch.cat([gradient.flatten() for gradient in found])[entries].numpy()
             network.requires_grad_(False)
 
         def forward_backward() -> None:
             network.requires_grad_(True)
             for batch in together:
-                pseudo_label_loss(network(batch.images), batch).backward()
+                pseudo_label_loss(network(batch.images), batch, GRADIENTS).backward()
             network.requires_grad_(False)
             network.zero_grad()
 
@@ -165,7 +166,7 @@ class Bench:
         exact, rounded = (np.empty((n, N_PARAMETERS), np.float32) for _ in range(2))
         for gradients, bfloat16 in ((exact, False), (rounded, True)):
             batches = self.model._batches(self.units[:n], BATCH_SIZE)
-            for batch, values in unit_gradients(self.network, convs, batches, columns, bfloat16=bfloat16):
+            for batch, values in unit_gradients(self.network, convs, batches, columns, GRADIENTS, bfloat16=bfloat16):
                 gradients[batch.positions] = values.numpy()
         scale = 1 / (N_PARAMETERS * np.square(exact, dtype=np.float64).mean(axis=0) + 1e-30)
         common, value = [], []
