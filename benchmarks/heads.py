@@ -73,12 +73,12 @@ class Seed:
         units = tuple(left[place] for place in sorted(places))
         model = trainer.load(folder / "round-0" / "model.pth")
         weights, key = class_weights(labelled_voxels(pool, start)), ("heads", number)
-        variance = model.score(units, Need.VARIANCE, ScoringPlan(10, 0.1, 64, False, weights, key)).variance
+        variance = model.score(units, Need.VARIANCE, ScoringPlan(10, 0.1, 64, True, weights, key)).variance
         assert variance is not None
         return cls(model, pool, units, weights, variance, key)
 
     def view(self, gradients: GradientSettings) -> PoolView:
-        plan = ScoringPlan(10, 0.1, 64, False, self.weights, self.key, gradients=gradients, variance=self.variance)
+        plan = ScoringPlan(10, 0.1, 64, True, self.weights, self.key, gradients=gradients, variance=self.variance)
         scores = self.model.score(self.units, Need.FISHER, plan)
         return PoolView(self.units, replace(scores, variance=self.variance), self.weights)
 

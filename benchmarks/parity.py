@@ -22,6 +22,8 @@ from pathlib import Path
 
 import numpy as np
 import torch
+from batchgenerators.utilities.file_and_folder_operations import load_pickle, write_pickle
+from nnunetv2.preprocessing.preprocessors.default_preprocessor import DefaultPreprocessor
 from nnunetv2.training.nnUNetTrainer.nnUNetTrainer import nnUNetTrainer
 from scipy.stats import ttest_ind
 from scoring import ARCHIVE, data_folder
@@ -139,7 +141,7 @@ class Parity:
         folder = self.work / "plain" / "preprocessed" / ours.folder.name
         shutil.rmtree(folder, ignore_errors=True)
         folder.mkdir(parents=True)
-        (folder / ours.case_folder.name).symlink_to(ours.case_folder)
+        self._with_class_locations(ours, folder / ours.case_folder.name)
         plans = read_json(ours.folder / f"{PLANS_NAME}.json")
         plans["configurations"]["2d"]["architecture"]["arch_kwargs"] |= {"dropout_op": None, "dropout_op_kwargs": None}
         write_json(folder / f"{PLANS_NAME}.json", plans)
@@ -149,6 +151,20 @@ class Parity:
         shutil.copyfile(ours.folder / "dataset_fingerprint.json", folder / "dataset_fingerprint.json")
         write_json(folder / "splits_final.json", [{"train": list(self.split.pool), "val": list(self.split.test[:2])}])
         return PreparedStore(folder, "2d")
+
+    @staticmethod
+    def _with_class_locations(ours: PreparedStore, folder: Path) -> None:
+        """Link images and labels, and write nnU-Net's properties with what it knows of a case's labels; ours do not."""
+        folder.mkdir()
+        for path in ours.case_folder.iterdir():
+            if path.suffix != ".pkl":
+                (folder / path.name).symlink_to(path)
+                continue
+            properties = load_pickle(str(path))
+            labels = np.asarray(ours.open_reference(path.stem)[:])
+            classes = ours.label_manager.foreground_labels
+            properties["class_locations"] = DefaultPreprocessor._sample_foreground_locations(labels, classes)
+            write_pickle(properties, str(folder / path.name))
 
     def _dice(self, model: NnunetModel) -> float:
         return float(evaluate(model, self.split.test, self.labels)["dice"].mean())
