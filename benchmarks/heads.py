@@ -1,8 +1,8 @@
-"""What USIM's similarities rest on: ``python benchmarks/heads.py OUT`` on a finished study of one data set.
+"""What USIM's similarities rest on: ``python benchmarks/heads.py OUT [SEEDS]`` on a finished study of one data set.
 
-Reads the data set from the folder that ALBENCH_DATA names. Takes the first model of every seed of OUT and 300 units of
-its pool, and writes benchmarks/results/heads.md: where the Fisher information lies, what signs similarities have, and
-how far variants of the kernel choose alike.
+Reads the data set from the folder that ALBENCH_DATA names. Takes the first model of every seed of OUT, or of so many,
+and 300 units of its pool, and writes benchmarks/results/heads.md: where the Fisher information lies, what signs
+similarities have, and how far variants of the kernel choose alike.
 """
 
 from __future__ import annotations
@@ -133,11 +133,13 @@ def table(rows: dict[str, list[dict[str, float]]]) -> list[str]:
     return lines
 
 
-def main(out: Path) -> None:
+def main(out: Path, n_seeds: int | None) -> None:
     configure_cpu(2)
     (stored,) = read_json(out / "config.json")["datasets"].values()
     config = StudyConfig.model_validate({name: stored[name] for name in StudyConfig.model_fields if name in stored})
-    numbers = sorted(int(path.name.removeprefix("seed-")) for path in (out / config.dataset / "_shared").glob("seed-*"))
+    numbers = sorted(
+        int(path.name.removeprefix("seed-")) for path in (out / config.dataset / "_shared").glob("seed-*")
+    )[:n_seeds]
     diagonals: dict[str, list[dict[str, float]]] = {}
     kernels: dict[str, list[dict[str, float]]] = {}
     for number in numbers:
@@ -169,4 +171,4 @@ def main(out: Path) -> None:
 
 
 if __name__ == "__main__":
-    main(Path(sys.argv[1]))
+    main(Path(sys.argv[1]), int(sys.argv[2]) if len(sys.argv) > 2 else None)
