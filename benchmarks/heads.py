@@ -155,7 +155,7 @@ def main(out: Path, n_seeds: int | None) -> None:
     lines = [
         "# What USIM's similarities rest on",
         "",
-        f"{config.dataset}, protocol {config.protocol.name}, first models of {len(numbers)} seeds, trained on "
+        f"{config.dataset}, protocol {config.protocol.name}, first models of {len(numbers)} seed(s), trained on "
         f"{config.protocol.pool.start} units; {N_UNITS} other units each, batches of {BUDGET}, means over the seeds. "
         "Made by `python benchmarks/heads.py OUT`.",
         "",
