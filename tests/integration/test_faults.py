@@ -165,9 +165,9 @@ def test_a_damaged_preprocessed_file_is_made_again(
     assert not trainer.is_intact(split)
     made, run = [], prepare._run_case
 
-    def recorded(preprocessor: Any, store: Any, case: Case, folder: Path) -> None:
+    def recorded(preprocessor: Any, store: Any, case: Case, units: Any, folder: Path) -> None:
         made.append(case.name)
-        run(preprocessor, store, case, folder)
+        run(preprocessor, store, case, units, folder)
 
     monkeypatch.setattr(prepare, "_run_case", recorded)
     trainer.prepare(split, pool, pool.units[::9], lambda: None)
