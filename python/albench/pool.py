@@ -38,6 +38,14 @@ def by_case(units: Iterable[Unit]) -> dict[str, list[Unit]]:
     return found
 
 
+def positions_by_case(units: Sequence[Unit]) -> dict[str, NDArray[np.int64]]:
+    """Positions, int64 ascending, of the units of each case; cases in the order they come."""
+    found: dict[str, list[int]] = {}
+    for position, unit in enumerate(units):
+        found.setdefault(unit.case, []).append(position)
+    return {case: np.array(positions, dtype=np.int64) for case, positions in found.items()}
+
+
 def slice_boxes(shape: Sequence[int], axis: int, low: int, high: int) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
     """Start and stop, int64 (high - low, 3), of the slices `low` to `high` - 1 along `axis` of a (z, y, x) grid."""
     starts = np.zeros((high - low, 3), dtype=np.int64)
@@ -202,7 +210,7 @@ class Pool:
             known = set(labelled)
             return tuple(unit for unit in self.units if unit not in known)
         free = np.ones(len(self), dtype=bool)
-        rows_of = {case: self.rows(units) for case, units in by_case(self.units).items()}
+        rows_of = positions_by_case(self.units)
         for unit, start, stop in zip(labelled := list(labelled), *self.boxes(labelled), strict=True):
             rows = rows_of[unit.case]
             free[rows[overlapping(start, stop, self.starts[rows], self.stops[rows])]] = False

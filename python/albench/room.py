@@ -8,7 +8,7 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from albench.pool import Unit, overlapping
+from albench.pool import Unit, overlapping, positions_by_case
 
 
 class Room:
@@ -38,15 +38,11 @@ class Room:
         boxes: tuple[NDArray[np.int64], NDArray[np.int64]] | None = None,
     ) -> None:
         self.free = np.ones(len(units), dtype=bool)
-        self.left = Counter(unit.case for unit in units)
-        if max_per_case is not None:
-            self.left = Counter({case: min(n, max_per_case) for case, n in self.left.items()})
         self._units = units
         self._boxes = boxes
-        rows: dict[str, list[int]] = {}
-        for row, unit in enumerate(units):
-            rows.setdefault(unit.case, []).append(row)
-        self._rows = {case: np.array(of_case, dtype=np.int64) for case, of_case in rows.items()}
+        self._rows = positions_by_case(units)
+        bound = len(units) if max_per_case is None else max_per_case
+        self.left = Counter({case: min(rows.size, bound) for case, rows in self._rows.items()})
 
     @property
     def most(self) -> int:

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from albench.errors import InputError
-from albench.pool import Pool, by_case
+from albench.pool import Pool, positions_by_case
 from albench.room import Room
 
 _PER_CLASS = 2
@@ -88,7 +88,7 @@ class _Draw:
 
     def __init__(self, pool: Pool, rng: np.random.Generator) -> None:
         self.pool, self.rng = pool, rng
-        self.rows = {case: pool.rows(units) for case, units in by_case(pool.units).items()}
+        self.rows = positions_by_case(pool.units)
         self.room = Room(pool.units, None, (pool.starts, pool.stops) if pool.overlaps else None)
         self.chosen: list[int] = []
 

@@ -12,7 +12,7 @@ from nnunetv2.inference.sliding_window_prediction import compute_steps_for_slidi
 from numpy.typing import NDArray
 from torch.nn import functional
 
-from albench.pool import Unit
+from albench.pool import Unit, positions_by_case
 
 Box = tuple[slice, ...]
 """Part of an image: a slice per spatial axis, neither open nor empty."""
@@ -136,7 +136,7 @@ def slice_batches(
     divisors
         The network halves rows and columns until they were divided by these.
     """
-    for case, positions in _positions(units).items():
+    for case, positions in positions_by_case(units).items():
         image = image_of(case)
         first = first_slice_of(case)
         for begin in range(0, len(positions), batch_size):
@@ -179,7 +179,7 @@ def patch_batches(
         that it is nearest to; one pass serves them all. False: every unit has a window of its own with the unit in the
         middle, as far as the image goes.
     """
-    for case, positions in _positions(units).items():
+    for case, positions in positions_by_case(units).items():
         image = image_of(case)
         windows: dict[tuple[tuple[int, ...], tuple[int, ...], int], list[tuple[int, Box]]] = {}
         for position in positions:
@@ -200,14 +200,6 @@ def patch_batches(
                     None,
                     tuple((item, box) for item, (_, held) in enumerate(chunk) for _, box in held),
                 )
-
-
-def _positions(units: Sequence[Unit]) -> dict[str, list[int]]:
-    """Places of the units of each case."""
-    found: dict[str, list[int]] = {}
-    for position, unit in enumerate(units):
-        found.setdefault(unit.case, []).append(position)
-    return found
 
 
 def _window(

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, fields
 from enum import Flag, auto
-from typing import Any
+from typing import Any, Literal, get_args
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,11 +14,16 @@ from albench import scratch
 from albench.pool import Unit
 from albench.seeding import Key
 
-LAYERS = ("decoder", "encoder", "all")
-HEADS = ("trained", "weighted", "published")
-PSEUDO_LABELS = ("finest", "own")
-FISHERS = ("mean", "one", "none")
-LOSSES = ("ce", "nnunet")
+Layers = Literal["decoder", "encoder", "all"]
+Heads = Literal["trained", "weighted", "published"]
+PseudoLabels = Literal["finest", "own"]
+Fisher = Literal["mean", "one", "none"]
+Loss = Literal["ce", "nnunet"]
+LAYERS: tuple[str, ...] = get_args(Layers)
+HEADS: tuple[str, ...] = get_args(Heads)
+PSEUDO_LABELS: tuple[str, ...] = get_args(PseudoLabels)
+FISHERS: tuple[str, ...] = get_args(Fisher)
+LOSSES: tuple[str, ...] = get_args(Loss)
 SOURCES = ("dropout", "ensemble")
 
 
@@ -76,11 +81,11 @@ class GradientSettings:
         If a word is none of these.
     """
 
-    layers: str = "decoder"
-    heads: str = "trained"
-    pseudo_labels: str = "finest"
-    fisher: str = "mean"
-    loss: str = "ce"
+    layers: Layers = "decoder"
+    heads: Heads = "trained"
+    pseudo_labels: PseudoLabels = "finest"
+    fisher: Fisher = "mean"
+    loss: Loss = "ce"
 
     def __post_init__(self) -> None:
         allowed = {

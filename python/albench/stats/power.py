@@ -7,6 +7,7 @@ cases, as in the studies that the stored spreads are from, the two are close.
 from __future__ import annotations
 
 import math
+from bisect import bisect_left
 from dataclasses import dataclass
 from typing import Any
 
@@ -71,7 +72,11 @@ def detectable_difference(n_seeds: int, sd: float) -> float:
 
 def seeds_needed(difference: float, sd: float) -> int:
     """Seeds with which `difference` is found with 80 % power; at least 2."""
-    n = 2
-    while TTestPower().power(difference / sd, n, ALPHA) < POWER:
-        n += 1
-    return n
+
+    def finds(n: int) -> bool:
+        return bool(TTestPower().power(difference / sd, n, ALPHA) >= POWER)
+
+    enough = 2
+    while not finds(enough):
+        enough *= 2
+    return bisect_left(range(enough), True, lo=2, key=finds)

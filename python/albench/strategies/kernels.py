@@ -11,14 +11,10 @@ from numpy.typing import NDArray
 
 from albench import core, scratch
 from albench.errors import InputError
-from albench.scoring.request import GradientSettings, Need
+from albench.scoring.request import Fisher, GradientSettings, Heads, Layers, Need, PseudoLabels
 from albench.strategies.base import PoolView, Strategy, finite, one_of
 
-Layers = Literal["decoder", "encoder", "all"]
 Layer = Literal["bottleneck", "last"]
-Heads = Literal["trained", "weighted", "published"]
-PseudoLabels = Literal["finest", "own"]
-Fisher = Literal["mean", "one", "none"]
 
 MAX_KERNEL_BYTES = 2**30  # beyond that similarities are computed as they are needed
 _BLOCK_BYTES = 64 * 2**20

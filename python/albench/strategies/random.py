@@ -8,7 +8,7 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from albench.pool import Unit
+from albench.pool import Unit, positions_by_case
 from albench.strategies.base import PoolView, Selection, Strategy, one_of
 
 Per = Literal["pool", "case"]
@@ -43,8 +43,6 @@ class Random(Strategy):
 
 def shuffled_cases(units: Sequence[Unit], rng: np.random.Generator) -> list[NDArray[np.int64]]:
     """Positions of the units of each case, ascending by index, cases in random order."""
-    rows: dict[str, list[int]] = {}
-    for row in sorted(range(len(units)), key=units.__getitem__):
-        rows.setdefault(units[row].case, []).append(row)
-    cases = [np.array(of_case, dtype=np.int64) for of_case in rows.values()]
+    order = np.array(sorted(range(len(units)), key=units.__getitem__), dtype=np.int64)
+    cases = [order[places] for places in positions_by_case([units[row] for row in order]).values()]
     return [cases[i] for i in rng.permutation(len(cases))]

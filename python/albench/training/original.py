@@ -36,9 +36,7 @@ def original_labels(
     """
     configuration, plans = store.configuration_manager, store.plans_manager
     shape = properties["shape_after_cropping_and_before_resampling"]
-    spacing = [properties["spacing"][axis] for axis in plans.transpose_forward]
-    # A 2d configuration has no spacing of its own along the slicing axis.
-    current = [*spacing[: len(shape) - len(configuration.spacing)], *configuration.spacing]
+    spacing, current = store.spacings(properties)
     labels = np.empty(shape, dtype=np.uint8)
     # Interpolation mixes neighbouring planes only where their number changes.
     planes_stay = logits.shape[1] == shape[0]

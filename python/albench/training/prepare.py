@@ -128,6 +128,15 @@ class PreparedStore:
         starts, stops = self.pool.boxes([unit])
         return self.grid(unit.case).box(starts[0], stops[0])
 
+    def spacings(self, properties: Mapping[str, Any]) -> tuple[list[float], list[float]]:
+        """Millimetres between voxels of a case before and after resampling, axes as planned.
+
+        A 2d configuration has no spacing of its own along the slicing axis.
+        """
+        before = [properties["spacing"][axis] for axis in self.plans_manager.transpose_forward]
+        planned = self.configuration_manager.spacing
+        return before, [*before[: len(before) - len(planned)], *planned]
+
     def first_slice(self, case: str) -> int:
         """Index on the original grid of the first preprocessed slice: nnU-Net crops empty margins."""
         return int(self.properties(case)["bbox_used_for_cropping"][0][0])
@@ -237,10 +246,7 @@ def _labels(
     crop = tuple(slice(low, high) for low, high in grid.crop)
     labels = read_label(case.label).transpose(plans.transpose_forward)[crop][None].astype(np.int16)
     labels[(labels == 0) & outside] = -1  # as nnU-Net's crop_to_nonzero
-    spacing = [properties["spacing"][axis] for axis in plans.transpose_forward]
-    # a 2d configuration has no spacing of its own along the slicing axis
-    target = [*spacing[: len(spacing) - len(configuration.spacing)], *configuration.spacing]
-    resampled: NDArray[Any] = configuration.resampling_fn_seg(labels, grid.shape, spacing, target)
+    resampled: NDArray[Any] = configuration.resampling_fn_seg(labels, grid.shape, *store.spacings(properties))
     for start, stop in zip(*store.pool.boxes(units), strict=True):
         sources = grid.sources(start, stop)
         mixed = ~np.logical_and.outer(np.logical_and.outer(*(axis.inside for axis in sources[:2])), sources[2].inside)
