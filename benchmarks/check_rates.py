@@ -21,8 +21,8 @@ import pandas as pd
 from numpy.typing import NDArray
 from scipy import stats
 
-from albench.baseline import Baseline, Cell, Query, load_baseline, repeated
-from albench.check import Row, compare
+from albench.check.baseline import Baseline, Cell, Query, load_baseline, repeated
+from albench.check.compare import Row, compare
 from albench.seeding import generator
 
 HERE = Path(__file__).parent

@@ -18,12 +18,10 @@ from numpy.typing import NDArray
 from scipy.stats import spearmanr
 
 from albench import core
-from albench.annotate import labelled_voxels
 from albench.config import StudyConfig
 from albench.data import load_dataset
 from albench.data.locate import cache_folder
-from albench.files import read_json
-from albench.pool import Pool, Unit
+from albench.machine.files import read_json
 from albench.scoring.fisher import SMALLEST_FISHER, decoder_convs, draw, fisher_diagonal
 from albench.scoring.request import GradientSettings, Need, ScoringPlan, class_weights
 from albench.seeding import generator
@@ -31,6 +29,8 @@ from albench.strategies import PoolView, make_strategy
 from albench.training.model import NnunetModel
 from albench.training.nnunet import NnunetTrainer
 from albench.training.runtime import configure_cpu
+from albench.units.cost import labelled_voxels
+from albench.units.pool import Pool, Unit
 
 RESULT = Path(__file__).parent / "results" / "heads.md"
 N_UNITS, BUDGET, N_FISHER, N_PARAMETERS = 300, 12, 200, 10_000

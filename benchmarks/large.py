@@ -26,8 +26,8 @@ import numpy as np
 import psutil
 import SimpleITK
 
-from albench.runinfo import hardware
-from albench.scratch import scratch_folder
+from albench.machine.facts import hardware
+from albench.machine.scratch import scratch_folder
 
 ROOT = Path(__file__).parent.parent
 SPACING_MM = (2.5, 0.8, 0.8)

@@ -30,9 +30,8 @@ from scoring import ARCHIVE, data_folder
 
 from albench.config import Protocol
 from albench.data import load_dataset
-from albench.evaluate import evaluate
-from albench.files import read_json, write_json
-from albench.pool import Pool, Split
+from albench.machine.files import read_json, write_json
+from albench.metrics.evaluate import evaluate
 from albench.protocols import load_protocol
 from albench.training.model import NnunetModel
 from albench.training.nnunet import NnunetTrainer
@@ -40,6 +39,7 @@ from albench.training.nnunet_env import nnunet_folders, quiet
 from albench.training.planning import PLANS_NAME
 from albench.training.prepare import PreparedStore
 from albench.training.runtime import configure_cpu
+from albench.units.pool import Pool, Split
 
 EPOCH = 10
 N_POOL, N_TEST = 200, 60

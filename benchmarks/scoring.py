@@ -23,7 +23,6 @@ from torch import nn
 
 from albench import core
 from albench.data import load_dataset
-from albench.pool import Split, Unit
 from albench.protocols import load_protocol
 from albench.scoring.batches import UnitBatch
 from albench.scoring.fisher import decoder_convs, draw, fisher_diagonal
@@ -34,6 +33,7 @@ from albench.strategies import PoolView, choose, get_strategy
 from albench.training.model import NnunetModel
 from albench.training.nnunet import NnunetTrainer
 from albench.training.runtime import configure_cpu
+from albench.units.pool import Split, Unit
 
 ROOT = Path(__file__).parent.parent
 ARCHIVE = "Task04_Hippocampus"

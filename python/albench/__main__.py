@@ -1,6 +1,6 @@
 """``python -m albench``."""
 
-from albench.cli import main
+from albench.terminal.cli import main
 
 if __name__ == "__main__":
     main()

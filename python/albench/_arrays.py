@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from albench.errors import InputError
-from albench.runinfo import n_cores
+from albench.machine.facts import n_cores
 
 
 def wrong(argument: str, expected: str, found: object) -> InputError:

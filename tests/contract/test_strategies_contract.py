@@ -14,7 +14,6 @@ from typing import Any
 import numpy as np
 import pytest
 
-from albench.pool import Unit
 from albench.scoring.request import Features, FisherEmbedding, Need, Scores, class_weights
 from albench.strategies import (
     Oracle,
@@ -30,6 +29,7 @@ from albench.strategies import (
 )
 from albench.strategies.describe import describe
 from albench.strategies.parameters import parameters_of, text_of
+from albench.units.pool import Unit
 
 N, N_PARAMETERS = 30, 8
 COUNTS = np.array([9000, 700, 300])

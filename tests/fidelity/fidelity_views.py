@@ -7,14 +7,14 @@ from functools import cache
 
 import numpy as np
 import torch
-from fidelity_inputs import inputs
 
-from albench.pool import Unit
 from albench.scoring.batches import UnitBatch
 from albench.scoring.features import stage_features
 from albench.scoring.moments import mean_entropy, moments
 from albench.scoring.request import MOMENTS, Scores, class_weights
 from albench.strategies import PoolView
+from albench.units.pool import Unit
+from tests.fidelity.fidelity_inputs import inputs
 
 GRID = (4, 3, 2)  # patches of 2 x 2 x 2 voxels in an image
 UNLABELLED = 3

@@ -6,7 +6,8 @@ Everything that is stored under `published/` was computed on these files. Whoeve
 from __future__ import annotations
 
 import numpy as np
-from fidelity_inputs import INPUTS, made_network
+
+from tests.fidelity.fidelity_inputs import INPUTS, made_network
 
 N_UNITS, N_LABELS, N_PASSES = 23, 3, 10
 UNLABELLED = 3

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from fidelity_inputs import inputs, published
 
 from albench import core
-from albench.pool import Unit
 from albench.scoring.request import Features, Scores
 from albench.strategies import PoolView, make_strategy
+from albench.units.pool import Unit
+from tests.fidelity.fidelity_inputs import inputs, published
 
 
 def view_of(**scores: object) -> PoolView:

@@ -8,10 +8,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
-from fidelity_inputs import PUBLISHED, Replay, frozen_network, published
-from fidelity_views import whole_images
 
-from albench.pool import Unit
 from albench.scoring.batches import UnitBatch
 from albench.scoring.features import bottleneck_features
 from albench.scoring.fisher import (
@@ -25,6 +22,9 @@ from albench.scoring.fisher import (
 from albench.scoring.gradients import pseudo_label_loss
 from albench.scoring.request import FisherEmbedding, GradientSettings, Scores
 from albench.strategies import PoolView, make_strategy
+from albench.units.pool import Unit
+from tests.fidelity.fidelity_inputs import PUBLISHED, Replay, frozen_network, published
+from tests.fidelity.fidelity_views import whole_images
 
 AS_PUBLISHED = GradientSettings(heads="published", pseudo_labels="own", fisher="one")
 UNITS = tuple(Unit("case", i) for i in range(6))

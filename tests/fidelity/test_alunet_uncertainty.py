@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from fidelity_inputs import Replay, published
-from fidelity_views import slices_view
 
 from albench.strategies import make_strategy
+from tests.fidelity.fidelity_inputs import Replay, published
+from tests.fidelity.fidelity_views import slices_view
 
 
 @pytest.mark.parametrize(

@@ -7,14 +7,14 @@ from typing import Any
 
 import numpy as np
 import pytest
-from fidelity_inputs import Replay, inputs, published
-from fidelity_views import slices_view
 
 from albench import core
 from albench.scoring.fisher import draw
 from albench.scoring.request import FisherEmbedding, Scores
 from albench.strategies import PoolView, make_strategy
 from albench.strategies.query import draw_query, knee, query_size
+from tests.fidelity.fidelity_inputs import Replay, inputs, published
+from tests.fidelity.fidelity_views import slices_view
 
 AS_PUBLISHED = "heads=published+pseudo_labels=own"
 

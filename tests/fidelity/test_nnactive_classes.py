@@ -7,11 +7,11 @@ from typing import Any
 
 import numpy as np
 import pytest
-from fidelity_inputs import Replay, gumbel, published
-from fidelity_views import volumes_view
 
 from albench.strategies import PoolView, Strategy, make_strategy
 from albench.strategies.stratified import ClaspPe
+from tests.fidelity.fidelity_inputs import Replay, gumbel, published
+from tests.fidelity.fidelity_views import volumes_view
 
 CLASPE = {
     "nnactive_claspe": "exponential",

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from fidelity_inputs import inputs, published
 
 from albench.stats.curves import aubc
 from albench.stats.efficiency import foreground_efficiency, study_start
 from albench.stats.grid import DiceGrid
 from albench.stats.penalty import penalty_matrix
+from tests.fidelity.fidelity_inputs import inputs, published
 
 THEIRS = published("nnactive_metrics")["results"]
 

@@ -7,13 +7,13 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from fidelity_inputs import inputs, published
 
-from albench.borders import border
-from albench.pool import Unit
 from albench.scoring.request import Scores
 from albench.strategies import PoolView, make_strategy
 from albench.strategies.base import Oracle
+from albench.units.borders import border
+from albench.units.pool import Unit
+from tests.fidelity.fidelity_inputs import inputs, published
 
 MAPS = inputs("label_maps")["maps"]
 EDGE = 4

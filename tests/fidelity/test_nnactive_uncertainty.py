@@ -6,12 +6,12 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from fidelity_inputs import Replay, frozen_network, gumbel, published
-from fidelity_views import of_stages, volumes_view, whole_images
 
-from albench.pool import Unit
 from albench.scoring.features import stage_features
 from albench.strategies import make_strategy
+from albench.units.pool import Unit
+from tests.fidelity.fidelity_inputs import Replay, frozen_network, gumbel, published
+from tests.fidelity.fidelity_views import of_stages, volumes_view, whole_images
 
 
 @pytest.mark.parametrize(

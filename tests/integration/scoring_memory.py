@@ -13,14 +13,14 @@ import torch
 from dynamic_network_architectures.architectures.unet import PlainConvUNet
 from torch import nn
 
-from albench.pool import Unit
-from albench.runinfo import peak_rss_mib
+from albench.machine.facts import peak_rss_mib
 from albench.scoring.batches import UnitBatch, slice_batches
 from albench.scoring.fisher import fisher_embedding
 from albench.scoring.moments import mc_dropout, moments
 from albench.scoring.request import GradientSettings, Need, Scores, uncertainty
 from albench.strategies import PoolView, choose, get_strategy
 from albench.training.runtime import configure_cpu
+from albench.units.pool import Unit
 
 SLICES_PER_CASE, EDGE, BUDGET = 200, 16, 100
 WEIGHTS = np.array([0.0, 0.5, 0.5])

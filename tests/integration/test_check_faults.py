@@ -12,16 +12,16 @@ from typing import Any
 
 import numpy as np
 import pytest
-from fake_study import fake_protocol, fake_study
 
-from albench.baseline import Baseline, repeated, summarise
-from albench.check import Row, compare
+from albench.check.baseline import Baseline, repeated, summarise
+from albench.check.compare import Row, compare
 from albench.data import Dataset
 from albench.strategies import PoolView, Selection
 from albench.strategies.usim import UsimF
-from albench.sweep import run_studies
+from albench.study.workers import run_studies
 from albench.training.base import TrainingReport
 from albench.training.fake import FakeTrainer
+from tests.support.fake_study import fake_protocol, fake_study
 
 STRATEGIES = ["random", "usim-f"]
 N_SEEDS = 12

@@ -14,9 +14,9 @@ import numpy as np
 import pytest
 import SimpleITK
 
-from albench import cli
 from albench.data import Dataset
 from albench.strategies import strategy_names
+from albench.terminal import cli
 
 
 def call(arguments: Sequence[str], capsys: pytest.CaptureFixture[str]) -> tuple[int, str, str]:

@@ -18,14 +18,14 @@ from pathlib import Path
 import numpy as np
 import pytest
 import SimpleITK
-from archive_server import ArchiveServer, serving
-from msd_fixtures import make_msd, make_tar
 
 from albench.data import REGISTRY, find_problems, load_dataset
 from albench.data.download import Patience, fetch
 from albench.data.prepare import prepare_dataset
 from albench.errors import InputError
-from albench.progress import Silent
+from albench.terminal.progress import Silent
+from tests.support.archive_server import ArchiveServer, serving
+from tests.support.msd_fixtures import make_msd, make_tar
 
 QUICK = Patience(n_attempts=4, first_wait_s=0.01, longest_wait_s=0.05, connect_s=2, read_s=1)
 CONTENT = np.random.default_rng(0).bytes(3_000_000)

@@ -7,13 +7,13 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from fake_study import fake_protocol, fake_study
 
 from albench.data import Dataset
 from albench.errors import InputError
-from albench.events import require_tensorboard
-from albench.results import mean_dice, read_results
-from albench.sweep import run_studies
+from albench.results.tables import mean_dice, read_results
+from albench.study.events import require_tensorboard
+from albench.study.workers import run_studies
+from tests.support.fake_study import fake_protocol, fake_study
 
 
 def test_losses_and_dice_of_every_round(phantom: Dataset, tmp_path: Path) -> None:

@@ -8,9 +8,9 @@ from pathlib import Path
 import pytest
 
 from albench.errors import InputError
-from albench.export import export_round
-from albench.files import write_json
-from albench.stages import run_stage
+from albench.machine.files import write_json
+from albench.results.stages import run_stage
+from albench.study.export import export_round
 
 
 @pytest.fixture

@@ -13,10 +13,8 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from fake_study import fake_protocol
 
 from albench.data import Case, Dataset
-from albench.pool import Pool, Split, Unit
 from albench.scoring.request import Need, ScoringPlan
 from albench.training import prepare
 from albench.training.annotated import AnnotatedDataset
@@ -24,6 +22,8 @@ from albench.training.base import TrainingReport
 from albench.training.nnunet import NnunetTrainer
 from albench.training.runtime import configure_cpu
 from albench.training.trainer import ALTrainer
+from albench.units.pool import Pool, Split, Unit
+from tests.support.fake_study import fake_protocol
 
 pytestmark = pytest.mark.slow
 

@@ -8,16 +8,16 @@ from typing import Any
 
 import numpy as np
 import pytest
-from fake_study import fake_protocol, fake_study, patch_protocol
 
 from albench.config import Protocol
 from albench.data import Dataset
-from albench.files import read_json
-from albench.gallery import GALLERY, load_gallery
+from albench.machine.files import read_json
 from albench.report import build_report
-from albench.sweep import run_studies
+from albench.results.pictures import GALLERY, load_gallery
+from albench.study.workers import run_studies
 from albench.training.fake import FakeModel
 from albench.training.reading import read_label
+from tests.support.fake_study import fake_protocol, fake_study, patch_protocol
 
 STRATEGIES = ["random", "usim-f", "full"]
 

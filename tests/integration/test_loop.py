@@ -16,15 +16,15 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pytest
-from fake_study import STRATEGIES, fake_protocol, fake_study
 
 from albench.data import Dataset
 from albench.errors import InputError, WorkerError
-from albench.files import read_json
-from albench.outfolder import claim_folder, output_folder
-from albench.results import mean_dice, read_results, read_runs
-from albench.sweep import run_studies
+from albench.machine.files import read_json
+from albench.results.folder import claim_folder, output_folder
+from albench.results.tables import mean_dice, read_results, read_runs
+from albench.study.workers import run_studies
 from albench.training.fake import FakeModel
+from tests.support.fake_study import STRATEGIES, fake_protocol, fake_study
 
 
 def queries(out: Path) -> dict[str, bytes]:
@@ -172,7 +172,7 @@ def test_foreign_files_are_left_alone(phantom: Dataset, tmp_path: Path) -> None:
 HOLD = """
 import os, sys, time
 from pathlib import Path
-from albench.outfolder import output_folder
+from albench.results.folder import output_folder
 with output_folder(Path(sys.argv[1]), fresh=False):
     child = os.fork()
     if child:

@@ -6,17 +6,17 @@ from pathlib import Path
 
 import pandas as pd
 import pytest
-from fake_study import MANY, fake_study
 
 from albench.data import Dataset
-from albench.files import read_json
-from albench.gallery import GALLERY
-from albench.results import read_results, read_runs
+from albench.machine.files import read_json
+from albench.results.pictures import GALLERY
+from albench.results.tables import read_results, read_runs
 from albench.scoring import cache
 from albench.scoring.request import FREE_MOMENTS
 from albench.strategies import label_of, make_strategy, settings_of
-from albench.sweep import run_studies
+from albench.study.workers import run_studies
 from albench.training.fake import FakeModel
+from tests.support.fake_study import MANY, fake_study
 
 SHARING = ("mcd", "usim-f", "usim-c", "bald", "coreset", "badge", "claspe")
 

@@ -7,14 +7,14 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from fake_study import fake_protocol, fake_study
 
 from albench.config import EvaluationSettings
 from albench.data import Dataset
-from albench.pool import Pool
-from albench.results import CEILING, COSTS, read_results, read_runs
-from albench.sweep import run_studies
+from albench.results.tables import CEILING, COSTS, read_results, read_runs
+from albench.study.workers import run_studies
 from albench.training.fake import FakeModel
+from albench.units.pool import Pool
+from tests.support.fake_study import fake_protocol, fake_study
 
 
 def test_surface_metrics_and_costs_are_in_the_tables(phantom: Dataset, tmp_path: Path) -> None:

@@ -16,17 +16,15 @@ import pytest
 import SimpleITK
 import torch
 import yaml
-from fake_study import fake_protocol
 from nnunetv2.inference.export_prediction import convert_predicted_logits_to_segmentation_with_correct_shape
 
 from albench.config import Protocol
 from albench.data import Dataset
 from albench.errors import InputError
-from albench.pool import Pool, Split, Unit
-from albench.results import read_results, read_runs
+from albench.results.tables import read_results, read_runs
 from albench.scoring.request import GradientSettings, Need, ScoringPlan
 from albench.seeding import generator
-from albench.study import start_units
+from albench.study.setup import start_units
 from albench.training import original
 from albench.training.annotated import AnnotatedDataset
 from albench.training.export import export_model
@@ -34,6 +32,8 @@ from albench.training.loader import batches
 from albench.training.nnunet import NnunetTrainer
 from albench.training.runtime import configure_cpu
 from albench.training.trainer import ALTrainer, TrainingPlan
+from albench.units.pool import Pool, Split, Unit
+from tests.support.fake_study import fake_protocol
 
 pytestmark = pytest.mark.slow
 N_START = 12

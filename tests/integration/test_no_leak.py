@@ -9,21 +9,21 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
-from fake_study import fake_protocol, patch_protocol
-from framed_data import make_framed, mask_of, scrambled
 
 from albench.config import Protocol, StudyConfig
 from albench.data import Dataset
-from albench.loop import read_query
-from albench.outfolder import claim_folder
-from albench.placement import Placement
-from albench.pool import Pool, Unit
-from albench.progress import Silent
-from albench.results import read_results
-from albench.run import NnunetFactory
-from albench.study import SHARED, Study
-from albench.sweep import run_studies
+from albench.machine.placement import Placement
+from albench.results.folder import claim_folder
+from albench.results.tables import read_results
+from albench.study.loop import read_query
+from albench.study.run import NnunetFactory
+from albench.study.setup import SHARED, Study
+from albench.study.workers import run_studies
+from albench.terminal.progress import Silent
 from albench.training.prepare import PreparedStore
+from albench.units.pool import Pool, Unit
+from tests.support.fake_study import fake_protocol, patch_protocol
+from tests.support.framed_data import make_framed, mask_of, scrambled
 
 pytestmark = pytest.mark.slow
 SHAPE = (22, 66, 58)

@@ -9,21 +9,21 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from fake_study import fake_study, patch_protocol
 
 from albench.config import Protocol
 from albench.data import Dataset
 from albench.errors import InputError
-from albench.files import read_json
-from albench.pool import Pool, Split
-from albench.progress import Silent
-from albench.results import read_runs
-from albench.run import resolve_start
+from albench.machine.files import read_json
+from albench.results.tables import read_runs
 from albench.scoring.request import Need, ScoringPlan
-from albench.study import SHARED, start_units
-from albench.sweep import run_studies
+from albench.study.run import resolve_start
+from albench.study.setup import SHARED, start_units
+from albench.study.workers import run_studies
+from albench.terminal.progress import Silent
 from albench.training.nnunet import NnunetTrainer
 from albench.training.runtime import configure_cpu
+from albench.units.pool import Pool, Split
+from tests.support.fake_study import fake_study, patch_protocol
 
 STRATEGIES = ("random", "usim-f", "coreset", "full")
 

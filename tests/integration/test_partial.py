@@ -6,20 +6,20 @@ import json
 from pathlib import Path
 
 import pytest
-from fake_study import fake_protocol, fake_study
-from partial_data import make_partial
 
-from albench import cli
 from albench.config import Protocol
 from albench.data import Dataset, find_problems, load_dataset, verify_cases
 from albench.errors import InputError
-from albench.files import read_json
-from albench.pool import Pool
+from albench.machine.files import read_json
 from albench.report import build_report
-from albench.results import read_results, read_runs
-from albench.run import resolve_start
-from albench.study import SHARED
-from albench.sweep import run_studies
+from albench.results.tables import read_results, read_runs
+from albench.study.run import resolve_start
+from albench.study.setup import SHARED
+from albench.study.workers import run_studies
+from albench.terminal import cli
+from albench.units.pool import Pool
+from tests.support.fake_study import fake_protocol, fake_study
+from tests.support.partial_data import make_partial
 
 LABELLED = {3: (4, 9, -10, 11), 4: (0,), 5: (), 6: (7, 8), 7: ()}
 """Case to labelled slices; the cases 0 to 2 are labelled completely."""

@@ -12,25 +12,25 @@ import pytest
 import SimpleITK
 import torch
 import yaml
-from fake_study import fake_study, patch_protocol
 
 from albench.config import Protocol
 from albench.data import Dataset
 from albench.errors import InputError
-from albench.files import read_json
-from albench.loop import train_stages
-from albench.pool import Pool, Split, Unit
+from albench.machine.files import read_json
 from albench.report import build_report
 from albench.report.inputs import depths, read_inputs
-from albench.results import read_results, read_runs
+from albench.results.tables import read_results, read_runs
 from albench.scoring.request import Need, ScoringPlan
 from albench.seeding import generator
-from albench.study import SHARED, start_units
-from albench.sweep import run_studies
+from albench.study.loop import train_stages
+from albench.study.setup import SHARED, start_units
+from albench.study.workers import run_studies
 from albench.training.annotated import AnnotatedDataset
 from albench.training.model import NnunetModel
 from albench.training.nnunet import NnunetTrainer
 from albench.training.runtime import configure_cpu
+from albench.units.pool import Pool, Split, Unit
+from tests.support.fake_study import fake_study, patch_protocol
 
 STRATEGIES = ("random", "usim-f", "coreset", "random-fg66", "full")
 
@@ -140,7 +140,7 @@ class Listening:
     """A reporter that keeps what is said."""
 
     def __init__(self) -> None:
-        from albench.progress import Silent
+        from albench.terminal.progress import Silent
 
         self.said: list[str] = []
         self.task = Silent().task

@@ -7,12 +7,12 @@ from pathlib import Path
 
 import pandas as pd
 import pytest
-from fake_study import fake_protocol, fake_study
 
 from albench.data import Dataset
-from albench.plan import Costs, _remaining, forecast, measure, plan_study
-from albench.study import SHARED
-from albench.sweep import run_studies
+from albench.study.forecast import Costs, _remaining, forecast, measure, plan_study
+from albench.study.setup import SHARED
+from albench.study.workers import run_studies
+from tests.support.fake_study import fake_protocol, fake_study
 
 COSTS = Costs(
     units_per_case=10.0,

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from albench.data import get_entry, load_dataset
-from albench.results import read_results, read_runs
+from albench.results.tables import read_results, read_runs
 
 pytestmark = [pytest.mark.slow, pytest.mark.data, pytest.mark.timeout(900)]
 

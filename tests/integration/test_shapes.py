@@ -8,19 +8,19 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from fake_study import fake_protocol, patch_protocol
-from made_archives import make_archive, make_photographs
 
 from albench.config import Protocol
 from albench.data import Dataset, verify_cases
 from albench.errors import InputError
-from albench.evaluate import dice_score
-from albench.pool import Pool, Split, Unit
+from albench.metrics.evaluate import dice_score
 from albench.scoring.request import Need, ScoringPlan
 from albench.seeding import generator
-from albench.study import start_units
+from albench.study.setup import start_units
 from albench.training.nnunet import NnunetTrainer
 from albench.training.runtime import configure_cpu
+from albench.units.pool import Pool, Split, Unit
+from tests.support.fake_study import fake_protocol, patch_protocol
+from tests.support.made_archives import make_archive, make_photographs
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(300)]
 

@@ -13,7 +13,7 @@ WAIT = """
 import multiprocessing, signal, sys, time, types
 signal.signal(signal.SIGINT, signal.default_int_handler)
 signal.signal(signal.SIGTERM, getattr(signal, sys.argv[1]))
-from albench import cli
+from albench.terminal import cli
 def wait(request):
     try:
         with multiprocessing.get_context("fork").Pool(1) as pool:
@@ -27,7 +27,7 @@ def wait(request):
         time.sleep(60)  # lost, as in a callback of Python's
     finally:
         print("tidied up", flush=True)
-sys.modules["albench.run"] = types.SimpleNamespace(run=wait, RunRequest=dict)  # the real one takes seconds to import
+sys.modules["albench.study.run"] = types.SimpleNamespace(run=wait, RunRequest=dict)  # the real one takes seconds to import
 cli.main(["run", "--dataset", "phantom"])
 """
 

@@ -7,7 +7,6 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from fake_study import fake_protocol, fake_study
 from numpy.typing import NDArray
 from scipy.spatial.distance import cdist
 
@@ -18,18 +17,19 @@ from albench.coldstart.embedding import embed
 from albench.coldstart.typiclust import typicality
 from albench.config import START_METHODS, Protocol, StartMethod
 from albench.data import Dataset, load_dataset
-from albench.files import read_json
-from albench.pool import Pool, Split
+from albench.machine.files import read_json
 from albench.protocols import load_protocol
 from albench.report.inputs import read_inputs
 from albench.report.provenance import commands
-from albench.results import read_results, read_runs
+from albench.results.tables import read_results, read_runs
 from albench.seeding import generator
-from albench.split import split_cases
-from albench.study import SHARED
-from albench.sweep import run_studies
+from albench.study.setup import SHARED
+from albench.study.workers import run_studies
 from albench.training import nnunet
 from albench.training.fake import FakeTrainer
+from albench.units.pool import Pool, Split
+from albench.units.split import split_cases
+from tests.support.fake_study import fake_protocol, fake_study
 
 STRATEGIES = ("random", "usim-f", "full")
 

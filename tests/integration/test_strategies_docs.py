@@ -12,15 +12,15 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from fake_study import fake_study
 
-from albench import cli
 from albench.data import Dataset
-from albench.files import read_json
-from albench.results import read_runs
+from albench.machine.files import read_json
+from albench.results.tables import read_runs
 from albench.strategies import get_strategy, label_of, make_strategy, registry, strategy_names
 from albench.strategies.describe import describe
-from albench.sweep import run_studies
+from albench.study.workers import run_studies
+from albench.terminal import cli
+from tests.support.fake_study import fake_study
 
 ROOT = Path(__file__).parents[2]
 TEXT = (ROOT / "docs" / "strategies.md").read_text(encoding="utf-8")

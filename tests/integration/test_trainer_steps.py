@@ -7,11 +7,9 @@ from pathlib import Path
 
 import pytest
 import torch
-from fake_study import fake_protocol
 from nnunetv2.training.nnUNetTrainer.nnUNetTrainer import nnUNetTrainer
 
 from albench.data import Dataset
-from albench.pool import Split
 from albench.training.annotated import AnnotatedDataset
 from albench.training.loader import batches
 from albench.training.nnunet import NnunetTrainer
@@ -19,6 +17,8 @@ from albench.training.nnunet_env import nnunet_folders, quiet
 from albench.training.prepare import PreparedStore
 from albench.training.runtime import configure_cpu
 from albench.training.trainer import ALTrainer, TrainingPlan
+from albench.units.pool import Split
+from tests.support.fake_study import fake_protocol
 
 pytestmark = pytest.mark.slow
 N_STEPS = 8

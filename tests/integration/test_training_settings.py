@@ -8,16 +8,16 @@ from pathlib import Path
 
 import pytest
 import torch
-from fake_study import fake_protocol
 from nnunetv2.training.loss.dice import MemoryEfficientSoftDiceLoss
 
 from albench.data import Dataset
-from albench.pool import Pool, Split, Unit
 from albench.training.annotated import AnnotatedDataset
 from albench.training.nnunet import NnunetTrainer
 from albench.training.runtime import configure_cpu
 from albench.training.sampling import OffsetLoader
 from albench.training.trainer import ALTrainer, TrainingPlan
+from albench.units.pool import Pool, Split, Unit
+from tests.support.fake_study import fake_protocol
 
 pytestmark = pytest.mark.slow
 PLAN = TrainingPlan(

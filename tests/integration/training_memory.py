@@ -14,13 +14,13 @@ import torch
 
 from albench.data import load_dataset
 from albench.data.images import write_image
-from albench.pool import Pool, Split
+from albench.machine.facts import peak_rss_mib
 from albench.protocols import load_protocol
-from albench.runinfo import peak_rss_mib
 from albench.scoring.request import Need, ScoringPlan
 from albench.training import annotated
 from albench.training.nnunet import NnunetTrainer
 from albench.training.runtime import configure_cpu
+from albench.units.pool import Pool, Split
 
 SHAPE = (40, 256, 256)
 SETTINGS = ("network.max_edge=null", "network.base_features=4", "network.batch_size=2", "scoring.batch_size=4")

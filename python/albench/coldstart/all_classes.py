@@ -8,8 +8,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from albench.errors import InputError
-from albench.pool import Pool, positions_by_case
-from albench.room import Room
+from albench.units.pool import Pool, positions_by_case
+from albench.units.room import Room
 
 _PER_CLASS = 2
 _FOREGROUND, _BORDER = 1 / 6, 1 / 6

@@ -8,8 +8,8 @@ from collections.abc import Iterator
 from pathlib import Path, PurePosixPath
 
 from albench.errors import InputError
-from albench.files import writing_to
-from albench.progress import Reporter
+from albench.machine.files import writing_to
+from albench.terminal.progress import Reporter
 
 ARCHIVE_ENDINGS = (".tar", ".tar.gz", ".tgz")
 

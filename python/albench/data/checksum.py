@@ -11,8 +11,8 @@ from pathlib import Path
 
 from albench.data.dataset import Case
 from albench.errors import InputError
-from albench.files import sha256, write_json
-from albench.progress import Reporter
+from albench.machine.files import sha256, write_json
+from albench.terminal.progress import Reporter
 
 _MISSING = "missing"
 

@@ -12,8 +12,8 @@ from albench.data.checksum import hash_files, index_path_for
 from albench.data.dataset import Annotation, Case
 from albench.data.voxels import scan_voxels
 from albench.errors import InputError
-from albench.files import write_json
-from albench.progress import Reporter
+from albench.machine.files import write_json
+from albench.terminal.progress import Reporter
 
 Values = tuple[float, ...]
 

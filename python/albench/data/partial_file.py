@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, BinaryIO
 
-from albench.files import write_json
+from albench.machine.files import write_json
 
 
 class PartialFile:

@@ -17,7 +17,7 @@ from albench.data.phantom_organ import organ_case
 from albench.data.phantom_pair import pair_case
 from albench.data.registry import REGISTRY, PhantomKind
 from albench.errors import InputError
-from albench.files import build_folder, write_json
+from albench.machine.files import build_folder, write_json
 
 # Part of the folder's name and of every case's seed: raise it with any change that alters a voxel, so that
 # results of different phantoms are never taken for the same.

@@ -16,8 +16,8 @@ from albench.data.raw import write_nnunet_raw
 from albench.data.registry import DatasetEntry, get_entry, is_registered
 from albench.data.verify import verify_cases
 from albench.errors import InputError
-from albench.files import build_folder, locked, read_json, sha256, write_json, writing_to
-from albench.progress import Reporter
+from albench.machine.files import build_folder, locked, read_json, sha256, write_json, writing_to
+from albench.terminal.progress import Reporter
 
 _SUMS = "SHA256SUMS"
 RAW_FOLDER = "nnUNet_raw"

@@ -14,7 +14,7 @@ from albench.data.dataset import Case, Dataset
 from albench.data.images import read_image
 from albench.data.msd import DATASET_JSON
 from albench.errors import InputError
-from albench.files import build_folder, write_json
+from albench.machine.files import build_folder, write_json
 
 
 def write_nnunet_raw(

@@ -10,7 +10,7 @@ import pandas as pd
 from matplotlib.figure import Figure
 
 from albench.errors import InputError
-from albench.files import atomic_file
+from albench.machine.files import atomic_file
 from albench.report.cells import markdown, print_summary, study_title, summary_cells, timing_cells
 from albench.report.classes import class_coverage
 from albench.report.coverage import chosen_units, coverage_table
@@ -20,8 +20,8 @@ from albench.report.latex import latex
 from albench.report.page import Tables, render
 from albench.report.provenance import is_phantom
 from albench.report.statistics import build_statistics
-from albench.report.summary import summary_table, timing_table
-from albench.results import STUDY_KEYS, mean_dice
+from albench.results.tables import STUDY_KEYS, mean_dice
+from albench.terminal.summary import summary_table, timing_table
 
 __all__ = ["build_report", "print_summary", "summary_table"]
 

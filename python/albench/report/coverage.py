@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import pandas as pd
 
 from albench.report.palette import order
-from albench.results import CEILING, STUDY_KEYS
+from albench.results.tables import CEILING, STUDY_KEYS
 
 
 @dataclass(frozen=True)

@@ -19,7 +19,7 @@ from matplotlib.ticker import MaxNLocator
 
 from albench.report.inputs import PLURALS, depths, unit_word
 from albench.report.palette import CEILING_STYLE, GREY, ORACLE_NOTE, label, oracle_aided, order, style
-from albench.results import CEILING
+from albench.results.tables import CEILING
 
 WIDE, NARROW = "wide", "narrow"
 _FOOTNOTE = Line2D([], [], linestyle="none", label=ORACLE_NOTE)
@@ -58,7 +58,7 @@ class Panel:
     title
         Shown above the axes; may be empty.
     curves
-        Rows of :func:`albench.results.mean_dice` of one data set and protocol, with or without ceiling.
+        Rows of :func:`albench.results.tables.mean_dice` of one data set and protocol, with or without ceiling.
     n_pool_units
         Size of the pool, mean over seeds.
     unit

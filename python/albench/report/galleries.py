@@ -14,12 +14,12 @@ from matplotlib.colors import to_rgb
 from numpy.typing import NDArray
 from PIL import Image
 
-from albench.borders import border
-from albench.gallery import Picture, load_gallery
 from albench.report.cells import study_title
 from albench.report.inputs import Inputs, RunKey, unit_word
 from albench.report.palette import BLUE, GREEN, ORANGE, PURPLE, SKY, VERMILLION, YELLOW, order
-from albench.results import STUDY_KEYS
+from albench.results.pictures import Picture, load_gallery
+from albench.results.tables import STUDY_KEYS
+from albench.units.borders import border
 
 MAX_BYTES = 5_500_000
 """Of all pictures of a page together, as base64: the page is to stay below 10 MB."""

@@ -13,11 +13,11 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from albench.errors import InputError
-from albench.gallery import GALLERY
-from albench.outfolder import CONFIG_FILE
 from albench.report.merge import StudyConfiguration, joined, tell_apart
-from albench.results import RUN_KEYS, STUDY_KEYS, read_results, read_runs
-from albench.study import POOL, SHARED
+from albench.results.folder import CONFIG_FILE
+from albench.results.pictures import GALLERY
+from albench.results.tables import RUN_KEYS, STUDY_KEYS, read_results, read_runs
+from albench.study.setup import POOL, SHARED
 
 RunKey = tuple[str, str, str, int, int]
 """Data set, protocol, strategy, seed, round."""
@@ -47,7 +47,7 @@ class Inputs:
     galleries
         Files with pictures of queried units, by data set, protocol, strategy, seed and round.
     pools
-        All units there were, one table per data set, protocol and seed, as `albench.pool.Pool.save` writes it.
+        All units there were, one table per data set, protocol and seed, as `albench.units.pool.Pool.save` writes it.
     """
 
     results: pd.DataFrame

@@ -10,10 +10,10 @@ from typing import Any
 
 import pandas as pd
 
-from albench.baseline import portable
+from albench.check.baseline import portable
 from albench.config import difference
 from albench.errors import InputError
-from albench.results import RESULT_KEYS, RUN_KEYS
+from albench.results.tables import RESULT_KEYS, RUN_KEYS
 
 
 @dataclass(frozen=True)

@@ -13,7 +13,7 @@ from albench.protocols import load_protocol, protocol_names
 from albench.report.inputs import Inputs
 from albench.report.merge import StudyConfiguration
 from albench.report.palette import order
-from albench.results import STUDY_KEYS
+from albench.results.tables import STUDY_KEYS
 
 PHANTOM = "phantom"
 _OWN_OPTION = ("rounds", "budget", "pool.start_method")

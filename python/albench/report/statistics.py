@@ -15,7 +15,7 @@ from albench.report.figures import as_svg
 from albench.report.latex import latex
 from albench.report.palette import GREY, label, oracle_aided, order, style
 from albench.report.texts import NBSP, NONE, interval_text, number_text, p_text
-from albench.results import REFERENCE, STUDY_KEYS
+from albench.results.tables import REFERENCE, STUDY_KEYS
 from albench.stats.budget import TARGETS
 from albench.stats.crossed import MIN_SEEDS
 from albench.stats.grid import Endpoint

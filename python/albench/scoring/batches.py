@@ -12,7 +12,7 @@ from nnunetv2.inference.sliding_window_prediction import compute_steps_for_slidi
 from numpy.typing import NDArray
 from torch.nn import functional
 
-from albench.pool import Unit, positions_by_case
+from albench.units.pool import Unit, positions_by_case
 
 Box = tuple[slice, ...]
 """Part of an image: a slice per spatial axis, neither open nor empty."""

@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from albench.files import atomic_file
+from albench.machine.files import atomic_file
 from albench.scoring.request import (
     FREE_MOMENTS,
     MOMENTS,

@@ -10,9 +10,9 @@ from numpy.typing import NDArray
 from torch import nn
 from torch.nn import functional
 
-from albench import scratch
-from albench.pool import Unit
+from albench.machine import scratch
 from albench.scoring.batches import BatchMaker, Box
+from albench.units.pool import Unit
 
 
 @torch.inference_mode()

@@ -9,8 +9,7 @@ import torch
 from numpy.typing import NDArray
 from torch import nn
 
-from albench import scratch
-from albench.pool import Unit
+from albench.machine import scratch
 from albench.scoring.batches import BatchMaker, UnitBatch
 from albench.scoring.gradients import (
     Columns,
@@ -22,6 +21,7 @@ from albench.scoring.gradients import (
     widened,
 )
 from albench.scoring.request import FisherEmbedding, GradientSettings
+from albench.units.pool import Unit
 
 SMALLEST_FISHER = 1e-20  # a parameter below this carries no information and would divide by nothing
 _MAX_BLOCK_BYTES = 256 * 2**20

@@ -10,9 +10,9 @@ from typing import Any, Literal, get_args
 import numpy as np
 from numpy.typing import NDArray
 
-from albench import scratch
-from albench.pool import Unit
+from albench.machine import scratch
 from albench.seeding import Key
+from albench.units.pool import Unit
 
 Layers = Literal["decoder", "encoder", "all"]
 Heads = Literal["trained", "weighted", "published"]

@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from albench.results import ANNOTATED, CEILING, COSTS, REFERENCE, STUDY_KEYS
+from albench.results.tables import ANNOTATED, CEILING, COSTS, REFERENCE, STUDY_KEYS
 
 TARGETS = (0.90, 0.95)
 MEASURES = [*ANNOTATED, *COSTS]
@@ -51,7 +51,7 @@ def budget_table(curves: pd.DataFrame) -> pd.DataFrame:
     Parameters
     ----------
     curves
-        Output of :func:`albench.results.mean_dice`.
+        Output of :func:`albench.results.tables.mean_dice`.
 
     Returns
     -------

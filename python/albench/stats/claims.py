@@ -9,7 +9,7 @@ from typing import Literal
 
 import numpy as np
 
-from albench.results import REFERENCE
+from albench.results.tables import REFERENCE
 from albench.stats.crossed import MIN_SEEDS, crossed_test
 from albench.stats.grid import DiceGrid
 from albench.stats.intervals import mean_interval, paired_t

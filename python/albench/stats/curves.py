@@ -6,7 +6,7 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from albench.results import CEILING, STUDY_KEYS
+from albench.results.tables import CEILING, STUDY_KEYS
 
 
 def aubc(dice: npt.ArrayLike) -> float:
@@ -31,7 +31,7 @@ def curve_scores(curves: pd.DataFrame) -> pd.DataFrame:
     Parameters
     ----------
     curves
-        Output of :func:`albench.results.mean_dice`.
+        Output of :func:`albench.results.tables.mean_dice`.
 
     Returns
     -------

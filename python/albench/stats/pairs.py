@@ -12,7 +12,7 @@ import pandas as pd
 from numpy.typing import NDArray
 from statsmodels.stats.multitest import multipletests
 
-from albench.results import CEILING, REFERENCE, STUDY_KEYS
+from albench.results.tables import CEILING, REFERENCE, STUDY_KEYS
 from albench.stats.crossed import crossed_test
 from albench.stats.grid import ENDPOINTS, DiceGrid, Endpoint, dice_grid
 

@@ -13,9 +13,9 @@ from numpy.typing import NDArray
 
 from albench import _arrays as check
 from albench.errors import InputError
-from albench.pool import Unit
-from albench.room import Room
 from albench.scoring.request import GradientSettings, Need, Scores, uncertainty
+from albench.units.pool import Unit
+from albench.units.room import Room
 
 Floats = TypeVar("Floats", np.float32, np.float64)
 

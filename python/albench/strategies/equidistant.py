@@ -7,8 +7,8 @@ from collections import Counter
 import numpy as np
 from numpy.typing import NDArray
 
-from albench.pool import by_case
 from albench.strategies.base import PoolView, Selection, Strategy
+from albench.units.pool import by_case
 
 
 class Equidistant(Strategy):

@@ -9,8 +9,9 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from albench import core, scratch
+from albench import core
 from albench.errors import InputError
+from albench.machine import scratch
 from albench.scoring.request import Fisher, GradientSettings, Heads, Layers, Need, PseudoLabels
 from albench.strategies.base import PoolView, Strategy, finite, one_of
 

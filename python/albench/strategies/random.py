@@ -8,8 +8,8 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from albench.pool import Unit, positions_by_case
 from albench.strategies.base import PoolView, Selection, Strategy, one_of
+from albench.units.pool import Unit, positions_by_case
 
 Per = Literal["pool", "case"]
 PER: tuple[Per, ...] = ("pool", "case")

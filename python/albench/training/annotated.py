@@ -11,9 +11,9 @@ import numpy as np
 from nnunetv2.training.dataloading.nnunet_dataset import nnUNetBaseDataset
 from numpy.typing import NDArray
 
-from albench import scratch
-from albench.pool import Unit, by_case
+from albench.machine import scratch
 from albench.training.prepare import PreparedStore
+from albench.units.pool import Unit, by_case
 
 MEMORY_BYTES = 2**30
 """Images and labels of a training that are held in memory; the rest is read from disk, batch by batch."""

@@ -10,9 +10,9 @@ from typing import Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from albench.pool import Pool, Split, Unit
 from albench.scoring.request import Need, Scores, ScoringPlan
 from albench.seeding import Key
+from albench.units.pool import Pool, Split, Unit
 
 Tick = Callable[[], None]
 

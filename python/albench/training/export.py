@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from albench.errors import InputError
-from albench.files import build_folder
+from albench.machine.files import build_folder
 from albench.training.planning import PLANS_NAME
 from albench.training.prepare import PreparedStore
 

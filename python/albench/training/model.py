@@ -16,9 +16,8 @@ from nnunetv2.utilities.get_network_from_plans import get_network_from_plans
 from numpy.typing import NDArray
 from torch import nn
 
-from albench import scratch
 from albench.data import Case
-from albench.pool import Unit
+from albench.machine import scratch
 from albench.scoring.batches import UnitBatch, pad_images, patch_batches, slice_batches, within
 from albench.scoring.features import bottleneck_features, stage_features
 from albench.scoring.fisher import bottleneck_embedding, fisher_embedding, last_layer_embedding
@@ -33,6 +32,7 @@ from albench.training.original import original_labels
 from albench.training.prepare import PreparedStore
 from albench.training.reading import read_label
 from albench.training.recovery import halving
+from albench.units.pool import Unit
 
 # Up to this many patches along each axis a slice goes through the network whole: the network is convolutional, and
 # tiling would cost several overlapping passes. Larger ones take nnU-Net's sliding window, and so do volumes larger

@@ -11,11 +11,10 @@ from typing import Any
 
 import torch
 
-from albench import scratch
 from albench.config import Protocol
 from albench.data import Case, Dataset, write_nnunet_raw
-from albench.files import atomic_file
-from albench.pool import Pool, Split, Unit
+from albench.machine import scratch
+from albench.machine.files import atomic_file
 from albench.seeding import Key
 from albench.training.annotated import AnnotatedDataset
 from albench.training.base import PoolScan, Tick, TrainingReport
@@ -26,6 +25,7 @@ from albench.training.recovery import halving, is_dead_loader
 from albench.training.scan import CaseScan, likely_axis, scan_case
 from albench.training.trainer import ALTrainer, TrainingPlan
 from albench.training.units import default_patch_size, patch_pool, slice_pool
+from albench.units.pool import Pool, Split, Unit
 
 # nnU-Net wants numbers; the folder is ours alone, so any will do. Test cases have a folder of their own, because
 # the planner must not see them.

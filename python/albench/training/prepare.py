@@ -22,12 +22,12 @@ from nnunetv2.utilities.plans_handling.plans_handler import ConfigurationManager
 from numpy.typing import NDArray
 
 from albench.data import Case
-from albench.files import read_json, sha256, sync, write_json
-from albench.pool import Pool, Unit, by_case
+from albench.machine.files import read_json, sha256, sync, write_json
 from albench.training.grids import CaseGrid, require_voxels
 from albench.training.nnunet_env import quiet
 from albench.training.planning import PLANS_NAME
 from albench.training.reading import read_label
+from albench.units.pool import Pool, Unit, by_case
 
 POOL_NAME = "pool.parquet"
 _CASE_FILES = (".b2nd", "_seg.b2nd", ".pkl")

@@ -10,7 +10,7 @@ from collections.abc import Sequence
 
 import torch
 
-from albench.runinfo import cpuinfo
+from albench.machine.facts import cpuinfo
 
 _M_TRIM_THRESHOLD, _M_MMAP_THRESHOLD = -1, -3
 _KEEP_BYTES = 2**30

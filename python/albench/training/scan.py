@@ -11,10 +11,10 @@ from acvl_utils.cropping_and_padding.bounding_boxes import get_bbox_from_mask
 from nnunetv2.preprocessing.cropping.cropping import create_nonzero_mask
 from numpy.typing import NDArray
 
-from albench.borders import border
 from albench.coldstart.descriptors import describe_slices
 from albench.data import Case
 from albench.training.reading import read_case_images, read_label, read_spacing
+from albench.units.borders import border
 
 
 @dataclass(frozen=True)

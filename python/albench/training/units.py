@@ -9,14 +9,14 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from albench.borders import border
 from albench.coldstart.descriptors import describe_patches
 from albench.config import PatchGrid
 from albench.data import Case
-from albench.pool import Pool, Unit, patch_grid, patch_spans, slice_boxes
 from albench.training.base import PoolScan
 from albench.training.reading import read_case_images, read_label
 from albench.training.scan import CaseScan
+from albench.units.borders import border
+from albench.units.pool import Pool, Unit, patch_grid, patch_spans, slice_boxes
 
 _PATCHES_PER_EDGE = 3
 

@@ -1,0 +1,1 @@
+"""Results held against a stored baseline, for regression tests."""

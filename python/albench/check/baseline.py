@@ -1,0 +1,197 @@
+"""Results of a finished study in one small file, for later runs to be checked against."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any, Literal, cast
+
+import pandas as pd
+from pydantic import BaseModel, ConfigDict, ValidationError
+
+from albench.config import difference
+from albench.errors import InputError
+from albench.machine.files import read_json, write_json
+from albench.results.folder import CONFIG_FILE
+from albench.results.tables import CEILING, STUDY_KEYS, mean_dice, read_results, read_runs
+
+START = "(start)"
+"""Stands for the strategy in what all strategies of a seed share: the first model."""
+
+# What another machine may set otherwise without the results meaning anything else.
+_OF_THE_MACHINE = {
+    "device": None,
+    "protocol": {"training": {"compile": None}, "scoring": {"precision": None}, "cpu_threads": None},
+}
+
+
+class _Part(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class Cell(_Part):
+    """Mean foreground Dice of one strategy after one round: by seed, a number for each repetition."""
+
+    dataset: str
+    protocol: str
+    strategy: str
+    round: int
+    dice: dict[int, tuple[float, ...]]
+
+
+class Query(_Part):
+    """Units that a strategy asked for first, with the model that all strategies share.
+
+    Later queries are made with models that differ between machines, so they have little to say.
+
+    Attributes
+    ----------
+    n_unlabelled
+        Units there were to choose from.
+    units
+        (case, index), in order of choice.
+    """
+
+    dataset: str
+    strategy: str
+    seed: int
+    n_unlabelled: int
+    units: tuple[tuple[str, int], ...]
+
+
+class Baseline(_Part):
+    """What `al-bench check` compares with.
+
+    Repetitions are runs of the same seeds that differ in rounding alone: on another machine, or with another number
+    of threads. They tell how far a result moves with nothing changed, which is less than from seed to seed.
+
+    Attributes
+    ----------
+    studies
+        Configuration of each data set's study, without what depends on the machine.
+    queries
+        Of the first repetition.
+    """
+
+    format: Literal[2] = 2
+    studies: dict[str, dict[str, Any]]
+    cells: tuple[Cell, ...]
+    queries: tuple[Query, ...]
+
+
+def summarise(out: Path) -> Baseline:
+    """Summarise the finished rounds of a results folder.
+
+    Raises
+    ------
+    InputError
+        If there are no results.
+    """
+    curves = mean_dice(read_results(out))
+    shared = (curves["round"] == 0) & (curves["strategy"] != CEILING)
+    curves.loc[shared, "strategy"] = START
+    cells = [
+        Cell(
+            dataset=dataset,
+            protocol=protocol,
+            strategy=strategy,
+            round=int(number),
+            dice={int(seed): (float(dice),) for seed, dice in zip(rows["seed"], rows["dice"], strict=True)},
+        )
+        for key, rows in curves.groupby([*STUDY_KEYS, "strategy", "round"])
+        for dataset, protocol, strategy, number in [cast(tuple[str, str, str, int], key)]
+    ]
+    return Baseline(
+        studies={name: portable(study) for name, study in read_json(out / CONFIG_FILE)["datasets"].items()},
+        cells=tuple(cells),
+        queries=tuple(_first_queries(out)),
+    )
+
+
+def portable(study: dict[str, Any], ignored: dict[str, Any] = _OF_THE_MACHINE) -> dict[str, Any]:
+    """Return a study's configuration without its hash and without what belongs to the machine it ran on."""
+    kept = {key: value for key, value in study.items() if key != "config_hash" and ignored.get(key, "kept") is not None}
+    return {key: portable(value, ignored[key]) if key in ignored else value for key, value in kept.items()}
+
+
+def repeated(baseline: Baseline, found: Baseline) -> Baseline:
+    """Return the baseline with a run's results as another repetition; new seeds, strategies and data sets are added.
+
+    Raises
+    ------
+    InputError
+        If a data set is there under another configuration.
+    """
+    require_same_studies(found, baseline)
+
+    def key(cell: Cell) -> tuple[str, str, str, int]:
+        return (cell.dataset, cell.protocol, cell.strategy, cell.round)
+
+    cells = {key(cell): cell for cell in baseline.cells}
+    for cell in found.cells:
+        known = cells[key(cell)].dice if key(cell) in cells else {}
+        dice = {**known, **{seed: (*known.get(seed, ()), *values) for seed, values in cell.dice.items()}}
+        cells[key(cell)] = cell.model_copy(update={"dice": dice})
+    queries = {(query.dataset, query.strategy, query.seed): query for query in (*found.queries, *baseline.queries)}
+    return Baseline(
+        studies={**found.studies, **baseline.studies},
+        cells=tuple(cells[name] for name in sorted(cells)),
+        queries=tuple(queries[name] for name in sorted(queries)),
+    )
+
+
+def require_same_studies(found: Baseline, baseline: Baseline) -> None:
+    """Raise InputError where the two hold a data set under different configurations."""
+    for name, study in baseline.studies.items():
+        changed = difference(study, found.studies[name]) if name in found.studies else []
+        if changed:
+            raise InputError(f"--baseline: made under another configuration of {name} ({'; '.join(changed)})")
+
+
+def _first_queries(out: Path) -> list[Query]:
+    runs = read_runs(out)
+    runs = runs[runs["strategy"] != CEILING].sort_values(["dataset", "strategy", "seed", "round"])
+    queries = []
+    for key, chain in runs.groupby(["dataset", "strategy", "seed"]):
+        dataset, strategy, seed = cast(tuple[str, str, int], key)
+        if 1 not in set(chain["round"]):
+            continue
+        folder = out / dataset / strategy / f"seed-{seed}" / "round-1"
+        before = chain.iloc[0]
+        queries.append(
+            Query(
+                dataset=dataset,
+                strategy=strategy,
+                seed=int(seed),
+                n_unlabelled=int(before["n_pool_units"] - before["n_annotated_units"]),
+                units=tuple((unit["case"], unit["index"]) for unit in read_json(folder / "query.json")["units"]),
+            )
+        )
+    return queries
+
+
+def load_baseline(path: Path) -> Baseline:
+    """Read a baseline; InputError where the file is missing or something else."""
+    if not path.is_file():
+        raise InputError(f"--baseline {path}: expected a file written by `al-bench check --update`, found none")
+    try:
+        return Baseline.model_validate(read_json(path))
+    except (ValidationError, ValueError) as error:
+        reason = str(error).splitlines()[0]
+        raise InputError(f"--baseline {path}: expected a file written by `al-bench check --update`: {reason}") from None
+
+
+def save_baseline(baseline: Baseline, path: Path) -> None:
+    """Write a baseline."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    write_json(path, baseline.model_dump(mode="json"))
+
+
+def cells_table(baseline: Baseline) -> pd.DataFrame:
+    """One row per cell, seed and repetition: dataset, protocol, strategy, round, seed, repetition, dice."""
+    rows = [
+        (cell.dataset, cell.protocol, cell.strategy, cell.round, seed, repetition, dice)
+        for cell in baseline.cells
+        for seed, values in cell.dice.items()
+        for repetition, dice in enumerate(values)
+    ]
+    return pd.DataFrame(rows, columns=[*STUDY_KEYS, "strategy", "round", "seed", "repetition", "dice"])

@@ -1,0 +1,257 @@
+"""Whether results have fallen below a baseline.
+
+Two kinds of row are checked, each against a band that noise alone leaves with a known, small probability:
+
+- *Dice* of a strategy after a round, and its mean over the later rounds (a curve drops as a whole more visibly than
+  in one point). Lower than the baseline by more than a one-sided t band. Where the baseline has repetitions, a seed is
+  compared with itself, and the band is of what repetitions of a seed differ by; else the means over seeds are
+  compared, and the band is of what seeds differ by, which is several times as wide.
+- *First query*: the units chosen with the shared first model, over the seeds that both have. Other processors and
+  libraries move most of them; a strategy that no longer does what it did agrees no better than chance. The number
+  in common is compared with what unrelated choices have, a sum of hypergeometric numbers.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from typing import Any, Literal, cast
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+from scipy import stats
+
+from albench.check.baseline import START, Baseline, Query, cells_table, require_same_studies
+from albench.errors import InputError
+from albench.results.tables import CEILING, STUDY_KEYS
+
+FALSE_ALARMS = 0.01
+"""Probability that noise alone fails any Dice row of a whole check (Bonferroni over rows)."""
+
+CHANCE = 0.01
+"""A strategy's queries fail where unrelated choices have as many units in common with more than this probability."""
+
+_CELL = [*STUDY_KEYS, "strategy", "round"]
+_LATER = -1  # stands for the mean over the rounds after the first
+
+
+@dataclass(frozen=True)
+class Row:
+    """One comparison.
+
+    Attributes
+    ----------
+    what
+        What is compared.
+    round
+        None for the mean over the rounds after the first.
+    expected, found
+        Mean Dice, or units of the baseline's queries, all seeds together, and how many of them were chosen again.
+        `found` is NaN where there is no such result.
+    threshold
+        Smallest value that passes.
+    """
+
+    dataset: str
+    strategy: str
+    what: Literal["dice", "query"]
+    round: int | None
+    expected: float
+    found: float
+    threshold: float
+
+    @property
+    def passed(self) -> bool:
+        """Whether the result is there and within the band."""
+        return self.found >= self.threshold  # NaN is not
+
+    @property
+    def message(self) -> str:
+        """One line."""
+        where = f"{self.dataset} {self.strategy}"
+        where += " rounds 1 and later" if self.round is None else f" round {self.round}"
+        if math.isnan(self.found):
+            return f"{where}: expected a result, found none"
+        if self.what == "query":
+            return (
+                f"{where}: queries have {self.found:.0f} of {self.expected:.0f} units in common with the baseline's, "
+                f"expected at least {self.threshold:.0f}"
+            )
+        return (
+            f"{where}: mean foreground Dice {self.found:.4f}, expected at least {self.threshold:.4f} "
+            f"({self.expected:.4f} less {self.expected - self.threshold:.4f})"
+        )
+
+    def as_json(self) -> dict[str, Any]:
+        """Return the row as JSON values; a result that is not there is null."""
+        return asdict(self) | {"found": None if math.isnan(self.found) else self.found, "passed": self.passed}
+
+
+def compare(found: Baseline, baseline: Baseline) -> list[Row]:
+    """Compare a summarised results folder with a baseline, row by row.
+
+    Raises
+    ------
+    InputError
+        If the two are of different configurations, or the baseline has a single seed and hence no spread.
+    """
+    require_same_studies(found, baseline)
+    return [*_dice_rows(cells_table(found), cells_table(baseline)), *_query_rows(found.queries, baseline.queries)]
+
+
+def _dice_rows(found: pd.DataFrame, baseline: pd.DataFrame) -> list[Row]:
+    rows: list[Row] = []
+    levels = [(baseline, found), (_later_rounds(baseline), _later_rounds(found))]
+    cells = [(_by_cell(old), _by_cell(new)) for old, new in levels]
+    n_rows = sum(len(before) for before, _ in cells)
+    for (old, new), (before, after) in zip(levels, cells, strict=True):
+        for study, old_study in old.groupby(STUDY_KEYS):
+            noise = _noise(old_study, shared=set(new.loc[(new[STUDY_KEYS] == list(study)).all(axis=1), "seed"]))
+            if not noise.freedom:
+                raise InputError(f"--baseline: expected at least 2 finished seeds of {study[0]} to know their spread")
+            quantile = float(stats.t.ppf(1 - FALSE_ALARMS / n_rows, noise.freedom))
+            for key in sorted(key for key in before if key[:2] == study):
+                dataset, _, strategy, number = key
+                expected, value, scale = (_paired if noise.paired else _unpaired)(before[key], after.get(key, {}))
+                rows.append(
+                    Row(
+                        dataset=dataset,
+                        strategy=strategy,
+                        what="dice",
+                        round=None if number == _LATER else int(number),
+                        expected=expected,
+                        found=value,
+                        threshold=expected - quantile * noise.deviation * scale,
+                    )
+                )
+    return rows
+
+
+Values = dict[int, list[float]]
+"""Dice of a cell's repetitions by seed."""
+
+
+def _by_cell(table: pd.DataFrame) -> dict[tuple[str, str, str, int], Values]:
+    """Values of every cell, in the order of the table."""
+    found: dict[tuple[str, str, str, int], Values] = {}
+    for *key, seed, dice in table[[*_CELL, "seed", "dice"]].itertuples(index=False, name=None):
+        found.setdefault(cast(tuple[str, str, str, int], tuple(key)), {}).setdefault(seed, []).append(dice)
+    return found
+
+
+def _paired(before: Values, after: Values) -> tuple[float, float, float]:
+    """Means over the seeds of both, and the standard error of their difference in standard deviations of one run.
+
+    Found is NaN where no seed is in both.
+    """
+    seeds = before.keys() & after.keys()
+    if not seeds:
+        return _mean(before), math.nan, 1.0
+    scale = math.sqrt(sum(1 / len(after[seed]) + 1 / len(before[seed]) for seed in seeds)) / len(seeds)
+    return _mean({seed: before[seed] for seed in seeds}), _mean({seed: after[seed] for seed in seeds}), scale
+
+
+def _unpaired(before: Values, after: Values) -> tuple[float, float, float]:
+    """Return the same of all seeds of either; the standard deviation is that of a seed."""
+    return _mean(before), _mean(after), math.sqrt(1 / len(before) + 1 / max(1, len(after)))
+
+
+def _mean(values: Values) -> float:
+    """Mean over seeds of the mean over repetitions; NaN of nothing."""
+    return float(np.mean([np.mean(of_seed) for of_seed in values.values()])) if values else math.nan
+
+
+def _later_rounds(cells: pd.DataFrame) -> pd.DataFrame:
+    """Mean over the rounds after the first, where there are several, of chains that have them all."""
+    chains = cells[(cells["strategy"] != START) & (cells["strategy"] != CEILING)]
+    keys = [*STUDY_KEYS, "strategy"]
+    n_rounds = chains.groupby(keys)["round"].transform("nunique")
+    own_rounds = chains.groupby([*keys, "seed", "repetition"])["round"].transform("nunique")
+    whole = chains[(own_rounds == n_rounds) & (n_rounds > 1)]
+    means: pd.DataFrame = whole.groupby([*keys, "seed", "repetition"], as_index=False)[["dice"]].mean()
+    return means.assign(round=_LATER)
+
+
+@dataclass(frozen=True)
+class _Noise:
+    """Standard deviation of a Dice value with nothing changed, its degrees of freedom, and whether seeds are paired."""
+
+    deviation: float
+    freedom: float
+    paired: bool
+
+
+def _noise(cells: pd.DataFrame, shared: set[int]) -> _Noise:
+    """Pool the variance over strategies and rounds: within seeds where they were repeated, else between seeds.
+
+    A single seed without repetition has no degree of freedom.
+
+    Cells of a seed resemble each other, so k of them are worth less than k times as many seeds. The degrees of
+    freedom are those of the scaled chi-square with the pooled variance's first two moments (Box 1954, theorem 3.1):
+    n tr(C)^2 / tr(C^2) with C the covariance of the cells and n its own degrees of freedom.
+
+    Parameters
+    ----------
+    shared
+        Seeds of the run that is checked: pairs need some of them in the baseline.
+    """
+    runs = cells.pivot_table(index=["seed", "repetition"], columns=["strategy", "round"], values="dice").dropna()
+    seeds = runs.groupby(level="seed")
+    within = runs - seeds.transform("mean")
+    n_within = len(runs) - seeds.ngroups
+    if n_within > 0 and shared & set(runs.index.get_level_values("seed")):
+        return _pooled(within.to_numpy(), n_within, paired=True)
+    means = seeds.mean()
+    return _pooled((means - means.mean()).to_numpy(), len(means) - 1, paired=False)
+
+
+def _pooled(deviations: NDArray[np.float64], freedom: int, *, paired: bool) -> _Noise:
+    if freedom < 1:
+        return _Noise(math.nan, 0.0, paired)
+    covariance = deviations.T @ deviations / freedom
+    total, squares = float(np.trace(covariance)), float(np.square(covariance).sum())
+    share = total**2 / squares if squares > 0 else 1.0
+    return _Noise(math.sqrt(total / len(covariance)), freedom * share, paired)
+
+
+def _query_rows(found: tuple[Query, ...], baseline: tuple[Query, ...]) -> list[Row]:
+    chosen = {(query.dataset, query.strategy, query.seed): set(query.units) for query in found}
+    seeds = {(query.dataset, query.seed) for query in found}
+    by_strategy: dict[tuple[str, str], list[Query]] = {}
+    for query in baseline:
+        if (query.dataset, query.seed) in seeds:  # fewer seeds are a choice
+            by_strategy.setdefault((query.dataset, query.strategy), []).append(query)
+    rows = []
+    for (dataset, strategy), queries in by_strategy.items():
+        drawn = sum(len(query.units) for query in queries)
+        threshold = _least_beyond_chance(queries)
+        if threshold > drawn:
+            continue  # so few units that even the same ones would prove nothing
+        units = [chosen.get((dataset, strategy, query.seed)) for query in queries]
+        common = [
+            math.nan if own is None else len(own & set(query.units)) for own, query in zip(units, queries, strict=True)
+        ]
+        rows.append(
+            Row(
+                dataset=dataset,
+                strategy=strategy,
+                what="query",
+                round=1,
+                expected=drawn,
+                found=float(sum(common)),
+                threshold=threshold,
+            )
+        )
+    return rows
+
+
+def _least_beyond_chance(queries: Sequence[Query]) -> int:
+    """Units in common, over all queries, that unrelated choices reach with a probability of at most `CHANCE`."""
+    total = np.ones(1)
+    for query in queries:
+        drawn = len(query.units)
+        total = np.convolve(total, stats.hypergeom.pmf(np.arange(drawn + 1), query.n_unlabelled, drawn, drawn))
+    at_least = np.append(np.cumsum(total[::-1])[::-1], 0.0)
+    return int(np.argmax(at_least <= CHANCE))

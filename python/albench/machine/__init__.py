@@ -1,0 +1,1 @@
+"""The computer underneath: files, scratch memory, limits, and how processes share it out."""

@@ -1,0 +1,77 @@
+"""Facts about this run that belong beside its results: versions, hardware, memory."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import math
+import os
+import platform
+import resource
+from datetime import UTC, datetime
+from functools import cache
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+
+import albench
+from albench.machine.limits import cpu_quota, memory_bytes
+
+_LIBRARIES = ("albench", "nnunetv2", "torch", "numpy", "scipy", "SimpleITK", "pandas")
+
+
+def peak_rss_mib() -> float:
+    """Largest resident size of this process so far, MiB."""
+    # On Linux a process starts with its parent's ru_maxrss (kernel, exec_mmap), but with a VmHWM of its own.
+    with contextlib.suppress(OSError):
+        for line in Path("/proc/self/status").read_text().splitlines():
+            if line.startswith("VmHWM:"):
+                return int(line.split()[1]) / 1024
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+
+
+def utc_now() -> str:
+    """Return the time in ISO 8601, UTC, seconds."""
+    return datetime.now(UTC).isoformat(timespec="seconds")
+
+
+@cache
+def versions() -> str:
+    """JSON object, library to version."""
+    found = {"python": platform.python_version()}
+    for name in _LIBRARIES:
+        try:
+            found[name] = version("al-bench" if name == "albench" else name)
+        except PackageNotFoundError:
+            found[name] = "absent"
+    return json.dumps(found)
+
+
+@cache
+def code_version() -> str:
+    """Version of this package."""
+    return albench.__version__
+
+
+def n_allowed_cores() -> int:
+    """Cores that this process may run on, whatever its CPU quota."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def n_cores() -> int:
+    """Cores that this process may keep busy: no more than its CPU quota pays for, part of a core counting as one."""
+    cores, quota = n_allowed_cores(), cpu_quota()
+    return cores if quota is None else max(1, min(cores, math.ceil(quota)))
+
+
+def cpuinfo(field: str) -> str:
+    """Value of a field of the first processor in ``/proc/cpuinfo``; empty where the system has none."""
+    path = Path("/proc/cpuinfo")
+    lines = path.read_text().splitlines() if path.is_file() else []
+    return next((line.split(":", 1)[1].strip() for line in lines if line.split(":")[0].strip() == field), "")
+
+
+@cache
+def hardware() -> str:
+    """Processor, and the cores and memory that this process may use, in one line."""
+    model = cpuinfo("model name") or platform.processor() or platform.machine()
+    return f"{model}, {n_cores()} cores, {memory_bytes() / 2**30:.0f} GiB"

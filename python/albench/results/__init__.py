@@ -1,0 +1,1 @@
+"""The results folder, the contract between what writes it and what reads it."""

@@ -1,0 +1,308 @@
+"""What a run would cost, from a few measured iterations; nothing of the run itself is done."""
+
+from __future__ import annotations
+
+import tempfile
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from albench.config import StartMethod, runs
+from albench.results.tables import CEILING
+from albench.scoring.request import Need, class_weights
+from albench.seeding import generator
+from albench.stats.power import SPREADS, Power, power_of
+from albench.strategies import make_strategy
+from albench.study.loop import scoring_plan
+from albench.study.run import RunRequest, prepare
+from albench.study.setup import Study, start_units
+from albench.terminal.progress import Terminal
+from albench.training.base import Model, Trainer
+from albench.units.cost import labelled_voxels
+from albench.units.pool import Pool, Split, Unit
+
+_SAMPLE_CASES = 10
+_SAMPLE_UNITS = 64
+_SAMPLE_TESTS = 2
+_ITERATIONS = 14
+_WARM_UP = 4
+
+
+@dataclass(frozen=True)
+class Costs:
+    """Measured on a sample of a data set, one chain alone on the machine; seconds and bytes.
+
+    Attributes
+    ----------
+    units_per_case
+        Mean over the sampled pool cases.
+    score_s_per_unit
+        By strategy.
+    prepared_bytes_per_case
+        nnU-Net's raw and preprocessed files.
+    n_labelled
+        Units of the pool that are labelled already, where labels are partial.
+    """
+
+    units_per_case: float
+    prepare_s_per_case: float
+    train_setup_s: float
+    iteration_s: float
+    score_s_per_unit: dict[str, float]
+    evaluate_s_per_case: float
+    model_bytes: int
+    prepared_bytes_per_case: float
+    n_labelled: int | None = None
+
+
+@dataclass(frozen=True)
+class Forecast:
+    """What one data set's part of a run amounts to.
+
+    Attributes
+    ----------
+    n_pool_units
+        Estimated from the sample where the pool has more cases than that.
+    start
+        Units annotated before the first training.
+    budgets
+        Units of each query.
+    n_trainings, n_iterations
+        Over all seeds, strategies and folds; the first round of a seed counts once.
+    compute_s
+        Summed over all chains, by what it is spent on; choosing itself is left out.
+    wall_s
+        With chains side by side.
+    disk_bytes
+        Checkpoints and preprocessed images at the end.
+    n_done
+        Trainings that the results folder has already; their share is not in the times.
+    power
+        What differences the seeds can find; None where no spread is known.
+    """
+
+    dataset: str
+    protocol: str
+    device: str
+    n_pool_cases: int
+    n_pool_units: int
+    n_test_cases: int
+    start: int
+    rounds: int
+    budgets: tuple[int, ...]
+    n_seeds: int
+    n_trainings: int
+    n_iterations: int
+    compute_s: dict[str, float]
+    wall_s: float
+    disk_bytes: int
+    n_processes: int
+    n_done: int = 0
+    power: Power | None = None
+
+    def as_json(self) -> dict[str, Any]:
+        """All fields by name."""
+        return asdict(self) | {"power": self.power and self.power.as_json()}
+
+    def as_row(self) -> dict[str, str]:
+        """Return a line for people."""
+        parts = ", ".join(f"{what} {_duration(seconds)}" for what, seconds in self.compute_s.items())
+        queries = "".join(f" + {n} x {budget}" for n, budget in runs(self.budgets))
+        done = f" ({self.n_done} done already)" if self.n_done else ""
+        return {
+            "data set": f"{self.dataset}, {self.protocol}, {self.device}",
+            "pool": f"{self.n_pool_cases} cases, about {self.n_pool_units} units; {self.n_test_cases} to test",
+            "annotated": f"{self.start}{queries} units a seed; seeds: {self.n_seeds}",
+            "trainings": f"{self.n_trainings}{done}, {self.n_iterations} iterations",
+            "computing": parts,
+            "to wait": f"{_duration(self.wall_s)}, {self.n_processes} side by side",
+            "disk": f"{self.disk_bytes / 1e9:.1f} GB",
+            "can find": self.power.as_text()
+            if self.power
+            else "not known for this protocol; --sd says from what spread",
+        }
+
+
+def _duration(seconds: float) -> str:
+    minutes = seconds / 60
+    return f"{seconds:.0f} s" if minutes < 2 else f"{minutes:.0f} min" if minutes < 120 else f"{minutes / 60:.1f} h"
+
+
+def plan_studies(request: RunRequest, sd: float | None = None) -> list[Forecast]:
+    """Forecast of every data set that `request` names; checks all that `run` would check.
+
+    Parameters
+    ----------
+    sd
+        Standard deviation over seeds of a difference in AUBC; None: that of `SPREADS`, where it has the protocol.
+    """
+    reporter = Terminal()
+    prepared = prepare(request, reporter)
+    forecasts = [
+        plan_study(study, prepared.strategies, request.seeds, prepared.n_processes) for study in prepared.studies
+    ]
+    if not request.fresh:
+        forecasts = [_remaining(forecast, request.out) for forecast in forecasts]
+    return [_with_power(forecast, SPREADS.get(forecast.protocol) if sd is None else sd) for forecast in forecasts]
+
+
+def _with_power(forecast: Forecast, sd: float | None) -> Forecast:
+    return forecast if sd is None else replace(forecast, power=power_of(forecast.n_seeds, sd))
+
+
+def _remaining(forecast: Forecast, out: Path) -> Forecast:
+    """Take off what the results folder has already, training by training."""
+    n_done = min(forecast.n_trainings, sum(1 for _ in (out / forecast.dataset).rglob("train*.stage.json")))
+    left = 1 - n_done / forecast.n_trainings
+    compute_s = {what: seconds * left for what, seconds in forecast.compute_s.items()}
+    return replace(forecast, n_done=n_done, compute_s=compute_s, wall_s=forecast.wall_s * left)
+
+
+def plan_study(study: Study, strategies: Sequence[str], n_seeds: int, n_processes: int) -> Forecast:
+    """Measure and extrapolate, in a temporary folder that is removed again."""
+    with tempfile.TemporaryDirectory(prefix="al-bench-plan-") as folder:
+        costs = measure(study, strategies, Path(folder))
+    return forecast(study, strategies, n_seeds, n_processes, costs)
+
+
+def measure(study: Study, strategies: Sequence[str], folder: Path) -> Costs:
+    """Take a few cases of the first seed through every stage; models are of no use and thrown away."""
+    protocol = study.config.protocol
+    split = study.split(0)
+    method = protocol.pool.start_method
+    names = sorted(set(split.pool).intersection(study.dataset.annotated_cases))
+    picked = generator(study.dataset.name, "plan").permutation(len(names))[:_SAMPLE_CASES]
+    sample = Split(tuple(names[i] for i in sorted(picked)), split.test[:_SAMPLE_TESTS])
+    n_cases = len(sample.pool) + len(sample.test)
+    trainer = study.make_trainer(folder)
+    title = f"{study.dataset.name}: measuring"
+    with study.reporter.task(f"{title} {n_cases} cases", len(sample.pool) + n_cases) as advance:
+        began = time.perf_counter()
+        found = trainer.scan(sample, advance, describe=method in ("k-centre", "typical"))
+        pool = found.pool
+        rng = generator(study.dataset.name, "plan-start")
+        as_drawn: StartMethod = "labelled" if method == "labelled" else "random"
+        start = start_units(pool, min(protocol.pool.start, pool.n_disjoint), rng, as_drawn)
+        trainer.prepare(sample, pool, start, advance)
+        prepare_s = (time.perf_counter() - began) / n_cases
+    n_bytes = _size(folder)
+    with study.reporter.task(f"{title} {_ITERATIONS} iterations", _ITERATIONS) as advance:
+        setup_s, iteration_s = _time_training(trainer, start, folder / "model.pth", advance)
+    # as much work as so many different ones
+    model = trainer.load(*[folder / "model.pth"] * protocol.training.folds)
+    units = pool.units[:: max(1, len(pool) // _SAMPLE_UNITS)][:_SAMPLE_UNITS]
+    with study.reporter.task(f"{title} scoring and prediction"):
+        score_s = {name: _time_scoring(study, model, pool, start, units, name) for name in strategies}
+        began = time.perf_counter()
+        for case in sample.test:
+            model.predict(case)
+        evaluate_s = (time.perf_counter() - began) / len(sample.test)
+    return Costs(
+        units_per_case=len(pool) / len(sample.pool),
+        prepare_s_per_case=prepare_s,
+        train_setup_s=setup_s,
+        iteration_s=iteration_s,
+        score_s_per_unit=score_s,
+        evaluate_s_per_case=evaluate_s,
+        model_bytes=(folder / "model.pth").stat().st_size,
+        prepared_bytes_per_case=n_bytes / n_cases,
+        n_labelled=round(len(start) / len(sample.pool) * len(names)) if method == "labelled" else None,
+    )
+
+
+def _time_training(
+    trainer: Trainer, start: Sequence[Unit], target: Path, advance: Callable[[], None]
+) -> tuple[float, float]:
+    """Seconds before the first iteration, and of one iteration once the first few are over."""
+    times: list[float] = []
+
+    def tick(loss: float) -> None:
+        times.append(time.perf_counter())
+        advance()
+
+    began = time.perf_counter()
+    trainer.train(start, iterations=_ITERATIONS, key=("plan",), initial=None, target=target, on_iteration=tick)
+    iteration_s = float(np.median(np.diff(times)[_WARM_UP:]))
+    return max(0.0, times[0] - began - iteration_s), iteration_s
+
+
+def _time_scoring(
+    study: Study, model: Model, pool: Pool, start: Sequence[Unit], units: Sequence[Unit], name: str
+) -> float:
+    strategy = make_strategy(name)
+    if strategy.needs == Need.NOTHING:
+        return 0.0
+    plan = scoring_plan(
+        study.config.protocol, class_weights(labelled_voxels(pool, start)), ("plan",), start, strategy.gradients
+    )
+    # The Fisher diagonal takes so many units whatever the pool: here as many as is their share of the whole pool.
+    n_units = len(pool) / len(pool.cases) * len(study.split(0).pool)
+    n_fisher_units = max(1, round(len(units) * min(1.0, plan.n_fisher_units / n_units)))
+    plan = replace(plan, n_fisher_units=n_fisher_units)
+    model.score(units[:4], strategy.needs, plan, lambda: None)  # the first pass of all is slower
+    began = time.perf_counter()
+    model.score(units, strategy.needs, plan, lambda: None)
+    return (time.perf_counter() - began) / len(units)
+
+
+def forecast(study: Study, strategies: Sequence[str], n_seeds: int, n_processes: int, costs: Costs) -> Forecast:
+    """Extrapolate `costs` over the whole run."""
+    protocol = study.config.protocol
+    split = study.split(0)
+    chains = [name for name in strategies if name != CEILING]
+    n_ceilings = int(CEILING in strategies)
+    n_start, budgets, n_trained = protocol.pool.start, protocol.budgets, protocol.rounds - 1
+    if costs.n_labelled is not None:  # the first query asks for labels that nobody has given yet
+        n_start, budgets, n_trained = costs.n_labelled, budgets[:1], 0
+    n_units = round(costs.units_per_case * len(split.pool))
+    n_cases = len(split.pool) + len(split.test)
+    n_folds = protocol.training.folds
+    n_rounds = int(bool(chains)) + len(chains) * n_trained + n_ceilings
+    n_iterations = n_ceilings * protocol.ceiling_iterations
+    if chains:
+        n_iterations += (
+            protocol.training.first_iterations + len(chains) * n_trained * protocol.training.round_iterations
+        )
+    # A query scores what is unlabelled by then; fewer where patches overlap, and how many fewer is the choices' doing.
+    n_scored = sum(max(0, n_units - n_start - sum(budgets[:query])) for query in range(len(budgets)))
+    scoring = {name: costs.score_s_per_unit[name] * n_scored for name in chains}
+    one_round_s = n_folds * costs.train_setup_s + costs.evaluate_s_per_case * len(split.test)
+    iteration_s = n_folds * costs.iteration_s
+    compute_s = {
+        "preprocess": n_seeds * costs.prepare_s_per_case * n_cases,
+        "train": n_seeds * n_iterations * iteration_s,
+        "score": n_seeds * sum(scoring.values()),
+        "set up and evaluate": n_seeds * n_rounds * one_round_s,
+    }
+    first_s = protocol.training.first_iterations * iteration_s + one_round_s if chains else 0.0
+    chain_s = n_trained * (protocol.training.round_iterations * iteration_s + one_round_s)
+    ceiling_s = n_ceilings * (protocol.ceiling_iterations * iteration_s + one_round_s)
+    longest_s = max(ceiling_s, first_s + max((chain_s + seconds for seconds in scoring.values()), default=0.0))
+    parallel_s = sum(compute_s.values()) - compute_s["preprocess"]
+    return Forecast(
+        dataset=study.dataset.name,
+        protocol=protocol.name,
+        device=study.config.device,
+        n_pool_cases=len(split.pool),
+        n_pool_units=n_units,
+        n_test_cases=len(split.test),
+        start=n_start,
+        rounds=len(budgets) + 1,
+        budgets=budgets,
+        n_seeds=n_seeds,
+        n_trainings=n_seeds * n_rounds * n_folds,
+        n_iterations=n_seeds * n_iterations * n_folds,
+        compute_s=compute_s,
+        wall_s=compute_s["preprocess"] + max(parallel_s / n_processes, longest_s),
+        disk_bytes=round(n_seeds * (n_rounds * n_folds * costs.model_bytes + n_cases * costs.prepared_bytes_per_case)),
+        n_processes=n_processes,
+    )
+
+
+def _size(folder: Path) -> int:
+    """Bytes of the files below `folder`; links count nothing."""
+    return sum(path.lstat().st_size for path in folder.rglob("*") if path.is_file() and not path.is_symlink())

@@ -1,0 +1,251 @@
+"""A study of one data set: its folders, its trainer for a seed, and the labels every chain starts from."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from albench.coldstart.all_classes import all_classes
+from albench.coldstart.choose import choose_start
+from albench.config import StartMethod, StudyConfig, runs
+from albench.data import Dataset
+from albench.data.groups import case_groups
+from albench.errors import InputError
+from albench.machine.files import read_json, write_array, write_json
+from albench.results.stages import forget_stage, load_stage, run_stage
+from albench.seeding import Key, generator
+from albench.study.events import FOLDER
+from albench.terminal.progress import Reporter
+from albench.training.base import Trainer
+from albench.units.pool import Pool, Split, Unit
+from albench.units.room import Room
+from albench.units.split import assign_folds, split_cases
+
+SHARED = "_shared"
+"""Folder, in place of a strategy's, of what all strategies of a seed have in common."""
+
+POOL, DESCRIPTORS, START = "pool.parquet", "descriptors.npy", "start.json"
+
+TrainerFactory = Callable[[Path], Trainer]
+
+
+@dataclass(frozen=True)
+class Study:
+    """One data set under one configuration.
+
+    Attributes
+    ----------
+    out
+        Results folder of the whole run; this study's files are in ``out/<dataset>``.
+    make_trainer
+        Makes a trainer that works in the given folder.
+    tensorboard
+        Whether losses and Dice are logged for TensorBoard.
+    gallery
+        Units of each query that pictures are kept of, the first chosen first; no part of the configuration, since no
+        result depends on it.
+    """
+
+    dataset: Dataset
+    config: StudyConfig
+    out: Path
+    make_trainer: TrainerFactory
+    reporter: Reporter
+    tensorboard: bool = False
+    gallery: int = 8
+
+    def seed_folder(self, strategy: str, seed: int) -> Path:
+        """Folder of one chain."""
+        return self.out / self.dataset.name / strategy / f"seed-{seed}"
+
+    def round_folder(self, strategy: str, seed: int, number: int) -> Path:
+        """Folder of one round of a chain."""
+        return self.seed_folder(strategy, seed) / f"round-{number}"
+
+    def event_folder(self, strategy: str, seed: int) -> Path | None:
+        """Folder of one chain's event files, or None where nothing is logged."""
+        return self.out / FOLDER / self.dataset.name / strategy / f"seed-{seed}" if self.tensorboard else None
+
+    @cached_property
+    def groups(self) -> Mapping[str, str]:
+        """Case to group, such as a patient, where cases belong together."""
+        return case_groups(self.dataset, self.config.protocol.pool.group_by).groups
+
+    def split(self, seed: int) -> Split:
+        """Pool and test cases of a seed.
+
+        By default the test cases are the same for every seed, so that cases can be paired; with ``pool.split_by: seed``
+        they change with it. Of a data set with partial labels, completely labelled cases alone are tested on, and every
+        other case with a label is in the pool.
+        """
+        partial, settings = self.dataset.is_partial, self.config.protocol.pool
+        varies, n_folds = settings.split_by == "seed", settings.test_folds
+        # cases are in the same folds for all seeds
+        key: tuple[Key, ...] = (seed, "test") if varies and n_folds is None else ("test",)
+        return split_cases(
+            self.dataset.case_names,
+            test_share=settings.test_share,
+            max_test_cases=settings.max_test_cases,
+            max_pool_cases=settings.max_cases,
+            testable=self.dataset.complete_cases if partial else None,
+            keep=self.dataset.annotated_cases if partial else (),
+            groups=self.groups,
+            fold=None if n_folds is None else (seed % n_folds if varies else 0, n_folds),
+            test_rng=generator(self.dataset.name, *key),
+            pool_rng=generator(self.dataset.name, seed, "pool"),
+        )
+
+
+@dataclass(frozen=True)
+class SeedSetup:
+    """What all chains of a seed share.
+
+    Attributes
+    ----------
+    start
+        Units annotated before the first training, in the order they were chosen.
+    folds
+        Fold of each case of the pool.
+    """
+
+    seed: int
+    split: Split
+    pool: Pool
+    start: tuple[Unit, ...]
+    trainer: Trainer
+    folds: Mapping[str, int]
+
+
+def _first_disjoint(pool: Pool, order: NDArray[np.int64], n: int) -> NDArray[np.int64]:
+    """Return the first `n` rows of `order` that overlap none before them."""
+    room = Room(pool.units, None, (pool.starts, pool.stops))
+    chosen: list[int] = []
+    for row in order.tolist():
+        if room.free[row] and len(chosen) < n:
+            room.take(row)
+            chosen.append(row)
+    return np.array(chosen, dtype=np.int64)
+
+
+def start_units(
+    pool: Pool,
+    n: int,
+    rng: np.random.Generator,
+    method: StartMethod = "random",
+    descriptors: NDArray[np.float32] | None = None,
+) -> tuple[Unit, ...]:
+    """Choose the starting set of `n` units, no two of them with a voxel in common.
+
+    Uniformly (fewer where no more find room), around voxels of every class, or by the units' `descriptors`; or all that
+    are labelled, whatever `n` is.
+    """
+    if method == "labelled":
+        rows = np.flatnonzero(pool.is_labelled)
+    elif method == "all-classes":
+        rows = all_classes(pool, n, rng)
+    elif method == "random" and pool.overlaps:
+        rows = _first_disjoint(pool, rng.permutation(len(pool)), n)
+    elif method == "random":
+        rows = rng.choice(len(pool), n, replace=False)
+    elif descriptors is None or len(descriptors) != len(pool):
+        found = "none" if descriptors is None else f"shape {descriptors.shape}"
+        raise ValueError(f"descriptors: expected a row for each of the {len(pool)} units of the pool, got {found}")
+    else:
+        rows = choose_start(method, n, descriptors, rng)
+    return tuple(pool.units[i] for i in rows)
+
+
+def check_budget(study: Study, pool: Pool) -> None:
+    """Refuse a study that would annotate more units than the pool has, or has no label to start from."""
+    protocol = study.config.protocol
+    n_start, budgets = protocol.pool.start, protocol.budgets
+    if protocol.pool.start_method == "labelled":
+        n_start, budgets = int(pool.is_labelled.sum()), budgets[:1]
+        if n_start == 0:
+            raise InputError(
+                f"{study.dataset.name}: expected at least one completely labelled unit to start from, found none in "
+                f"the {len(pool)} units of the pool"
+            )
+    wanted = n_start + sum(budgets)
+    if wanted > pool.n_disjoint:
+        queries = "".join(f" and {n} rounds of {budget}" for n, budget in runs(budgets))
+        note = " that find room beside each other" if pool.overlaps else ""
+        raise InputError(
+            f"budget: {n_start} starting units{queries} make {wanted}, expected at most the {pool.n_disjoint} units in "
+            f"the pool of {study.dataset.name}{note}"
+        )
+    bound = protocol.pool.max_per_case
+    if bound is not None and protocol.rounds > 1:
+        most, largest = sum(min(bound, n) for n in Counter(unit.case for unit in pool.units).values()), max(budgets)
+        if largest > most:
+            raise InputError(
+                f"pool.max_per_case: expected a bound that lets a query have {largest} units, got {bound}, "
+                f"which allows {most} in {len(pool.cases)} cases of {study.dataset.name}"
+            )
+
+
+def setup_seed(study: Study, seed: int, *, verify: bool = True) -> SeedSetup:
+    """Scan, choose the starting set, plan and preprocess; what is done already is only read.
+
+    With `verify`, every preprocessed file is compared with its checksum, and a damaged one made again.
+    """
+    folder = study.seed_folder(SHARED, seed)
+    trainer = study.make_trainer(folder)
+    split = study.split(seed)
+    title = f"{study.dataset.name} seed {seed}"
+    settings = study.config.protocol.pool
+    by_looks = settings.start_method in ("k-centre", "typical")
+
+    def scan() -> dict[str, int]:
+        with study.reporter.task(f"{title}: reading {len(split.pool)} cases", len(split.pool)) as advance:
+            found = trainer.scan(split, advance, describe=by_looks)
+        check_budget(study, found.pool)
+        found.pool.save(folder / POOL)
+        if found.descriptors is not None:
+            write_array(found.descriptors, folder / DESCRIPTORS)
+        return {"n_units": len(found.pool), "n_fg_voxels": int(found.pool.total_counts[1:].sum())}
+
+    run_stage(folder, "scan", [POOL, DESCRIPTORS] if by_looks else [POOL], scan)
+    pool = Pool.load(folder / POOL)
+
+    def choose() -> dict[str, Any]:
+        rng = generator(study.dataset.name, seed, "start")
+        if by_looks:
+            with study.reporter.task(f"{title}: choosing {settings.start} of {len(pool)} units to start with"):
+                descriptors = np.load(folder / DESCRIPTORS)
+                units = start_units(pool, settings.start, rng, settings.start_method, descriptors)
+        else:
+            units = start_units(pool, settings.start, rng, settings.start_method)
+            if pool.overlaps and len(units) < settings.start:
+                raise InputError(
+                    f"pool.start: expected room for {settings.start} patches that do not overlap in the pool of "
+                    f"{study.dataset.name}, found it for {len(units)}"
+                )
+        if settings.start_method == "all-classes":
+            study.reporter.say(f"{title}: the starting set is chosen by labels that nobody has drawn yet")
+        write_json(folder / START, [[unit.case, unit.index] for unit in units])
+        return {"method": settings.start_method}
+
+    run_stage(folder, "start", [START], choose)
+    start = tuple(Unit(case, index) for case, index in read_json(folder / START))
+
+    def prepare() -> dict[str, int]:
+        n_cases = len(split.pool) + len(split.test)
+        with study.reporter.task(f"{title}: preprocessing {n_cases} cases", n_cases) as advance:
+            trainer.prepare(split, pool, start, advance)
+        return {"n_cases": n_cases}
+
+    if verify and load_stage(folder, "prepare") is not None and not trainer.is_intact(split):
+        study.reporter.say(f"{title}: a preprocessed file is damaged or missing, preprocessing that case again")
+        forget_stage(folder, "prepare")
+    run_stage(folder, "prepare", [], prepare)
+    n_folds = study.config.protocol.training.folds
+    folds = assign_folds(split.pool, n_folds, generator(study.dataset.name, seed, "folds"), study.groups)
+    return SeedSetup(seed, split, pool, start, trainer, folds)

@@ -1,0 +1,128 @@
+"""The command ``al-bench datasets``."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+from rich.console import Console
+from rich.table import Table
+
+if TYPE_CHECKING:
+    from albench.data import Problem
+
+JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON.")]
+DataOption = Annotated[Path | None, typer.Option("--data", help="Folder with the data sets; default: ALBENCH_DATA.")]
+CacheOption = Annotated[
+    Path | None,
+    typer.Option("--cache", help="Downloads, unpacked data, phantoms; default: ALBENCH_CACHE or ~/.cache/al-bench."),
+]
+NameArgument = Annotated[str, typer.Argument(help="Data set name or path.")]
+
+datasets_app = typer.Typer()
+
+
+@datasets_app.callback(invoke_without_command=True)
+def datasets(
+    context: typer.Context, data: DataOption = None, cache: CacheOption = None, json_output: JsonOption = False
+) -> None:
+    """List data sets, prepare one, or verify one."""
+    if context.invoked_subcommand is None:
+        list_datasets(data, cache, json_output)
+
+
+@datasets_app.command("list")
+def list_datasets(data: DataOption = None, cache: CacheOption = None, json_output: JsonOption = False) -> None:
+    """List the data sets that are known by name, and what of them is here."""
+    from albench.data.catalogue import list_known
+    from albench.data.locate import cache_folder
+
+    known = list_known(data, cache_folder(cache))
+    if json_output:
+        typer.echo(json.dumps([asdict(row) for row in known], indent=1, ensure_ascii=False))
+        return
+    table = Table()
+    for column in ("name", "data set", "modality", "cases", "size", "licence", "here"):
+        table.add_column(column, no_wrap=column not in ("data set", "licence"))
+    for row in known:
+        size = f"{row.size_mb / 1000:.1f} GB" if row.size_mb >= 1000 else f"{row.size_mb} MB" if row.size_mb else "-"
+        table.add_row(row.name, row.title, row.modality, str(row.n_cases), size, row.licence, row.here)
+    Console().print(table)
+    typer.echo("`al-bench datasets prepare NAME` gets one; --json has citations, addresses, checksums and places.")
+
+
+@datasets_app.command()
+def prepare(
+    name: NameArgument,
+    data: DataOption = None,
+    cache: CacheOption = None,
+    url: Annotated[str | None, typer.Option("--url", help="Archive to download in place of the known one.")] = None,
+    checksum: Annotated[
+        str | None, typer.Option("--checksum", metavar="ALGORITHM:HEX", help="Of that archive, e.g. sha256:0f34...")
+    ] = None,
+    json_output: JsonOption = False,
+) -> None:
+    """Find, download or generate a data set, verify it, lay it out for nnU-Net, and say where it is."""
+    from albench.data.locate import cache_folder
+    from albench.data.prepare import prepare_dataset
+    from albench.machine.facts import n_cores
+    from albench.terminal.progress import Terminal
+
+    prepared = prepare_dataset(
+        name,
+        data_dir=data,
+        cache_dir=cache_folder(cache),
+        reporter=Terminal(),
+        n_workers=n_cores(),
+        url=url,
+        checksum=checksum,
+    )
+    dataset = prepared.dataset
+    if json_output:
+        places = {"root": str(dataset.root), "nnunet_raw": str(prepared.raw) if prepared.raw else None}
+        found = {"name": dataset.name, "n_cases": len(dataset.cases), "checksum": dataset.checksum}
+        typer.echo(json.dumps(found | places, indent=1))
+        return
+    typer.echo(f"{dataset.name}: {len(dataset.cases)} cases in {dataset.root}")
+    if prepared.raw:
+        typer.echo(f"for nnU-Net's own commands: nnUNet_raw={prepared.raw.parent}, {prepared.raw.name}")
+
+
+@datasets_app.command()
+def verify(
+    name: NameArgument, data: DataOption = None, cache: CacheOption = None, json_output: JsonOption = False
+) -> None:
+    """Read every case to its end and list all that is wrong; exit status 1 if anything is."""
+    from albench.data import find_problems, load_dataset
+    from albench.data.locate import cache_folder
+    from albench.machine.facts import n_cores
+    from albench.terminal.progress import Terminal
+
+    reporter = Terminal()
+    dataset = load_dataset(name, data_dir=data, cache_dir=cache_folder(cache), reporter=reporter)
+    problems = find_problems(dataset, n_workers=n_cores(), reporter=reporter)
+    if json_output:
+        rows = [asdict(problem) | {"stops_a_run": problem.stops_a_run} for problem in problems]
+        found = {"name": dataset.name, "root": str(dataset.root), "n_cases": len(dataset.cases), "problems": rows}
+        typer.echo(json.dumps(found, indent=1, ensure_ascii=False))
+    else:
+        if problems:
+            _print_problems(problems)
+        cases = len({problem.case for problem in problems})
+        typer.echo(f"{dataset.name}: {len(dataset.cases)} cases, {len(problems)} problems in {cases} of them")
+    if problems:
+        raise typer.Exit(1)
+
+
+def _print_problems(problems: list[Problem]) -> None:
+    """One row a problem; where standard output is no terminal, lines are as long as they have to be."""
+    console = Console()
+    if not console.is_terminal:
+        console = Console(width=10_000)
+    table = Table("case", "problem", "a run", "what")
+    for problem in problems:
+        table.add_row(problem.case, problem.kind, "stops" if problem.stops_a_run else "goes on", problem.message)
+    console.print(table, markup=False, highlight=False)

@@ -1,0 +1,1 @@
+"""What a strategy chooses among: units of cases, their pool and split, and what annotating them costs."""

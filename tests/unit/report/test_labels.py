@@ -1,0 +1,87 @@
+"""Strategies with parameters, and those that read ground truth, in a report."""
+
+from __future__ import annotations
+
+import io
+from pathlib import Path
+
+import pytest
+from rich.console import Console
+
+from albench.report import build_report, print_summary
+from albench.report.inputs import read_inputs
+from albench.report.page import findings
+from albench.report.palette import label, oracle_aided, order, style
+from albench.results.tables import read_results
+from albench.strategies import strategy_names
+from albench.terminal.summary import summary_table
+from tests.support.report_fixtures import Page, write_study
+
+AIDED = "random-fg66"
+LABELS = ("random", AIDED, "usim-f", "usim-f+query=expected", "power-bald+beta=5")
+
+
+@pytest.fixture(scope="module")
+def study(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return write_study(tmp_path_factory.mktemp("study"), strategies=LABELS, n_seeds=1, n_rounds=2)
+
+
+@pytest.fixture(scope="module")
+def page(study: Path) -> Page:
+    return Page(build_report(study))
+
+
+def test_the_page_has_a_row_for_each_label(page: Page) -> None:
+    assert set(page.rows) == set(LABELS)
+    assert "usim-f+query=expected" in page.rows["usim-f+query=expected"][0]
+
+
+def test_what_reads_ground_truth_is_marked_wherever_it_is_named(study: Path, page: Page) -> None:
+    assert page.rows[AIDED][0].strip().startswith(f"{AIDED}†")
+    assert "†: reads ground truth" in page.text
+    assert f"{AIDED}: reads ground truth when choosing, so nobody could use it in practice." in page.text
+    assert (study / "report" / "summary.md").read_text(encoding="utf-8").endswith("\n† reads ground truth\n")
+    assert (study / "report" / "timing.md").read_text(encoding="utf-8").endswith("\n† reads ground truth\n")
+    console = Console(file=io.StringIO(), width=300)
+    print_summary(read_results(study), console)
+    text = console.file.getvalue()  # type: ignore[attr-defined]
+    assert f"{AIDED}†" in text
+    assert "† reads ground truth" in text
+
+
+def test_without_such_a_strategy_there_is_no_mark(tmp_path: Path) -> None:
+    folder = write_study(tmp_path, strategies=("random", "usim-f"), n_seeds=1, n_rounds=2)
+    assert "†" not in Page(build_report(folder)).text
+    assert "†" not in (folder / "report" / "summary.md").read_text(encoding="utf-8")
+
+
+def test_what_reads_ground_truth_is_never_called_the_best(study: Path) -> None:
+    summary = summary_table(read_inputs([study]).results)
+    summary.loc[summary["strategy"] == AIDED, "final_dice"] = 1.0
+    assert AIDED not in findings(summary, 600)[0]
+
+
+def test_the_command_names_the_labels(page: Page) -> None:
+    assert f"--strategy {','.join(order(list(LABELS)))}" in page.text
+
+
+def test_labels_stand_behind_their_strategy_and_share_its_colour() -> None:
+    assert order(["usim-c", "usim-f+query=expected", "full", "mine+a=1", "mine", "usim-f", "random"]) == [
+        "random", "usim-f", "usim-f+query=expected", "usim-c", "mine", "mine+a=1", "full",
+    ]  # fmt: skip
+    plain, expected = style("usim-f"), style("usim-f+query=expected")
+    assert plain.color == expected.color
+    assert plain != expected
+    assert style("usim-f+query=expected") == expected
+
+
+def test_every_strategy_of_ours_looks_unlike_the_others() -> None:
+    assert len({style(name) for name in strategy_names()}) == len(strategy_names())
+    assert order(strategy_names())[-1] == "full"
+
+
+def test_marks_follow_the_strategy_and_not_its_parameters() -> None:
+    assert oracle_aided(AIDED)
+    assert label("random-fg33") == "random-fg33†"
+    assert label("usim-f+query=expected") == "usim-f+query=expected"
+    assert label("of-another-package+a=1") == "of-another-package+a=1"
