@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
+import random
+from collections.abc import Iterator
 
 import numpy as np
 
@@ -29,3 +32,26 @@ def seed_for(*key: Key) -> int:
 def generator(*key: Key) -> np.random.Generator:
     """NumPy generator for a component, a pure function of `key`."""
     return np.random.default_rng(int.from_bytes(_digest(key)[:16], "little"))
+
+
+@contextlib.contextmanager
+def seeded(*key: Key) -> Iterator[None]:
+    """Seed Python's, NumPy's and torch's global generators inside the block, then restore them.
+
+    nnU-Net's loader and augmentation draw from all three.
+    """
+    import torch  # takes seconds to load, and names alone need none of it
+
+    seed = seed_for(*key)
+    python_state, numpy_state = random.getstate(), np.random.get_state()  # noqa: NPY002
+    # manual_seed reseeds every GPU too
+    devices = list(range(torch.cuda.device_count()))
+    with torch.random.fork_rng(devices=devices):
+        random.seed(seed)
+        np.random.seed(seed % 2**32)  # noqa: NPY002
+        torch.manual_seed(seed)
+        try:
+            yield
+        finally:
+            random.setstate(python_state)
+            np.random.set_state(numpy_state)  # noqa: NPY002

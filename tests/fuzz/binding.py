@@ -1,7 +1,7 @@
 """Coverage-guided fuzzing of the binding edge.
 
 ``pip install atheris && python tests/fuzz/binding.py -max_total_time=60 -len_control=0 -max_len=2048``
-Bytes become the arguments of the Hypothesis tests in tests/unit/test_core_edge.py, which is where the answers are
+Bytes become the arguments of the Hypothesis tests in tests/unit/core/test_edge.py, which is where the answers are
 checked; a crash of the interpreter ends the run with the input that caused it.
 """
 
@@ -13,14 +13,14 @@ from types import FunctionType
 
 import atheris
 
-sys.path.insert(0, str(Path(__file__).parents[1] / "unit"))
-import test_core_edge
+sys.path.insert(0, str(Path(__file__).parents[2]))
 
 from albench import _arrays, _functions, core
+from tests.unit.core import test_edge
 
 TARGETS = [
     test.hypothesis.fuzz_one_input
-    for name, test in vars(test_core_edge).items()
+    for name, test in vars(test_edge).items()
     if name.startswith("test_") and hasattr(test, "hypothesis")
 ]
 

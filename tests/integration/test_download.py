@@ -23,7 +23,7 @@ from albench.data import REGISTRY, find_problems, load_dataset
 from albench.data.download import Patience, fetch
 from albench.data.prepare import prepare_dataset
 from albench.errors import InputError
-from albench.terminal.progress import Silent
+from albench.progress import Silent
 from tests.support.archive_server import ArchiveServer, serving
 from tests.support.msd_fixtures import make_msd, make_tar
 

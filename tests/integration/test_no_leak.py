@@ -13,13 +13,13 @@ import torch
 from albench.config import Protocol, StudyConfig
 from albench.data import Dataset
 from albench.machine.placement import Placement
+from albench.progress import Silent
 from albench.results.folder import claim_folder
 from albench.results.tables import read_results
 from albench.study.loop import read_query
 from albench.study.run import NnunetFactory
 from albench.study.setup import SHARED, Study
 from albench.study.workers import run_studies
-from albench.terminal.progress import Silent
 from albench.training.prepare import PreparedStore
 from albench.units.pool import Pool, Unit
 from tests.support.fake_study import fake_protocol, patch_protocol

@@ -14,12 +14,12 @@ from albench.config import Protocol
 from albench.data import Dataset
 from albench.errors import InputError
 from albench.machine.files import read_json
+from albench.progress import Silent
 from albench.results.tables import read_runs
 from albench.scoring.request import Need, ScoringPlan
 from albench.study.run import resolve_start
 from albench.study.setup import SHARED, start_units
 from albench.study.workers import run_studies
-from albench.terminal.progress import Silent
 from albench.training.nnunet import NnunetTrainer
 from albench.training.runtime import configure_cpu
 from albench.units.pool import Pool, Split

@@ -140,7 +140,7 @@ class Listening:
     """A reporter that keeps what is said."""
 
     def __init__(self) -> None:
-        from albench.terminal.progress import Silent
+        from albench.progress import Silent
 
         self.said: list[str] = []
         self.task = Silent().task

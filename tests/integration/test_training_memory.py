@@ -8,7 +8,8 @@ import sys
 from pathlib import Path
 
 import pytest
-import training_memory
+
+from tests.integration import training_memory
 
 CASE_MIB = math.prod(training_memory.SHAPE) * (4 + 2) / 2**20  # image and labels
 FEW, MANY = 2, 10

@@ -7,11 +7,11 @@ from pathlib import Path
 
 from albench.config import PatchGrid, PoolSettings, Protocol, StudyConfig
 from albench.data import Dataset
+from albench.progress import Silent
 from albench.protocols import load_protocol
 from albench.results.folder import claim_folder
 from albench.strategies import strategy_names
 from albench.study.setup import Study
-from albench.terminal.progress import Silent
 from albench.training.base import Trainer
 from albench.training.fake import FakeTrainer
 

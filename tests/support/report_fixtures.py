@@ -11,7 +11,7 @@ import pandas as pd
 
 from albench.results.pictures import GALLERY, save_gallery
 from albench.results.tables import ANNOTATED, write_table
-from albench.training.base import UnitView
+from albench.units.view import UnitView
 
 N_POOL_CASES, N_TEST_CASES, N_SLICES = 20, 12, 30
 GAIN = {"random": 0.30, "entropy": 0.31, "usim-f": 0.36, "full": 0.42}

@@ -9,7 +9,7 @@ from pathlib import Path, PurePosixPath
 
 from albench.errors import InputError
 from albench.machine.files import writing_to
-from albench.terminal.progress import Reporter
+from albench.progress import Reporter
 
 ARCHIVE_ENDINGS = (".tar", ".tar.gz", ".tgz")
 

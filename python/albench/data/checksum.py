@@ -12,7 +12,7 @@ from pathlib import Path
 from albench.data.dataset import Case
 from albench.errors import InputError
 from albench.machine.files import sha256, write_json
-from albench.terminal.progress import Reporter
+from albench.progress import Reporter
 
 _MISSING = "missing"
 

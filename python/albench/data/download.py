@@ -19,7 +19,7 @@ import urllib3
 from albench.data.partial_file import PartialFile
 from albench.errors import InputError
 from albench.machine.files import writing_to
-from albench.terminal.progress import Advance, Reporter
+from albench.progress import Advance, Reporter
 
 _CHUNK = 1 << 16
 _MB = 10**6

@@ -13,7 +13,7 @@ from albench.data.dataset import Annotation, Case
 from albench.data.voxels import scan_voxels
 from albench.errors import InputError
 from albench.machine.files import write_json
-from albench.terminal.progress import Reporter
+from albench.progress import Reporter
 
 Values = tuple[float, ...]
 

@@ -19,7 +19,7 @@ from albench.data.plain_folder import find_pair, read_plain
 from albench.data.registry import REGISTRY, DatasetEntry, get_entry, is_registered
 from albench.errors import InputError
 from albench.machine.files import build_folder, writing_to
-from albench.terminal.progress import Reporter, Silent
+from albench.progress import Reporter, Silent
 
 
 def load_dataset(name: str, *, data_dir: Path | None, cache_dir: Path, reporter: Reporter | None = None) -> Dataset:

@@ -18,7 +18,7 @@ from albench.data.label_values import label_values
 from albench.data.msd import MsdContent
 from albench.errors import InputError
 from albench.machine.files import build_folder
-from albench.terminal.progress import Reporter
+from albench.progress import Reporter
 
 IMAGE_FOLDERS = ("images", "imagesTr", "image", "imgs")
 LABEL_FOLDERS = ("labels", "labelsTr", "label", "masks", "segmentations")

@@ -17,7 +17,7 @@ from albench.data.registry import DatasetEntry, get_entry, is_registered
 from albench.data.verify import verify_cases
 from albench.errors import InputError
 from albench.machine.files import build_folder, locked, read_json, sha256, write_json, writing_to
-from albench.terminal.progress import Reporter
+from albench.progress import Reporter
 
 _SUMS = "SHA256SUMS"
 RAW_FOLDER = "nnUNet_raw"

@@ -15,7 +15,7 @@ from albench.data.images import Header, read_header
 from albench.data.voxels import MANY_VALUES, scan_voxels
 from albench.errors import InputError
 from albench.machine.files import read_json, write_json
-from albench.terminal.progress import Reporter, Silent
+from albench.progress import Reporter, Silent
 
 # Headers store float32 and people resave images with other tools: differences below a thousandth of a voxel
 # (position) or 1e-3 (direction cosines) move no label by anything visible.

@@ -20,8 +20,8 @@ from albench.report.latex import latex
 from albench.report.page import Tables, render
 from albench.report.provenance import is_phantom
 from albench.report.statistics import build_statistics
+from albench.report.summary import summary_table, timing_table
 from albench.results.tables import STUDY_KEYS, mean_dice
-from albench.terminal.summary import summary_table, timing_table
 
 __all__ = ["build_report", "print_summary", "summary_table"]
 

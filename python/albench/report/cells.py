@@ -14,10 +14,10 @@ from rich.table import Table
 from rich.text import Text
 
 from albench.report.palette import ORACLE_NOTE, label
+from albench.report.summary import DICE_AT, budgets_of, summary_table
 from albench.report.texts import NBSP, NONE, interval_text, number_text, p_text
 from albench.results.tables import CEILING, OVERHEAD_STAGES, REFERENCE, STUDY_KEYS
 from albench.stats.crossed import MIN_SEEDS
-from albench.terminal.summary import DICE_AT, budgets_of, summary_table
 
 UNIT = f"{NBSP}s"
 P_HOLM = "p, two-sided, Holm"

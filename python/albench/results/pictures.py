@@ -13,7 +13,7 @@ from PIL import Image
 
 from albench.errors import InputError
 from albench.machine.files import atomic_file, writing_to
-from albench.training.base import UnitView
+from albench.units.view import UnitView
 
 GALLERY = "gallery.npz"
 EDGE = 128

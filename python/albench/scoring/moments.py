@@ -17,8 +17,7 @@ from torch.nn.modules.dropout import _DropoutNd
 
 from albench.scoring.batches import UnitBatch
 from albench.scoring.request import MOMENTS, Need
-from albench.seeding import Key
-from albench.training.loader import seeded
+from albench.seeding import Key, seeded
 
 Members = Callable[[UnitBatch], Iterator[torch.Tensor]]
 """Yields each member's logits of a batch, (b, n_labels, *spatial), padding included; at least one member."""

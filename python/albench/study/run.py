@@ -16,6 +16,7 @@ from albench.data.locate import cache_folder
 from albench.errors import InputError, unknown_name
 from albench.machine.facts import n_cores
 from albench.machine.placement import Machine, Placement, place
+from albench.progress import Reporter
 from albench.protocols import load_protocol
 from albench.report import build_report, print_summary
 from albench.results.folder import claim_folder, output_folder
@@ -24,7 +25,7 @@ from albench.strategies import label_of, make_strategy
 from albench.study.events import require_tensorboard
 from albench.study.setup import Study
 from albench.study.workers import run_studies
-from albench.terminal.progress import Reporter, Terminal
+from albench.terminal.progress import Terminal
 from albench.training.base import Trainer
 
 

@@ -19,10 +19,10 @@ from albench.data import Dataset
 from albench.data.groups import case_groups
 from albench.errors import InputError
 from albench.machine.files import read_json, write_array, write_json
+from albench.progress import Reporter
 from albench.results.stages import forget_stage, load_stage, run_stage
 from albench.seeding import Key, generator
 from albench.study.events import FOLDER
-from albench.terminal.progress import Reporter
 from albench.training.base import Trainer
 from albench.units.pool import Pool, Split, Unit
 from albench.units.room import Room

@@ -14,12 +14,14 @@ from dataclasses import dataclass, replace
 from multiprocessing.connection import Connection
 
 from albench.errors import WorkerError
+from albench.progress import Silent
 from albench.results.tables import CEILING
 from albench.strategies import make_strategy
 from albench.study.collect import write_tables
 from albench.study.loop import Chain, run_ceiling, run_chain, run_start
+from albench.study.relay import Remote, relay
 from albench.study.setup import Study, setup_seed
-from albench.terminal.progress import Remote, Silent, Terminal, relay
+from albench.terminal.progress import Terminal
 
 _TABLES_EVERY_S = 60.0
 

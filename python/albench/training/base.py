@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from albench.scoring.request import Need, Scores, ScoringPlan
 from albench.seeding import Key
 from albench.units.pool import Pool, Split, Unit
+from albench.units.view import UnitView
 
 Tick = Callable[[], None]
 
@@ -53,29 +54,6 @@ class TrainingReport:
     setup_s: float
     fit_s: float
     incidents: tuple[str, ...] = ()
-
-
-@dataclass(frozen=True, eq=False)
-class UnitView:
-    """A unit to look at: the slice itself, or the middle slice of a 3D patch, with what the model makes of it.
-
-    Attributes
-    ----------
-    image
-        float32 (row, column): first channel.
-    prediction, reference
-        uint8 (row, column): the model's labels, and the annotator's.
-    uncertainty
-        float32 (row, column): entropy in nats of the softmax averaged over the uncertainty source's members.
-    spacing
-        Millimetres from row to row and from column to column; only their ratio matters.
-    """
-
-    image: NDArray[np.float32]
-    prediction: NDArray[np.uint8]
-    reference: NDArray[np.uint8]
-    uncertainty: NDArray[np.float32]
-    spacing: tuple[float, float]
 
 
 class Model(Protocol):

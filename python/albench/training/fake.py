@@ -15,11 +15,12 @@ from albench.data import Dataset
 from albench.machine.files import read_json, write_json
 from albench.scoring.request import Features, FisherEmbedding, Need, Scores, ScoringPlan
 from albench.seeding import Key, generator, seed_for
-from albench.training.base import PoolScan, Tick, TrainingReport, UnitView
+from albench.training.base import PoolScan, Tick, TrainingReport
 from albench.training.reading import read_case_images, read_label
 from albench.training.scan import scan_case
 from albench.training.units import patch_pool, slice_pool
 from albench.units.pool import Pool, Split, Unit, patch_grid, slice_boxes
+from albench.units.view import UnitView
 
 _AXIS = 0
 _N_FEATURES = 12

@@ -4,19 +4,17 @@ from __future__ import annotations
 
 import contextlib
 import functools
-import random
 import time
 from collections.abc import Callable, Iterator
 from typing import Any
 
-import numpy as np
 import torch
 from nnunetv2.training.dataloading import data_loader
 from nnunetv2.training.dataloading.data_loader import nnUNetDataLoader
 from threadpoolctl import ThreadpoolController
 from torch.utils.data import DataLoader, Dataset
 
-from albench.seeding import Key, seed_for
+from albench.seeding import Key, seeded
 from albench.training.recovery import LoaderDiedError
 
 _REPORT_WITHIN_S = 1.0
@@ -35,27 +33,6 @@ def _limit_threads(limits: int, user_api: str | None) -> contextlib.AbstractCont
 # nnU-Net limits its threads anew for every batch, and threadpool_limits looks for the process's libraries each time:
 # 4 % of a training on one core.
 data_loader.threadpool_limits = _limit_threads
-
-
-@contextlib.contextmanager
-def seeded(*key: Key) -> Iterator[None]:
-    """Seed Python's, NumPy's and torch's global generators inside the block, then restore them.
-
-    nnU-Net's loader and augmentation draw from all three.
-    """
-    seed = seed_for(*key)
-    python_state, numpy_state = random.getstate(), np.random.get_state()  # noqa: NPY002
-    # manual_seed reseeds every GPU too
-    devices = list(range(torch.cuda.device_count()))
-    with torch.random.fork_rng(devices=devices):
-        random.seed(seed)
-        np.random.seed(seed % 2**32)  # noqa: NPY002
-        torch.manual_seed(seed)
-        try:
-            yield
-        finally:
-            random.setstate(python_state)
-            np.random.set_state(numpy_state)  # noqa: NPY002
 
 
 class _Batches(Dataset[dict[str, Any]]):

@@ -24,7 +24,6 @@ from albench.scoring.fisher import bottleneck_embedding, fisher_embedding, last_
 from albench.scoring.moments import Members, ensemble, mc_dropout, mean_entropy, mean_softmax, moments, softmax_entropy
 from albench.scoring.request import MOMENTS, Features, Need, Scores, ScoringPlan, uncertainty
 from albench.seeding import generator
-from albench.training.base import UnitView
 from albench.training.dropout import drop_in_words
 from albench.training.nnunet_env import quiet
 from albench.training.norm import normalise_by_groups
@@ -33,6 +32,7 @@ from albench.training.prepare import PreparedStore
 from albench.training.reading import read_label
 from albench.training.recovery import halving
 from albench.units.pool import Unit
+from albench.units.view import UnitView
 
 # Up to this many patches along each axis a slice goes through the network whole: the network is convolutional, and
 # tiling would cost several overlapping passes. Larger ones take nnU-Net's sliding window, and so do volumes larger

@@ -16,10 +16,10 @@ from nnunetv2.training.loss.dice import MemoryEfficientSoftDiceLoss
 from nnunetv2.training.lr_scheduler.polylr import PolyLRScheduler
 from nnunetv2.training.nnUNetTrainer.nnUNetTrainer import nnUNetTrainer
 
-from albench.seeding import Key
+from albench.seeding import Key, seeded
 from albench.training.annotated import AnnotatedDataset
 from albench.training.dropout import drop_in_words
-from albench.training.loader import batches, seeded
+from albench.training.loader import batches
 from albench.training.nnunet_env import nnunet_folders, quiet
 from albench.training.norm import normalise_by_groups
 from albench.training.prepare import PreparedStore

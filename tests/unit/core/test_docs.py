@@ -7,6 +7,6 @@ from pathlib import Path
 
 
 def test_examples_in_the_documentation():
-    found = doctest.testfile(str(Path(__file__).parents[2] / "docs" / "core.md"), module_relative=False)
+    found = doctest.testfile(str(Path(__file__).parents[3] / "docs" / "core.md"), module_relative=False)
     assert found.attempted > 10
     assert found.failed == 0

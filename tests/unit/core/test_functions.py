@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
-import sys
 from itertools import combinations
-from pathlib import Path
 
 import numpy as np
 import pytest
 
-sys.path.insert(0, str(Path(__file__).parent))
 from albench import core
 from tests.support.core_reference import NAMES, instances
 

@@ -15,7 +15,7 @@ from albench.data import REGISTRY, get_entry, list_entries, load_dataset
 from albench.data import load as load_module
 from albench.errors import InputError
 from albench.machine.files import build_folder, write_json
-from albench.terminal.progress import Reporter
+from albench.progress import Reporter
 from tests.support.msd_fixtures import make_msd, make_tar, truncate
 
 

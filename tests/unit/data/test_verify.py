@@ -309,7 +309,8 @@ def test_memory_does_not_grow_with_the_images(tmp_path: Path) -> None:
         write_nifti(root / "imagesTr" / name, image)
         write_nifti(root / "labelsTr" / name, (image == number).astype(np.uint8))
     code = (
-        "import sys; from pathlib import Path; from albench.data import *; from albench.machine.facts import peak_rss_mib\n"
+        "import sys; from pathlib import Path; from albench.data import *\n"
+        "from albench.machine.facts import peak_rss_mib\n"
         "d = load_dataset(sys.argv[1], data_dir=None, cache_dir=Path(sys.argv[2]))\n"
         "before = peak_rss_mib()\n"
         "assert find_problems(d, n_workers=4) == []\n"

@@ -12,9 +12,9 @@ from albench.report import build_report, print_summary
 from albench.report.inputs import read_inputs
 from albench.report.page import findings
 from albench.report.palette import label, oracle_aided, order, style
+from albench.report.summary import summary_table
 from albench.results.tables import read_results
 from albench.strategies import strategy_names
-from albench.terminal.summary import summary_table
 from tests.support.report_fixtures import Page, write_study
 
 AIDED = "random-fg66"

@@ -15,8 +15,8 @@ from albench.report.chart import budget_columns
 from albench.report.coverage import coverage_table
 from albench.report.inputs import read_inputs
 from albench.report.palette import order, style, swatch_path
+from albench.report.summary import timing_table
 from albench.results.tables import RUN_KEYS, read_results, write_table
-from albench.terminal.summary import timing_table
 from tests.support.report_fixtures import N_POOL_CASES, N_SLICES, Page, write_study
 
 

@@ -27,7 +27,7 @@ from albench.scoring.fisher import (
 from albench.scoring.gradients import Columns, ConvTape, conv_tapes, pseudo_label_loss, unit_weight_gradients
 from albench.scoring.moments import ensemble, mc_dropout, mean_entropy, moments
 from albench.scoring.request import MOMENTS, GradientSettings
-from albench.training.loader import seeded
+from albench.seeding import seeded
 from albench.units.pool import Unit
 from tests.support.scoring_fixtures_3d import BOXES, IMAGES, PATCH, UNITS, small_network, windows
 

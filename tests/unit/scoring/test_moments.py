@@ -13,7 +13,7 @@ from torch import nn
 from albench.scoring.batches import UnitBatch
 from albench.scoring.moments import Members, mc_dropout, mean_entropy, moments, softmax_entropy, stochastic
 from albench.scoring.request import MOMENTS, Need
-from albench.training.loader import seeded
+from albench.seeding import seeded
 from tests.support.scoring_fixtures import UNITS, small_batches, small_network
 
 KEY = ("moments", 7)

@@ -15,7 +15,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from rich.console import Console
 
-from albench.terminal.progress import Remote, Terminal, relay
+from albench.study.relay import Remote, relay
+from albench.terminal.progress import Terminal
 
 
 def _terminal() -> tuple[Terminal, io.StringIO]:

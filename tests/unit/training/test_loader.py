@@ -11,8 +11,8 @@ import torch
 from nnunetv2.training.dataloading import data_loader
 from threadpoolctl import threadpool_info
 
-from albench.seeding import seed_for
-from albench.training.loader import batches, seeded
+from albench.seeding import seed_for, seeded
+from albench.training.loader import batches
 from albench.training.nnunet_env import nnunet_folders, quiet
 
 FOLDERS = ("nnUNet_raw", "nnUNet_preprocessed", "nnUNet_results")

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from nnunetv2.training.dataloading.data_loader import nnUNetDataLoader
 
-from albench.training.loader import seeded
+from albench.seeding import seeded
 from albench.training.sampling import OffsetLoader
 
 KEY = (-1, 0, 1)

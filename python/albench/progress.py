@@ -1,0 +1,47 @@
+"""How long work says what it is doing; whoever starts it decides where that is shown."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Callable, Iterator
+from typing import Protocol
+
+Advance = Callable[..., None]
+
+
+class Reporter(Protocol):
+    """Says what is being done."""
+
+    def say(self, text: str) -> None:
+        """Print one line."""
+
+    def task(self, title: str, total: int | None = None) -> contextlib.AbstractContextManager[Advance]:
+        """Show a task; the block gets a function to call after each of its `total` steps.
+
+        The function takes an optional note (e.g. the loss) as its only argument.
+        """
+
+
+class Silent:
+    """Says nothing; for tests and library use."""
+
+    def say(self, text: str) -> None:
+        """Print nothing."""
+
+    @contextlib.contextmanager
+    def task(self, title: str, total: int | None = None) -> Iterator[Advance]:
+        """Show nothing."""
+        yield lambda note="": None
+
+
+class Board(Reporter, Protocol):
+    """Reporter that shows tasks of other processes as well, each under a name that its process gave it."""
+
+    def begin(self, task: object, title: str, total: int | None) -> None:
+        """Open a task under the name `task`."""
+
+    def step(self, task: object, n_done: int, note: str) -> None:
+        """Say how far a task is."""
+
+    def end(self, task: object, *, done: bool) -> None:
+        """Close a task."""
