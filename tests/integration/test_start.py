@@ -23,7 +23,7 @@ from albench.report.inputs import read_inputs
 from albench.report.provenance import commands
 from albench.results.tables import read_results, read_runs
 from albench.seeding import generator
-from albench.study.setup import SHARED
+from albench.study.study import SHARED
 from albench.study.workers import run_studies
 from albench.training import nnunet
 from albench.training.fake import FakeTrainer

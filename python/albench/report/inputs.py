@@ -17,7 +17,8 @@ from albench.report.merge import StudyConfiguration, joined, tell_apart
 from albench.results.folder import CONFIG_FILE
 from albench.results.pictures import GALLERY
 from albench.results.tables import RUN_KEYS, STUDY_KEYS, read_results, read_runs
-from albench.study.setup import POOL, SHARED
+from albench.study.setup import POOL
+from albench.study.study import SHARED
 
 RunKey = tuple[str, str, str, int, int]
 """Data set, protocol, strategy, seed, round."""

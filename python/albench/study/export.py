@@ -8,8 +8,8 @@ from albench.errors import InputError, unknown_name
 from albench.machine.files import read_json
 from albench.results.folder import CONFIG_FILE
 from albench.results.stages import load_stage
-from albench.study.loop import train_stages
-from albench.study.setup import SHARED
+from albench.study.chain import train_stages
+from albench.study.study import SHARED
 from albench.training.export import export_model
 from albench.training.planning import PLANS_NAME
 from albench.training.prepare import PreparedStore

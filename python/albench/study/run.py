@@ -23,7 +23,7 @@ from albench.results.folder import claim_folder, output_folder
 from albench.results.tables import read_results
 from albench.strategies import label_of, make_strategy
 from albench.study.events import require_tensorboard
-from albench.study.setup import Study
+from albench.study.study import Study
 from albench.study.workers import run_studies
 from albench.terminal.progress import Terminal
 from albench.training.base import Trainer
@@ -128,7 +128,6 @@ def prepare(request: RunRequest, reporter: Reporter) -> Prepared:
                 config,
                 request.out,
                 factory,
-                reporter,
                 gallery=request.gallery,
                 tensorboard=request.tensorboard,
             )
@@ -138,10 +137,11 @@ def prepare(request: RunRequest, reporter: Reporter) -> Prepared:
 
 def run(request: RunRequest) -> None:
     """Check, run, report."""
-    prepared = prepare(request, Terminal())
+    terminal = Terminal()
+    prepared = prepare(request, terminal)
     with output_folder(request.out, fresh=request.fresh):
         claim_folder(request.out, [study.config for study in prepared.studies])
-        run_studies(prepared.studies, prepared.strategies, range(request.seeds), prepared.n_processes)
+        run_studies(prepared.studies, prepared.strategies, range(request.seeds), prepared.n_processes, terminal)
         index = build_report(request.out)
     console = Console()
     print_summary(read_results(request.out), console)
