@@ -13,7 +13,7 @@ import numpy as np
 
 from albench.config import StartMethod, runs
 from albench.progress import SILENT, Reporter
-from albench.results.tables import CEILING
+from albench.results.layout import CEILING, RunFolder
 from albench.scoring.request import Need, class_weights
 from albench.seeding import generator
 from albench.stats.power import SPREADS, Power, power_of
@@ -159,7 +159,8 @@ def _with_power(forecast: Forecast, sd: float | None) -> Forecast:
 
 def _remaining(forecast: Forecast, out: Path) -> Forecast:
     """Take off what the results folder has already, training by training."""
-    n_done = min(forecast.n_trainings, sum(1 for _ in (out / forecast.dataset).rglob("train*.stage.json")))
+    trained = RunFolder(out).study(forecast.dataset).trained()
+    n_done = min(forecast.n_trainings, sum(len(folder.trainings()) for folder in trained))
     left = 1 - n_done / forecast.n_trainings
     compute_s = {what: seconds * left for what, seconds in forecast.compute_s.items()}
     return replace(forecast, n_done=n_done, compute_s=compute_s, wall_s=forecast.wall_s * left)
@@ -195,10 +196,11 @@ def measure(study: Study, strategies: Sequence[str], folder: Path, reporter: Rep
         trainer.prepare(sample, pool, start, advance)
         prepare_s = (time.perf_counter() - began) / n_cases
     n_bytes = _size(folder)
+    trained = folder / "sample.pth"
     with reporter.task(f"{title} {_ITERATIONS} iterations", _ITERATIONS) as advance:
-        setup_s, iteration_s = _time_training(trainer, start, folder / "model.pth", advance)
+        setup_s, iteration_s = _time_training(trainer, start, trained, advance)
     # as much work as so many different ones
-    model = trainer.load(*[folder / "model.pth"] * protocol.training.folds)
+    model = trainer.load(*[trained] * protocol.training.folds)
     units = pool.units[:: max(1, len(pool) // _SAMPLE_UNITS)][:_SAMPLE_UNITS]
     with reporter.task(f"{title} scoring and prediction"):
         score_s = {name: _time_scoring(study, model, pool, start, units, name) for name in strategies}
@@ -213,7 +215,7 @@ def measure(study: Study, strategies: Sequence[str], folder: Path, reporter: Rep
         iteration_s=iteration_s,
         score_s_per_unit=score_s,
         evaluate_s_per_case=evaluate_s,
-        model_bytes=(folder / "model.pth").stat().st_size,
+        model_bytes=trained.stat().st_size,
         prepared_bytes_per_case=n_bytes / n_cases,
         n_labelled=round(len(start) / len(sample.pool) * len(names)) if method == "labelled" else None,
     )

@@ -15,10 +15,10 @@ from multiprocessing.connection import Connection
 
 from albench.errors import WorkerError
 from albench.progress import SILENT, Board, Reporter
-from albench.results.tables import CEILING
+from albench.results.collect import write_tables
+from albench.results.layout import CEILING
 from albench.strategies import make_strategy
 from albench.study.chain import Chain
-from albench.study.collect import write_tables
 from albench.study.loop import run_ceiling, run_chain, run_start
 from albench.study.relay import Remote, relay
 from albench.study.setup import setup_seed

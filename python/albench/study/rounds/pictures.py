@@ -8,7 +8,8 @@ from typing import Any
 
 import numpy as np
 
-from albench.results.pictures import GALLERY, save_gallery
+from albench.results.layout import GALLERY
+from albench.results.pictures import save_gallery
 from albench.scoring.request import GradientSettings
 from albench.study.chain import Round
 from albench.study.rounds.scoring import scoring_plan

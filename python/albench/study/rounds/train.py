@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from albench.machine.facts import code_version, hardware, utc_now, versions
-from albench.results.tables import CEILING
+from albench.results.layout import CEILING
 from albench.study.chain import Round
 from albench.study.events import event_log
 from albench.units.cost import annotation_cost
