@@ -15,10 +15,9 @@ from numpy.typing import NDArray
 from albench.errors import InputError
 from albench.report.merge import StudyConfiguration, joined, tell_apart
 from albench.results.folder import CONFIG_FILE
+from albench.results.layout import POOL, SHARED
 from albench.results.pictures import GALLERY
 from albench.results.tables import RUN_KEYS, STUDY_KEYS, read_results, read_runs
-from albench.study.setup import POOL
-from albench.study.study import SHARED
 
 RunKey = tuple[str, str, str, int, int]
 """Data set, protocol, strategy, seed, round."""

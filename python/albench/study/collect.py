@@ -11,10 +11,9 @@ import pandas as pd
 
 from albench.machine.files import read_json
 from albench.results.folder import CONFIG_FILE
+from albench.results.layout import EVALUATION, SHARED, train_stages
 from albench.results.stages import load_stage
 from albench.results.tables import ANNOTATED, CEILING, COSTS, RESULTS_FILE, RUNS_FILE, write_table
-from albench.study.chain import EVALUATION, train_stages
-from albench.study.study import SHARED
 
 
 def write_tables(out: Path) -> None:

@@ -7,9 +7,8 @@ from pathlib import Path
 from albench.errors import InputError, unknown_name
 from albench.machine.files import read_json
 from albench.results.folder import CONFIG_FILE
+from albench.results.layout import SHARED, train_stages
 from albench.results.stages import load_stage
-from albench.study.chain import train_stages
-from albench.study.study import SHARED
 from albench.training.export import export_model
 from albench.training.planning import PLANS_NAME
 from albench.training.prepare import PreparedStore
