@@ -86,7 +86,8 @@ def write_study(request: RunRequest) -> Path:
             values[key] = list(value) if isinstance(value, tuple) else str(value) if isinstance(value, Path) else value
     values["out"] = "."
     with writing_to(out), atomic_file(out / STUDY_FILE) as part:
-        part.write_text(yaml.safe_dump(values, sort_keys=False, allow_unicode=True), encoding="utf-8")
+        # escapes for what is not ASCII: written as they are, some line breaks would be read as spaces
+        part.write_text(yaml.safe_dump(values, sort_keys=False), encoding="utf-8")
     return out / STUDY_FILE
 
 

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 import yaml
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from albench.errors import InputError
@@ -66,6 +66,7 @@ def settled(request: RunRequest) -> RunRequest:
 
 
 @given(request=requests(), elsewhere=st.booleans())
+@example(request=RunRequest(("phantom",), set=("\x85", "\u2028", "ü=\n", "no", "1")), elsewhere=False)
 def test_what_is_written_is_read_back(
     request: RunRequest, elsewhere: bool, tmp_path_factory: pytest.TempPathFactory
 ) -> None:
