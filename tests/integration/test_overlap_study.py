@@ -15,11 +15,11 @@ from albench.data import Dataset
 from albench.errors import InputError
 from albench.machine.files import read_json
 from albench.progress import Silent
+from albench.results.layout import SHARED
 from albench.results.tables import read_runs
 from albench.scoring.request import Need, ScoringPlan
 from albench.study.run import resolve_start
 from albench.study.setup import start_units
-from albench.study.study import SHARED
 from albench.study.workers import run_studies
 from albench.training.nnunet import NnunetTrainer
 from albench.training.runtime import configure_cpu

@@ -20,12 +20,11 @@ from albench.machine.files import read_json
 from albench.progress import Silent
 from albench.report import build_report
 from albench.report.inputs import depths, read_inputs
+from albench.results.layout import SHARED, train_stages
 from albench.results.tables import read_results, read_runs
 from albench.scoring.request import Need, ScoringPlan
 from albench.seeding import generator
-from albench.study.chain import train_stages
 from albench.study.setup import start_units
-from albench.study.study import SHARED
 from albench.study.workers import run_studies
 from albench.training.annotated import AnnotatedDataset
 from albench.training.model import NnunetModel

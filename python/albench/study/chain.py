@@ -10,14 +10,13 @@ from typing import Any
 
 from albench.config import Protocol
 from albench.progress import Advance, Reporter
+from albench.results.layout import SHARED, ChainFolder, RoundFolder, train_stages
 from albench.results.stages import StageRecord, load_stage, run_stage
 from albench.seeding import Key
 from albench.strategies import Strategy, label_of
 from albench.study.setup import SeedSetup
-from albench.study.study import SHARED, Study
+from albench.study.study import Study
 from albench.units.pool import Pool
-
-QUERY, EVALUATION = "query.json", "evaluation.parquet"
 
 
 @dataclass(frozen=True)
@@ -33,6 +32,16 @@ class Chain:
     def name(self) -> str:
         """Label of the strategy, and name of the chain's folder."""
         return label_of(self.strategy) if self.strategy else SHARED
+
+    @property
+    def folder(self) -> ChainFolder:
+        """Where its files are."""
+        return self.study.folder.chain(self.name, self.setup.seed)
+
+    @property
+    def event_folder(self) -> Path | None:
+        """Folder of its event files, or None where nothing is logged."""
+        return self.folder.events if self.study.tensorboard else None
 
     @property
     def protocol(self) -> Protocol:
@@ -71,14 +80,9 @@ class Round:
     number: int
 
     @property
-    def folder(self) -> Path:
+    def folder(self) -> RoundFolder:
         """Where its files are."""
-        return self.chain.study.seed_folder(self.chain.name, self.chain.setup.seed) / f"round-{self.number}"
-
-    @property
-    def query(self) -> Path:
-        """File of the units that are annotated for it."""
-        return self.folder / QUERY
+        return self.chain.folder.round(self.number)
 
     @property
     def title(self) -> str:
@@ -92,11 +96,6 @@ class Round:
         return self.chain.protocol.budgets[self.number - 1]
 
     @property
-    def event_folder(self) -> Path | None:
-        """Folder of the chain's event files, or None where nothing is logged."""
-        return self.chain.study.event_folder(self.chain.name, self.chain.setup.seed)
-
-    @property
     def train_stages(self) -> dict[str, str]:
         """Stages of its training and the model file each leaves: one, or one a fold."""
         return train_stages(self.chain.protocol.training.folds)
@@ -104,7 +103,7 @@ class Round:
     @property
     def models(self) -> tuple[Path, ...]:
         """Files of its models."""
-        return tuple(self.folder / name for name in self.train_stages.values())
+        return self.folder.models(self.chain.protocol.training.folds)
 
     def key(self, *component: Key) -> tuple[Key, ...]:
         """Name of a random stream; strategies share it, so that they differ by what they choose alone."""
@@ -120,15 +119,8 @@ class Round:
 
     def stage(self, name: str, outputs: Sequence[str], compute: Callable[[], Mapping[str, Any]]) -> StageRecord:
         """Run a stage of it, unless that is finished; `outputs` are files in its folder."""
-        return run_stage(self.folder, name, outputs, compute)
+        return run_stage(self.folder.path, name, outputs, compute)
 
     def record(self, name: str) -> StageRecord | None:
         """Return what is remembered of a finished stage; None where it is not finished or not whole."""
-        return load_stage(self.folder, name)
-
-
-def train_stages(n_folds: int) -> dict[str, str]:
-    """Stages of a round's training and the model file each leaves: one, or one a fold."""
-    if n_folds == 1:
-        return {"train": "model.pth"}
-    return {f"train-{fold}": f"model-{fold}.pth" for fold in range(n_folds)}
+        return load_stage(self.folder.path, name)

@@ -35,9 +35,8 @@ def run_chain(chain: Chain) -> None:
             return
         chosen = query(step, labelled, models)
         if missing := chain.pool.n_without_label(chosen):
-            step.say(
-                f"{missing} of the {len(chosen)} units chosen are not labelled yet; they are listed in {step.query}"
-            )
+            units = f"{missing} of the {len(chosen)} units chosen"
+            step.say(f"{units} are not labelled yet; they are listed in {step.folder.query}")
             return
         keep_pictures(step, chosen, models)
         labelled += chosen

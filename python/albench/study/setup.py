@@ -16,15 +16,14 @@ from albench.config import StartMethod, runs
 from albench.errors import InputError
 from albench.machine.files import read_json, write_array, write_json
 from albench.progress import Reporter
+from albench.results.layout import DESCRIPTORS, POOL, START
 from albench.results.stages import forget_stage, load_stage, run_stage
 from albench.seeding import generator
-from albench.study.study import SHARED, Study
+from albench.study.study import Study
 from albench.training.base import Trainer
 from albench.units.pool import Pool, Split, Unit
 from albench.units.room import Room
 from albench.units.split import assign_folds
-
-POOL, DESCRIPTORS, START = "pool.parquet", "descriptors.npy", "start.json"
 
 
 @dataclass(frozen=True)
@@ -120,7 +119,8 @@ def setup_seed(study: Study, seed: int, reporter: Reporter, *, verify: bool = Tr
 
     With `verify`, every preprocessed file is compared with its checksum, and a damaged one made again.
     """
-    folder = study.seed_folder(SHARED, seed)
+    place = study.folder.seed(seed)
+    folder = place.path
     trainer = study.make_trainer(folder)
     split = study.split(seed)
     title = f"{study.dataset.name} seed {seed}"
@@ -131,19 +131,19 @@ def setup_seed(study: Study, seed: int, reporter: Reporter, *, verify: bool = Tr
         with reporter.task(f"{title}: reading {len(split.pool)} cases", len(split.pool)) as advance:
             found = trainer.scan(split, advance, describe=by_looks)
         check_budget(study, found.pool)
-        found.pool.save(folder / POOL)
+        found.pool.save(place.pool)
         if found.descriptors is not None:
-            write_array(found.descriptors, folder / DESCRIPTORS)
+            write_array(found.descriptors, place.descriptors)
         return {"n_units": len(found.pool), "n_fg_voxels": int(found.pool.total_counts[1:].sum())}
 
     run_stage(folder, "scan", [POOL, DESCRIPTORS] if by_looks else [POOL], scan)
-    pool = Pool.load(folder / POOL)
+    pool = Pool.load(place.pool)
 
     def choose() -> dict[str, Any]:
         rng = generator(study.dataset.name, seed, "start")
         if by_looks:
             with reporter.task(f"{title}: choosing {settings.start} of {len(pool)} units to start with"):
-                descriptors = np.load(folder / DESCRIPTORS)
+                descriptors = np.load(place.descriptors)
                 units = start_units(pool, settings.start, rng, settings.start_method, descriptors)
         else:
             units = start_units(pool, settings.start, rng, settings.start_method)
@@ -154,11 +154,11 @@ def setup_seed(study: Study, seed: int, reporter: Reporter, *, verify: bool = Tr
                 )
         if settings.start_method == "all-classes":
             reporter.say(f"{title}: the starting set is chosen by labels that nobody has drawn yet")
-        write_json(folder / START, [[unit.case, unit.index] for unit in units])
+        write_json(place.start, [[unit.case, unit.index] for unit in units])
         return {"method": settings.start_method}
 
     run_stage(folder, "start", [START], choose)
-    start = tuple(Unit(case, index) for case, index in read_json(folder / START))
+    start = tuple(Unit(case, index) for case, index in read_json(place.start))
 
     def prepare() -> dict[str, int]:
         n_cases = len(split.pool) + len(split.test)

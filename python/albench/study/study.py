@@ -10,14 +10,11 @@ from pathlib import Path
 from albench.config import StudyConfig
 from albench.data import Dataset
 from albench.data.groups import case_groups
+from albench.results.layout import RunFolder, StudyFolder
 from albench.seeding import Key, generator
-from albench.study.events import FOLDER
 from albench.training.base import Trainer
 from albench.units.pool import Split
 from albench.units.split import split_cases
-
-SHARED = "_shared"
-"""Folder, in place of a strategy's, of what all strategies of a seed have in common."""
 
 TrainerFactory = Callable[[Path], Trainer]
 
@@ -46,13 +43,10 @@ class Study:
     tensorboard: bool = False
     gallery: int = 8
 
-    def seed_folder(self, strategy: str, seed: int) -> Path:
-        """Folder of one chain."""
-        return self.out / self.dataset.name / strategy / f"seed-{seed}"
-
-    def event_folder(self, strategy: str, seed: int) -> Path | None:
-        """Folder of one chain's event files, or None where nothing is logged."""
-        return self.out / FOLDER / self.dataset.name / strategy / f"seed-{seed}" if self.tensorboard else None
+    @property
+    def folder(self) -> StudyFolder:
+        """Where its files are."""
+        return RunFolder(self.out).study(self.dataset.name)
 
     @cached_property
     def groups(self) -> Mapping[str, str]:

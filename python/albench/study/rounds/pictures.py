@@ -27,7 +27,7 @@ def keep_pictures(step: Round, chosen: Sequence[Unit], models: Sequence[Path]) -
         n_labels = chain.pool.voxel_counts.shape[1]
         plan = scoring_plan(chain.protocol, np.ones(n_labels), step.key("gallery"), (), GradientSettings())
         model = chain.setup.trainer.load(*models)
-        save_gallery(step.folder / GALLERY, model.view(units, plan), n_labels)
+        save_gallery(step.folder.gallery, model.view(units, plan), n_labels)
         return {"n_units": len(units), "incidents": model.incidents}
 
     step.stage("gallery", [GALLERY], write)

@@ -11,12 +11,13 @@ from typing import Any
 import numpy as np
 
 from albench.machine.facts import code_version, versions
-from albench.machine.files import read_json, write_json
+from albench.results.layout import QUERY
+from albench.results.query import QueriedUnit, Query
 from albench.scoring.cache import ScoreCache
 from albench.scoring.request import Need, Scores, ScoringPlan, class_weights
 from albench.seeding import generator
 from albench.strategies import Oracle, PoolView, Selection, choose, settings_of
-from albench.study.chain import QUERY, Round
+from albench.study.chain import Round
 from albench.study.rounds.scoring import scoring_plan
 from albench.units.cost import labelled_voxels
 from albench.units.pool import Pool, Unit
@@ -33,7 +34,7 @@ def query(step: Round, labelled: Sequence[Unit], models: Sequence[Path]) -> list
         Trained on them, one a fold; they score the other units.
     """
     step.stage("query", [QUERY], lambda: _choose(step, labelled, models))
-    chosen = read_query(step.query)
+    chosen = Query.read(step.folder.query).chosen
     if len(chosen) < step.budget:
         step.say(f"only {len(chosen)} of {step.budget} patches found room")
     return chosen
@@ -105,7 +106,7 @@ def _shared_scores(start: Round, units: Sequence[Unit], plan: ScoringPlan) -> Sc
     digests = [record.files[name] for stage, name in start.train_stages.items() if (record := start.record(stage))]
     device = start.chain.study.config.device
     context = [*digests, device, versions(), code_version(), repr(units)]
-    return ScoreCache(start.folder / "scores", "\n".join(context), plan)
+    return ScoreCache(start.folder.scores, "\n".join(context), plan)
 
 
 def _oracle(pool: Pool, units: Sequence[Unit]) -> Oracle:
@@ -115,31 +116,16 @@ def _oracle(pool: Pool, units: Sequence[Unit]) -> Oracle:
 
 def write_query(step: Round, units: Sequence[Unit], selection: Selection) -> None:
     """Write which of `units` are chosen, in order, with what their strategy says of each."""
-
-    def number_or_null(value: float) -> float | None:
-        return None if np.isnan(value) else float(value)
-
     chain = step.chain
-    chosen = [
-        {
-            "case": units[i].case,
-            "index": int(units[i].index),
-            **chain.pool.place(units[i]),
-            "score": number_or_null(score),
-            "gain": number_or_null(gain),
-        }
-        for i, score, gain in zip(selection.indices, selection.scores, selection.gains, strict=True)
-    ]
-    header = {
-        "dataset": chain.study.dataset.name,
-        "strategy": chain.name,
-        "parameters": settings_of(chain.strategy) if chain.strategy else {},
-        "seed": chain.setup.seed,
-        "round": step.number,
-    }
-    write_json(step.query, header | {"units": chosen})
-
-
-def read_query(path: Path) -> list[Unit]:
-    """Units of a ``query.json``, in order."""
-    return [Unit(unit["case"], unit["index"]) for unit in read_json(path)["units"]]
+    chosen = zip(selection.indices, selection.scores, selection.gains, strict=True)
+    Query(
+        dataset=chain.study.dataset.name,
+        strategy=chain.name,
+        parameters=settings_of(chain.strategy) if chain.strategy else {},
+        seed=chain.setup.seed,
+        round=step.number,
+        units=tuple(
+            QueriedUnit(case=units[i].case, index=units[i].index, **chain.pool.place(units[i]), score=score, gain=gain)
+            for i, score, gain in chosen
+        ),
+    ).write(step.folder.query)

@@ -9,7 +9,8 @@ from typing import Any
 from albench.machine.facts import peak_rss_mib
 from albench.machine.files import write_parquet
 from albench.metrics.evaluate import evaluate, surface_settings
-from albench.study.chain import EVALUATION, Round
+from albench.results.layout import EVALUATION
+from albench.study.chain import Round
 from albench.study.events import event_log
 from albench.units.pool import Unit
 
@@ -24,10 +25,10 @@ def test(step: Round, labelled: Sequence[Unit], models: Sequence[Path]) -> None:
             model = chain.setup.trainer.load(*models)
             surfaces = surface_settings(chain.study.dataset, chain.protocol.evaluation)
             table = evaluate(model, cases, labels, advance, surfaces=surfaces)
-        write_parquet(table, step.folder / EVALUATION)
+        write_parquet(table, step.folder.evaluation)
         by_label = table.groupby(["label", "label_name"])["dice"].mean()
         dice = by_label.mean()
-        with event_log(step.event_folder) as log:
+        with event_log(step.chain.event_folder) as log:
             for name, value in [*by_label.droplevel("label").items(), ("mean", dice)]:
                 log(f"dice/{name}", value, len(labelled))
         step.say(f"{len(labelled)} units, mean foreground Dice {dice:.3f}")

@@ -42,7 +42,7 @@ def _train_fold(
     done = 0 if chain.name == CEILING else chain.protocol.iterations_before(step.number)
     with (
         step.task(f"{of_fold}training on {len(units)} units", iterations) as advance,
-        event_log(step.event_folder) as log,
+        event_log(step.chain.event_folder) as log,
     ):
 
         def on_iteration(loss: float) -> None:
