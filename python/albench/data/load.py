@@ -50,7 +50,7 @@ def load_dataset(name: str, *, data_dir: Path | None, cache_dir: Path, reporter:
     with writing_to(cache_dir):
         cache_dir.mkdir(parents=True, exist_ok=True)
     reporter = reporter or Silent()
-    if not is_registered(name) and _looks_like_path(name):
+    if looks_like_path(name):
         return _load_path(Path(name).expanduser(), cache_dir, reporter)
     entry = get_entry(name)
     if entry.phantom is not None:
@@ -61,8 +61,12 @@ def load_dataset(name: str, *, data_dir: Path | None, cache_dir: Path, reporter:
     return _dataset(root, cache_dir, entry.name, entry, reporter)
 
 
-def _looks_like_path(name: str) -> bool:
-    return "/" in name or name.startswith((".", "~")) or is_archive(Path(name)) or Path(name).exists()
+def looks_like_path(name: str, base: Path = Path()) -> bool:
+    """Whether `name` is no registry name but a path, which counts from `base`."""
+    path = Path(name)
+    return not is_registered(name) and (
+        "/" in name or name.startswith((".", "~")) or is_archive(path) or (base / path).exists()
+    )
 
 
 def _load_path(path: Path, cache_dir: Path, reporter: Reporter) -> Dataset:

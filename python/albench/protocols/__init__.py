@@ -20,6 +20,11 @@ def protocol_names() -> list[str]:
     return sorted(file.name.removesuffix(".yaml") for file in files if file.name.endswith(".yaml"))
 
 
+def is_protocol_file(name: str) -> bool:
+    """Whether `name` is the path of a protocol rather than the name of one."""
+    return name.endswith((".yaml", ".yml"))
+
+
 def dataset_settings(dataset: str) -> dict[str, dict[str, Any]]:
     """Return the settings that a data set has of its own in the packaged protocols, by protocol."""
     sections = {name: (_protocol_values(name).get("datasets") or {}).get(dataset) for name in protocol_names()}
@@ -113,7 +118,7 @@ def _replace_setting(values: dict[str, Any], setting: str) -> None:
 def _protocol_values(name: str, above: tuple[str, ...] = ()) -> dict[str, Any]:
     """Return the settings in a protocol's file, laid over those of the one it extends, if any."""
     file = Path(name)
-    if file.suffix in (".yaml", ".yml"):
+    if is_protocol_file(name):
         if not file.is_file():
             raise InputError(f"--protocol {name}: expected a YAML file, found none")
         text = file.read_text(encoding="utf-8")

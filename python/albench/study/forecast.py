@@ -12,15 +12,16 @@ from typing import Any
 import numpy as np
 
 from albench.config import StartMethod, runs
+from albench.progress import Reporter
 from albench.results.tables import CEILING
 from albench.scoring.request import Need, class_weights
 from albench.seeding import generator
 from albench.stats.power import SPREADS, Power, power_of
 from albench.strategies import make_strategy
 from albench.study.loop import scoring_plan
-from albench.study.run import RunRequest, prepare
+from albench.study.request import RunRequest
+from albench.study.run import prepare
 from albench.study.setup import Study, start_units
-from albench.terminal.progress import Terminal
 from albench.training.base import Model, Trainer
 from albench.units.cost import labelled_voxels
 from albench.units.pool import Pool, Split, Unit
@@ -132,7 +133,7 @@ def _duration(seconds: float) -> str:
     return f"{seconds:.0f} s" if minutes < 2 else f"{minutes:.0f} min" if minutes < 120 else f"{minutes / 60:.1f} h"
 
 
-def plan_studies(request: RunRequest, sd: float | None = None) -> list[Forecast]:
+def plan_studies(request: RunRequest, reporter: Reporter, sd: float | None = None) -> list[Forecast]:
     """Forecast of every data set that `request` names; checks all that `run` would check.
 
     Parameters
@@ -140,12 +141,11 @@ def plan_studies(request: RunRequest, sd: float | None = None) -> list[Forecast]
     sd
         Standard deviation over seeds of a difference in AUBC; None: that of `SPREADS`, where it has the protocol.
     """
-    reporter = Terminal()
     prepared = prepare(request, reporter)
     forecasts = [
-        plan_study(study, prepared.strategies, request.seeds, prepared.n_processes) for study in prepared.studies
+        plan_study(study, prepared.request.strategy, request.seeds, prepared.n_processes) for study in prepared.studies
     ]
-    if not request.fresh:
+    if request.resume:
         forecasts = [_remaining(forecast, request.out) for forecast in forecasts]
     return [_with_power(forecast, SPREADS.get(forecast.protocol) if sd is None else sd) for forecast in forecasts]
 

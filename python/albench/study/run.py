@@ -1,13 +1,11 @@
-"""From the arguments of ``al-bench run`` to finished studies, tables and report."""
+"""From a request to finished studies, tables and report."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Literal
-
-from rich.console import Console
 
 from albench.config import Protocol, StudyConfig
 from albench.data import Dataset, load_dataset, verify_cases
@@ -16,41 +14,17 @@ from albench.data.locate import cache_folder
 from albench.errors import InputError, unknown_name
 from albench.machine.facts import n_cores
 from albench.machine.placement import Machine, Placement, place
-from albench.progress import Reporter
+from albench.progress import Reporter, Silent
 from albench.protocols import load_protocol
-from albench.report import build_report, print_summary
+from albench.report import build_report
 from albench.results.folder import claim_folder, output_folder
-from albench.results.tables import read_results
 from albench.strategies import label_of, make_strategy
 from albench.study.events import require_tensorboard
+from albench.study.file import DEVICES, write_study
+from albench.study.request import RunRequest
 from albench.study.setup import Study
 from albench.study.workers import run_studies
-from albench.terminal.progress import Terminal
 from albench.training.base import Trainer
-
-
-@dataclass(frozen=True)
-class RunRequest:
-    """Arguments of ``al-bench run``; None stands for the default."""
-
-    datasets: Sequence[str]
-    strategies: Sequence[str]
-    protocol: str
-    seeds: int
-    rounds: int | None
-    budget: int | None
-    start: str | None
-    device: str
-    data: Path | None
-    out: Path
-    cache: Path | None
-    jobs: int | None
-    fresh: bool
-    settings: Sequence[str] = ()
-    gallery: int = 8
-    tensorboard: bool = False
-    split_by: str | None = None
-    group_by: str | None = None
 
 
 @dataclass(frozen=True)
@@ -59,12 +33,14 @@ class Prepared:
 
     Attributes
     ----------
+    request
+        With what was left to the machine decided: it asks for the same studies on any.
     n_processes
         Chains that run side by side.
     """
 
+    request: RunRequest
     studies: tuple[Study, ...]
-    strategies: tuple[str, ...]
     n_processes: int
 
 
@@ -72,13 +48,12 @@ def prepare(request: RunRequest, reporter: Reporter) -> Prepared:
     """Check everything that can be checked before anything is computed."""
     if request.tensorboard:
         require_tensorboard()
-    strategies = tuple(dict.fromkeys(label_of(make_strategy(text)) for text in request.strategies))
+    strategies = tuple(dict.fromkeys(label_of(make_strategy(text)) for text in request.strategy))
     device = choose_device(request.device)
-    protocols = {}
-    for name in request.datasets:
-        protocol = load_protocol(
+    protocols = {
+        name: load_protocol(
             request.protocol,
-            request.settings,
+            request.set,
             dataset=name,
             rounds=request.rounds,
             budget=request.budget,
@@ -86,10 +61,15 @@ def prepare(request: RunRequest, reporter: Reporter) -> Prepared:
             split_by=request.split_by,
             group_by=request.group_by,
         )
-        protocols[name] = resolve_precision(protocol, device)
+        for name in request.dataset
+    }
+    precision, settings = machine_precision(device), request.set
+    if all(protocol.scoring.precision == "auto" for protocol in protocols.values()):
+        settings = (*settings, f"scoring.precision={precision}")
+    protocols = {name: with_precision(protocol, precision) for name, protocol in protocols.items()}
     placement = place(
         Machine.found(),
-        n_chains=len(request.datasets) * len(strategies) * request.seeds,
+        n_chains=len(request.dataset) * len(strategies) * request.seeds,
         n_threads=next(iter(protocols.values())).cpu_threads,
         n_gpus=count_gpus() if device == "cuda" else 0,
         jobs=request.jobs,
@@ -98,7 +78,7 @@ def prepare(request: RunRequest, reporter: Reporter) -> Prepared:
         reporter.say(note)
     cache = cache_folder(request.cache)
     studies: list[Study] = []
-    for name in request.datasets:
+    for name in request.dataset:
         with reporter.task(f"{name}: reading and verifying"):
             dataset = load_dataset(name, data_dir=request.data, cache_dir=cache, reporter=reporter)
             remarks = verify_cases(dataset, n_workers=n_cores(), reporter=reporter)
@@ -133,28 +113,49 @@ def prepare(request: RunRequest, reporter: Reporter) -> Prepared:
                 tensorboard=request.tensorboard,
             )
         )
-    return Prepared(tuple(studies), strategies, placement.n_processes)
+    resolved = replace(request, strategy=strategies, device=device, set=settings)
+    return Prepared(resolved, tuple(studies), placement.n_processes)
 
 
-def run(request: RunRequest) -> None:
-    """Check, run, report."""
-    prepared = prepare(request, Terminal())
-    with output_folder(request.out, fresh=request.fresh):
+def run(request: RunRequest, reporter: Reporter | None = None) -> Path:
+    """Check a request, run its studies or what is left of them, and write tables and report.
+
+    Parameters
+    ----------
+    reporter
+        Says what is being done; None: nobody.
+
+    Returns
+    -------
+    Path
+        The report's page.
+
+    Raises
+    ------
+    InputError
+        Something of the request or its data is not as it has to be; before anything is computed.
+    WorkerError
+        A process died; nothing that was finished is lost.
+    """
+    prepared = prepare(request, reporter or Silent())
+    with output_folder(request.out, fresh=not request.resume):
         claim_folder(request.out, [study.config for study in prepared.studies])
-        run_studies(prepared.studies, prepared.strategies, range(request.seeds), prepared.n_processes)
-        index = build_report(request.out)
-    console = Console()
-    print_summary(read_results(request.out), console)
-    console.print(f"report: {index}", markup=False, highlight=False, soft_wrap=True)
+        write_study(prepared.request)
+        run_studies(prepared.studies, prepared.request.strategy, range(request.seeds), prepared.n_processes)
+        return build_report(request.out)
 
 
-def resolve_precision(protocol: Protocol, device: str) -> Protocol:
-    """Replace precision ``auto`` by what this machine gets, so that the stored configuration says it."""
+def machine_precision(device: str) -> Literal["bfloat16", "float32"]:
+    """Return what precision ``auto`` means on this machine."""
     from albench.training.runtime import has_bfloat16
 
+    return "bfloat16" if device == "cpu" and has_bfloat16() else "float32"
+
+
+def with_precision(protocol: Protocol, precision: Literal["bfloat16", "float32"]) -> Protocol:
+    """Replace precision ``auto`` by `precision`, so that the stored configuration says it."""
     if protocol.scoring.precision != "auto":
         return protocol
-    precision = "bfloat16" if device == "cpu" and has_bfloat16() else "float32"
     scoring = protocol.scoring.model_copy(update={"precision": precision})
     return protocol.model_copy(update={"scoring": scoring})
 
@@ -195,8 +196,8 @@ def choose_device(name: str) -> Literal["cpu", "cuda"]:
     """Resolve ``auto``, and refuse a GPU that is not there."""
     import torch
 
-    if name not in ("auto", "cpu", "cuda"):
-        raise unknown_name("device", name, ("auto", "cpu", "cuda"))
+    if name not in DEVICES:
+        raise unknown_name("device", name, DEVICES)
     if name == "cuda" and not torch.cuda.is_available():
         raise InputError("--device cuda: expected a CUDA device that torch can use, found none")
     return "cuda" if name != "cpu" and torch.cuda.is_available() else "cpu"

@@ -10,7 +10,7 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 from types import FrameType
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import Annotated, Any
 
 import typer
 from rich.console import Console
@@ -18,134 +18,41 @@ from rich.table import Table
 
 from albench import __version__
 from albench.errors import InputError, WorkerError
-from albench.terminal.datasets import CacheOption, DataOption, JsonOption, datasets_app
-
-if TYPE_CHECKING:  # imports torch
-    from albench.study.run import RunRequest
+from albench.study.request import RunRequest
+from albench.terminal.datasets import JsonOption, datasets_app
+from albench.terminal.options import takes_request
 
 app = typer.Typer(
     help="Active learning with nnU-Net: which slices should be annotated next?",
     add_completion=False,
     pretty_exceptions_enable=False,
 )
-# Typer's error for wrong arguments; which click it comes from depends on its version.
-_UsageError = typer.BadParameter.__bases__[0]
-DatasetOption = Annotated[str, typer.Option("--dataset", help="Data set name or path; several separated by commas.")]
-StrategyOption = Annotated[
-    str, typer.Option("--strategy", help="Strategies, separated by commas; with parameters: usim-f+query=expected.")
-]
-ProtocolOption = Annotated[
-    str, typer.Option("--protocol", help="quick (CPU), paper or nnactive (GPU), or a YAML file of your own.")
-]
-SeedsOption = Annotated[int, typer.Option("--seeds", min=1, help="Number of repetitions.")]
-RoundsOption = Annotated[int | None, typer.Option("--rounds", min=1, help="Trainings in a chain.")]
-BudgetOption = Annotated[int | None, typer.Option("--budget", min=1, help="Units annotated in a round.")]
-SetOption = Annotated[
-    list[str] | None,
-    typer.Option("--set", metavar="SETTING=VALUE", help="Replace a protocol's setting, e.g. training.initial_lr=0.02."),
-]
-StartOption = Annotated[
-    str | None,
-    typer.Option("--start", help="How the units annotated first are chosen: random, k-centre, typical or all-classes."),
-]
-SplitByOption = Annotated[
-    str | None,
-    typer.Option("--split-by", help="fixed: all seeds are tested on the same cases; seed: on others each."),
-]
-GroupByOption = Annotated[
-    str | None,
-    typer.Option(
-        "--group-by",
-        metavar="PATTERN",
-        help="Regular expression whose one group names the patient in a case's name; or auto, none.",
-    ),
-]
-DeviceOption = Annotated[str, typer.Option("--device", help="auto, cpu or cuda.")]
-OutOption = Annotated[Path, typer.Option("--out", envvar="ALBENCH_OUT", help="Results folder.")]
-JobsOption = Annotated[
-    int | None, typer.Option("--jobs", min=1, help="Chains side by side; default: as the cores allow.")
-]
-ResumeOption = Annotated[
-    bool, typer.Option("--resume/--fresh", help="Continue what is in --out, or set it aside and start anew.")
-]
-TensorboardOption = Annotated[
-    bool, typer.Option("--tensorboard", help="Log losses and Dice to OUT/tensorboard while running.")
-]
-GalleryOption = Annotated[
-    int, typer.Option("--gallery", min=0, help="Units of each query to keep pictures of for the report.")
-]
 _INTERRUPTED = 128 + signal.SIGINT
 _STOP_AGAIN_S = 3.0
-DEFAULT_STRATEGIES = "random,entropy,usim-f,full"
 app.add_typer(datasets_app, name="datasets")
 
 
 @app.command()
-def run(
-    dataset: DatasetOption,
-    strategy: StrategyOption = DEFAULT_STRATEGIES,
-    protocol: ProtocolOption = "quick",
-    seeds: SeedsOption = 1,
-    rounds: RoundsOption = None,
-    budget: BudgetOption = None,
-    settings: SetOption = None,
-    start: StartOption = None,
-    split_by: SplitByOption = None,
-    group_by: GroupByOption = None,
-    device: DeviceOption = "auto",
-    data: DataOption = None,
-    out: OutOption = Path("out"),
-    cache: CacheOption = None,
-    jobs: JobsOption = None,
-    resume: ResumeOption = True,
-    tensorboard: TensorboardOption = False,
-    gallery: GalleryOption = 8,
-) -> None:
+@takes_request()
+def run(request: RunRequest) -> None:
     """Run a study: strategies x seeds on one or more data sets; then write tables, figures and the report."""
     from albench.study.run import run as run_request
+    from albench.terminal.progress import Terminal
 
-    run_request(
-        _request(
-            dataset,
-            strategy,
-            settings,
-            protocol=protocol,
-            seeds=seeds,
-            rounds=rounds,
-            budget=budget,
-            start=start,
-            split_by=split_by,
-            group_by=group_by,
-            device=device,
-            data=data,
-            out=out,
-            cache=cache,
-            jobs=jobs,
-            fresh=not resume,
-            tensorboard=tensorboard,
-            gallery=gallery,
-        )
-    )
+    index = run_request(request, Terminal())
+
+    from albench.report import print_summary
+    from albench.results.tables import read_results
+
+    console = Console()
+    print_summary(read_results(request.out), console)
+    console.print(f"report: {index}", markup=False, highlight=False, soft_wrap=True)
 
 
 @app.command()
+@takes_request(without=("tensorboard", "gallery"))
 def plan(
-    dataset: DatasetOption,
-    strategy: StrategyOption = DEFAULT_STRATEGIES,
-    protocol: ProtocolOption = "quick",
-    seeds: SeedsOption = 1,
-    rounds: RoundsOption = None,
-    budget: BudgetOption = None,
-    settings: SetOption = None,
-    start: StartOption = None,
-    split_by: SplitByOption = None,
-    group_by: GroupByOption = None,
-    device: DeviceOption = "auto",
-    data: DataOption = None,
-    out: OutOption = Path("out"),
-    cache: CacheOption = None,
-    jobs: JobsOption = None,
-    resume: ResumeOption = True,
+    request: RunRequest,
     sd: Annotated[
         float | None,
         typer.Option(help="SD over seeds of a difference in AUBC, for what the seeds can find; default: as measured."),
@@ -154,32 +61,13 @@ def plan(
 ) -> None:
     """Say what `run` would cost with these arguments: trainings, time, disk. Runs nothing but a few iterations."""
     from albench.study.forecast import plan_studies
+    from albench.terminal.progress import Terminal
 
     if sd is not None and not (math.isfinite(sd) and sd > 0):
         raise InputError(f"--sd: expected a positive number, got {sd}")
-    forecasts = plan_studies(
-        _request(
-            dataset,
-            strategy,
-            settings,
-            protocol=protocol,
-            seeds=seeds,
-            rounds=rounds,
-            budget=budget,
-            start=start,
-            split_by=split_by,
-            group_by=group_by,
-            device=device,
-            data=data,
-            out=out,
-            cache=cache,
-            jobs=jobs,
-            fresh=not resume,
-        ),
-        sd,
-    )
+    forecasts = plan_studies(request, Terminal(), sd)
     if json_output:
-        _print_list([forecast.as_json() for forecast in forecasts], as_json=True)
+        _print_json([forecast.as_json() for forecast in forecasts])
         return
     for forecast in forecasts:
         table = Table(show_header=False)
@@ -280,33 +168,8 @@ def strategies(
             typer.echo(message, err=True)
 
 
-def _request(dataset: str, strategy: str, settings: Sequence[str] | None, **others: Any) -> RunRequest:
-    from albench.study.run import RunRequest
-
-    return RunRequest(
-        datasets=_names("dataset", dataset), strategies=_names("strategy", strategy), settings=settings or (), **others
-    )
-
-
-def _names(option: str, text: str) -> tuple[str, ...]:
-    names = tuple(dict.fromkeys(part.strip() for part in text.split(",") if part.strip()))
-    if not names:
-        raise InputError(f"--{option}: expected one or more names separated by commas, got {text!r}")
-    return names
-
-
 def _print_json(value: Any) -> None:
     typer.echo(json.dumps(value, indent=1, ensure_ascii=False))
-
-
-def _print_list(rows: Sequence[dict[str, Any]], as_json: bool) -> None:
-    if as_json:
-        _print_json(list(rows))
-        return
-    table = Table(*rows[0])
-    for row in rows:
-        table.add_row(*(str(value) for value in row.values()))
-    Console().print(table)
 
 
 def _version(show: bool) -> None:
@@ -371,8 +234,9 @@ def main(arguments: Sequence[str] | None = None) -> None:
 
 def _explain(error: Exception) -> str | None:
     """One line for an error the user can do something about, or None for a fault of ours."""
-    if isinstance(error, _UsageError):
-        return str(error.format_message())  # type: ignore[attr-defined]
+    # Typer's errors for wrong arguments, whose class belongs to click or to Typer, as its version has it
+    if (usage := getattr(error, "format_message", None)) is not None:
+        return str(usage())
     if isinstance(error, InputError):
         return str(error)
     if isinstance(error, OSError):

@@ -11,15 +11,14 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
+from albench.study.request import CACHE_HELP, DATA_HELP
+
 if TYPE_CHECKING:
     from albench.data import Problem
 
 JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON.")]
-DataOption = Annotated[Path | None, typer.Option("--data", help="Folder with the data sets; default: ALBENCH_DATA.")]
-CacheOption = Annotated[
-    Path | None,
-    typer.Option("--cache", help="Downloads, unpacked data, phantoms; default: ALBENCH_CACHE or ~/.cache/al-bench."),
-]
+DataOption = Annotated[Path | None, typer.Option("--data", help=DATA_HELP)]
+CacheOption = Annotated[Path | None, typer.Option("--cache", help=CACHE_HELP)]
 NameArgument = Annotated[str, typer.Argument(help="Data set name or path.")]
 
 datasets_app = typer.Typer()

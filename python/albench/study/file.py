@@ -1,0 +1,122 @@
+"""A request as a YAML file, ``study.yaml``: keys are the options' names, relative paths count from its folder."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from albench.config import SPLITS, START_METHODS
+from albench.data.load import looks_like_path
+from albench.errors import InputError, unknown_name
+from albench.machine.files import atomic_file, writing_to
+from albench.protocols import is_protocol_file, load_protocol
+from albench.strategies import make_strategy
+from albench.study.request import RunRequest, request_fields
+
+STUDY_FILE = "study.yaml"
+"""Name of the file with the request in a results folder."""
+
+DEVICES = ("auto", "cpu", "cuda")
+_CHOICES = {"device": DEVICES, "start": START_METHODS, "split_by": SPLITS}
+
+
+def read_study(file: Path) -> dict[str, Any]:
+    """Read the fields of a request that a study file gives.
+
+    Parameters
+    ----------
+    file
+        YAML with options of ``al-bench run`` by name; all may be left out.
+
+    Returns
+    -------
+    dict
+        As `RunRequest` takes them.
+
+    Raises
+    ------
+    InputError
+        The file cannot be read, has a key that is no option, or a value that the option cannot have.
+    """
+    try:
+        values = yaml.safe_load(file.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise InputError(f"{file}: expected a study file, got none ({error.strerror})") from None
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        raise InputError(f"{file}: expected YAML, got {' '.join(str(error).split())}") from None
+    if not isinstance(values, dict):
+        raise InputError(f"{file}: expected options by name, e.g. seeds: 3, got {values!r}")
+    found = {}
+    for key, value in values.items():
+        if key not in request_fields():
+            raise InputError(f"{file}: {unknown_name('key', str(key), request_fields())}")
+        given = request_fields()[key].accept(value, f"{file}: {key}")
+        found[key] = _placed(key, given, lambda path: os.path.normpath(file.parent / path), file.parent)
+        try:
+            _check(key, found[key])
+        except InputError as error:
+            raise InputError(f"{file}: {key}: {error}") from None
+    return found
+
+
+def write_study(request: RunRequest) -> Path:
+    """Write `request` into its results folder, whole or not at all, so that ``al-bench run`` repeats it from there.
+
+    What is None is left out, and so is ``resume``, for which nothing of a study depends on. Relative paths are
+    written from the results folder, and a study that moves with its data still finds them.
+
+    Returns
+    -------
+    Path
+        The file.
+    """
+    out = request.out
+
+    def relative(path: str) -> str:
+        return os.path.relpath(path, out)
+
+    values: dict[str, Any] = {}
+    for key in request_fields():
+        value = _placed(key, getattr(request, key), relative, Path())
+        if value not in (None, ()) and key != "resume":
+            values[key] = list(value) if isinstance(value, tuple) else str(value) if isinstance(value, Path) else value
+    values["out"] = "."
+    with writing_to(out), atomic_file(out / STUDY_FILE) as part:
+        # escapes for what is not ASCII: written as they are, some line breaks would be read as spaces
+        part.write_text(yaml.safe_dump(values, sort_keys=False), encoding="utf-8")
+    return out / STUDY_FILE
+
+
+def _placed(key: str, value: Any, move: Callable[[str], str], base: Path) -> Any:
+    """Return `value` with its relative paths, which count from `base`, moved to where they count from elsewhere."""
+
+    def moved(path: str) -> str:
+        return path if Path(path).is_absolute() or path.startswith("~") else move(path)
+
+    if isinstance(value, Path):
+        return Path(moved(str(value)))
+    if key == "protocol" and is_protocol_file(value):
+        return moved(value)
+    if key == "dataset":
+        return tuple(_as_path(moved(name)) if looks_like_path(name, base) else name for name in value)
+    return value
+
+
+def _as_path(text: str) -> str:
+    """Write a path so that nobody takes it for a name."""
+    return text if "/" in text else f"./{text}"
+
+
+def _check(key: str, value: Any) -> None:
+    """Refuse names that nothing has."""
+    if key == "strategy":
+        for text in value:
+            make_strategy(text)
+    elif key == "protocol":
+        load_protocol(value)
+    elif key in _CHOICES and value is not None and value not in _CHOICES[key]:
+        raise unknown_name({"start": "start method", "split_by": "split"}.get(key, key), value, _CHOICES[key])
