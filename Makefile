@@ -6,7 +6,7 @@ VENV ?= .venv
 # More arguments for pip, e.g. an index that has PyTorch built for the CPU alone.
 PIP_ARGS ?=
 BIN := $(VENV)/bin
-SOURCES := $(shell find cpp -type f) CMakeLists.txt pyproject.toml
+SOURCES := $(shell find cpp -type f) CMakeLists.txt pyproject.toml python/core/pyproject.toml
 
 .PHONY: setup demo test test-all lint format clean
 setup: $(VENV)/.installed
@@ -17,7 +17,7 @@ $(VENV)/.locked: requirements/lock.txt
 	touch $@
 
 $(VENV)/.installed: $(VENV)/.locked $(SOURCES)
-	$(BIN)/python -m pip install -q $(PIP_ARGS) --no-build-isolation --no-deps -e .
+	$(BIN)/python -m pip install -q $(PIP_ARGS) --no-build-isolation --no-deps -e python/core -e .
 	touch $@
 
 demo: setup

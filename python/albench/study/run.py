@@ -12,7 +12,6 @@ from albench.data import Dataset, load_dataset, verify_cases
 from albench.data.groups import case_groups
 from albench.data.locate import cache_folder
 from albench.errors import InputError, unknown_name
-from albench.machine.facts import n_cores
 from albench.machine.placement import Machine, Placement, place
 from albench.progress import SILENT, Board, Reporter
 from albench.protocols import load_protocol
@@ -25,6 +24,7 @@ from albench.study.request import RunRequest
 from albench.study.study import Study
 from albench.study.workers import run_studies
 from albench.training.base import Trainer
+from albench_core.cores import n_cores
 
 
 @dataclass(frozen=True)
