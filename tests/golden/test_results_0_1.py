@@ -123,3 +123,10 @@ def test_the_export(out: Path, tmp_path: Path) -> None:
     seed.first_round.models(2)[0].write_bytes(b"damaged")
     with pytest.raises(InputError, match="found it damaged"):
         export(**(last | {"number": 0}))
+
+
+def test_a_damaged_pool_is_named(out: Path) -> None:
+    pool = RunFolder(out).study(SLICES).seed(1).pool
+    pool.write_bytes(pool.read_bytes()[:100])
+    with pytest.raises(InputError, match=r"seed-1.pool\.parquet: expected a Parquet table, found an unreadable file"):
+        read_inputs([out])

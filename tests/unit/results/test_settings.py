@@ -70,3 +70,22 @@ def test_the_data_set_that_is_asked_for(tmp_path: Path) -> None:
     for settings, name in ((two, None), (one, "e"), (Settings(), None)):
         with pytest.raises(InputError, match="unknown data set of this study"):
             settings.study(name)
+
+
+@pytest.mark.parametrize("text", ["", "{", "[]", '{"seeds": 1}', '{"datasets": [1]}', '{"datasets": {"d": 1}}'])
+def test_damaged_settings_are_named_in_one_line_and_kept(tmp_path: Path, text: str) -> None:
+    file = tmp_path / "config.json"
+    file.write_text(text)
+    for read in (lambda: Settings.read(RunFolder(tmp_path)), lambda: claim_folder(tmp_path, [config("d")])):
+        with pytest.raises(InputError) as found:
+            read()
+        assert str(found.value).startswith(f"{file}: expected ")
+        assert "\n" not in str(found.value)
+    assert file.read_text() == text
+
+
+def test_missing_settings_are_named(tmp_path: Path) -> None:
+    with pytest.raises(
+        InputError, match=r"config\.json: expected a file written by `al-bench run`, found no such file"
+    ):
+        Settings.read(RunFolder(tmp_path))
