@@ -26,6 +26,12 @@ class SetFunction:
     ----------
     submodular
         Whether gains never rise while the set grows. Optimisers that rely on it refuse other functions.
+
+    Examples
+    --------
+    >>> f = FacilityLocation([[0.9, 0.1], [0.2, 0.8], [0.5, 0.5]])
+    >>> f.n, f.submodular
+    (3, True)
     """
 
     _f: _core.Function
@@ -37,19 +43,48 @@ class SetFunction:
         return self._f.size
 
     def gain(self, i: int) -> float:
-        """Gain f(A + i) - f(A) for the committed set A; 0 for a member."""
+        """Gain f(A + i) - f(A) for the committed set A; 0 for a member.
+
+        Examples
+        --------
+        >>> FacilityLocation([[1.0, 0.0], [0.5, 0.75]]).gain(1)
+        1.25
+        """
         return self._f.gain(check.integer("i", i, 0, self.n - 1))
 
     def commit(self, i: int) -> None:
-        """Add `i` to the committed set; adding a member changes nothing."""
+        """Add `i` to the committed set; adding a member changes nothing.
+
+        Examples
+        --------
+        >>> f = FacilityLocation([[1.0, 0.0], [0.5, 0.75]])
+        >>> f.commit(0)
+        >>> f.gain(1)
+        0.75
+        """
         self._f.commit(check.integer("i", i, 0, self.n - 1))
 
     def reset(self) -> None:
-        """Empty the committed set."""
+        """Empty the committed set.
+
+        Examples
+        --------
+        >>> f = FacilityLocation([[1.0, 0.0], [0.5, 0.75]])
+        >>> f.commit(0)
+        >>> f.reset()
+        >>> f.gain(1)
+        1.25
+        """
         self._f.reset()
 
     def evaluate(self, indices: ArrayLike) -> float:
-        """Value of any set of distinct indices, from the definition; leaves the committed set alone."""
+        """Value of any set of distinct indices, from the definition; leaves the committed set alone.
+
+        Examples
+        --------
+        >>> FacilityLocation([[1.0, 0.0], [0.5, 0.75]]).evaluate([0, 1])
+        1.75
+        """
         return self._f.evaluate(check.indices("indices", indices, self.n))
 
     @classmethod
@@ -91,6 +126,11 @@ class FacilityLocation(SetFunction):
         anything else copied.
     weights
         (q,) finite and >= 0; None: ones.
+
+    Examples
+    --------
+    >>> FacilityLocation([[1.0, 0.0], [0.5, 0.75]], weights=[1, 2]).gain(1)
+    2.0
     """
 
     def __init__(self, S: ArrayLike, weights: ArrayLike | None = None) -> None:
@@ -111,7 +151,13 @@ class FacilityLocation(SetFunction):
         max_memory: int | None = None,
         n_threads: int | None = None,
     ) -> Self:
-        """Make it without a matrix; see `FacilityLocationVariantMI.from_features`. `Q` None: `X`."""
+        """Make it without a matrix; see `FacilityLocationVariantMI.from_features`. `Q` None: `X`.
+
+        Examples
+        --------
+        >>> FacilityLocation.from_features([[1.0, 0.0], [0.0, 1.0]], metric="dot").evaluate([0, 1])
+        2.0
+        """
         rows, queries = _pair(X, X if Q is None else Q)
         w = check.vector("weights", weights, queries.shape[0])
         memory, t = _memory(max_memory, rows, queries.shape[0]), check.threads(n_threads)
@@ -136,6 +182,12 @@ class FacilityLocationVariantMI(SetFunction):
         ones.
     eta
         Finite and >= 0.
+
+    Examples
+    --------
+    >>> f = FacilityLocationVariantMI([[1.0, 0.0], [0.5, 0.75]], eta=1.0)
+    >>> f.gain(0), f.gain(1)
+    (2.0, 2.0)
     """
 
     def __init__(self, S: ArrayLike, weights: ArrayLike | None = None, eta: float = 1.0) -> None:
@@ -177,6 +229,13 @@ class FacilityLocationVariantMI(SetFunction):
             again. None: held only where they take at most a quarter of the features and 64 MiB.
         n_threads
             For the first pass over the features; None: all cores this process may run on.
+
+        Examples
+        --------
+        >>> X = [[1.0, 0.0], [0.0, 1.0], [0.0, 2.0]]
+        >>> f = FacilityLocationVariantMI.from_features(X, [[0.0, 1.0]], metric="dot")
+        >>> [f.gain(i) for i in range(3)]
+        [0.0, 2.0, 4.0]
         """
         rows, queries = _pair(X, Q)
         w = check.vector("weights", weights, queries.shape[0])
@@ -206,6 +265,12 @@ class FacilityLocationMI(SetFunction):
         (n,) of the items, finite and >= 0; None: ones.
     eta
         Finite and >= 0.
+
+    Examples
+    --------
+    >>> f = FacilityLocationMI([[1.0], [0.25]], ground=[[1.0, 0.5], [0.5, 1.0]])
+    >>> f.gain(0), f.gain(1)
+    (1.25, 0.75)
     """
 
     def __init__(self, S: ArrayLike, ground: ArrayLike, weights: ArrayLike | None = None, eta: float = 1.0) -> None:
@@ -230,7 +295,14 @@ class FacilityLocationMI(SetFunction):
         max_memory: int | None = None,
         n_threads: int | None = None,
     ) -> Self:
-        """Make the function without matrices; see `FacilityLocationVariantMI.from_features`."""
+        """Make the function without matrices; see `FacilityLocationVariantMI.from_features`.
+
+        Examples
+        --------
+        >>> f = FacilityLocationMI.from_features([[1.0, 0.0], [0.0, 1.0]], [[1.0, 0.0]], metric="dot")
+        >>> f.gain(0), f.gain(1)
+        (1.0, 0.0)
+        """
         rows, queries = _pair(X, Q)
         w = check.vector("weights", weights, rows.shape[0])
         e, t = check.number("eta", eta), check.threads(n_threads)
@@ -262,6 +334,14 @@ class GraphCutMI(SetFunction):
     negative
         What negative similarities count: ``"clip"``: 0, as in the other functions; ``"keep"``: what they are, as in
         PRISM and submodlib. Gains may then be negative, and the set has `budget` members all the same.
+
+    Examples
+    --------
+    >>> f = GraphCutMI([[1.0, -0.5], [0.25, 0.25]])
+    >>> f.gain(0), f.gain(1)
+    (2.0, 1.0)
+    >>> GraphCutMI([[1.0, -0.5], [0.25, 0.25]], negative="keep").gain(0)
+    1.0
     """
 
     def __init__(
@@ -285,7 +365,13 @@ class GraphCutMI(SetFunction):
         negative: str = "clip",
         n_threads: int | None = None,
     ) -> Self:
-        """Make the function in one pass over the features, in memory O(n)."""
+        """Make the function in one pass over the features, in memory O(n).
+
+        Examples
+        --------
+        >>> GraphCutMI.from_features([[1.0, 0.0], [0.0, 1.0]], [[0.0, 1.0]], metric="dot").gain(1)
+        2.0
+        """
         rows, queries = _pair(X, Q)
         w = check.vector("weights", weights, queries.shape[0])
         t = check.threads(n_threads)
@@ -310,6 +396,12 @@ class ConcaveOverModular(SetFunction):
         Finite and >= 0.
     concave
         psi: ``"sqrt"``, ``"log"`` (log(1 + x)) or ``"inverse"`` (x / (1 + x)).
+
+    Examples
+    --------
+    >>> f = ConcaveOverModular([[1.0], [4.0]])
+    >>> f.gain(0), f.gain(1)
+    (2.0, 4.0)
     """
 
     def __init__(
@@ -337,7 +429,14 @@ class ConcaveOverModular(SetFunction):
         concave: str = "sqrt",
         n_threads: int | None = None,
     ) -> Self:
-        """Make the function without a matrix; rows are computed again whenever they are looked at."""
+        """Make the function without a matrix; rows are computed again whenever they are looked at.
+
+        Examples
+        --------
+        >>> f = ConcaveOverModular.from_features([[1.0, 0.0], [0.0, 4.0]], [[0.0, 1.0]], metric="dot")
+        >>> f.gain(0), f.gain(1)
+        (0.0, 4.0)
+        """
         rows, queries = _pair(X, Q)
         w, e = check.vector("weights", weights, queries.shape[0]), check.number("eta", eta)
         psi, t = check.choice("concave", concave, ("sqrt", "log", "inverse")), check.threads(n_threads)
@@ -366,6 +465,12 @@ class LogDeterminantMI(SetFunction):
         0..1: more would break positive definiteness.
     regularization
         r > 0.
+
+    Examples
+    --------
+    >>> f = LogDeterminantMI([[1.0], [0.0]], ground=[[1.0, 0.0], [0.0, 1.0]], queries=[[1.0]])
+    >>> round(f.gain(0), 4), round(f.gain(1), 4)
+    (0.2877, 0.0)
     """
 
     submodular = False
@@ -403,6 +508,12 @@ class LogDeterminantMI(SetFunction):
         """Make the function without the (n, n) kernel, in memory O(n (q + budget)).
 
         The metric must give a positive semidefinite kernel: cosine, dot and rbf do.
+
+        Examples
+        --------
+        >>> f = LogDeterminantMI.from_features([[1.0, 0.0], [0.0, 1.0]], [[1.0, 0.0]], metric="dot")
+        >>> round(f.gain(0), 4), round(f.gain(1), 4)
+        (0.2877, 0.0)
         """
         rows, queries = _pair(X, Q)
         name = check.metric(metric)

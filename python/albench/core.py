@@ -81,6 +81,14 @@ def similarity(
     ------
     ValueError
         Wrong shape, dtype or metric, NaN or infinity: names the argument, what was expected and found.
+
+    Examples
+    --------
+    >>> X = [[1.0, 0.0], [1.0, 1.0], [0.0, 2.0]]
+    >>> similarity(X, [[0.0, 1.0]]).round(3)
+    array([[0.   ],
+           [0.707],
+           [1.   ]], dtype=float32)
     """
     rows, queries = check.features("X", X), check.features("Q", Q)
     if rows.shape[1] != queries.shape[1]:
@@ -101,6 +109,12 @@ class Selection:
         (k,) float64, the gain of each when it was chosen.
     value
         f of the whole set, from its definition.
+
+    Examples
+    --------
+    >>> chosen = maximize(FacilityLocation([[1.0, 0.0], [0.5, 0.75], [0.25, 0.5]]), budget=2)
+    >>> chosen.indices, chosen.gains, chosen.value
+    (array([1, 0]), array([1.25, 0.5 ]), 1.75)
     """
 
     indices: NDArray[np.int64]
@@ -148,6 +162,14 @@ def maximize(
     ------
     ValueError
         Names the argument, what was expected and found.
+
+    Examples
+    --------
+    >>> f = FacilityLocation([[1.0, 0.0], [0.5, 0.75], [0.25, 0.5]])
+    >>> maximize(f, budget=2).indices
+    array([1, 0])
+    >>> maximize(f, budget=1, candidates=[0, 2]).indices
+    array([0])
     """
     if not isinstance(f, SetFunction):
         raise check.wrong("f", "a set function of albench.core", type(f).__name__)
@@ -192,6 +214,11 @@ def kcenter_greedy(
     Returns
     -------
     (budget,) int64, in order of choice; ties go to the lowest index.
+
+    Examples
+    --------
+    >>> kcenter_greedy([[0.0], [1.0], [5.0], [9.0]], budget=2, labelled=[0])
+    array([3, 2])
     """
     rows = check.features("X", X)
     taken = np.empty(0, dtype=np.int64)
@@ -227,6 +254,11 @@ def kmeans_plusplus(X: ArrayLike, budget: int, rng_seed: int = 0, n_threads: int
     Returns
     -------
     (budget,) int64 distinct, in order of choice.
+
+    Examples
+    --------
+    >>> kmeans_plusplus([[0.0], [9.0], [9.0]], budget=2)
+    array([1, 0])
     """
     rows = check.features("X", X)
     k = check.integer("budget", budget, 1, rows.shape[0])
