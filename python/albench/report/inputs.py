@@ -12,6 +12,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from albench.data.registry import list_entries
 from albench.errors import InputError
 from albench.report.merge import StudyConfiguration, joined, tell_apart
 from albench.results.folder import CONFIG_FILE
@@ -48,6 +49,8 @@ class Inputs:
         Files with pictures of queried units, by data set, protocol, strategy, seed and round.
     pools
         All units there were, one table per data set, protocol and seed, as `albench.units.pool.Pool.save` writes it.
+    phantoms
+        Data sets whose images are generated.
     """
 
     results: pd.DataFrame
@@ -57,6 +60,7 @@ class Inputs:
     conflicts: list[str]
     galleries: dict[RunKey, Path]
     pools: dict[tuple[str, str, int], pd.DataFrame]
+    phantoms: frozenset[str]
 
 
 def read_inputs(out_dirs: Sequence[Path]) -> Inputs:
@@ -68,7 +72,8 @@ def read_inputs(out_dirs: Sequence[Path]) -> Inputs:
         A file is missing or malformed, there are no rows, or two folders hold one run with different results.
     """
     tables = [(read_results(folder), read_runs(folder)) for folder in out_dirs]
-    configs, names, conflicts = tell_apart([(folder, _read_config(folder / CONFIG_FILE)) for folder in out_dirs])
+    stored = [_read_config(folder / CONFIG_FILE) for folder in out_dirs]
+    configs, names, conflicts = tell_apart(list(zip(out_dirs, stored, strict=True)))
     results = joined([_renamed(rows, own) for (rows, _), own in zip(tables, names, strict=True)], out_dirs)
     runs = pd.concat([_renamed(rows, own) for (_, rows), own in zip(tables, names, strict=True)], ignore_index=True)
     if results.empty:
@@ -84,6 +89,7 @@ def read_inputs(out_dirs: Sequence[Path]) -> Inputs:
         conflicts=conflicts,
         galleries=_find_galleries(out_dirs, names),
         pools=_read_pools(out_dirs, names),
+        phantoms=frozenset(name for config in stored for name in config["datasets"] if _is_phantom(config, name)),
     )
 
 
@@ -125,6 +131,15 @@ def _read_config(file: Path) -> dict[str, Any]:
         found = ", ".join(config) or "none"
         raise InputError(f"{file}: expected key 'datasets' with the settings of each data set, found {found}")
     return config
+
+
+def _is_phantom(config: Mapping[str, Any], dataset: str) -> bool:
+    kind = (config.get("kinds") or {}).get(dataset)
+    if kind is not None:
+        return bool(kind == "phantom")
+    # Folders of 0.1 do not say: by the names that al-bench gives to what it generates.
+    names = [entry.name for entry in list_entries() if entry.phantom]
+    return dataset in names or dataset.startswith(tuple(f"{name}-seed" for name in names))
 
 
 def _read_queries(folder: Path, names: Mapping[str, str]) -> list[tuple[Any, ...]]:

@@ -99,4 +99,5 @@ def claim_folder(out: Path, configs: Sequence[StudyConfig]) -> None:
         shutil.rmtree(folder, ignore_errors=True)
     for config in configs:
         stored["datasets"][config.dataset] = config.model_dump(mode="json") | {"config_hash": config.digest()}
+        stored.setdefault("kinds", {})[config.dataset] = config.dataset_kind
     write_json(path, stored)
