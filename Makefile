@@ -7,6 +7,10 @@ VENV ?= .venv
 # More arguments for pip, e.g. an index that has PyTorch built for the CPU alone.
 PIP_ARGS ?=
 BIN := $(VENV)/bin
+# Tests on real images look here; where nobody says, in the folder that development has beside the checkout.
+ifeq ($(ALBENCH_DATA),)
+ALBENCH_DATA := $(abspath $(wildcard ../shared/data))
+endif
 SOURCES := $(shell find cpp -type f) CMakeLists.txt pyproject.toml python/core/pyproject.toml
 
 .PHONY: setup demo test test-all lint format docs clean
@@ -24,6 +28,7 @@ $(VENV)/.installed: $(VENV)/.locked $(SOURCES)
 demo: setup
 	$(BIN)/al-bench run --dataset phantom --strategy random,entropy,usim-f,full --protocol quick --out out/demo
 
+test test-all: export ALBENCH_DATA := $(ALBENCH_DATA)
 test: setup
 	$(BIN)/python -m pytest -m "not slow" -n auto
 
