@@ -22,6 +22,8 @@ from albench.config import StudyConfig
 from albench.data import load_dataset
 from albench.data.locate import cache_folder
 from albench.machine.files import read_json
+from albench.results.layout import RunFolder, SeedFolder
+from albench.results.settings import Settings
 from albench.scoring.fisher import SMALLEST_FISHER, decoder_convs, draw, fisher_diagonal
 from albench.scoring.request import GradientSettings, Need, ScoringPlan, class_weights
 from albench.seeding import generator
@@ -62,17 +64,16 @@ class Seed:
     key: tuple[str | int, ...]
 
     @classmethod
-    def load(cls, out: Path, config: StudyConfig, number: int) -> Seed:
-        folder = out / config.dataset / "_shared" / f"seed-{number}"
+    def load(cls, folder: SeedFolder, config: StudyConfig) -> Seed:
         dataset = load_dataset(config.dataset, data_dir=Path(os.environ["ALBENCH_DATA"]), cache_dir=cache_folder(None))
-        trainer = NnunetTrainer(dataset, config.protocol, torch.device("cpu"), folder, 0)
-        pool = Pool.load(folder / "pool.parquet")
-        start = [Unit(*unit) for unit in read_json(folder / "start.json")]
+        trainer = NnunetTrainer(dataset, config.protocol, torch.device("cpu"), folder.path, 0)
+        pool = Pool.load(folder.pool)
+        start = [Unit(*unit) for unit in read_json(folder.start)]
         left = sorted(set(pool.units) - set(start))
-        places = generator("heads", number).choice(len(left), N_UNITS, replace=False)
+        places = generator("heads", folder.seed).choice(len(left), N_UNITS, replace=False)
         units = tuple(left[place] for place in sorted(places))
-        model = trainer.load(folder / "round-0" / "model.pth")
-        weights, key = class_weights(labelled_voxels(pool, start)), ("heads", number)
+        model = trainer.load(*folder.first_round.models(config.protocol.training.folds))
+        weights, key = class_weights(labelled_voxels(pool, start)), ("heads", folder.seed)
         variance = model.score(units, Need.VARIANCE, ScoringPlan(10, 0.1, 64, True, weights, key)).variance
         assert variance is not None
         return cls(model, pool, units, weights, variance, key)
@@ -135,15 +136,14 @@ def table(rows: dict[str, list[dict[str, float]]]) -> list[str]:
 
 def main(out: Path, n_seeds: int | None) -> None:
     configure_cpu(2)
-    (stored,) = read_json(out / "config.json")["datasets"].values()
-    config = StudyConfig.model_validate({name: stored[name] for name in StudyConfig.model_fields if name in stored})
-    numbers = sorted(
-        int(path.name.removeprefix("seed-")) for path in (out / config.dataset / "_shared").glob("seed-*")
-    )[:n_seeds]
+    run = RunFolder(out)
+    settings = Settings.read(run).study(None)
+    config = StudyConfig.model_validate(settings.values)
+    seeds = list(run.study(settings.dataset).seeds())[:n_seeds]
     diagonals: dict[str, list[dict[str, float]]] = {}
     kernels: dict[str, list[dict[str, float]]] = {}
-    for number in numbers:
-        seed = Seed.load(out, config, number)
+    for folder in seeds:
+        seed = Seed.load(folder, config)
         uncertainty = seed.view(GradientSettings()).uncertainty
         for heads in ("published", "trained", "weighted"):
             trace, share = seed.diagonal(heads, uncertainty)
@@ -151,11 +151,11 @@ def main(out: Path, n_seeds: int | None) -> None:
             diagonals.setdefault(f"heads={heads}", []).append(values)
         for label, values in variants(seed).items():
             kernels.setdefault(label, []).append(values)
-        print(number, flush=True)
+        print(folder.seed, flush=True)
     lines = [
         "# What USIM's similarities rest on",
         "",
-        f"{config.dataset}, protocol {config.protocol.name}, first models of {len(numbers)} seed(s), trained on "
+        f"{config.dataset}, protocol {config.protocol.name}, first models of {len(seeds)} seed(s), trained on "
         f"{config.protocol.pool.start} units; {N_UNITS} other units each, batches of {BUDGET}, means over the seeds. "
         "Made by `python benchmarks/heads.py OUT`.",
         "",

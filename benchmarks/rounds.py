@@ -18,6 +18,8 @@ import pandas as pd
 from report import RESULTS, hardware
 from scoring import ARCHIVE, data_folder
 
+from albench.results.tables import read_runs
+
 DATASETS = {"hippocampus": ARCHIVE, "OpenKBP": "OpenKBP_HeadNeckCT"}
 STAGES = ["train_s", "annotate_s", "score_s", "select_s", "evaluate_s"]
 
@@ -28,7 +30,7 @@ def measure(python: str, dataset: str, out: Path) -> pd.DataFrame:
     environment = os.environ | {"ALBENCH_CACHE": str(out / "cache")}
     command = [python, "-m", "albench", "run", *arguments, "--out", str(out / "study")]
     subprocess.run(command, check=True, env=environment, capture_output=True)
-    runs = pd.read_parquet(out / "study" / "runs.parquet")
+    runs = read_runs(out / "study")
     startup = runs.loc[runs["round"] == 0, "startup_s"].max()
     runs = runs[runs["round"] == 1].set_index("strategy")
     return runs[[*STAGES, "iterations"]].assign(startup_s=startup)

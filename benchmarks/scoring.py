@@ -43,8 +43,11 @@ SUBSETS = {str(need.name).lower().replace("_", " "): need for need in MOMENTS} |
 
 
 def data_folder() -> Path | None:
-    """Folder with the hippocampus data set (ALBENCH_DATA, else ../shared/data), or None."""
-    folder = Path(os.environ.get("ALBENCH_DATA", "../shared/data"))
+    """Folder with the hippocampus data set (ALBENCH_DATA), or None."""
+    place = os.environ.get("ALBENCH_DATA")
+    if not place:
+        return None
+    folder = Path(place)
     found = (folder / f"{ARCHIVE}.tar").is_file() or (folder / ARCHIVE).is_dir()
     return folder if found else None
 

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import typing
 from collections import Counter
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 from albench.data.archive import archive_stem, is_archive, unpack
 from albench.data.checksum import dataset_checksum, hash_files, index_path_for
-from albench.data.dataset import Annotation, Dataset
+from albench.data.dataset import Annotation, Dataset, Kind
 from albench.data.groups import declared_groups
 from albench.data.label_values import annotation_of
 from albench.data.locate import find_source
@@ -16,7 +19,7 @@ from albench.data.msd import DATASET_JSON, MsdContent, find_msd_root, read_json_
 from albench.data.nnunet_layout import is_nnunet_layout, read_nnunet
 from albench.data.phantom import build_phantom
 from albench.data.plain_folder import find_pair, read_plain
-from albench.data.registry import REGISTRY, DatasetEntry, get_entry, is_registered
+from albench.data.registry import REGISTRY, DatasetEntry, PhantomKind, get_entry, is_registered
 from albench.errors import InputError
 from albench.machine.files import build_folder, writing_to
 from albench.progress import Reporter, Silent
@@ -32,8 +35,8 @@ def load_dataset(name: str, *, data_dir: Path | None, cache_dir: Path, reporter:
         a folder of images and one of labels (`albench.data.plain_folder`).
     data_dir
         Where real data lie: a folder that holds ``TaskNN_Name/`` or ``TaskNN_Name.tar``, or the task folder
-        or the archive itself. None: the environment's ``ALBENCH_DATA``, else ``../shared/data``. What is not there
-        may have been downloaded into `cache_dir` by ``al-bench datasets prepare``.
+        or the archive itself. None: the environment's ``ALBENCH_DATA``, else ``data`` in `cache_dir`, which is where
+        ``al-bench datasets prepare`` downloads to and what is not in the place of the user's is looked for.
     cache_dir
         Unpacked archives, generated phantoms, hashes and verdicts go here, and are found again by later
         calls.
@@ -100,7 +103,7 @@ def _dataset(root: Path, cache_dir: Path, name: str, entry: DatasetEntry | None,
         labels=content.labels,
         file_ending=content.file_ending,
         cases=content.cases,
-        kind=entry.kind if entry else "patients",
+        kind=entry.kind if entry else content.kind,
         checksum=dataset_checksum(
             content.cases, content.labels, content.channel_names, index_path_for(root, cache_dir), reporter
         ),
@@ -138,7 +141,15 @@ def _content(root: Path, cache_dir: Path, reporter: Reporter) -> tuple[MsdConten
     if not (root / DATASET_JSON).is_file():
         return read_plain(root, cache_dir, reporter)
     content = read_json_object(root / DATASET_JSON)
-    return (read_nnunet(root, content) if is_nnunet_layout(content) else read_msd(root, content)), ()
+    found = read_nnunet(root, content) if is_nnunet_layout(content) else read_msd(root, content)
+    return replace(found, kind=_kind(content)), ()
+
+
+def _kind(content: Mapping[str, Any]) -> Kind:
+    """Say whether images are generated: ours say so, generated or laid out for nnU-Net."""
+    generator = content.get("generator")
+    generated = isinstance(generator, dict) and generator.get("kind") in typing.get_args(PhantomKind)
+    return "phantom" if generated or content.get("source_kind") == "phantom" else "patients"
 
 
 def _unpacked(archive: Path, cache_dir: Path, reporter: Reporter) -> Path:

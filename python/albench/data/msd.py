@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import Any
 
-from albench.data.dataset import Case
+from albench.data.dataset import Case, Kind
 from albench.errors import InputError
 
 DATASET_JSON = "dataset.json"
@@ -24,6 +24,8 @@ class MsdContent:
     ----------
     has_ignore
         Whether labels may hold the ignore label, one above the highest value, where nobody has annotated yet.
+    kind
+        What the images are of.
     """
 
     title: str
@@ -32,6 +34,7 @@ class MsdContent:
     file_ending: str
     cases: tuple[Case, ...]
     has_ignore: bool = False
+    kind: Kind = "patients"
 
 
 def find_msd_root(folder: Path) -> Path:

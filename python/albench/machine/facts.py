@@ -12,7 +12,6 @@ from functools import cache
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
-import albench
 from albench.machine.limits import memory_bytes
 from albench_core.cores import n_cores
 
@@ -50,7 +49,7 @@ def versions() -> str:
 @cache
 def code_version() -> str:
     """Version of this package."""
-    return albench.__version__
+    return version("al-bench")
 
 
 def cpuinfo(field: str) -> str:

@@ -11,11 +11,13 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from albench.data.registry import list_entries
 from albench.errors import InputError
 from albench.report.merge import StudyConfiguration, joined, tell_apart
 from albench.results.layout import RunFolder
 from albench.results.query import Query
-from albench.results.settings import Settings
+from albench.results.reading import read_rows
+from albench.results.settings import Settings, StudySettings
 from albench.results.tables import RUN_KEYS, STUDY_KEYS, read_results, read_runs
 
 RunKey = tuple[str, str, str, int, int]
@@ -47,6 +49,8 @@ class Inputs:
         Files with pictures of queried units, by data set, protocol, strategy, seed and round.
     pools
         All units there were, one table per data set, protocol and seed, as `albench.units.pool.Pool.save` writes it.
+    phantoms
+        Data sets whose images are generated.
     """
 
     results: pd.DataFrame
@@ -56,6 +60,7 @@ class Inputs:
     conflicts: list[str]
     galleries: dict[RunKey, Path]
     pools: dict[tuple[str, str, int], pd.DataFrame]
+    phantoms: frozenset[str]
 
 
 def read_inputs(out_dirs: Sequence[Path]) -> Inputs:
@@ -67,7 +72,8 @@ def read_inputs(out_dirs: Sequence[Path]) -> Inputs:
         A file is missing or malformed, there are no rows, or two folders hold one run with different results.
     """
     tables = [(read_results(folder), read_runs(folder)) for folder in out_dirs]
-    configs, names, conflicts = tell_apart([(folder, Settings.read(RunFolder(folder))) for folder in out_dirs])
+    stored = [Settings.read(RunFolder(folder)) for folder in out_dirs]
+    configs, names, conflicts = tell_apart(list(zip(out_dirs, stored, strict=True)))
     results = joined([_renamed(rows, own) for (rows, _), own in zip(tables, names, strict=True)], out_dirs)
     runs = pd.concat([_renamed(rows, own) for (_, rows), own in zip(tables, names, strict=True)], ignore_index=True)
     if results.empty:
@@ -83,6 +89,7 @@ def read_inputs(out_dirs: Sequence[Path]) -> Inputs:
         conflicts=conflicts,
         galleries=_find_galleries(out_dirs, names),
         pools=_read_pools(out_dirs, names),
+        phantoms=frozenset(study.dataset for settings in stored for study in settings.studies if _is_phantom(study)),
     )
 
 
@@ -103,6 +110,14 @@ def depths(queries: pd.DataFrame) -> NDArray[np.float64]:
 
 def _renamed(rows: pd.DataFrame, names: Mapping[str, str]) -> pd.DataFrame:
     return rows.assign(protocol=rows["dataset"].map(names).fillna(rows["protocol"]))
+
+
+def _is_phantom(study: StudySettings) -> bool:
+    if study.kind is not None:
+        return study.kind == "phantom"
+    # Folders of 0.1 do not say: by the names that al-bench gives to what it generates.
+    names = [entry.name for entry in list_entries() if entry.phantom]
+    return study.dataset in names or study.dataset.startswith(tuple(f"{name}-seed" for name in names))
 
 
 def _read_queries(folder: Path, names: Mapping[str, str]) -> list[tuple[Any, ...]]:
@@ -134,5 +149,5 @@ def _read_pools(
             for seed in study.seeds():
                 key = (study.dataset, own.get(study.dataset, ""), seed.seed)
                 if key not in found and seed.pool.is_file():
-                    found[key] = pd.read_parquet(seed.pool)
+                    found[key] = read_rows(seed.pool)
     return found

@@ -16,13 +16,7 @@ from albench.report.palette import order
 from albench.results.layout import RUNS_FILE
 from albench.results.tables import STUDY_KEYS
 
-PHANTOM = "phantom"
 _OWN_OPTION = ("rounds", "budget", "pool.start_method")
-
-
-def is_phantom(dataset: str) -> bool:
-    """Whether a data set is procedural: by its name, which is all that result files tell."""
-    return dataset.lower().startswith(PHANTOM)
 
 
 def commands(inputs: Inputs) -> list[str]:

@@ -10,6 +10,7 @@ from typing import Any
 import pandas as pd
 
 from albench.results.layout import RoundFolder, RunFolder, train_stages
+from albench.results.reading import read_rows
 from albench.results.settings import Settings, StudySettings
 from albench.results.stages import load_stage
 from albench.results.tables import ANNOTATED, COSTS, renamed, write_table
@@ -78,7 +79,7 @@ def _rows(own: RoundFolder, settings: StudySettings) -> tuple[pd.DataFrame, dict
         "config_hash": settings.config_hash,
         "device": settings.device,
     }
-    return pd.read_parquet(place.evaluation).assign(**keys, **counts), run
+    return read_rows(place.evaluation).assign(**keys, **counts), run
 
 
 def _together(folds: Sequence[Mapping[str, Any]]) -> dict[str, Any]:

@@ -30,15 +30,19 @@ class StudySettings:
     stored
         The fields of `albench.config.StudyConfig` at the time, and their hash; settings of other versions may be more
         or fewer, so they are not made a `StudyConfig` of.
+    kind
+        What the data set's images are of, see `albench.config.StudyConfig`; None: the folder does not say.
     """
 
     dataset: str
     stored: Mapping[str, Any]
+    kind: str | None = None
 
     @classmethod
     def of(cls, config: StudyConfig) -> StudySettings:
         """Return settings as they will be stored."""
-        return cls(config.dataset, config.model_dump(mode="json") | {_HASH: config.digest()})
+        stored = config.model_dump(mode="json") | {_HASH: config.digest()}
+        return cls(config.dataset, stored, config.dataset_kind)
 
     @property
     def values(self) -> dict[str, Any]:
@@ -91,7 +95,13 @@ class Settings:
         if not isinstance(datasets, dict) or not all(isinstance(value, dict) for value in datasets.values()):
             found = ", ".join(stored) or "none"
             raise InputError(f"{file}: expected key 'datasets' with the settings of each data set, found {found}")
-        return cls(tuple(StudySettings(plain_name(f"{file}: data set", name), datasets[name]) for name in datasets))
+        kinds = _part(stored, "kinds")
+        return cls(
+            tuple(
+                StudySettings(plain_name(f"{file}: data set", name), datasets[name], kinds.get(name))
+                for name in datasets
+            )
+        )
 
     def write(self, run: RunFolder) -> None:
         """Write the file.
@@ -101,7 +111,9 @@ class Settings:
         InputError
             No space left, or no permission.
         """
-        write_json(run.config, {"datasets": {study.dataset: dict(study.stored) for study in self.studies}})
+        datasets = {study.dataset: dict(study.stored) for study in self.studies}
+        kinds = {study.dataset: study.kind for study in self.studies if study.kind is not None}
+        write_json(run.config, {"datasets": datasets, "kinds": kinds})
 
     @property
     def datasets(self) -> list[str]:

@@ -17,6 +17,7 @@ import pandas as pd
 from albench.errors import InputError
 from albench.machine.files import atomic_file, write_parquet
 from albench.results.layout import RESULTS_FILE, RUNS_FILE
+from albench.results.reading import read_rows
 
 REFERENCE = "random"
 """The strategy the others are compared with."""
@@ -196,13 +197,7 @@ def _file(path: Path, name: str) -> Path:
 
 def _read_table(path: Path, name: str, names: Mapping[str, str]) -> pd.DataFrame:
     file = _file(path, name)
-    if not file.is_file():
-        raise InputError(f"{file}: expected a table written by `al-bench run`, found no such file")
-    try:
-        table = pd.read_parquet(file)
-    except (ValueError, OSError) as error:
-        reason = str(error).splitlines()[0]
-        raise InputError(f"{file}: expected a Parquet table, found an unreadable file ({reason})") from error
+    table = read_rows(file)
     return _conform(table.rename(columns=_names_now(table.columns, names)), file, like=name)
 
 

@@ -8,7 +8,7 @@ import numpy as np
 
 from albench import core
 from albench.scoring.request import GradientSettings, Need
-from albench.strategies.base import PoolView, Selection, Strategy, finite, seed_of
+from albench.strategies.base import Look, PoolView, Selection, Strategy, finite, seed_of
 
 
 class Badge(Strategy):
@@ -25,6 +25,7 @@ class Badge(Strategy):
     """
 
     name = "badge"
+    look = Look("diversity", "X", "--")
     summary = "k-means++ seeding on last-layer gradients: large and unlike each other"
     reference = "Ash et al., ICLR 2020; last decoder convolution as in Föllmer et al., MIDL 2024"
     needs = Need.LAST_LAYER

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from albench.scoring.request import Need
-from albench.strategies.base import PoolView, Selection, Strategy, noise_ranked, positive, top
+from albench.strategies.base import Look, PoolView, Selection, Strategy, noise_ranked, positive, top
 
 _POWER = "Kirsch et al., TMLR 2023; as used by Lüth et al., TMLR 2025 (nnActive)"
 
@@ -17,6 +17,7 @@ class PredictiveEntropy(Strategy):
     """Highest entropy of the softmax averaged over Monte-Carlo dropout passes, mean over voxels."""
 
     name = "predictive-entropy"
+    look = Look("entropy", "8", "--")
     summary = "highest entropy of the softmax averaged over Monte-Carlo dropout passes"
     reference = "Lüth et al., TMLR 2025 (nnActive)"
     needs = Need.PREDICTIVE_ENTROPY
@@ -30,6 +31,7 @@ class ExpectedEntropy(Strategy):
     """Highest mean of the Monte-Carlo dropout passes' own entropies, mean over voxels: predictive entropy less BALD."""
 
     name = "exp-entropy"
+    look = Look("entropy", "d", ":")
     summary = "highest mean entropy of the Monte-Carlo dropout passes"
     reference = "Lüth et al., TMLR 2025 (nnActive)"
     needs = Need.EXPECTED_ENTROPY
@@ -43,6 +45,7 @@ class Bald(Strategy):
     """Highest mutual information between prediction and weights: entropy of the mean less mean of the entropies."""
 
     name = "bald"
+    look = Look("disagreement", "v")
     summary = "highest mutual information between prediction and network weights"
     reference = "Houlsby et al. 2011; Gal et al., ICML 2017"
     needs = Need.MUTUAL_INFORMATION
@@ -77,6 +80,7 @@ class PowerBald(_Power):
     """
 
     name = "power-bald"
+    look = Look("disagreement", "p", "-.")
     summary = "BALD with power noise, so that a batch does not repeat itself"
     reference = _POWER
     needs = Need.MUTUAL_INFORMATION
@@ -93,6 +97,7 @@ class PowerPe(_Power):
     """
 
     name = "power-pe"
+    look = Look("entropy", "p", "-.")
     summary = "predictive entropy with power noise"
     reference = _POWER
     needs = Need.PREDICTIVE_ENTROPY
@@ -106,6 +111,7 @@ class SoftrankBald(Strategy):
     """
 
     name = "softrank-bald"
+    look = Look("disagreement", "h", "--")
     summary = "BALD by noisy rank"
     reference = _POWER
     needs = Need.MUTUAL_INFORMATION

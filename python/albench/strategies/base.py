@@ -6,7 +6,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
-from typing import ClassVar, TypeVar
+from typing import ClassVar, Literal, NamedTuple, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -115,6 +115,20 @@ class Selection:
                 object.__setattr__(self, name, np.full(self.indices.size, np.nan))
 
 
+Family = Literal[
+    "model-free", "entropy", "variance", "disagreement", "diversity", "usim", "mutual-information", "ceiling"
+]
+"""What a strategy looks at, in the order of legends and tables; a family has one colour."""
+
+
+class Look(NamedTuple):
+    """How figures show a strategy: its family's colour, and matplotlib's marker and line style of its own."""
+
+    family: Family
+    marker: str
+    line: str = "-"
+
+
 class Strategy(ABC):
     """Picks units to annotate. Trains nothing, predicts nothing, reads no disk.
 
@@ -122,6 +136,8 @@ class Strategy(ABC):
     ----------
     name
         Name on the command line and in results.
+    look
+        How figures show it; None: drawn from its name.
     summary
         One line: what it prefers.
     reference
@@ -142,6 +158,7 @@ class Strategy(ABC):
     """
 
     name: ClassVar[str]
+    look: ClassVar[Look | None] = None
     summary: ClassVar[str]
     reference: ClassVar[str]
     needs: Need = Need.NOTHING

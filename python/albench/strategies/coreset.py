@@ -10,13 +10,14 @@ from numpy.typing import NDArray
 from albench import core
 from albench.errors import InputError
 from albench.scoring.request import Features, Need
-from albench.strategies.base import PoolView, Selection, Strategy, finite, top
+from albench.strategies.base import Look, PoolView, Selection, Strategy, finite, top
 
 
 class CoreSet(Strategy):
     """k-centre greedy on bottleneck activations: each choice is the unit farthest from all annotated and chosen."""
 
     name = "coreset"
+    look = Look("diversity", "P")
     summary = "k-centre greedy on bottleneck activations, annotated units being centres already"
     reference = "Sener & Savarese, ICLR 2018"
     needs = Need.FEATURES
@@ -43,6 +44,7 @@ class KMeansBald(Strategy):
     """
 
     name = "kmeans-bald"
+    look = Look("disagreement", "X", ":")
     summary = "units far apart in the encoder's features among those of highest BALD"
     reference = "Lüth et al., TMLR 2025 (nnActive)"
     needs = Need.MUTUAL_INFORMATION | Need.STAGE_FEATURES

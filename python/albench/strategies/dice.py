@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from albench.scoring.request import Need
-from albench.strategies.base import PoolView, Selection, Strategy, top
+from albench.strategies.base import Look, PoolView, Selection, Strategy, top
 
 
 class ExpectedDice(Strategy):
@@ -17,6 +17,7 @@ class ExpectedDice(Strategy):
     """
 
     name = "expected-dice"
+    look = Look("variance", "p", "--")
     summary = "lowest expected Dice of Monte-Carlo dropout passes with their mean"
     reference = "Lüth et al., TMLR 2025 (nnActive)"
     needs = Need.EXPECTED_DICE

@@ -5,13 +5,14 @@ from __future__ import annotations
 import numpy as np
 
 from albench.scoring.request import Need
-from albench.strategies.base import PoolView, Selection, Strategy, top
+from albench.strategies.base import Look, PoolView, Selection, Strategy, top
 
 
 class Entropy(Strategy):
     """Highest mean softmax entropy of one deterministic pass."""
 
     name = "entropy"
+    look = Look("entropy", "s")
     summary = "highest mean softmax entropy, one pass without dropout"
     reference = "Settles 2009, Active Learning Literature Survey"
     needs = Need.ENTROPY

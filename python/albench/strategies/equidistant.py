@@ -7,7 +7,7 @@ from collections import Counter
 import numpy as np
 from numpy.typing import NDArray
 
-from albench.strategies.base import PoolView, Selection, Strategy
+from albench.strategies.base import Look, PoolView, Selection, Strategy
 from albench.units.pool import by_case
 
 
@@ -23,6 +23,7 @@ class Equidistant(Strategy):
     """
 
     name = "equidistant"
+    look = Look("model-free", "s", "--")
     summary = "few units of many cases at equal distances: needs no model"
     reference = "baseline"
 

@@ -9,7 +9,7 @@ from typing import ClassVar
 import numpy as np
 from numpy.typing import NDArray
 
-from albench.strategies.base import PoolView, Selection, Strategy, one_of
+from albench.strategies.base import Look, PoolView, Selection, Strategy, one_of
 from albench.strategies.random import PER, Per, shuffled_cases
 
 _ROUNDS = 3  # over the cases, until a place that finds no foreground is given to any unit, as nnActive gives it up
@@ -85,6 +85,7 @@ class RandomFg66(_RandomForeground):
     """
 
     name = "random-fg66"
+    look = Look("model-free", ">", ":")
     summary = "random; 1/3 around foreground voxels and 1/3 around foreground borders of the ground truth"
     foreground_share = 4 / 6
 
@@ -101,5 +102,6 @@ class RandomFg33(_RandomForeground):
     """
 
     name = "random-fg33"
+    look = Look("model-free", "<", ":")
     summary = "random; 1/6 around foreground voxels and 1/6 around foreground borders of the ground truth"
     foreground_share = 2 / 6

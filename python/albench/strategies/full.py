@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import numpy as np
 
-from albench.strategies.base import PoolView, Selection, Strategy
+from albench.strategies.base import Look, PoolView, Selection, Strategy
 
 
 class Full(Strategy):
     """Every unit of the pool, whatever the budget; trained once, with the iterations of a whole chain."""
 
     name = "full"
+    look = Look("ceiling", "*", "--")
     summary = "all labels of the pool: the ceiling, not a strategy one could follow"
     reference = "baseline"
     whole_pool = True

@@ -7,7 +7,7 @@ from typing import Literal
 import numpy as np
 
 from albench.scoring.request import Need
-from albench.strategies.base import PoolView, Selection, Strategy, one_of, top
+from albench.strategies.base import Look, PoolView, Selection, Strategy, one_of, top
 
 ClassWeights = Literal["class", "none"]
 
@@ -24,6 +24,7 @@ class McDropout(Strategy):
     """
 
     name = "mcd"
+    look = Look("variance", "^")
     summary = "highest variance over Monte-Carlo dropout passes"
     reference = "Gal & Ghahramani, ICML 2016; class weights of Föllmer et al., MIDL 2024"
     needs = Need.VARIANCE

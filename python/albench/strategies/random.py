@@ -8,7 +8,7 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from albench.strategies.base import PoolView, Selection, Strategy, one_of
+from albench.strategies.base import Look, PoolView, Selection, Strategy, one_of
 from albench.units.pool import Unit, positions_by_case
 
 Per = Literal["pool", "case"]
@@ -26,6 +26,7 @@ class Random(Strategy):
     """
 
     name = "random"
+    look = Look("model-free", "o")
     summary = "uniform draw from the unlabelled units"
     reference = "baseline"
 

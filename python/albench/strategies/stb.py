@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from albench.scoring.request import Need
-from albench.strategies.base import PoolView, Selection, Strategy, one_of
+from albench.strategies.base import Look, PoolView, Selection, Strategy, one_of
 
 Uncertainty = Literal["entropy", "variance", "weighted-variance"]
 
@@ -27,6 +27,7 @@ class StochasticBatches(Strategy):
     """
 
     name = "stb"
+    look = Look("variance", "X", "-.")
     summary = "of random batches the one with the largest summed uncertainty"
     reference = "Gaillochet et al., Medical Image Analysis 2023; uncertainty of Föllmer et al., MIDL 2024"
     needs = Need.ENTROPY

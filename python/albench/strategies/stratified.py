@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from albench.errors import InputError
 from albench.scoring.request import Need
 from albench.strategies.bald import logarithm
-from albench.strategies.base import PoolView, Selection, Strategy, noise_ranked, one_of, positive, top
+from albench.strategies.base import Look, PoolView, Selection, Strategy, noise_ranked, one_of, positive, top
 
 Schedule = Literal["exponential", "smooth-sigmoid", "sharp-sigmoid"]
 Variant = Literal["corrected", "published"]
@@ -55,6 +55,7 @@ class ClassPe66(_Stratified):
     """
 
     name = "class-pe66"
+    look = Look("entropy", ">", ":")
     summary = "predictive entropy, 66 % of the batch shared out among the predicted classes"
     percent = 66
 
@@ -63,6 +64,7 @@ class ClassPe33(_Stratified):
     """As ``class-pe66`` with floor(0.33 B) places for the classes."""
 
     name = "class-pe33"
+    look = Look("entropy", "<", ":")
     summary = "predictive entropy, 33 % of the batch shared out among the predicted classes"
     percent = 33
 
@@ -93,6 +95,7 @@ class ClassPowerPe66(_ClassPower):
     """
 
     name = "class-power-pe66"
+    look = Look("entropy", ">", "-.")
     summary = "class-stratified predictive entropy (66 %) with power noise"
     percent = 66
 
@@ -107,6 +110,7 @@ class ClassPowerPe33(_ClassPower):
     """
 
     name = "class-power-pe33"
+    look = Look("entropy", "<", "-.")
     summary = "class-stratified predictive entropy (33 %) with power noise"
     percent = 33
 
@@ -133,6 +137,7 @@ class ClaspPe(_Stratified):
     """
 
     name = "claspe"
+    look = Look("entropy", "h", "--")
     summary = "class-stratified predictive entropy (66 %) with power noise that fades over the rounds"
     reference = "ClaSP PE, TMLR 2026 (nnActive)"
 

@@ -7,7 +7,7 @@ from typing import Any, Literal
 import numpy as np
 
 from albench import core
-from albench.strategies.base import PoolView, Selection, non_negative, one_of, seed_of
+from albench.strategies.base import Look, PoolView, Selection, non_negative, one_of, seed_of
 from albench.strategies.kernels import CosineKernel, Embedding, FisherKernel, Kernel
 from albench.strategies.query import QUERY_KINDS, QueryKind, QuerySet, make_query
 
@@ -72,6 +72,7 @@ class UsimF(Usim, FisherKernel):
     """
 
     name = "usim-f"
+    look = Look("usim", "D")
     summary = "submodular mutual information on Fisher-scaled gradients"
     reference = _REFERENCE
 
@@ -83,5 +84,6 @@ class UsimC(Usim, CosineKernel):
     """
 
     name = "usim-c"
+    look = Look("mutual-information", "d")
     summary = "submodular mutual information on the cosine of bottleneck gradients"
     reference = _REFERENCE

@@ -96,6 +96,7 @@ def prepare(request: RunRequest, reporter: Reporter) -> Prepared:
         config = StudyConfig(
             dataset=dataset.name,
             dataset_checksum=dataset.checksum,
+            dataset_kind=dataset.kind,
             groups=grouped.digest,
             trainer="nnunet",
             device=device,

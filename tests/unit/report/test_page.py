@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import io
+import json
 import re
 from pathlib import Path
 
@@ -112,6 +113,25 @@ def test_summary_table_agrees_with_the_rows_it_is_made_from(study: Path) -> None
 def test_phantoms_are_named_as_such_and_patients_are_not(page: Page, one_seed: Page) -> None:
     assert "procedural phantoms, not patients" in page.text
     assert "phantom" not in one_seed.text.lower()
+
+
+@pytest.mark.parametrize(
+    ("dataset", "kind", "phantom"),
+    [
+        ("phantom-limbs", "patients", False),
+        ("mine", "phantom", True),
+        # folders of 0.1, which do not say
+        ("phantom-limbs", None, False),
+        ("phantom-organ", None, True),
+        ("phantom-pair-seed0-n8-v1", None, True),
+    ],
+)
+def test_phantoms_are_known_by_their_kind(tmp_path: Path, dataset: str, kind: str | None, phantom: bool) -> None:
+    write_study(tmp_path, dataset=dataset, n_seeds=1, n_rounds=2)
+    if kind:
+        config = json.loads((tmp_path / "config.json").read_text()) | {"kinds": {dataset: kind}}
+        (tmp_path / "config.json").write_text(json.dumps(config))
+    assert read_inputs([tmp_path]).phantoms == ({dataset} if phantom else set())
 
 
 def test_one_seed_is_said_to_be_one_and_has_no_interval_over_seeds(one_seed: Page) -> None:
