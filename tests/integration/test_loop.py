@@ -15,6 +15,7 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+import psutil
 import pytest
 
 from albench.data import Dataset
@@ -215,8 +216,7 @@ def test_fresh_sets_the_old_study_aside(tmp_path: Path) -> None:
 
 def _spawned(parent: int) -> list[int]:
     """Worker processes of a process."""
-    children = Path(f"/proc/{parent}/task/{parent}/children").read_text().split()
-    return [int(pid) for pid in children if b"spawn_main" in Path(f"/proc/{pid}/cmdline").read_bytes()]
+    return [child.pid for child in psutil.Process(parent).children() if "spawn_main" in " ".join(child.cmdline())]
 
 
 def _wait_for_worker(parent: int) -> int:
