@@ -3,14 +3,24 @@
 from __future__ import annotations
 
 import difflib
+import unicodedata
 from collections.abc import Iterable
 
 
 class InputError(ValueError):
     """Wrong arguments or bad input: one line saying what, where, and what was expected.
 
-    The command line prints the message without a traceback and exits with status 2.
+    The command line prints the message without a traceback and exits with status 2. Messages quote what is in files of
+    unknown origin: line ends become spaces, and control characters, which could move a terminal's cursor, escapes.
     """
+
+    def __init__(self, message: str = "") -> None:
+        super().__init__("".join(map(_printable, " ".join(message.splitlines()))))
+
+
+def _printable(character: str) -> str:
+    """Escape what is no text; so are halves of surrogate pairs, which no stream can encode."""
+    return character if unicodedata.category(character) not in ("Cc", "Cs") else ascii(character)[1:-1]
 
 
 class WorkerError(RuntimeError):
@@ -32,4 +42,4 @@ def unknown_name(kind: str, name: str, known: Iterable[str]) -> InputError:
     names = sorted(known)
     near = difflib.get_close_matches(name.lower(), names, n=3, cutoff=0.5)
     hint = f"did you mean {' or '.join(near)}?" if near else f"known: {', '.join(names)}"
-    return InputError(f"unknown {kind} '{name}'; {hint}")
+    return InputError(f"unknown {kind} '{name:.200}'; {hint}")
