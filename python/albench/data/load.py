@@ -16,10 +16,12 @@ from albench.data.groups import declared_groups
 from albench.data.label_values import annotation_of
 from albench.data.locate import find_source
 from albench.data.msd import DATASET_JSON, MsdContent, find_msd_root, read_json_object, read_msd
+from albench.data.names import require_names
 from albench.data.nnunet_layout import is_nnunet_layout, read_nnunet
 from albench.data.phantom import build_phantom
 from albench.data.plain_folder import find_pair, read_plain
 from albench.data.registry import REGISTRY, DatasetEntry, PhantomKind, get_entry, is_registered
+from albench.data.sums import require_listed, say_if_unpublished
 from albench.errors import InputError
 from albench.machine.files import build_folder, writing_to
 from albench.progress import Reporter, Silent
@@ -60,7 +62,7 @@ def load_dataset(name: str, *, data_dir: Path | None, cache_dir: Path, reporter:
         root = build_phantom(entry.phantom, cache_dir)
     else:
         source = find_source(entry, data_dir, cache_dir)
-        root = _unpacked(source, cache_dir, reporter) if is_archive(source) else _find_root(source)
+        root = _unpacked(source, cache_dir, reporter, entry) if is_archive(source) else _find_root(source)
     return _dataset(root, cache_dir, entry.name, entry, reporter)
 
 
@@ -77,6 +79,7 @@ def _load_path(path: Path, cache_dir: Path, reporter: Reporter) -> Dataset:
     if not path.exists():
         raise InputError(f"{path}: expected a data set (folder or .tar in MSD or nnU-Net layout), found nothing there")
     path = path.resolve()
+    require_names(path, "data set", [path.name if path.is_dir() else archive_stem(path)], of_files=True)
     if path.is_dir():
         return _dataset(_find_root(path), cache_dir, path.name, None, reporter)
     if not is_archive(path):
@@ -86,6 +89,10 @@ def _load_path(path: Path, cache_dir: Path, reporter: Reporter) -> Dataset:
 
 def _dataset(root: Path, cache_dir: Path, name: str, entry: DatasetEntry | None, reporter: Reporter) -> Dataset:
     content, notes = _content(root, cache_dir, reporter)
+    names = {"label": content.labels.values(), "channel": content.channel_names, "data set": [content.title]}
+    for what, given in names.items():
+        require_names(root / DATASET_JSON, what, given)
+    require_names(root, "case", [case.name for case in content.cases], of_files=True)
     annotation = None
     if content.has_ignore:
         annotation = annotation_of(content.cases, max(content.labels) + 1, root, cache_dir, reporter)
@@ -152,11 +159,18 @@ def _kind(content: Mapping[str, Any]) -> Kind:
     return "phantom" if generated or content.get("source_kind") == "phantom" else "patients"
 
 
-def _unpacked(archive: Path, cache_dir: Path, reporter: Reporter) -> Path:
+def _unpacked(archive: Path, cache_dir: Path, reporter: Reporter, entry: DatasetEntry | None = None) -> Path:
     """Root of the unpacked archive; unpacked once per content."""
     digest = hash_files([archive], index_path_for(archive, cache_dir), reporter)[0]
+    require_listed(archive, digest)
     final = cache_dir / f"{archive_stem(archive)}-{digest[:12]}"
-    return _find_root(build_folder(final, lambda folder: unpack_data_set(archive, folder, reporter)))
+
+    def fill(folder: Path) -> None:
+        if entry is not None:
+            say_if_unpublished(archive, entry, reporter)
+        unpack_data_set(archive, folder, reporter)
+
+    return _find_root(build_folder(final, fill))
 
 
 def unpack_data_set(archive: Path, folder: Path, reporter: Reporter) -> None:

@@ -11,7 +11,6 @@ import pytest
 import albench
 from albench import core
 
-
 NAMES = {name: getattr(module, name) for module in (albench, core) for name in module.__all__}
 OF_A_STUDY = {"albench.run", "albench.load_results"}  # need minutes of training, or its results; see tests/integration
 
