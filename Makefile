@@ -10,7 +10,7 @@ BIN := $(VENV)/bin
 ifeq ($(ALBENCH_DATA),)
 ALBENCH_DATA := $(abspath $(wildcard ../shared/data))
 endif
-SOURCES := $(shell find cpp -type f) CMakeLists.txt pyproject.toml
+SOURCES := $(shell find cpp -type f) CMakeLists.txt pyproject.toml python/core/pyproject.toml
 
 .PHONY: setup demo test test-all lint format clean
 setup: $(VENV)/.installed
@@ -21,7 +21,7 @@ $(VENV)/.locked: requirements/lock.txt
 	touch $@
 
 $(VENV)/.installed: $(VENV)/.locked $(SOURCES)
-	$(BIN)/python -m pip install -q $(PIP_ARGS) --no-build-isolation --no-deps -e .
+	$(BIN)/python -m pip install -q $(PIP_ARGS) --no-build-isolation --no-deps -e python/core -e .
 	touch $@
 
 demo: setup

@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from albench import core
+import albench_core as core
 
 Job = Callable[[], Any]
 # OpenBLAS's threads spin for some tens of milliseconds after a call, at the expense of whoever comes next.

@@ -34,7 +34,8 @@ from cases import (
     submodlib_flvmi,
 )
 
-from albench import _core, core
+import albench_core as core
+from albench_core import _core
 
 RESULTS = Path(__file__).parent / "results"
 SCALES = {"core, from S": 0, "core, matrix-free": 1, "submodlib, from S": 2, "BLAS product, blocked": 3}

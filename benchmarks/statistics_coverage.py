@@ -16,14 +16,15 @@ from scipy import stats
 from threadpoolctl import threadpool_limits
 
 from albench.stats.claims import Claim, joint_claims, study_claims
-from albench.stats.crossed import Components, p_value, variance_components
+from albench.stats.crossed import Components, crossed_test, p_value, variance_components
 from albench.stats.grid import DiceGrid, nan_mean, round_weights, seed_means
 from albench.stats.intervals import mean_interval, paired_t
 from albench.stats.pairs import pair_table, pairs_of
 
 TARGET = Path(__file__).parent / "results" / "statistics.md"
-N_STUDIES, N_COMPARISONS = 1000, 10_000
+N_STUDIES, N_COMPARISONS, N_VARYING = 1000, 10_000, 4000
 N_CASES, N_LABELS, N_ROUNDS = 50, 2, 5
+N_KNOWN = 240
 TAIL = 0.05 / 28
 STRATEGIES = ("random", "entropy", "mcd", "bald", "coreset", "badge", "usim-f", "usim-c")
 CHAIN, HELPED, REST = 0.006, 0.01, 0.03
@@ -84,6 +85,16 @@ test over cases. The report tests nothing with two seeds.
 | seeds | what varies | crossed | at {tail:.2f} % | Satterthwaite | at {tail:.2f} % | over seeds | over cases |
 |---:|---|---:|---:|---:|---:|---:|---:|
 """
+VARYING = """
+## Test cases that change with the seed
+
+The same with `--split-by seed`, {n_studies} studies for each row: {n_cases} test cases a seed, of other patients each
+("disjoint", as in folds) or drawn anew from {n_known} ("drawn"). The test treats them as crossed with gaps. Percentage
+rejected at 5 % and at {tail:.2f} % by the crossed test, and at 5 % by a paired t-test over seeds.
+
+| seeds | test cases | what varies | crossed | at {tail:.2f} % | over seeds |
+|---:|---|---|---:|---:|---:|
+"""
 INTERVALS = """
 ## Intervals over seeds
 
@@ -120,6 +131,12 @@ def main() -> None:
             for name, deviations in MIXTURES.items():
                 found = rates(partial(comparison, n_seeds, deviations), N_COMPARISONS)
                 text += f"| {n_seeds} | {name} | {found} |\n"
+        text += VARYING.format(n_studies=N_VARYING, n_cases=N_CASES, n_known=N_KNOWN, tail=100 * TAIL)
+        for n_seeds in (3, 5, 10):
+            for drawn in (False, True):
+                for name, deviations in MIXTURES.items():
+                    found = rates(partial(varying_cases, n_seeds, drawn, deviations), N_VARYING)
+                    text += f"| {n_seeds} | {'drawn' if drawn else 'disjoint'} | {name} | {found} |\n"
         text += INTERVALS.format(n_studies=N_COMPARISONS)
         for n_seeds in (2, 3, 5, 10):
             text += f"| {n_seeds} | {rates(partial(intervals, n_seeds), N_COMPARISONS)} |\n"
@@ -197,6 +214,20 @@ def comparison(n_seeds: int, deviations: tuple[float, float, float], number: int
     found = [limit > p for p in (p_value(mean, components), satterthwaite) for limit in (0.05, TAIL)]
     over_cases = float(stats.wilcoxon(values.mean(axis=(0, 2))).pvalue)
     return (*found, paired_t(values.mean(axis=(1, 2))) < 0.05, over_cases < 0.05)
+
+
+def varying_cases(n_seeds: int, drawn: bool, deviations: tuple[float, float, float], number: int) -> tuple[bool, ...]:
+    """Whether each test rejects in a study of one difference whose seeds are tested on other cases each."""
+    rng = np.random.default_rng(number)
+    n_known = N_KNOWN if drawn else n_seeds * N_CASES
+    of_seed, of_case, of_rest = deviations
+    values = rng.normal(0, of_seed, (n_seeds, 1, 1)) + rng.normal(0, of_case, (1, n_known, 1))
+    values = values + rng.normal(0, of_rest, (n_seeds, n_known, N_LABELS))
+    for seed in range(n_seeds):
+        own = rng.choice(n_known, N_CASES, replace=False) if drawn else np.arange(N_CASES) + seed * N_CASES
+        values[seed, np.setdiff1d(np.arange(n_known), own)] = np.nan
+    p = crossed_test(values).p
+    return p < 0.05, p < TAIL, paired_t(nan_mean(values, (1, 2))) < 0.05
 
 
 def satterthwaite_p(mean: float, components: Components) -> float:

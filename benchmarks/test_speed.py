@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 from cases import core_features, core_flvmi, gaussian, numpy_greedy, submodlib_flvmi
 
-from albench import core
+import albench_core as core
 
 pytest.importorskip("pytest_benchmark")
 pytestmark = pytest.mark.filterwarnings("ignore")

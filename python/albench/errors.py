@@ -5,12 +5,11 @@ from __future__ import annotations
 import difflib
 from collections.abc import Iterable
 
+# The core's: what it refuses is reported like what al-bench refuses. The command line prints the message without a
+# traceback and exits with status 2.
+from albench_core.errors import InputError
 
-class InputError(ValueError):
-    """Wrong arguments or bad input: one line saying what, where, and what was expected.
-
-    The command line prints the message without a traceback and exits with status 2.
-    """
+__all__ = ["InputError", "WorkerError", "unknown_name"]
 
 
 class WorkerError(RuntimeError):

@@ -22,18 +22,6 @@ class Reporter(Protocol):
         """
 
 
-class Silent:
-    """Says nothing; for tests and library use."""
-
-    def say(self, text: str) -> None:
-        """Print nothing."""
-
-    @contextlib.contextmanager
-    def task(self, title: str, total: int | None = None) -> Iterator[Advance]:
-        """Show nothing."""
-        yield lambda note="": None
-
-
 class Board(Reporter, Protocol):
     """Reporter that shows tasks of other processes as well, each under a name that its process gave it."""
 
@@ -45,3 +33,27 @@ class Board(Reporter, Protocol):
 
     def end(self, task: object, *, done: bool) -> None:
         """Close a task."""
+
+
+class Silent:
+    """Says nothing; for tests and library use."""
+
+    def say(self, text: str) -> None:
+        """Print nothing."""
+
+    @contextlib.contextmanager
+    def task(self, title: str, total: int | None = None) -> Iterator[Advance]:
+        """Show nothing."""
+        yield lambda note="": None
+
+    def begin(self, task: object, title: str, total: int | None) -> None:
+        """Show nothing."""
+
+    def step(self, task: object, n_done: int, note: str) -> None:
+        """Show nothing."""
+
+    def end(self, task: object, *, done: bool) -> None:
+        """Show nothing."""
+
+
+SILENT = Silent()

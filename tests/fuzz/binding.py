@@ -15,7 +15,7 @@ import atheris
 
 sys.path.insert(0, str(Path(__file__).parents[2]))
 
-from albench import _arrays, _functions, core
+from albench_core import api, arguments, functions, set_function, similarities
 from tests.unit.core import test_edge
 
 TARGETS = [
@@ -32,7 +32,7 @@ def one_input(data: bytes) -> None:
 
 if __name__ == "__main__":
     # An editable install has an import hook of its own, which Atheris' does not see behind.
-    for module in (core, _arrays, _functions):
+    for module in (api, arguments, functions, set_function, similarities):
         for name, value in list(vars(module).items()):
             if getattr(value, "__module__", None) == module.__name__ and isinstance(value, FunctionType):
                 setattr(module, name, atheris.instrument_func(value))

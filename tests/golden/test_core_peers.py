@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from albench import core
+import albench_core as core
 
 pytestmark = pytest.mark.filterwarnings("ignore")
 FILE = Path(__file__).parent / "core_selections.json"

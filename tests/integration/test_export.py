@@ -95,5 +95,18 @@ def test_an_earlier_export_stays(out: Path) -> None:
 
 
 def test_a_folder_that_is_no_study_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(InputError, match=r"found no config\.json"):
+    with pytest.raises(InputError, match=r"config\.json: expected a file written by `al-bench run`"):
         export(tmp_path)
+
+
+def test_a_ceiling_has_not_gone_on_from_the_shared_start(out: Path) -> None:
+    here = out / "d" / "full" / "seed-0" / "round-2"
+
+    def train() -> dict[str, object]:
+        (here / "model.pth").write_text("all labels")
+        return {}
+
+    run_stage(here, "train", ["model.pth"], train)
+    with pytest.raises(InputError, match="--round 0: expected one of 2"):
+        export(out, strategy="full", number=0)
+    assert export(out, strategy="full") == "all labels"

@@ -13,7 +13,8 @@ from albench.config import Protocol
 from albench.data import Dataset
 from albench.machine.files import read_json
 from albench.report import build_report
-from albench.results.pictures import GALLERY, load_gallery
+from albench.results.layout import GALLERY
+from albench.results.pictures import load_gallery
 from albench.study.workers import run_studies
 from albench.training.fake import FakeModel
 from albench.training.reading import read_label

@@ -9,7 +9,7 @@ import pytest
 
 from albench.data import Dataset
 from albench.machine.files import read_json
-from albench.results.pictures import GALLERY
+from albench.results.layout import GALLERY
 from albench.results.tables import read_results, read_runs
 from albench.scoring import cache
 from albench.scoring.request import FREE_MOMENTS

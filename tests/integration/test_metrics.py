@@ -10,7 +10,8 @@ import pytest
 
 from albench.config import EvaluationSettings
 from albench.data import Dataset
-from albench.results.tables import CEILING, COSTS, read_results, read_runs
+from albench.results.layout import CEILING
+from albench.results.tables import COSTS, read_results, read_runs
 from albench.study.workers import run_studies
 from albench.training.fake import FakeModel
 from albench.units.pool import Pool

@@ -13,12 +13,12 @@ import torch
 from albench.config import Protocol, StudyConfig
 from albench.data import Dataset
 from albench.machine.placement import Placement
-from albench.progress import Silent
 from albench.results.folder import claim_folder
+from albench.results.layout import SHARED
+from albench.results.query import Query
 from albench.results.tables import read_results
-from albench.study.loop import read_query
 from albench.study.run import NnunetFactory
-from albench.study.setup import SHARED, Study
+from albench.study.study import Study
 from albench.study.workers import run_studies
 from albench.training.prepare import PreparedStore
 from albench.units.pool import Pool, Unit
@@ -59,7 +59,7 @@ def run(dataset: Dataset, protocol: Protocol, out: Path) -> Path:
     out.mkdir()
     claim_folder(out, [config])
     factory = NnunetFactory(dataset, config, Placement(1, 0))
-    study = Study(dataset, config, out, factory, Silent(), gallery=0)
+    study = Study(dataset, config, out, factory, gallery=0)
     run_studies([study], STRATEGIES, [0], n_processes=1)
     return out / dataset.name
 
@@ -69,7 +69,7 @@ def drawn_voxels(folder: Path) -> dict[str, np.ndarray]:
     pool = Pool.load(folder / SHARED / "seed-0" / "pool.parquet")
     drawn: dict[str, set[Unit]] = defaultdict(set)
     for path in folder.rglob("query.json"):
-        for unit in read_query(path):
+        for unit in Query.read(path).chosen:
             drawn[unit.case].add(unit)
     assert sum(map(len, drawn.values())) < 0.7 * len(pool)
     return {case: mask_of(SHAPE, pool.boxes(sorted(units))) for case, units in drawn.items()}

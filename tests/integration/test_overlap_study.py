@@ -15,10 +15,11 @@ from albench.data import Dataset
 from albench.errors import InputError
 from albench.machine.files import read_json
 from albench.progress import Silent
+from albench.results.layout import SHARED
 from albench.results.tables import read_runs
 from albench.scoring.request import Need, ScoringPlan
 from albench.study.run import resolve_start
-from albench.study.setup import SHARED, start_units
+from albench.study.setup import start_units
 from albench.study.workers import run_studies
 from albench.training.nnunet import NnunetTrainer
 from albench.training.runtime import configure_cpu
@@ -45,8 +46,8 @@ class Listening(Silent):
 @pytest.fixture(scope="module")
 def finished(phantom: Dataset, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, list[str]]:
     out, reporter = tmp_path_factory.mktemp("overlap"), Listening()
-    study = replace(fake_study(phantom, out, overlapping_protocol()), reporter=reporter)
-    run_studies([study], STRATEGIES, [0], n_processes=1)
+    study = fake_study(phantom, out, overlapping_protocol())
+    run_studies([study], STRATEGIES, [0], 1, reporter)
     return out, reporter.heard
 
 
@@ -82,7 +83,7 @@ def test_where_room_runs_out_queries_are_smaller_and_the_chain_ends(phantom: Dat
     protocol = overlapping_protocol(patch_size=(20, 20, 30), max_per_case=None, start_method="random", start=4)
     reporter = Listening()
     study = fake_study(phantom, tmp_path, protocol.model_copy(update={"budget": (4, 1, 1), "rounds": 4}))
-    run_studies([replace(study, reporter=reporter)], ["random", "entropy"], [0], n_processes=1)
+    run_studies([study], ["random", "entropy"], [0], 1, reporter)
     runs = read_runs(tmp_path)
     pool = Pool.load(tmp_path / phantom.name / SHARED / "seed-0" / "pool.parquet")
     assert pool.n_disjoint == 10

@@ -12,9 +12,9 @@ from albench.data import Dataset, find_problems, load_dataset, verify_cases
 from albench.errors import InputError
 from albench.machine.files import read_json
 from albench.report import build_report
+from albench.results.layout import SHARED
 from albench.results.tables import read_results, read_runs
 from albench.study.run import resolve_start
-from albench.study.setup import SHARED
 from albench.study.workers import run_studies
 from albench.terminal import cli
 from albench.units.pool import Pool

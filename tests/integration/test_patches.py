@@ -17,13 +17,14 @@ from albench.config import Protocol
 from albench.data import Dataset
 from albench.errors import InputError
 from albench.machine.files import read_json
+from albench.progress import Silent
 from albench.report import build_report
 from albench.report.inputs import depths, read_inputs
+from albench.results.layout import SHARED, train_stages
 from albench.results.tables import read_results, read_runs
 from albench.scoring.request import Need, ScoringPlan
 from albench.seeding import generator
-from albench.study.loop import train_stages
-from albench.study.setup import SHARED, start_units
+from albench.study.setup import start_units
 from albench.study.workers import run_studies
 from albench.training.annotated import AnnotatedDataset
 from albench.training.model import NnunetModel
@@ -136,27 +137,22 @@ def test_a_lost_fold_is_trained_again(finished: Path, phantom: Dataset) -> None:
     assert queries(finished) == before
 
 
-class Listening:
+class Listening(Silent):
     """A reporter that keeps what is said."""
 
     def __init__(self) -> None:
-        from albench.progress import Silent
-
         self.said: list[str] = []
-        self.task = Silent().task
 
     def say(self, line: str) -> None:
         self.said.append(line)
 
 
 def test_a_fold_that_holds_every_annotated_case_says_so_and_learns_from_all(phantom: Dataset, tmp_path: Path) -> None:
-    from dataclasses import replace
-
     protocol = patch_protocol(folds=5)
     one = protocol.pool.model_copy(update={"start": 1})
     study = fake_study(phantom, tmp_path, protocol.model_copy(update={"pool": one, "rounds": 1}))
     listening = Listening()
-    run_studies([replace(study, reporter=listening)], ["random"], [0], n_processes=1)  # type: ignore[arg-type]
+    run_studies([study], ["random"], [0], 1, listening)
     told = [line for line in listening.said if "every annotated case is in this fold" in line]
     assert len(told) == 1
     folder = tmp_path / phantom.name / SHARED / "seed-0" / "round-0"

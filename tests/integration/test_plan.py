@@ -9,8 +9,8 @@ import pandas as pd
 import pytest
 
 from albench.data import Dataset
+from albench.results.layout import SHARED
 from albench.study.forecast import Costs, _remaining, forecast, measure, plan_study
-from albench.study.setup import SHARED
 from albench.study.workers import run_studies
 from tests.support.fake_study import fake_protocol, fake_study
 

@@ -21,9 +21,9 @@ from albench.machine.files import read_json
 from albench.protocols import load_protocol
 from albench.report.inputs import read_inputs
 from albench.report.provenance import commands
+from albench.results.layout import SHARED
 from albench.results.tables import read_results, read_runs
 from albench.seeding import generator
-from albench.study.setup import SHARED
 from albench.study.workers import run_studies
 from albench.training import nnunet
 from albench.training.fake import FakeTrainer

@@ -7,11 +7,10 @@ from pathlib import Path
 
 from albench.config import PatchGrid, PoolSettings, Protocol, StudyConfig
 from albench.data import Dataset
-from albench.progress import Silent
 from albench.protocols import load_protocol
 from albench.results.folder import claim_folder
 from albench.strategies import strategy_names
-from albench.study.setup import Study
+from albench.study.study import Study
 from albench.training.base import Trainer
 from albench.training.fake import FakeTrainer
 
@@ -73,4 +72,4 @@ def fake_study(dataset: Dataset, out: Path, protocol: Protocol | None = None) ->
     claim_folder(out, [config])
     pool = config.protocol.pool
     make_trainer = FakeFactory(dataset, pool.patch_size, pool.patch_grid)
-    return Study(dataset, config, out, make_trainer, Silent())
+    return Study(dataset, config, out, make_trainer)

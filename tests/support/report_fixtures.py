@@ -9,7 +9,8 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from albench.results.pictures import GALLERY, save_gallery
+from albench.results.layout import GALLERY
+from albench.results.pictures import save_gallery
 from albench.results.tables import ANNOTATED, write_table
 from albench.units.view import UnitView
 

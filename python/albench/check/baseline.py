@@ -11,17 +11,13 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 from albench.config import difference
 from albench.errors import InputError
 from albench.machine.files import read_json, write_json
-from albench.results.folder import CONFIG_FILE
-from albench.results.tables import CEILING, STUDY_KEYS, mean_dice, read_results, read_runs
+from albench.results.layout import CEILING, RunFolder
+from albench.results.query import Query
+from albench.results.settings import Settings
+from albench.results.tables import STUDY_KEYS, mean_dice, read_results, read_runs
 
 START = "(start)"
 """Stands for the strategy in what all strategies of a seed share: the first model."""
-
-# What another machine may set otherwise without the results meaning anything else.
-_OF_THE_MACHINE = {
-    "device": None,
-    "protocol": {"training": {"compile": None}, "scoring": {"precision": None}, "cpu_threads": None},
-}
 
 
 class _Part(BaseModel):
@@ -38,7 +34,7 @@ class Cell(_Part):
     dice: dict[int, tuple[float, ...]]
 
 
-class Query(_Part):
+class FirstQuery(_Part):
     """Units that a strategy asked for first, with the model that all strategies share.
 
     Later queries are made with models that differ between machines, so they have little to say.
@@ -75,7 +71,7 @@ class Baseline(_Part):
     format: Literal[2] = 2
     studies: dict[str, dict[str, Any]]
     cells: tuple[Cell, ...]
-    queries: tuple[Query, ...]
+    queries: tuple[FirstQuery, ...]
 
 
 def summarise(out: Path) -> Baseline:
@@ -86,6 +82,7 @@ def summarise(out: Path) -> Baseline:
     InputError
         If there are no results.
     """
+    run = RunFolder(out)
     curves = mean_dice(read_results(out))
     shared = (curves["round"] == 0) & (curves["strategy"] != CEILING)
     curves.loc[shared, "strategy"] = START
@@ -101,16 +98,10 @@ def summarise(out: Path) -> Baseline:
         for dataset, protocol, strategy, number in [cast(tuple[str, str, str, int], key)]
     ]
     return Baseline(
-        studies={name: portable(study) for name, study in read_json(out / CONFIG_FILE)["datasets"].items()},
+        studies={study.dataset: study.portable() for study in Settings.read(run).studies},
         cells=tuple(cells),
-        queries=tuple(_first_queries(out)),
+        queries=tuple(_first_queries(run)),
     )
-
-
-def portable(study: dict[str, Any], ignored: dict[str, Any] = _OF_THE_MACHINE) -> dict[str, Any]:
-    """Return a study's configuration without its hash and without what belongs to the machine it ran on."""
-    kept = {key: value for key, value in study.items() if key != "config_hash" and ignored.get(key, "kept") is not None}
-    return {key: portable(value, ignored[key]) if key in ignored else value for key, value in kept.items()}
 
 
 def repeated(baseline: Baseline, found: Baseline) -> Baseline:
@@ -147,23 +138,23 @@ def require_same_studies(found: Baseline, baseline: Baseline) -> None:
             raise InputError(f"--baseline: made under another configuration of {name} ({'; '.join(changed)})")
 
 
-def _first_queries(out: Path) -> list[Query]:
-    runs = read_runs(out)
+def _first_queries(run: RunFolder) -> list[FirstQuery]:
+    runs = read_runs(run.path)
     runs = runs[runs["strategy"] != CEILING].sort_values(["dataset", "strategy", "seed", "round"])
     queries = []
     for key, chain in runs.groupby(["dataset", "strategy", "seed"]):
         dataset, strategy, seed = cast(tuple[str, str, int], key)
         if 1 not in set(chain["round"]):
             continue
-        folder = out / dataset / strategy / f"seed-{seed}" / "round-1"
         before = chain.iloc[0]
+        chosen = Query.read(run.study(dataset).chain(strategy, int(seed)).round(1).query).chosen
         queries.append(
-            Query(
+            FirstQuery(
                 dataset=dataset,
                 strategy=strategy,
                 seed=int(seed),
                 n_unlabelled=int(before["n_pool_units"] - before["n_annotated_units"]),
-                units=tuple((unit["case"], unit["index"]) for unit in read_json(folder / "query.json")["units"]),
+                units=tuple((unit.case, unit.index) for unit in chosen),
             )
         )
     return queries

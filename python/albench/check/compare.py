@@ -23,9 +23,10 @@ import pandas as pd
 from numpy.typing import NDArray
 from scipy import stats
 
-from albench.check.baseline import START, Baseline, Query, cells_table, require_same_studies
+from albench.check.baseline import START, Baseline, FirstQuery, cells_table, require_same_studies
 from albench.errors import InputError
-from albench.results.tables import CEILING, STUDY_KEYS
+from albench.results.layout import CEILING
+from albench.results.tables import STUDY_KEYS
 
 FALSE_ALARMS = 0.01
 """Probability that noise alone fails any Dice row of a whole check (Bonferroni over rows)."""
@@ -216,10 +217,10 @@ def _pooled(deviations: NDArray[np.float64], freedom: int, *, paired: bool) -> _
     return _Noise(math.sqrt(total / len(covariance)), freedom * share, paired)
 
 
-def _query_rows(found: tuple[Query, ...], baseline: tuple[Query, ...]) -> list[Row]:
+def _query_rows(found: tuple[FirstQuery, ...], baseline: tuple[FirstQuery, ...]) -> list[Row]:
     chosen = {(query.dataset, query.strategy, query.seed): set(query.units) for query in found}
     seeds = {(query.dataset, query.seed) for query in found}
-    by_strategy: dict[tuple[str, str], list[Query]] = {}
+    by_strategy: dict[tuple[str, str], list[FirstQuery]] = {}
     for query in baseline:
         if (query.dataset, query.seed) in seeds:  # fewer seeds are a choice
             by_strategy.setdefault((query.dataset, query.strategy), []).append(query)
@@ -247,7 +248,7 @@ def _query_rows(found: tuple[Query, ...], baseline: tuple[Query, ...]) -> list[R
     return rows
 
 
-def _least_beyond_chance(queries: Sequence[Query]) -> int:
+def _least_beyond_chance(queries: Sequence[FirstQuery]) -> int:
     """Units in common, over all queries, that unrelated choices reach with a probability of at most `CHANCE`."""
     total = np.ones(1)
     for query in queries:

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import json
-import math
-import os
 import platform
 import resource
 from datetime import UTC, datetime
@@ -14,7 +12,8 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
 import albench
-from albench.machine.limits import cpu_quota, memory_bytes
+from albench.machine.limits import memory_bytes
+from albench_core.cores import n_cores
 
 _LIBRARIES = ("albench", "nnunetv2", "torch", "numpy", "scipy", "SimpleITK", "pandas")
 
@@ -50,17 +49,6 @@ def versions() -> str:
 def code_version() -> str:
     """Version of this package."""
     return albench.__version__
-
-
-def n_allowed_cores() -> int:
-    """Cores that this process may run on, whatever its CPU quota."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-
-
-def n_cores() -> int:
-    """Cores that this process may keep busy: no more than its CPU quota pays for, part of a core counting as one."""
-    cores, quota = n_allowed_cores(), cpu_quota()
-    return cores if quota is None else max(1, min(cores, math.ceil(quota)))
 
 
 def cpuinfo(field: str) -> str:

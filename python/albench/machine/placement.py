@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from albench.machine.facts import n_allowed_cores, n_cores
-from albench.machine.limits import cpu_quota, memory_bytes, memory_limit, shared_memory_bytes
+from albench.machine.limits import memory_bytes, memory_limit, shared_memory_bytes
+from albench_core.cores import cpu_quota, n_allowed_cores, n_cores
 
 _PARENT_BYTES = 2**29  # the process that starts the chains: it waits, with the libraries loaded
 # The quick protocol's chains come to 1.3 GiB, a loader process to a little of its own beside what it shares.

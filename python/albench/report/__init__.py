@@ -20,6 +20,7 @@ from albench.report.latex import latex
 from albench.report.page import Tables, render
 from albench.report.statistics import build_statistics
 from albench.report.summary import summary_table, timing_table
+from albench.results.layout import RunFolder
 from albench.results.tables import STUDY_KEYS, mean_dice
 
 __all__ = ["build_report", "print_summary", "summary_table"]
@@ -55,7 +56,7 @@ def build_report(out_dirs: Path | Sequence[Path], report_dir: Path | None = None
     if report_dir is None:
         if len(folders) > 1:
             raise InputError(f"report of {len(folders)} run folders: expected a report folder of its own, found none")
-        report_dir = folders[0] / "report"
+        report_dir = RunFolder(folders[0]).report
     inputs = read_inputs(folders)
     statistics, numbers = build_statistics(inputs.results, inputs.runs)
     tables = Tables(

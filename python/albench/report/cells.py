@@ -16,7 +16,8 @@ from rich.text import Text
 from albench.report.palette import ORACLE_NOTE, label
 from albench.report.summary import DICE_AT, budgets_of, summary_table
 from albench.report.texts import NBSP, NONE, interval_text, number_text, p_text
-from albench.results.tables import CEILING, OVERHEAD_STAGES, REFERENCE, STUDY_KEYS
+from albench.results.layout import CEILING
+from albench.results.tables import OVERHEAD_STAGES, REFERENCE, STUDY_KEYS
 from albench.stats.crossed import MIN_SEEDS
 
 UNIT = f"{NBSP}s"

@@ -10,7 +10,7 @@ import pandas as pd
 from albench.report.figures import Panel
 from albench.report.inputs import PLURALS
 from albench.report.palette import label, order, style, swatch_path
-from albench.results.tables import CEILING
+from albench.results.layout import CEILING
 
 _BUDGETS = {
     "n_annotated_units": "units",

@@ -8,7 +8,8 @@ from typing import cast
 import pandas as pd
 
 from albench.report.palette import order
-from albench.results.tables import CEILING, STUDY_KEYS
+from albench.results.layout import CEILING
+from albench.results.tables import STUDY_KEYS
 
 _MEANS = ["units", "unit_share", "voxels", "pool_share"]
 COLUMNS = [*STUDY_KEYS, "strategy", "n_seeds", "label", "label_name", *_MEANS]

@@ -8,7 +8,8 @@ from dataclasses import dataclass
 import pandas as pd
 
 from albench.report.palette import order
-from albench.results.tables import CEILING, STUDY_KEYS
+from albench.results.layout import CEILING
+from albench.results.tables import STUDY_KEYS
 
 
 @dataclass(frozen=True)

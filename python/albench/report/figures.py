@@ -19,7 +19,7 @@ from matplotlib.ticker import MaxNLocator
 
 from albench.report.inputs import PLURALS, depths, unit_word
 from albench.report.palette import GREY, ORACLE_NOTE, label, oracle_aided, order, style
-from albench.results.tables import CEILING
+from albench.results.layout import CEILING
 
 WIDE, NARROW = "wide", "narrow"
 _FOOTNOTE = Line2D([], [], linestyle="none", label=ORACLE_NOTE)

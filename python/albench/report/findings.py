@@ -8,7 +8,8 @@ import pandas as pd
 
 from albench.report.palette import oracle_aided
 from albench.report.texts import interval_text, p_text
-from albench.results.tables import CEILING, REFERENCE
+from albench.results.layout import CEILING
+from albench.results.tables import REFERENCE
 from albench.stats.crossed import MIN_SEEDS
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,13 +11,12 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from albench.data.registry import list_entries
 from albench.errors import InputError
 from albench.report.merge import StudyConfiguration, joined, tell_apart
-from albench.results.folder import CONFIG_FILE
-from albench.results.pictures import GALLERY
+from albench.results.layout import RunFolder
+from albench.results.query import Query
+from albench.results.settings import Settings
 from albench.results.tables import RUN_KEYS, STUDY_KEYS, read_results, read_runs
-from albench.study.setup import POOL, SHARED
 
 RunKey = tuple[str, str, str, int, int]
 """Data set, protocol, strategy, seed, round."""
@@ -72,7 +70,7 @@ def read_inputs(out_dirs: Sequence[Path]) -> Inputs:
         A file is missing or malformed, there are no rows, or two folders hold one run with different results.
     """
     tables = [(read_results(folder), read_runs(folder)) for folder in out_dirs]
-    stored = [_read_config(folder / CONFIG_FILE) for folder in out_dirs]
+    stored = [Settings.read(RunFolder(folder)) for folder in out_dirs]
     configs, names, conflicts = tell_apart(list(zip(out_dirs, stored, strict=True)))
     results = joined([_renamed(rows, own) for (rows, _), own in zip(tables, names, strict=True)], out_dirs)
     runs = pd.concat([_renamed(rows, own) for (_, rows), own in zip(tables, names, strict=True)], ignore_index=True)
@@ -89,7 +87,7 @@ def read_inputs(out_dirs: Sequence[Path]) -> Inputs:
         conflicts=conflicts,
         galleries=_find_galleries(out_dirs, names),
         pools=_read_pools(out_dirs, names),
-        phantoms=frozenset(name for config in stored for name in config["datasets"] if _is_phantom(config, name)),
+        phantoms=frozenset(study.dataset for settings in stored for study in settings.studies if study.is_phantom),
     )
 
 
@@ -112,63 +110,23 @@ def _renamed(rows: pd.DataFrame, names: Mapping[str, str]) -> pd.DataFrame:
     return rows.assign(protocol=rows["dataset"].map(names).fillna(rows["protocol"]))
 
 
-def _read_json(file: Path) -> dict[str, Any]:
-    try:
-        value = json.loads(file.read_text(encoding="utf-8"))
-    except FileNotFoundError as error:
-        raise InputError(f"{file}: expected a file written by `al-bench run`, found no such file") from error
-    except (OSError, ValueError) as error:
-        raise InputError(f"{file}: expected a JSON object, found an unreadable file ({error})") from error
-    if not isinstance(value, dict):
-        raise InputError(f"{file}: expected a JSON object, found {type(value).__name__}")
-    return value
-
-
-def _read_config(file: Path) -> dict[str, Any]:
-    config = _read_json(file)
-    datasets = config.get("datasets")
-    if not isinstance(datasets, dict) or not all(isinstance(value, dict) for value in datasets.values()):
-        found = ", ".join(config) or "none"
-        raise InputError(f"{file}: expected key 'datasets' with the settings of each data set, found {found}")
-    return config
-
-
-def _is_phantom(config: Mapping[str, Any], dataset: str) -> bool:
-    kind = (config.get("kinds") or {}).get(dataset)
-    if kind is not None:
-        return bool(kind == "phantom")
-    # Folders of 0.1 do not say: by the names that al-bench gives to what it generates.
-    names = [entry.name for entry in list_entries() if entry.phantom]
-    return dataset in names or dataset.startswith(tuple(f"{name}-seed" for name in names))
-
-
 def _read_queries(folder: Path, names: Mapping[str, str]) -> list[tuple[Any, ...]]:
+    files = (each.query for each in RunFolder(folder).rounds())
     rows = []
-    optional = QUERY_COLUMNS[QUERY_COLUMNS.index("axis") :]
-    for file in sorted(folder.glob("*/*/seed-*/round-*/query.json")):
-        query = _read_json(file)
-        try:
-            dataset = query["dataset"]
-            run = (dataset, names.get(dataset, ""), query["strategy"], int(query["seed"]), int(query["round"]))
-            rows += [
-                (*run, position, u["case"], int(u["index"]), *(u.get(key) for key in optional))
-                for position, u in enumerate(query["units"])
-            ]
-        except KeyError as error:
-            found = ", ".join(query) or "none"
-            raise InputError(f"{file}: expected key {error}, found {found}") from error
-        except (TypeError, ValueError, AttributeError) as error:
-            raise InputError(f"{file}: expected the units of a query, found {error}") from error
+    for query in (Query.read(file) for file in files if file.is_file()):
+        run = (query.dataset, names.get(query.dataset, ""), query.strategy, query.seed, query.round)
+        units = (unit.as_json() for unit in query.units)
+        rows += [(*run, place, *map(unit.get, QUERY_COLUMNS[len(run) + 1 :])) for place, unit in enumerate(units)]
     return rows
 
 
 def _find_galleries(out_dirs: Sequence[Path], names: Sequence[Mapping[str, str]]) -> dict[RunKey, Path]:
     found: dict[RunKey, Path] = {}
     for folder, own in zip(out_dirs, names, strict=True):
-        for file in sorted(folder.glob(f"*/*/seed-*/round-*/{GALLERY}")):
-            dataset, strategy, seed, number, _ = file.relative_to(folder).parts
-            run = (dataset, own.get(dataset, ""), strategy, _count(seed), _count(number))
-            found.setdefault(run, file)
+        for each in RunFolder(folder).rounds():
+            if each.gallery.is_file():
+                run = (each.dataset, own.get(each.dataset, ""), each.strategy, each.seed, each.number)
+                found.setdefault(run, each.gallery)
     return found
 
 
@@ -177,14 +135,9 @@ def _read_pools(
 ) -> dict[tuple[str, str, int], pd.DataFrame]:
     found = {}
     for folder, own in zip(out_dirs, names, strict=True):
-        for file in sorted(folder.glob(f"*/{SHARED}/seed-*/{POOL}")):
-            dataset, _, seed, _ = file.relative_to(folder).parts
-            key = (dataset, own.get(dataset, ""), _count(seed))
-            if key not in found:
-                found[key] = pd.read_parquet(file)
+        for study in RunFolder(folder).studies():
+            for seed in study.seeds():
+                key = (study.dataset, own.get(study.dataset, ""), seed.seed)
+                if key not in found and seed.pool.is_file():
+                    found[key] = pd.read_parquet(seed.pool)
     return found
-
-
-def _count(name: str) -> int:
-    """Return the number at the end of a folder's name, 3 for ``seed-3``."""
-    return int(name.rpartition("-")[2])

@@ -10,9 +10,9 @@ from typing import Any
 
 import pandas as pd
 
-from albench.check.baseline import portable
 from albench.config import difference
 from albench.errors import InputError
+from albench.results.settings import Settings, StudySettings
 from albench.results.tables import RESULT_KEYS, RUN_KEYS
 
 
@@ -26,7 +26,7 @@ class StudyConfiguration:
 
 
 def tell_apart(
-    folders: Sequence[tuple[Path, dict[str, Any]]],
+    folders: Sequence[tuple[Path, Settings]],
 ) -> tuple[list[StudyConfiguration], list[dict[str, str]], list[str]]:
     """Decide which studies are one.
 
@@ -36,7 +36,7 @@ def tell_apart(
     Parameters
     ----------
     folders
-        Run folders with the contents of their ``config.json``.
+        Run folders with their settings.
 
     Returns
     -------
@@ -44,18 +44,18 @@ def tell_apart(
         The configurations, different ones once each; for each folder the protocol's name by data set; and a sentence
         for each difference.
     """
-    kinds: dict[tuple[str, str], list[tuple[Path, dict[str, Any]]]] = {}
+    kinds: dict[tuple[str, str], list[tuple[Path, StudySettings]]] = {}
     kind_of: list[dict[str, tuple[str, int]]] = []
     notes = []
-    for folder, config in folders:
+    for folder, stored in folders:
         kind_of.append({})
-        for dataset, settings in config["datasets"].items():
-            name = str((settings.get("protocol") or {}).get("name", ""))
+        for settings in stored.studies:
+            dataset, name = settings.dataset, settings.protocol
             known = kinds.setdefault((dataset, name), [])
             for number, (first, other) in enumerate(known):
-                if not difference(portable(other), portable(settings)):
+                if not difference(other.portable(), settings.portable()):
                     kind_of[-1][dataset] = (name, number)
-                    changed = difference(_unhashed(other), _unhashed(settings))
+                    changed = difference(other.values, settings.values)
                     if changed:
                         notes.append(
                             f"{dataset}, {name}: {first} and {folder} ran on differing machines "
@@ -68,7 +68,7 @@ def tell_apart(
     for (dataset, name), found in kinds.items():
         first, settings = found[0]
         for number, (folder, other) in enumerate(found[1:], start=1):
-            lines = "; ".join(difference(portable(settings), portable(other)))
+            lines = "; ".join(difference(settings.portable(), other.portable()))
             notes.append(
                 f"{dataset}, {name}: {first} (A) and {folder} ({_letter(number)}) have different settings and stand "
                 f"side by side: {lines}."
@@ -78,7 +78,7 @@ def tell_apart(
         for own in kind_of
     ]
     configs = [
-        StudyConfiguration(dataset, _name(name, number, len(found)), settings)
+        StudyConfiguration(dataset, _name(name, number, len(found)), dict(settings.stored))
         for (dataset, name), found in kinds.items()
         for number, (_, settings) in enumerate(found)
     ]
@@ -112,7 +112,3 @@ def _name(protocol: str, number: int, n_kinds: int) -> str:
 
 def _letter(number: int) -> str:
     return string.ascii_uppercase[number] if number < len(string.ascii_uppercase) else str(number + 1)
-
-
-def _unhashed(settings: dict[str, Any]) -> dict[str, Any]:
-    return {key: value for key, value in settings.items() if key != "config_hash"}

@@ -24,7 +24,8 @@ from albench.report.matrix import Square, matrix
 from albench.report.palette import label, oracle_aided, order, style, swatch_path
 from albench.report.statistics import StatisticsSection
 from albench.report.texts import NONE
-from albench.results.tables import CEILING, REFERENCE, STUDY_KEYS
+from albench.results.layout import CEILING
+from albench.results.tables import REFERENCE, STUDY_KEYS
 from albench.stats.crossed import MIN_SEEDS
 from albench.stats.pairs import pairs_of
 

@@ -13,6 +13,7 @@ from albench.protocols import load_protocol, protocol_names
 from albench.report.inputs import Inputs
 from albench.report.merge import StudyConfiguration
 from albench.report.palette import order
+from albench.results.layout import RUNS_FILE
 from albench.results.tables import STUDY_KEYS
 
 _OWN_OPTION = ("rounds", "budget", "pool.start_method")
@@ -127,5 +128,5 @@ def _versions(text: str) -> dict[str, Any]:
     except ValueError:
         value = None
     if not isinstance(value, dict):
-        raise InputError(f"runs.parquet: column 'versions': expected a JSON object, found {text[:40]!r}")
+        raise InputError(f"{RUNS_FILE}: column 'versions': expected a JSON object, found {text[:40]!r}")
     return value

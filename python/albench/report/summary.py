@@ -8,7 +8,8 @@ import numpy as np
 import pandas as pd
 
 from albench.report.palette import order
-from albench.results.tables import CEILING, OVERHEAD_STAGES, REFERENCE, STUDY_KEYS, mean_dice
+from albench.results.layout import CEILING
+from albench.results.tables import OVERHEAD_STAGES, REFERENCE, STUDY_KEYS, mean_dice
 from albench.stats import curve_scores, mean_interval, share_of_ceiling
 from albench.stats.pairs import Pair, pair_tables, pairs_of
 

@@ -9,13 +9,12 @@ import os
 import shutil
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Any
 
 from albench.config import StudyConfig, difference
 from albench.errors import InputError
-from albench.machine.files import read_json, write_json
+from albench.results.layout import RunFolder
+from albench.results.settings import Settings, StudySettings
 
-CONFIG_FILE = "config.json"
 _LOCK = ".lock"
 
 
@@ -68,7 +67,7 @@ def _lock(out: Path) -> Iterator[None]:
 
 
 def claim_folder(out: Path, configs: Sequence[StudyConfig]) -> None:
-    """Write the studies' configurations into ``out/config.json``, or check that they are there already.
+    """Write the studies' configurations into the folder's settings, or check that they are there already.
 
     A configuration under which nothing was finished yet, say because its budget turned out to exceed the pool,
     binds nobody: it is replaced, with what it left.
@@ -78,26 +77,26 @@ def claim_folder(out: Path, configs: Sequence[StudyConfig]) -> None:
     InputError
         If the folder holds one of the data sets under another configuration, or files that are not ours.
     """
-    path = out / CONFIG_FILE
-    stored: dict[str, Any] = read_json(path) if path.is_file() else {"datasets": {}}
-    if not path.is_file() and any(not entry.name.startswith(".") for entry in out.iterdir()):
+    run = RunFolder(out)
+    if run.config.is_file():
+        stored = Settings.read(run)
+    elif any(not entry.name.startswith(".") for entry in out.iterdir()):
         raise InputError(f"--out {out}: expected an empty folder or one made by al-bench, found other files")
+    else:
+        stored = Settings()
+    known = {study.dataset: study.values for study in stored.studies}
     unfinished = []
     for config in configs:
-        mine = config.model_dump(mode="json")
-        theirs = stored["datasets"].get(config.dataset, {})
-        changed = difference({key: value for key, value in theirs.items() if key != "config_hash"}, mine)
-        if not theirs or not changed:
+        changed = difference(known.get(config.dataset, {}), StudySettings.of(config).values)
+        if config.dataset not in known or not changed:
             continue
-        if any((out / config.dataset).rglob("*.stage.json")):
+        folder = run.study(config.dataset)
+        if folder.has_finished_stage():
             raise InputError(
                 f"--out {out}: holds results of {config.dataset} under another configuration "
                 f"({'; '.join(changed)}); choose another folder, or --fresh to set this one aside"
             )
-        unfinished.append(out / config.dataset)
-    for folder in unfinished:
-        shutil.rmtree(folder, ignore_errors=True)
-    for config in configs:
-        stored["datasets"][config.dataset] = config.model_dump(mode="json") | {"config_hash": config.digest()}
-        stored.setdefault("kinds", {})[config.dataset] = config.dataset_kind
-    write_json(path, stored)
+        unfinished.append(folder.path)
+    for path in unfinished:
+        shutil.rmtree(path, ignore_errors=True)
+    stored.updated(configs).write(run)

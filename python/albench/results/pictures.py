@@ -15,7 +15,6 @@ from albench.errors import InputError
 from albench.machine.files import atomic_file, writing_to
 from albench.units.view import UnitView
 
-GALLERY = "gallery.npz"
 EDGE = 128
 """Pixels of a picture's longer edge at most."""
 

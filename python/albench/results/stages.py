@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from albench.machine.files import read_json, sha256, write_json
+from albench.results.layout import stage_record
 
 
 @dataclass(frozen=True)
@@ -30,14 +31,10 @@ class StageRecord:
     files: Mapping[str, str]
 
 
-def _record_path(folder: Path, name: str) -> Path:
-    return folder / f"{name}.stage.json"
-
-
 def load_stage(folder: Path, name: str) -> StageRecord | None:
     """Return the record of a finished stage, or None where it is not finished or a file is missing or damaged."""
     try:
-        record = StageRecord(**read_json(_record_path(folder, name)))
+        record = StageRecord(**read_json(stage_record(folder, name)))
     except (FileNotFoundError, ValueError, TypeError):
         return None
     for file, digest in record.files.items():
@@ -49,7 +46,7 @@ def load_stage(folder: Path, name: str) -> StageRecord | None:
 
 def forget_stage(folder: Path, name: str) -> None:
     """Have a finished stage run again; what it wrote stays where it is."""
-    _record_path(folder, name).unlink(missing_ok=True)
+    stage_record(folder, name).unlink(missing_ok=True)
 
 
 def run_stage(folder: Path, name: str, outputs: Sequence[str], compute: Callable[[], Mapping[str, Any]]) -> StageRecord:
@@ -77,5 +74,5 @@ def run_stage(folder: Path, name: str, outputs: Sequence[str], compute: Callable
         notes=notes,
         files={file: sha256(folder / file) for file in outputs},
     )
-    write_json(_record_path(folder, name), {"seconds": record.seconds, "notes": notes, "files": dict(record.files)})
+    write_json(stage_record(folder, name), {"seconds": record.seconds, "notes": notes, "files": dict(record.files)})
     return record

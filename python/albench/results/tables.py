@@ -7,7 +7,7 @@ here are allowed and kept: later metrics must not make older readers fail.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -16,12 +16,7 @@ import pandas as pd
 
 from albench.errors import InputError
 from albench.machine.files import atomic_file, write_parquet
-
-RESULTS_FILE = "results.parquet"
-RUNS_FILE = "runs.parquet"
-
-CEILING = "full"
-"""The strategy that trains on every label of the pool; its one round per seed is the ceiling of the study."""
+from albench.results.layout import RESULTS_FILE, RUNS_FILE
 
 REFERENCE = "random"
 """The strategy the others are compared with."""
@@ -87,6 +82,12 @@ _LATER_COLUMNS = [*COSTS, "nsd", "hd95", "n_pool_fg_voxels"]
 METRICS = {"dice": 1.0, "nsd": 1.0, "hd95": np.inf}
 """Scores of a case and class, with the largest value each can take; hd95 is in mm, and smaller is better."""
 
+RENAMED: Mapping[str, str] = {}
+"""Columns of earlier versions, and notes of their stages, with what they are called now.
+
+A name that a column once had is never given to another.
+"""
+
 _TABLES = {RESULTS_FILE: (RESULTS_COLUMNS, RESULT_KEYS), RUNS_FILE: (RUNS_COLUMNS, RUN_KEYS)}
 
 
@@ -110,9 +111,22 @@ def write_table(df: pd.DataFrame, path: Path) -> None:
         raise InputError(f"cannot write {path}: {error.strerror or error}") from error
 
 
-def read_results(path: Path) -> pd.DataFrame:
-    """Rows of ``results.parquet``, checked; ``path`` is the file or the run folder that holds it."""
-    table, file = _read_table(path, RESULTS_FILE), _file(path, RESULTS_FILE)
+def renamed(row: Mapping[str, Any], names: Mapping[str, str] = RENAMED) -> dict[str, Any]:
+    """Return a row, or a stage's notes, under the names of today; `names` are those of `RENAMED`."""
+    now = _names_now(row.keys(), names)
+    return {now.get(key, key): value for key, value in row.items()}
+
+
+def _names_now(found: Collection[str], names: Mapping[str, str]) -> dict[str, str]:
+    return {old: new for old, new in names.items() if old in found and new not in found}
+
+
+def read_results(path: Path, names: Mapping[str, str] = RENAMED) -> pd.DataFrame:
+    """Rows of ``results.parquet``, checked; ``path`` is the file or the run folder that holds it.
+
+    Columns that `names` has are called by what it says.
+    """
+    table, file = _read_table(path, RESULTS_FILE, names), _file(path, RESULTS_FILE)
     for metric, high in METRICS.items():
         outside = ~(table[metric].between(0.0, high) | table[metric].isna())
         if outside.any():
@@ -140,9 +154,9 @@ def _check_complete(table: pd.DataFrame, file: Path) -> None:
             )
 
 
-def read_runs(path: Path) -> pd.DataFrame:
-    """Rows of ``runs.parquet``, checked; ``path`` is the file or the run folder that holds it."""
-    return _read_table(path, RUNS_FILE)
+def read_runs(path: Path, names: Mapping[str, str] = RENAMED) -> pd.DataFrame:
+    """Rows of ``runs.parquet``, checked, as `read_results` reads its own."""
+    return _read_table(path, RUNS_FILE, names)
 
 
 def mean_metric(results: pd.DataFrame, metric: str) -> pd.DataFrame:
@@ -180,7 +194,7 @@ def _file(path: Path, name: str) -> Path:
     return path / name if path.is_dir() else path
 
 
-def _read_table(path: Path, name: str) -> pd.DataFrame:
+def _read_table(path: Path, name: str, names: Mapping[str, str]) -> pd.DataFrame:
     file = _file(path, name)
     if not file.is_file():
         raise InputError(f"{file}: expected a table written by `al-bench run`, found no such file")
@@ -189,7 +203,7 @@ def _read_table(path: Path, name: str) -> pd.DataFrame:
     except (ValueError, OSError) as error:
         reason = str(error).splitlines()[0]
         raise InputError(f"{file}: expected a Parquet table, found an unreadable file ({reason})") from error
-    return _conform(table, file, like=name)
+    return _conform(table.rename(columns=_names_now(table.columns, names)), file, like=name)
 
 
 def _conform(df: pd.DataFrame, path: Path, like: str | None = None) -> pd.DataFrame:

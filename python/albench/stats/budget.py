@@ -9,7 +9,8 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from albench.results.tables import ANNOTATED, CEILING, COSTS, REFERENCE, STUDY_KEYS
+from albench.results.layout import CEILING
+from albench.results.tables import ANNOTATED, COSTS, REFERENCE, STUDY_KEYS
 
 TARGETS = (0.90, 0.95)
 MEASURES = [*ANNOTATED, *COSTS]

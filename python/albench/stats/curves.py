@@ -6,7 +6,8 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from albench.results.tables import CEILING, STUDY_KEYS
+from albench.results.layout import CEILING
+from albench.results.tables import STUDY_KEYS
 
 
 def aubc(dice: npt.ArrayLike) -> float:

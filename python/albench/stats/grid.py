@@ -10,7 +10,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from albench.results.tables import CEILING
+from albench.results.layout import CEILING
 
 Endpoint = Literal["aubc", "final"]
 ENDPOINTS: tuple[Endpoint, ...] = ("aubc", "final")

@@ -12,7 +12,8 @@ import pandas as pd
 from numpy.typing import NDArray
 from statsmodels.stats.multitest import multipletests
 
-from albench.results.tables import CEILING, REFERENCE, STUDY_KEYS
+from albench.results.layout import CEILING
+from albench.results.tables import REFERENCE, STUDY_KEYS
 from albench.stats.crossed import crossed_test
 from albench.stats.grid import ENDPOINTS, DiceGrid, Endpoint, dice_grid
 

@@ -9,7 +9,8 @@ from typing import Any
 
 import pandas as pd
 
-from albench.results.tables import CEILING, METRICS, RUN_KEYS, STUDY_KEYS, mean_metric
+from albench.results.layout import CEILING
+from albench.results.tables import METRICS, RUN_KEYS, STUDY_KEYS, mean_metric
 from albench.stats.budget import budget_table
 from albench.stats.claims import MIN_DATASETS, Claim, joint_claims, study_claims
 from albench.stats.curves import curve_scores

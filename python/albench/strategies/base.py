@@ -11,11 +11,11 @@ from typing import ClassVar, Literal, NamedTuple, TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
-from albench import _arrays as check
 from albench.errors import InputError
 from albench.scoring.request import GradientSettings, Need, Scores, uncertainty
 from albench.units.pool import Unit
 from albench.units.room import Room
+from albench_core.arguments import integer
 
 Floats = TypeVar("Floats", np.float32, np.float64)
 
@@ -234,7 +234,7 @@ def choose(
     """
     if (max_per_case is None and boxes is None) or strategy.whole_pool:
         return _select(strategy, view, budget, rng)
-    check.integer("budget", budget, 1, len(view.units))
+    integer("budget", budget, 1, len(view.units))
     room = Room(view.units, max_per_case, boxes)
     if boxes is None and budget > room.most:
         raise InputError(
@@ -263,7 +263,7 @@ def choose(
 def _select(strategy: Strategy, view: PoolView, budget: int, rng: np.random.Generator) -> Selection:
     """Ask once, and check the answer."""
     n = len(view.units)
-    selection = strategy.select(view, check.integer("budget", budget, 1, n), rng)
+    selection = strategy.select(view, integer("budget", budget, 1, n), rng)
     expected, indices = n if strategy.whole_pool else budget, selection.indices
     if (
         indices.shape != (expected,)

@@ -9,9 +9,6 @@ from pathlib import Path
 
 from albench.errors import InputError
 
-FOLDER = "tensorboard"
-"""Folder of the event files in a results folder: one for each data set, strategy and seed."""
-
 Log = Callable[[str, float, int], None]
 """Takes the name of a curve, a value and its place on the abscissa."""
 

@@ -5,14 +5,10 @@ from __future__ import annotations
 from pathlib import Path
 
 from albench.errors import InputError, unknown_name
-from albench.machine.files import read_json
-from albench.results.folder import CONFIG_FILE
+from albench.results.layout import SHARED, ChainFolder, RoundFolder, RunFolder, train_stages
+from albench.results.settings import Settings
 from albench.results.stages import load_stage
-from albench.study.loop import train_stages
-from albench.study.setup import SHARED
-from albench.training.export import export_model
-from albench.training.planning import PLANS_NAME
-from albench.training.prepare import PreparedStore
+from albench.training.export import export_model, prepared_in
 
 
 def export_round(
@@ -36,55 +32,31 @@ def export_round(
     InputError
         No such data set, chain or round; damaged model; the model is there already.
     """
-    name = _dataset(out, dataset)
-    study = out / name
-    stages = train_stages(read_json(out / CONFIG_FILE)["datasets"][name]["protocol"]["training"]["folds"])
-    rounds = _rounds(study, strategy, seed, list(stages)[-1])
+    run = RunFolder(out)
+    settings = Settings.read(run).study(dataset)
+    study, stages = run.study(settings.dataset), train_stages(settings.n_folds)
+    chain = study.chain(strategy, seed)
+    rounds = _trained_rounds(chain, list(stages)[-1])
     if not rounds:
-        known = sorted({path.parent.parent.parent.name for path in study.glob("*/seed-*/round-*/train*.stage.json")})
+        known = sorted({folder.strategy for folder in study.trained()} - {SHARED})
         if strategy not in known:
-            raise unknown_name(f"strategy of {study}", strategy, [name for name in known if name != SHARED])
-        raise InputError(f"--seed {seed}: expected a seed of {study / strategy}, found none with a trained model")
+            raise unknown_name(f"strategy of {study.path}", strategy, known)
+        raise InputError(f"--seed {seed}: expected a seed of {study.path / strategy}, found none with a trained model")
     number = max(rounds) if number is None else number
     if number not in rounds:
         raise InputError(f"--round {number}: expected one of {', '.join(map(str, sorted(rounds)))}")
-    folder = rounds[number]
-    for stage, model in stages.items():
-        if load_stage(folder, stage) is None:
-            raise InputError(
-                f"{folder / model}: expected the model that was trained here, found it damaged; rerun first"
-            )
-    return export_model(_store(study, seed), [folder / model for model in stages.values()], results)
+    folder = rounds[number].trained_in
+    models = folder.models(settings.n_folds)
+    for stage, model in zip(stages, models, strict=True):
+        if load_stage(folder.path, stage) is None:
+            raise InputError(f"{model}: expected the model that was trained here, found it damaged; rerun first")
+    return export_model(prepared_in(chain.shared.path), models, results)
 
 
-def _dataset(out: Path, name: str | None) -> str:
-    path = out / CONFIG_FILE
-    if not path.is_file():
-        raise InputError(f"{out}: expected a results folder of al-bench, found no {CONFIG_FILE}")
-    known = sorted(read_json(path)["datasets"])
-    if name is None and len(known) == 1:
-        return str(known[0])
-    if name is None or name not in known:
-        raise unknown_name("data set of this study", str(name), known)
-    return name
-
-
-def _rounds(study: Path, strategy: str, seed: int, last_stage: str) -> dict[int, Path]:
-    """Folders of the trained rounds of a chain; round 0 is the start that all chains of the seed share."""
-    own = {
-        int(path.parent.name.removeprefix("round-")): path.parent
-        for path in (study / strategy / f"seed-{seed}").glob(f"round-*/{last_stage}.stage.json")
-    }
-    start = study / SHARED / f"seed-{seed}" / "round-0"
-    if own and (start / f"{last_stage}.stage.json").is_file():
-        own.setdefault(0, start)
+def _trained_rounds(chain: ChainFolder, last_stage: str) -> dict[int, RoundFolder]:
+    """Trained rounds of a chain by number, the shared start too where the chain has gone on from it."""
+    own = {folder.number: folder for folder in chain.rounds() if folder.stage(last_stage).is_file()}
+    first = chain.round(0)
+    if own and first.trained_in.stage(last_stage).is_file():
+        own[0] = first
     return own
-
-
-def _store(study: Path, seed: int) -> PreparedStore:
-    base = study / SHARED / f"seed-{seed}" / "nnunet" / "preprocessed"
-    plans = sorted(base.glob(f"Dataset*/{PLANS_NAME}.json"))
-    if len(plans) != 1:
-        raise InputError(f"{base}: expected nnU-Net's plans of one data set, found {len(plans)}")
-    (configuration,) = read_json(plans[0])["configurations"]
-    return PreparedStore(plans[0].parent, configuration)

@@ -12,16 +12,17 @@ from typing import Any
 import numpy as np
 
 from albench.config import StartMethod, runs
-from albench.progress import Reporter
-from albench.results.tables import CEILING
+from albench.progress import SILENT, Reporter
+from albench.results.layout import CEILING, RunFolder
 from albench.scoring.request import Need, class_weights
 from albench.seeding import generator
 from albench.stats.power import SPREADS, Power, power_of
 from albench.strategies import make_strategy
-from albench.study.loop import scoring_plan
 from albench.study.request import RunRequest
+from albench.study.rounds.scoring import scoring_plan
 from albench.study.run import prepare
-from albench.study.setup import Study, start_units
+from albench.study.setup import start_units
+from albench.study.study import Study
 from albench.training.base import Model, Trainer
 from albench.units.cost import labelled_voxels
 from albench.units.pool import Pool, Split, Unit
@@ -143,7 +144,8 @@ def plan_studies(request: RunRequest, reporter: Reporter, sd: float | None = Non
     """
     prepared = prepare(request, reporter)
     forecasts = [
-        plan_study(study, prepared.request.strategy, request.seeds, prepared.n_processes) for study in prepared.studies
+        plan_study(study, prepared.request.strategy, request.seeds, prepared.n_processes, reporter)
+        for study in prepared.studies
     ]
     if request.resume:
         forecasts = [_remaining(forecast, request.out) for forecast in forecasts]
@@ -156,20 +158,23 @@ def _with_power(forecast: Forecast, sd: float | None) -> Forecast:
 
 def _remaining(forecast: Forecast, out: Path) -> Forecast:
     """Take off what the results folder has already, training by training."""
-    n_done = min(forecast.n_trainings, sum(1 for _ in (out / forecast.dataset).rglob("train*.stage.json")))
+    trained = RunFolder(out).study(forecast.dataset).trained()
+    n_done = min(forecast.n_trainings, sum(len(folder.trainings()) for folder in trained))
     left = 1 - n_done / forecast.n_trainings
     compute_s = {what: seconds * left for what, seconds in forecast.compute_s.items()}
     return replace(forecast, n_done=n_done, compute_s=compute_s, wall_s=forecast.wall_s * left)
 
 
-def plan_study(study: Study, strategies: Sequence[str], n_seeds: int, n_processes: int) -> Forecast:
+def plan_study(
+    study: Study, strategies: Sequence[str], n_seeds: int, n_processes: int, reporter: Reporter = SILENT
+) -> Forecast:
     """Measure and extrapolate, in a temporary folder that is removed again."""
     with tempfile.TemporaryDirectory(prefix="al-bench-plan-") as folder:
-        costs = measure(study, strategies, Path(folder))
+        costs = measure(study, strategies, Path(folder), reporter)
     return forecast(study, strategies, n_seeds, n_processes, costs)
 
 
-def measure(study: Study, strategies: Sequence[str], folder: Path) -> Costs:
+def measure(study: Study, strategies: Sequence[str], folder: Path, reporter: Reporter = SILENT) -> Costs:
     """Take a few cases of the first seed through every stage; models are of no use and thrown away."""
     protocol = study.config.protocol
     split = study.split(0)
@@ -180,7 +185,7 @@ def measure(study: Study, strategies: Sequence[str], folder: Path) -> Costs:
     n_cases = len(sample.pool) + len(sample.test)
     trainer = study.make_trainer(folder)
     title = f"{study.dataset.name}: measuring"
-    with study.reporter.task(f"{title} {n_cases} cases", len(sample.pool) + n_cases) as advance:
+    with reporter.task(f"{title} {n_cases} cases", len(sample.pool) + n_cases) as advance:
         began = time.perf_counter()
         found = trainer.scan(sample, advance, describe=method in ("k-centre", "typical"))
         pool = found.pool
@@ -190,12 +195,13 @@ def measure(study: Study, strategies: Sequence[str], folder: Path) -> Costs:
         trainer.prepare(sample, pool, start, advance)
         prepare_s = (time.perf_counter() - began) / n_cases
     n_bytes = _size(folder)
-    with study.reporter.task(f"{title} {_ITERATIONS} iterations", _ITERATIONS) as advance:
-        setup_s, iteration_s = _time_training(trainer, start, folder / "model.pth", advance)
+    trained = folder / "sample.pth"
+    with reporter.task(f"{title} {_ITERATIONS} iterations", _ITERATIONS) as advance:
+        setup_s, iteration_s = _time_training(trainer, start, trained, advance)
     # as much work as so many different ones
-    model = trainer.load(*[folder / "model.pth"] * protocol.training.folds)
+    model = trainer.load(*[trained] * protocol.training.folds)
     units = pool.units[:: max(1, len(pool) // _SAMPLE_UNITS)][:_SAMPLE_UNITS]
-    with study.reporter.task(f"{title} scoring and prediction"):
+    with reporter.task(f"{title} scoring and prediction"):
         score_s = {name: _time_scoring(study, model, pool, start, units, name) for name in strategies}
         began = time.perf_counter()
         for case in sample.test:
@@ -208,7 +214,7 @@ def measure(study: Study, strategies: Sequence[str], folder: Path) -> Costs:
         iteration_s=iteration_s,
         score_s_per_unit=score_s,
         evaluate_s_per_case=evaluate_s,
-        model_bytes=(folder / "model.pth").stat().st_size,
+        model_bytes=trained.stat().st_size,
         prepared_bytes_per_case=n_bytes / n_cases,
         n_labelled=round(len(start) / len(sample.pool) * len(names)) if method == "labelled" else None,
     )

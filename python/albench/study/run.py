@@ -12,9 +12,8 @@ from albench.data import Dataset, load_dataset, verify_cases
 from albench.data.groups import case_groups
 from albench.data.locate import cache_folder
 from albench.errors import InputError, unknown_name
-from albench.machine.facts import n_cores
 from albench.machine.placement import Machine, Placement, place
-from albench.progress import Reporter, Silent
+from albench.progress import SILENT, Board, Reporter
 from albench.protocols import load_protocol
 from albench.report import build_report
 from albench.results.folder import claim_folder, output_folder
@@ -22,9 +21,10 @@ from albench.strategies import label_of, make_strategy
 from albench.study.events import require_tensorboard
 from albench.study.file import DEVICES, write_study
 from albench.study.request import RunRequest
-from albench.study.setup import Study
+from albench.study.study import Study
 from albench.study.workers import run_studies
 from albench.training.base import Trainer
+from albench_core.cores import n_cores
 
 
 @dataclass(frozen=True)
@@ -109,7 +109,6 @@ def prepare(request: RunRequest, reporter: Reporter) -> Prepared:
                 config,
                 request.out,
                 factory,
-                reporter,
                 gallery=request.gallery,
                 tensorboard=request.tensorboard,
             )
@@ -118,13 +117,13 @@ def prepare(request: RunRequest, reporter: Reporter) -> Prepared:
     return Prepared(resolved, tuple(studies), placement.n_processes)
 
 
-def run(request: RunRequest, reporter: Reporter | None = None) -> Path:
+def run(request: RunRequest, reporter: Board = SILENT) -> Path:
     """Check a request, run its studies or what is left of them, and write tables and report.
 
     Parameters
     ----------
     reporter
-        Says what is being done; None: nobody.
+        Says what is being done, in this process and in workers.
 
     Returns
     -------
@@ -138,11 +137,11 @@ def run(request: RunRequest, reporter: Reporter | None = None) -> Path:
     WorkerError
         A process died; nothing that was finished is lost.
     """
-    prepared = prepare(request, reporter or Silent())
+    prepared = prepare(request, reporter)
     with output_folder(request.out, fresh=not request.resume):
         claim_folder(request.out, [study.config for study in prepared.studies])
         write_study(prepared.request)
-        run_studies(prepared.studies, prepared.request.strategy, range(request.seeds), prepared.n_processes)
+        run_studies(prepared.studies, prepared.request.strategy, range(request.seeds), prepared.n_processes, reporter)
         return build_report(request.out)
 
 

@@ -1,12 +1,10 @@
-"""A study of one data set: its folders, its trainer for a seed, and the labels every chain starts from."""
+"""What all chains of a seed share: its split, its pool, the labels it starts from, the preprocessed cases."""
 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
-from functools import cached_property
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -14,93 +12,18 @@ from numpy.typing import NDArray
 
 from albench.coldstart.all_classes import all_classes
 from albench.coldstart.choose import choose_start
-from albench.config import StartMethod, StudyConfig, runs
-from albench.data import Dataset
-from albench.data.groups import case_groups
+from albench.config import StartMethod, runs
 from albench.errors import InputError
 from albench.machine.files import read_json, write_array, write_json
 from albench.progress import Reporter
+from albench.results.layout import DESCRIPTORS, POOL, START
 from albench.results.stages import forget_stage, load_stage, run_stage
-from albench.seeding import Key, generator
-from albench.study.events import FOLDER
+from albench.seeding import generator
+from albench.study.study import Study
 from albench.training.base import Trainer
 from albench.units.pool import Pool, Split, Unit
 from albench.units.room import Room
-from albench.units.split import assign_folds, split_cases
-
-SHARED = "_shared"
-"""Folder, in place of a strategy's, of what all strategies of a seed have in common."""
-
-POOL, DESCRIPTORS, START = "pool.parquet", "descriptors.npy", "start.json"
-
-TrainerFactory = Callable[[Path], Trainer]
-
-
-@dataclass(frozen=True)
-class Study:
-    """One data set under one configuration.
-
-    Attributes
-    ----------
-    out
-        Results folder of the whole run; this study's files are in ``out/<dataset>``.
-    make_trainer
-        Makes a trainer that works in the given folder.
-    tensorboard
-        Whether losses and Dice are logged for TensorBoard.
-    gallery
-        Units of each query that pictures are kept of, the first chosen first; no part of the configuration, since no
-        result depends on it.
-    """
-
-    dataset: Dataset
-    config: StudyConfig
-    out: Path
-    make_trainer: TrainerFactory
-    reporter: Reporter
-    tensorboard: bool = False
-    gallery: int = 8
-
-    def seed_folder(self, strategy: str, seed: int) -> Path:
-        """Folder of one chain."""
-        return self.out / self.dataset.name / strategy / f"seed-{seed}"
-
-    def round_folder(self, strategy: str, seed: int, number: int) -> Path:
-        """Folder of one round of a chain."""
-        return self.seed_folder(strategy, seed) / f"round-{number}"
-
-    def event_folder(self, strategy: str, seed: int) -> Path | None:
-        """Folder of one chain's event files, or None where nothing is logged."""
-        return self.out / FOLDER / self.dataset.name / strategy / f"seed-{seed}" if self.tensorboard else None
-
-    @cached_property
-    def groups(self) -> Mapping[str, str]:
-        """Case to group, such as a patient, where cases belong together."""
-        return case_groups(self.dataset, self.config.protocol.pool.group_by).groups
-
-    def split(self, seed: int) -> Split:
-        """Pool and test cases of a seed.
-
-        By default the test cases are the same for every seed, so that cases can be paired; with ``pool.split_by: seed``
-        they change with it. Of a data set with partial labels, completely labelled cases alone are tested on, and every
-        other case with a label is in the pool.
-        """
-        partial, settings = self.dataset.is_partial, self.config.protocol.pool
-        varies, n_folds = settings.split_by == "seed", settings.test_folds
-        # cases are in the same folds for all seeds
-        key: tuple[Key, ...] = (seed, "test") if varies and n_folds is None else ("test",)
-        return split_cases(
-            self.dataset.case_names,
-            test_share=settings.test_share,
-            max_test_cases=settings.max_test_cases,
-            max_pool_cases=settings.max_cases,
-            testable=self.dataset.complete_cases if partial else None,
-            keep=self.dataset.annotated_cases if partial else (),
-            groups=self.groups,
-            fold=None if n_folds is None else (seed % n_folds if varies else 0, n_folds),
-            test_rng=generator(self.dataset.name, *key),
-            pool_rng=generator(self.dataset.name, seed, "pool"),
-        )
+from albench.units.split import assign_folds
 
 
 @dataclass(frozen=True)
@@ -191,12 +114,13 @@ def check_budget(study: Study, pool: Pool) -> None:
             )
 
 
-def setup_seed(study: Study, seed: int, *, verify: bool = True) -> SeedSetup:
+def setup_seed(study: Study, seed: int, reporter: Reporter, *, verify: bool = True) -> SeedSetup:
     """Scan, choose the starting set, plan and preprocess; what is done already is only read.
 
     With `verify`, every preprocessed file is compared with its checksum, and a damaged one made again.
     """
-    folder = study.seed_folder(SHARED, seed)
+    place = study.folder.seed(seed)
+    folder = place.path
     trainer = study.make_trainer(folder)
     split = study.split(seed)
     title = f"{study.dataset.name} seed {seed}"
@@ -204,22 +128,22 @@ def setup_seed(study: Study, seed: int, *, verify: bool = True) -> SeedSetup:
     by_looks = settings.start_method in ("k-centre", "typical")
 
     def scan() -> dict[str, int]:
-        with study.reporter.task(f"{title}: reading {len(split.pool)} cases", len(split.pool)) as advance:
+        with reporter.task(f"{title}: reading {len(split.pool)} cases", len(split.pool)) as advance:
             found = trainer.scan(split, advance, describe=by_looks)
         check_budget(study, found.pool)
-        found.pool.save(folder / POOL)
+        found.pool.save(place.pool)
         if found.descriptors is not None:
-            write_array(found.descriptors, folder / DESCRIPTORS)
+            write_array(found.descriptors, place.descriptors)
         return {"n_units": len(found.pool), "n_fg_voxels": int(found.pool.total_counts[1:].sum())}
 
     run_stage(folder, "scan", [POOL, DESCRIPTORS] if by_looks else [POOL], scan)
-    pool = Pool.load(folder / POOL)
+    pool = Pool.load(place.pool)
 
     def choose() -> dict[str, Any]:
         rng = generator(study.dataset.name, seed, "start")
         if by_looks:
-            with study.reporter.task(f"{title}: choosing {settings.start} of {len(pool)} units to start with"):
-                descriptors = np.load(folder / DESCRIPTORS)
+            with reporter.task(f"{title}: choosing {settings.start} of {len(pool)} units to start with"):
+                descriptors = np.load(place.descriptors)
                 units = start_units(pool, settings.start, rng, settings.start_method, descriptors)
         else:
             units = start_units(pool, settings.start, rng, settings.start_method)
@@ -229,21 +153,21 @@ def setup_seed(study: Study, seed: int, *, verify: bool = True) -> SeedSetup:
                     f"{study.dataset.name}, found it for {len(units)}"
                 )
         if settings.start_method == "all-classes":
-            study.reporter.say(f"{title}: the starting set is chosen by labels that nobody has drawn yet")
-        write_json(folder / START, [[unit.case, unit.index] for unit in units])
+            reporter.say(f"{title}: the starting set is chosen by labels that nobody has drawn yet")
+        write_json(place.start, [[unit.case, unit.index] for unit in units])
         return {"method": settings.start_method}
 
     run_stage(folder, "start", [START], choose)
-    start = tuple(Unit(case, index) for case, index in read_json(folder / START))
+    start = tuple(Unit(case, index) for case, index in read_json(place.start))
 
     def prepare() -> dict[str, int]:
         n_cases = len(split.pool) + len(split.test)
-        with study.reporter.task(f"{title}: preprocessing {n_cases} cases", n_cases) as advance:
+        with reporter.task(f"{title}: preprocessing {n_cases} cases", n_cases) as advance:
             trainer.prepare(split, pool, start, advance)
         return {"n_cases": n_cases}
 
     if verify and load_stage(folder, "prepare") is not None and not trainer.is_intact(split):
-        study.reporter.say(f"{title}: a preprocessed file is damaged or missing, preprocessing that case again")
+        reporter.say(f"{title}: a preprocessed file is damaged or missing, preprocessing that case again")
         forget_stage(folder, "prepare")
     run_stage(folder, "prepare", [], prepare)
     n_folds = study.config.protocol.training.folds

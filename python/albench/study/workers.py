@@ -14,14 +14,15 @@ from dataclasses import dataclass, replace
 from multiprocessing.connection import Connection
 
 from albench.errors import WorkerError
-from albench.progress import Silent
-from albench.results.tables import CEILING
+from albench.progress import SILENT, Board, Reporter
+from albench.results.collect import write_tables
+from albench.results.layout import CEILING
 from albench.strategies import make_strategy
-from albench.study.collect import write_tables
-from albench.study.loop import Chain, run_ceiling, run_chain, run_start
+from albench.study.chain import Chain
+from albench.study.loop import run_ceiling, run_chain, run_start
 from albench.study.relay import Remote, relay
-from albench.study.setup import Study, setup_seed
-from albench.terminal.progress import Terminal
+from albench.study.setup import setup_seed
+from albench.study.study import Study
 
 _TABLES_EVERY_S = 60.0
 
@@ -41,18 +42,25 @@ class Job:
     strategy: str | None
 
 
-def run_job(job: Job) -> None:
+def run_job(job: Job, reporter: Reporter) -> None:
     """Run a job to its end; finished stages are skipped."""
-    setup = setup_seed(job.study, job.seed, verify=False)  # `run_studies` has done that
+    setup = setup_seed(job.study, job.seed, reporter, verify=False)  # `run_studies` has done that
+    chain = Chain(job.study, setup, make_strategy(job.strategy) if job.strategy else None, reporter)
     if job.strategy is None:
-        run_start(job.study, setup)
+        run_start(chain.start)
     elif job.strategy == CEILING:
-        run_ceiling(Chain(job.study, setup, make_strategy(CEILING)))
+        run_ceiling(chain)
     else:
-        run_chain(Chain(job.study, setup, make_strategy(job.strategy)))
+        run_chain(chain)
 
 
-def run_studies(studies: Sequence[Study], strategies: Sequence[str], seeds: Sequence[int], n_processes: int) -> None:
+def run_studies(
+    studies: Sequence[Study],
+    strategies: Sequence[str],
+    seeds: Sequence[int],
+    n_processes: int,
+    board: Board = SILENT,
+) -> None:
     """Run every strategy on every seed of every study; tables are written now and then, and at the end.
 
     Chains of a seed start when their common first model is there. One process runs everything here; more run in
@@ -65,7 +73,7 @@ def run_studies(studies: Sequence[Study], strategies: Sequence[str], seeds: Sequ
     )
     for study in studies:
         for seed in seeds:
-            setup_seed(study, seed)
+            setup_seed(study, seed, board)
     first = [Job(study, seed, None) for study in studies for seed in seeds if chains]
     if CEILING in strategies:
         first = [Job(study, seed, CEILING) for study in studies for seed in seeds] + first
@@ -81,10 +89,10 @@ def run_studies(studies: Sequence[Study], strategies: Sequence[str], seeds: Sequ
 
     try:
         if n_processes == 1:
-            _run_here(first, following)
+            _run_here(first, following, board)
         else:
             on_gpu = any(study.config.device == "cuda" for study in studies)
-            _run_in_processes(first, following, n_processes, _gpus() if on_gpu else ())
+            _run_in_processes(first, following, n_processes, _gpus() if on_gpu else (), board)
     finally:
         for out in {study.out for study in studies}:
             write_tables(out)
@@ -96,19 +104,19 @@ def _gpus() -> tuple[str, ...]:
     return visible_gpus()
 
 
-def _run_here(jobs: list[Job], following: Callable[[Job], list[Job]]) -> None:
+def _run_here(jobs: list[Job], following: Callable[[Job], list[Job]], reporter: Reporter) -> None:
     while jobs:
         job = jobs.pop(0)
-        run_job(job)
+        run_job(job, reporter)
         jobs = following(job) + jobs
 
 
 def _run_in_processes(
-    jobs: list[Job], following: Callable[[Job], list[Job]], n_processes: int, gpus: Sequence[str]
+    jobs: list[Job], following: Callable[[Job], list[Job]], n_processes: int, gpus: Sequence[str], board: Board
 ) -> None:
     context = multiprocessing.get_context("spawn")
     with (
-        relay(Terminal()) as events,
+        relay(board) as events,
         ProcessPoolExecutor(
             n_processes, context, initializer=_initialise, initargs=(events, os.getpid(), gpus)
         ) as executor,
@@ -136,7 +144,7 @@ def _run_in_processes(
 
 def _submit(executor: ProcessPoolExecutor, job: Job) -> Future[None]:
     try:
-        return executor.submit(_work, _portable(job))
+        return executor.submit(_work, job)
     except BrokenPipeError as error:  # a worker that died before it had read what to do
         raise BrokenProcessPool(str(error)) from None
 
@@ -170,9 +178,5 @@ def _end_with(parent: int) -> None:
     os._exit(1)
 
 
-def _portable(job: Job) -> Job:
-    return replace(job, study=replace(job.study, reporter=Silent()))
-
-
 def _work(job: Job) -> None:
-    run_job(replace(job, study=replace(job.study, reporter=Remote(_EVENTS))))
+    run_job(job, Remote(_EVENTS))

@@ -67,8 +67,8 @@ def prepare(
     """Find, download or generate a data set, verify it, lay it out for nnU-Net, and say where it is."""
     from albench.data.locate import cache_folder
     from albench.data.prepare import prepare_dataset
-    from albench.machine.facts import n_cores
     from albench.terminal.progress import Terminal
+    from albench_core.cores import n_cores
 
     prepared = prepare_dataset(
         name,
@@ -97,8 +97,8 @@ def verify(
     """Read every case to its end and list all that is wrong; exit status 1 if anything is."""
     from albench.data import find_problems, load_dataset
     from albench.data.locate import cache_folder
-    from albench.machine.facts import n_cores
     from albench.terminal.progress import Terminal
+    from albench_core.cores import n_cores
 
     reporter = Terminal()
     dataset = load_dataset(name, data_dir=data, cache_dir=cache_folder(cache), reporter=reporter)

@@ -7,11 +7,28 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from albench.errors import InputError
-from albench.machine.files import build_folder
+from albench.machine.files import build_folder, read_json
+from albench.training.nnunet_env import nnunet_base
 from albench.training.planning import PLANS_NAME
 from albench.training.prepare import PreparedStore
 
 _FINGERPRINT = "dataset_fingerprint.json"
+
+
+def prepared_in(work: Path) -> PreparedStore:
+    """Find what an nnU-Net trainer that worked in `work` prepared.
+
+    Raises
+    ------
+    InputError
+        There is nothing, or more than one data set.
+    """
+    base = nnunet_base(work) / "preprocessed"
+    plans = sorted(base.glob(f"Dataset*/{PLANS_NAME}.json"))
+    if len(plans) != 1:
+        raise InputError(f"{base}: expected nnU-Net's plans of one data set, found {len(plans)}")
+    (configuration,) = read_json(plans[0])["configurations"]
+    return PreparedStore(plans[0].parent, configuration)
 
 
 def export_model(store: PreparedStore, checkpoints: Sequence[Path], results: Path) -> Path:

@@ -19,6 +19,7 @@ from albench.seeding import Key
 from albench.training.annotated import AnnotatedDataset
 from albench.training.base import PoolScan, Tick, TrainingReport
 from albench.training.model import NnunetModel
+from albench.training.nnunet_env import nnunet_base
 from albench.training.planning import geometry_fingerprint, intensity_properties, plan, slicing_axis
 from albench.training.prepare import POOL_NAME, PreparedStore, is_whole, preprocess, require_units
 from albench.training.recovery import halving, is_dead_loader
@@ -68,7 +69,7 @@ class NnunetTrainer:
         self._device = device
         self._n_loaders = n_loader_processes
         self._shared_memory = shared_memory
-        self._base = work / "nnunet"
+        self._base = nnunet_base(work)
         scratch.use_folder(work)  # the disk of the preprocessed data has room
         self._title = "".join(letter if letter.isascii() and letter.isalnum() else "_" for letter in dataset.name)
         self._name = f"Dataset{_POOL_ID:03d}_{self._title}"

@@ -9,6 +9,11 @@ from collections.abc import Iterator
 from pathlib import Path
 
 
+def nnunet_base(work: Path) -> Path:
+    """Folder of nnU-Net's own folders, for a trainer that works in `work`."""
+    return work / "nnunet"
+
+
 @contextlib.contextmanager
 def nnunet_folders(base: Path, results: Path | None = None) -> Iterator[None]:
     """Point nnU-Net at `base`/{raw,preprocessed} and at `results` inside the block, then restore what was set.

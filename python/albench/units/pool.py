@@ -224,6 +224,10 @@ class Pool:
         """
         return np.asarray(self.voxel_counts.sum(axis=1) == self.n_voxels)
 
+    def n_without_label(self, units: Iterable[Unit]) -> int:
+        """How many of `units` have yet to be annotated, where the data set's labels are partial."""
+        return int((~self.is_labelled[self.rows(units)]).sum())
+
     def place(self, unit: Unit) -> dict[str, Any]:
         """Where a unit lies, as query files say it: a slice's axis, or the bounds of a patch, axes (z, y, x)."""
         if unit.case in self.axes:

@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from albench.check.baseline import START, Baseline, Cell, Query, load_baseline, repeated, save_baseline, summarise
+from albench.check.baseline import START, Baseline, Cell, FirstQuery, load_baseline, repeated, save_baseline, summarise
 from albench.check.compare import CHANCE, FALSE_ALARMS, Row, compare
 from albench.data import Dataset
 from albench.errors import InputError
@@ -47,9 +47,9 @@ def simulated(
     return Baseline(studies={"d": STUDY}, cells=tuple(cells), queries=())
 
 
-def query(units: np.ndarray, seed: int = 0, strategy: str = "usim-f") -> Query:
+def query(units: np.ndarray, seed: int = 0, strategy: str = "usim-f") -> FirstQuery:
     named = tuple(("case", int(unit)) for unit in units)
-    return Query(dataset="d", strategy=strategy, seed=seed, n_unlabelled=N_UNLABELLED, units=named)
+    return FirstQuery(dataset="d", strategy=strategy, seed=seed, n_unlabelled=N_UNLABELLED, units=named)
 
 
 def failures(rows: list[Row]) -> list[Row]:
@@ -204,11 +204,13 @@ def test_one_seed_has_no_spread() -> None:
 
 def test_a_query_too_small_to_tell_is_left_out() -> None:
     study = simulated(np.random.default_rng(9), range(3))
-    few = replace_queries(study, Query(dataset="d", strategy="x", seed=0, n_unlabelled=3, units=(("c", 1), ("c", 2))))
+    few = replace_queries(
+        study, FirstQuery(dataset="d", strategy="x", seed=0, n_unlabelled=3, units=(("c", 1), ("c", 2)))
+    )
     assert all(row.what == "dice" for row in compare(few, few))
 
 
-def replace_queries(study: Baseline, *queries: Query) -> Baseline:
+def replace_queries(study: Baseline, *queries: FirstQuery) -> Baseline:
     return study.model_copy(update={"queries": queries})
 
 

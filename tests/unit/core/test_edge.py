@@ -7,7 +7,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
-from albench import _core, core
+import albench_core as core
+from albench_core import _core
 
 DTYPES = st.sampled_from(["f2", "f4", "f8", "u2", "i4", "i8", "u1", "?", "c8", ">f4", "O"])
 REFUSED = (ValueError, TypeError, RuntimeError)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from albench import core
+import albench_core as core
 
 N, Q, D = 40, 23, 9
 

@@ -7,7 +7,7 @@ from itertools import combinations
 import numpy as np
 import pytest
 
-from albench import core
+import albench_core as core
 
 
 def flvmi(S, subset, weights=None, eta=1.0):

@@ -12,7 +12,7 @@ import time
 import numpy as np
 import pytest
 
-from albench import core
+import albench_core as core
 
 
 def example(n=200, q=60, seed=0):
@@ -106,7 +106,7 @@ def test_two_functions_in_two_threads():
 FEW_PROCESSES = """
 import _thread, os, resource
 import numpy as np
-from albench import core
+import albench_core as core
 S = np.random.default_rng(0).uniform(size=(20000, 40)).astype(np.float32)
 expected = core.maximize(core.FacilityLocationVariantMI(S), 20, n_threads=4)
 if os.geteuid() == 0:
@@ -132,7 +132,7 @@ INTERRUPTED = """
 import signal
 import numpy as np
 signal.signal(signal.SIGINT, signal.default_int_handler)
-from albench import core
+import albench_core as core
 S = np.random.default_rng(0).uniform(size=(20000, 400)).astype(np.float32)
 f = core.FacilityLocationVariantMI(S)
 print("go", flush=True)
@@ -244,7 +244,7 @@ def test_kmeans_plusplus_draws_by_squared_distance():
         (lambda X: core.kcenter_greedy(X, 1, np.full((1, 2), np.inf)), "`labelled`: expected finite values"),
         (lambda X: core.kmeans_plusplus(X, 0), "`budget`"),
         (lambda X: core.kmeans_plusplus(X, 1, -1), "`rng_seed`"),
-        (lambda X: core.maximize(X, 1), "`f`: expected a set function of albench.core, got ndarray"),
+        (lambda X: core.maximize(X, 1), "`f`: expected a set function of albench_core, got ndarray"),
         (
             lambda X: core.maximize(core.GraphCutMI(X), 1, epsilon=1.0),
             r"`epsilon`: expected a number in \(0, 1\)",

@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
-from albench import core
+import albench_core as core
 
 settings.register_profile("core", deadline=None, max_examples=60)
 settings.load_profile("core")

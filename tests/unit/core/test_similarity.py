@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from albench import core
+import albench_core as core
 
 
 def reference(X, Q, metric, scale=None):

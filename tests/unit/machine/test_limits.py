@@ -9,8 +9,9 @@ from pathlib import Path
 import psutil
 import pytest
 
-from albench.machine import facts as runinfo
-from albench.machine.limits import cpu_quota, memory_bytes, memory_limit, shared_memory_bytes
+from albench.machine.limits import memory_bytes, memory_limit, shared_memory_bytes
+from albench_core import cores
+from albench_core.cores import cpu_quota
 
 V2 = "31 23 0:28 / /sys/fs/cgroup rw,nosuid - cgroup2 cgroup2 rw,nsdelegate\n"
 ROOT_MOUNT = "23 1 254:0 / / rw,relatime shared:1 - ext4 /dev/vda rw\n"
@@ -111,12 +112,12 @@ def test_no_control_groups(tmp_path: Path) -> None:
     assert memory_limit(tmp_path) is None
 
 
-@pytest.mark.parametrize(("quota", "cores"), [(None, 4), (0.2, 1), (1.0, 1), (1.5, 2), (2.0, 2), (9.0, 4)])
-def test_cores_by_quota(monkeypatch: pytest.MonkeyPatch, quota: float | None, cores: int) -> None:
+@pytest.mark.parametrize(("quota", "n_cores"), [(None, 4), (0.2, 1), (1.0, 1), (1.5, 2), (2.0, 2), (9.0, 4)])
+def test_cores_by_quota(monkeypatch: pytest.MonkeyPatch, quota: float | None, n_cores: int) -> None:
     monkeypatch.setattr(os, "sched_getaffinity", lambda _: {0, 1, 2, 3})
-    monkeypatch.setattr(runinfo, "cpu_quota", lambda: quota)
-    assert runinfo.n_allowed_cores() == 4
-    assert runinfo.n_cores() == cores
+    monkeypatch.setattr(cores, "cpu_quota", lambda: quota)
+    assert cores.n_allowed_cores() == 4
+    assert cores.n_cores() == n_cores
 
 
 @pytest.fixture
@@ -141,7 +142,7 @@ def test_shared_memory_that_is_not_ours(unwritable: Path) -> None:
 
 def test_real_machine() -> None:
     """Whatever limits this machine sets, they are of a kind that exists."""
-    assert 1 <= runinfo.n_cores() <= runinfo.n_allowed_cores()
+    assert 1 <= cores.n_cores() <= cores.n_allowed_cores()
     quota = cpu_quota()
     assert quota is None or quota > 0
     assert 2**27 < memory_bytes() <= psutil.virtual_memory().total

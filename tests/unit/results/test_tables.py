@@ -7,7 +7,7 @@ import pandas as pd
 import pytest
 
 from albench.errors import InputError
-from albench.results.tables import mean_dice, mean_metric, read_results, read_runs, write_table
+from albench.results.tables import mean_dice, mean_metric, read_results, read_runs, renamed, write_table
 
 
 def rows(dice: list[tuple[str, int, float]], **key: object) -> pd.DataFrame:
@@ -161,3 +161,22 @@ def test_mean_metric_averages_any_metric_as_it_does_dice() -> None:
     # class 1: (2 + 3) / 2, class 2: 4 of the one case that has it
     assert curve["hd95"].iloc[0] == pytest.approx(3.25)
     assert curve["annotation_s"].iloc[0] == 60
+
+
+def test_columns_that_were_called_otherwise_are_read_back(tmp_path: Path) -> None:
+    file = tmp_path / "results.parquet"
+    rows(TABLE).rename(columns={"dice": "overlap"}).to_parquet(file)
+    with pytest.raises(InputError, match=r"expected column 'dice', found .*overlap"):
+        read_results(file)
+    found = read_results(file, {"overlap": "dice", "never": "there"})
+    assert "overlap" not in found
+    assert sorted(found["dice"]) == [0.5, 0.6, 0.7, 0.8]
+
+
+def test_a_column_that_is_there_under_both_names_keeps_the_new_one(tmp_path: Path) -> None:
+    rows(TABLE).assign(overlap=0.0).to_parquet(tmp_path / "results.parquet")
+    found = read_results(tmp_path, {"overlap": "dice"})
+    assert sorted(found["dice"]) == [0.5, 0.6, 0.7, 0.8]
+    assert set(found["overlap"]) == {0.0}
+    assert renamed({"overlap": 1, "n": 2}, {"overlap": "dice"}) == {"dice": 1, "n": 2}
+    assert renamed({"overlap": 1, "dice": 2}, {"overlap": "dice"}) == {"overlap": 1, "dice": 2}

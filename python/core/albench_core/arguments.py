@@ -1,4 +1,4 @@
-"""Checks of the selection core's arguments: what comes in as anything leaves as an array of known kind."""
+"""Checks of arguments: what comes in as anything leaves as a number or an array of known kind."""
 
 from __future__ import annotations
 
@@ -7,8 +7,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from albench.errors import InputError
-from albench.machine.facts import n_cores
+from albench_core.cores import n_cores
+from albench_core.errors import InputError
 
 
 def wrong(argument: str, expected: str, found: object) -> InputError:
@@ -74,12 +74,14 @@ def finite(argument: str, array: NDArray[np.float32]) -> NDArray[np.float32]:
     return array
 
 
-def symmetric(argument: str, array: NDArray[np.float32]) -> None:
-    """Insist on a symmetric matrix, up to what rounding in float32 leaves."""
+def kernel(argument: str, value: ArrayLike, size: int) -> NDArray[np.float32]:
+    """Return a finite matrix (size, size), symmetric up to what rounding in float32 leaves."""
+    array = finite(argument, matrix(argument, value, size, size))
     largest = float(np.abs(array).max())
     asymmetry = float(np.abs(array - array.T).max())
     if asymmetry > 1e-4 * max(largest, 1e-30):
         raise wrong(argument, "a symmetric matrix", f"entries that differ by {asymmetry:g} from their mirror")
+    return array
 
 
 def present(argument: str, weights: NDArray[np.float64]) -> NDArray[np.intp]:
@@ -101,6 +103,14 @@ def features(argument: str, value: ArrayLike) -> NDArray[Any]:
     if not known:
         raise wrong(argument, "dtype float16, bfloat16, float32 or float64", array.dtype)
     return array if array.dtype.isnative else array.astype(array.dtype.newbyteorder("="))
+
+
+def pair(X: ArrayLike, Q: ArrayLike) -> tuple[NDArray[Any], NDArray[Any]]:
+    """Check features of candidates (n, d) and of queries (q, d)."""
+    rows, queries = features("X", X), features("Q", Q)
+    if rows.shape[1] != queries.shape[1]:
+        raise wrong("Q", f"shape (q, {rows.shape[1]})", f"shape {queries.shape}")
+    return rows, queries
 
 
 def matrix(argument: str, value: ArrayLike, rows: int | None = None, cols: int | None = None) -> NDArray[np.float32]:

@@ -1,0 +1,153 @@
+"""The file of a query: the units annotated for a round, in the order they were chosen."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Annotated, Any, ClassVar, Self
+
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, model_validator
+
+from albench.errors import InputError
+from albench.machine.files import write_json
+from albench.results.reading import read_object
+from albench.units.pool import Unit
+
+Bounds = tuple[int, int, int]
+"""Voxels along z, y and x."""
+
+
+def _none_if_nan(value: Any) -> Any:
+    return None if isinstance(value, float) and math.isnan(value) else value
+
+
+_Number = Annotated[float | None, BeforeValidator(_none_if_nan)]
+
+
+class QueriedUnit(BaseModel):
+    """One unit of a query.
+
+    Attributes
+    ----------
+    case, index
+        The unit, see `albench.units.pool.Unit`.
+    axis
+        Along which it is a slice; None for a patch.
+    start, stop
+        Bounds of a patch in voxels, `stop` not included; None for a slice.
+    score
+        The unit's own, by the strategy; None where that has none.
+    gain
+        What choosing it added to the strategy's objective; None where there is none.
+    """
+
+    model_config = ConfigDict(frozen=True)
+
+    case: str
+    index: int
+    axis: int | None = None
+    start: Bounds | None = None
+    stop: Bounds | None = None
+    score: _Number = None
+    gain: _Number = None
+
+    @model_validator(mode="after")
+    def _has_both_bounds(self) -> Self:
+        if (self.start is None) != (self.stop is None):
+            raise ValueError("expected both bounds of a patch, or none")
+        return self
+
+    @property
+    def unit(self) -> Unit:
+        """The unit by itself."""
+        return Unit(self.case, self.index)
+
+    @property
+    def place(self) -> dict[str, Any]:
+        """Where it lies, in the words of `albench.units.pool.Pool.place`."""
+        if self.start is None or self.stop is None:
+            return {"axis": self.axis}
+        return {"start": list(self.start), "stop": list(self.stop)}
+
+    def as_json(self) -> dict[str, Any]:
+        """Return the values as the file has them."""
+        return {"case": self.case, "index": self.index, **self.place, "score": self.score, "gain": self.gain}
+
+
+class Query(BaseModel):
+    """What was annotated for one round of a chain.
+
+    Attributes
+    ----------
+    strategy
+        Label of the strategy.
+    parameters
+        Of the strategy, each by name.
+    round
+        Number of the round whose model is the first to be trained on the units.
+    units
+        In the order of choice.
+    """
+
+    model_config = ConfigDict(frozen=True)
+
+    FORMAT: ClassVar[int] = 1
+    """Of the files that `write` makes; files without a format, which al-bench 0.1 wrote, are of this one too."""
+
+    dataset: str
+    strategy: str
+    parameters: Mapping[str, Any] = Field(default_factory=dict)
+    seed: int
+    round: int
+    units: tuple[QueriedUnit, ...]
+
+    @property
+    def chosen(self) -> list[Unit]:
+        """The units by themselves, in order."""
+        return [unit.unit for unit in self.units]
+
+    def write(self, path: Path) -> None:
+        """Write the query as JSON.
+
+        Raises
+        ------
+        InputError
+            No space left, or no permission.
+        """
+        header = {
+            "format": self.FORMAT,
+            "dataset": self.dataset,
+            "strategy": self.strategy,
+            "parameters": self.parameters,
+            "seed": self.seed,
+            "round": self.round,
+        }
+        write_json(path, header | {"units": [unit.as_json() for unit in self.units]})
+
+    @classmethod
+    def read(cls, path: Path) -> Query:
+        """Read a query; keys beyond those known are left alone.
+
+        Raises
+        ------
+        InputError
+            The file is missing, damaged or of a later format.
+        """
+        stored = read_object(path)
+        written_as = stored.get("format", 1)
+        if written_as != cls.FORMAT:
+            raise InputError(
+                f"{path}: expected a query of format {cls.FORMAT}, found {written_as!r}, which another version of "
+                f"al-bench wrote"
+            )
+        try:
+            return cls.model_validate(stored)
+        except ValidationError as error:
+            first = error.errors()[0]
+            place = ".".join(map(str, first["loc"]))
+            if first["type"] == "missing" and len(first["loc"]) == 1:
+                message = f"expected key '{place}', found {', '.join(stored) or 'none'}"
+            else:
+                message = f"expected the units of a query, found {place}: {first['msg']}"
+            raise InputError(f"{path}: {message}") from None

@@ -1,0 +1,156 @@
+"""The settings of the studies in a results folder: the file ``config.json``, as it is stored."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from albench.config import StudyConfig
+from albench.data.registry import list_entries
+from albench.errors import InputError, unknown_name
+from albench.machine.files import write_json
+from albench.results.layout import RunFolder, plain_name
+from albench.results.reading import read_object
+
+_HASH, _KIND = "config_hash", "dataset_kind"
+
+# What another machine may set otherwise without the results meaning anything else.
+_OF_THE_MACHINE = {
+    "device": None,
+    "protocol": {"training": {"compile": None}, "scoring": {"precision": None}, "cpu_threads": None},
+}
+
+
+@dataclass(frozen=True)
+class StudySettings:
+    """Settings of one data set's study.
+
+    Attributes
+    ----------
+    stored
+        The fields of `albench.config.StudyConfig` at the time, their hash, and what the images are of; settings of
+        other versions may be more or fewer, so they are not made a `StudyConfig` of.
+    """
+
+    dataset: str
+    stored: Mapping[str, Any]
+
+    @classmethod
+    def of(cls, config: StudyConfig) -> StudySettings:
+        """Return settings as they will be stored."""
+        noted = {_HASH: config.digest(), _KIND: config.dataset_kind}
+        return cls(config.dataset, config.model_dump(mode="json") | noted)
+
+    @property
+    def values(self) -> dict[str, Any]:
+        """What decides the results: all but the hash and the kind of data set."""
+        return {key: value for key, value in self.stored.items() if key not in (_HASH, _KIND)}
+
+    @property
+    def config_hash(self) -> str:
+        """`albench.config.StudyConfig.digest` of the version that wrote them."""
+        return str(self.stored.get(_HASH, ""))
+
+    @property
+    def is_phantom(self) -> bool:
+        """Whether the images are generated."""
+        kind = self.stored.get(_KIND)
+        if kind is not None:
+            return bool(kind == "phantom")
+        # Folders of 0.1 do not say: by the names that al-bench gives to what it generates.
+        names = [entry.name for entry in list_entries() if entry.phantom]
+        return self.dataset in names or self.dataset.startswith(tuple(f"{name}-seed" for name in names))
+
+    @property
+    def device(self) -> str:
+        """Device that the study ran on."""
+        return str(self.stored.get("device", ""))
+
+    @property
+    def protocol(self) -> str:
+        """Name of the protocol."""
+        return str(_part(self.stored, "protocol").get("name", ""))
+
+    @property
+    def n_folds(self) -> int:
+        """Models of a round."""
+        return int(_part(self.stored, "protocol", "training").get("folds", 1))
+
+    def portable(self) -> dict[str, Any]:
+        """Return the settings without the hash and without what belongs to the machine."""
+        return _without(self.values, _OF_THE_MACHINE)
+
+
+@dataclass(frozen=True)
+class Settings:
+    """Settings of every study of a results folder, in the order they were added."""
+
+    studies: tuple[StudySettings, ...] = ()
+
+    @classmethod
+    def read(cls, run: RunFolder) -> Settings:
+        """Read the file.
+
+        Raises
+        ------
+        InputError
+            There is none, it is damaged, or a data set has a name that is no folder's.
+        """
+        file = run.config
+        stored = read_object(file)
+        datasets = stored.get("datasets")
+        if not isinstance(datasets, dict) or not all(isinstance(value, dict) for value in datasets.values()):
+            found = ", ".join(stored) or "none"
+            raise InputError(f"{file}: expected key 'datasets' with the settings of each data set, found {found}")
+        return cls(tuple(StudySettings(plain_name(f"{file}: data set", name), datasets[name]) for name in datasets))
+
+    def write(self, run: RunFolder) -> None:
+        """Write the file.
+
+        Raises
+        ------
+        InputError
+            No space left, or no permission.
+        """
+        write_json(run.config, {"datasets": {study.dataset: dict(study.stored) for study in self.studies}})
+
+    @property
+    def datasets(self) -> list[str]:
+        """Names of the data sets."""
+        return [study.dataset for study in self.studies]
+
+    def study(self, dataset: str | None) -> StudySettings:
+        """Return the settings of a data set; of the only one for None.
+
+        Raises
+        ------
+        InputError
+            There is no such data set, or not one only.
+        """
+        found = [study for study in self.studies if dataset is None or study.dataset == dataset]
+        if len(found) != 1:
+            raise unknown_name("data set of this study", str(dataset), self.datasets)
+        return found[0]
+
+    def updated(self, configs: Iterable[StudyConfig]) -> Settings:
+        """Return these settings with the given ones in place of those of the same data set, or after all."""
+        kept = {study.dataset: study for study in self.studies}
+        return Settings(tuple((kept | {config.dataset: StudySettings.of(config) for config in configs}).values()))
+
+
+def _part(stored: Mapping[str, Any], *names: str) -> Mapping[str, Any]:
+    """Return nested settings; nothing where they are missing or something else."""
+    found: Any = stored
+    for name in names:
+        found = found.get(name) if isinstance(found, Mapping) else None
+    return found if isinstance(found, Mapping) else {}
+
+
+def _without(values: Mapping[str, Any], left_out: Mapping[str, Any]) -> dict[str, Any]:
+    kept = {}
+    for key, value in values.items():
+        inner = left_out.get(key, {})
+        if inner is not None:
+            kept[key] = _without(value, inner) if inner and isinstance(value, Mapping) else value
+    return kept

@@ -1,0 +1,131 @@
+"""Choosing the units that are annotated for a round."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from albench.machine.facts import code_version, versions
+from albench.results.layout import QUERY
+from albench.results.query import QueriedUnit, Query
+from albench.scoring.cache import ScoreCache
+from albench.scoring.request import Need, Scores, ScoringPlan, class_weights
+from albench.seeding import generator
+from albench.strategies import Oracle, PoolView, Selection, choose, settings_of
+from albench.study.chain import Round
+from albench.study.rounds.scoring import scoring_plan
+from albench.units.cost import labelled_voxels
+from albench.units.pool import Pool, Unit
+
+
+def query(step: Round, labelled: Sequence[Unit], models: Sequence[Path]) -> list[Unit]:
+    """Let the chain's strategy choose among the units that are not annotated; write the query, and return its units.
+
+    Parameters
+    ----------
+    labelled
+        Units annotated so far.
+    models
+        Trained on them, one a fold; they score the other units.
+    """
+    step.stage("query", [QUERY], lambda: _choose(step, labelled, models))
+    chosen = Query.read(step.folder.query).chosen
+    if len(chosen) < step.budget:
+        step.say(f"only {len(chosen)} of {step.budget} patches found room")
+    return chosen
+
+
+def take(step: Round, units: Sequence[Unit]) -> list[Unit]:
+    """Write the query of a round whose `units` no strategy chooses, and return them."""
+    everything = Selection(indices=np.arange(len(units), dtype=np.int64))
+
+    def write() -> dict[str, Any]:
+        write_query(step, units, everything)
+        return {}
+
+    step.stage("query", [QUERY], write)
+    return list(units)
+
+
+def _choose(step: Round, labelled: Sequence[Unit], models: Sequence[Path]) -> dict[str, Any]:
+    """Score the units that are not annotated with the last models, let the strategy choose, write the query."""
+    started = time.perf_counter()
+    chain, strategy = step.chain, step.chain.strategy
+    assert strategy is not None
+    units = chain.pool.unlabelled(labelled)
+    weights = class_weights(labelled_voxels(chain.pool, labelled))
+    plan = scoring_plan(chain.protocol, weights, step.key("score"), labelled, strategy.gradients)
+    incidents: list[str] = []
+    with step.task(f"scoring {len(units)} units") as advance:
+
+        def score(needs: Need, known: Scores) -> Scores:
+            model = chain.setup.trainer.load(*models)
+            scores = model.score(units, needs, replace(plan, variance=known.variance), advance)
+            incidents.extend(model.incidents)
+            return scores
+
+        if step.number == 1:  # the model is everyone's, and so is what it says of the pool
+            scores, cached = _shared_scores(chain.start, units, plan).scores(strategy.needs, score)
+        else:
+            scores, cached = score(strategy.needs, Scores()) if strategy.needs else Scores(), Need.NOTHING
+    scored = time.perf_counter()
+    view = PoolView(
+        units,
+        scores,
+        weights,
+        query=step.number - 1,
+        n_queries=chain.protocol.rounds - 1,
+        annotated=tuple(labelled),
+        oracle=_oracle(chain.pool, units) if strategy.oracle_aided else None,
+    )
+    selection = choose(
+        strategy,
+        view,
+        min(step.budget, len(units)),
+        generator(*step.key("select")),
+        max_per_case=chain.protocol.pool.max_per_case,
+        boxes=chain.pool.boxes(units) if chain.pool.overlaps else None,
+    )
+    selected = time.perf_counter()
+    write_query(step, units, selection)
+    return {
+        "score_s": scored - started,
+        "select_s": selected - scored,
+        "cached_scores": " ".join(str(need.name).lower() for need in cached),
+        "incidents": incidents,
+    }
+
+
+def _shared_scores(start: Round, units: Sequence[Unit], plan: ScoringPlan) -> ScoreCache:
+    """Scores by the first model of a seed, of all units but the starting set."""
+    digests = [record.files[name] for stage, name in start.train_stages.items() if (record := start.record(stage))]
+    device = start.chain.study.config.device
+    context = [*digests, device, versions(), code_version(), repr(units)]
+    return ScoreCache(start.folder.scores, "\n".join(context), plan)
+
+
+def _oracle(pool: Pool, units: Sequence[Unit]) -> Oracle:
+    rows = pool.rows(units)
+    return Oracle(pool.voxel_counts[rows], pool.border_counts[rows])
+
+
+def write_query(step: Round, units: Sequence[Unit], selection: Selection) -> None:
+    """Write which of `units` are chosen, in order, with what their strategy says of each."""
+    chain = step.chain
+    chosen = zip(selection.indices, selection.scores, selection.gains, strict=True)
+    Query(
+        dataset=chain.study.dataset.name,
+        strategy=chain.name,
+        parameters=settings_of(chain.strategy) if chain.strategy else {},
+        seed=chain.setup.seed,
+        round=step.number,
+        units=tuple(
+            QueriedUnit(case=units[i].case, index=units[i].index, **chain.pool.place(units[i]), score=score, gain=gain)
+            for i, score, gain in chosen
+        ),
+    ).write(step.folder.query)

@@ -1,0 +1,54 @@
+"""What all set functions share."""
+
+from __future__ import annotations
+
+from numpy.typing import ArrayLike
+
+from albench_core import _core
+from albench_core import arguments as check
+
+
+class SetFunction:
+    """A set function over the ground set 0..n-1, with a memo of the set committed so far.
+
+    What the functions' constructors have in common:
+
+    Parameters
+    ----------
+    S
+        (n, q) float32 or float64, finite: candidates by queries. C-contiguous float32 is borrowed, anything else
+        copied.
+    weights
+        (q,) finite and >= 0: multiplicities of the queries; None: ones.
+    eta
+        Finite and >= 0.
+
+    Attributes
+    ----------
+    submodular
+        Whether gains never rise while the set grows. Optimisers that rely on it refuse other functions.
+    """
+
+    _f: _core.Function
+    submodular: bool = True
+
+    @property
+    def n(self) -> int:
+        """Size of the ground set."""
+        return self._f.size
+
+    def gain(self, i: int) -> float:
+        """Gain f(A + i) - f(A) for the committed set A; 0 for a member."""
+        return self._f.gain(check.integer("i", i, 0, self.n - 1))
+
+    def commit(self, i: int) -> None:
+        """Add `i` to the committed set; adding a member changes nothing."""
+        self._f.commit(check.integer("i", i, 0, self.n - 1))
+
+    def reset(self) -> None:
+        """Empty the committed set."""
+        self._f.reset()
+
+    def evaluate(self, indices: ArrayLike) -> float:
+        """Value of any set of distinct indices, from the definition; leaves the committed set alone."""
+        return self._f.evaluate(check.indices("indices", indices, self.n))

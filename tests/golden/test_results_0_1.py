@@ -1,0 +1,125 @@
+"""A results folder written by al-bench 0.1 still reads.
+
+``results-0.1`` was written by 0.1.0 with the fake trainer on two phantoms of 8 cases: slices (2 seeds, 3 rounds, with
+the ceiling and pictures) and 3D patches (1 seed, 2 rounds, 2 folds). Left out are the cached scores and the CSV
+tables. ``results-0.1-read`` holds what 0.1.0 itself made of it: the report's table of queries, and a baseline.
+"""
+
+from __future__ import annotations
+
+import json
+import shutil
+from pathlib import Path
+
+import pandas as pd
+import pytest
+
+from albench.check.baseline import load_baseline, summarise
+from albench.check.compare import compare
+from albench.data import Dataset
+from albench.errors import InputError
+from albench.machine.files import write_json
+from albench.report import build_report
+from albench.report.inputs import read_inputs
+from albench.results.collect import write_tables
+from albench.results.layout import RunFolder
+from albench.results.pictures import load_gallery
+from albench.results.query import Query
+from albench.results.settings import Settings
+from albench.results.tables import read_results, read_runs
+from albench.study.export import export_round
+from albench.study.forecast import Costs, _remaining, forecast
+from tests.support.fake_study import fake_study
+
+HERE = Path(__file__).parent
+SLICES, PATCHES = "phantom-pair-seed0-n8-v1", "phantom-lesion-seed0-n8-v1"
+
+
+@pytest.fixture
+def out(tmp_path: Path) -> Path:
+    return Path(shutil.copytree(HERE / "results-0.1", tmp_path / "out"))
+
+
+def test_settings(out: Path) -> None:
+    settings = Settings.read(RunFolder(out))
+    assert settings.datasets == [SLICES, PATCHES]
+    assert [study.n_folds for study in settings.studies] == [1, 2]
+    assert {study.protocol for study in settings.studies} == {"quick"}
+    assert {study.config_hash for study in settings.studies} == set(read_runs(out)["config_hash"])
+
+
+def test_every_round_and_query(out: Path) -> None:
+    rounds = list(RunFolder(out).rounds())
+    assert len(rounds) == 2 * (3 + 3 + 1) + 2 + 2
+    for each in rounds:
+        query = Query.read(each.query)
+        identity = (query.dataset, query.strategy, query.seed, query.round)
+        assert identity == (each.dataset, each.strategy, each.seed, each.number)
+        assert query.units
+        assert each.trained_in.evaluation.is_file()
+
+
+def test_the_report(out: Path) -> None:
+    page = build_report(out)
+    assert all(name in page.read_text(encoding="utf-8") for name in (SLICES, PATCHES))
+    expected = (HERE / "results-0.1-read" / "queries.csv").read_text(encoding="utf-8")
+    assert page.with_name("queries.csv").read_text(encoding="utf-8") == expected
+    inputs = read_inputs([out])
+    assert set(inputs.pools) == {(SLICES, "quick", 0), (SLICES, "quick", 1), (PATCHES, "quick", 0)}
+    assert len(inputs.galleries) == 2 * 2 * 2
+    assert all(len(load_gallery(file)) == 1 for file in inputs.galleries.values())
+
+
+def test_the_check(out: Path) -> None:
+    expected = load_baseline(HERE / "results-0.1-read" / "baseline.json")
+    assert summarise(out) == expected
+    slices = {"cells": tuple(cell for cell in expected.cells if cell.dataset == SLICES)}
+    assert all(row.passed for row in compare(summarise(out), expected.model_copy(update=slices)))
+
+
+def test_tables_are_collected_as_they_were(out: Path) -> None:
+    results, runs = read_results(out), read_runs(out)
+    run = RunFolder(out)
+    for table in (run.results, run.runs):
+        table.unlink()
+    write_tables(out)
+    pd.testing.assert_frame_equal(read_results(out), results)
+    pd.testing.assert_frame_equal(read_runs(out), runs)
+
+
+def test_the_forecast_takes_off_what_is_done(out: Path, phantom: Dataset, tmp_path: Path) -> None:
+    costs = Costs(
+        units_per_case=30.0,
+        prepare_s_per_case=1.0,
+        train_setup_s=1.0,
+        iteration_s=1.0,
+        score_s_per_unit={"random": 0.0},
+        evaluate_s_per_case=1.0,
+        model_bytes=1,
+        prepared_bytes_per_case=1.0,
+    )
+    assert phantom.name == SLICES
+    whole = forecast(fake_study(phantom, tmp_path / "other"), ("random",), 20, 1, costs)
+    assert _remaining(whole, out).n_done == 2 * (1 + 2 * 2 + 1), "start, two chains of two more rounds, ceiling"
+
+
+def test_the_export(out: Path, tmp_path: Path) -> None:
+    def export(**which: object) -> Path:
+        return export_round(out, results=tmp_path / "to", **which)  # type: ignore[arg-type]
+
+    last = {"dataset": PATCHES, "strategy": "entropy", "seed": 0, "number": None}
+    with pytest.raises(InputError, match="expected nnU-Net's plans of one data set, found 0"):
+        export(**last)
+    seed = RunFolder(out).study(PATCHES).seed(0)
+    prepared = seed.path / "nnunet" / "preprocessed" / "Dataset001_x"
+    for name in ("dataset.json", "dataset_fingerprint.json"):
+        write_json(prepared / name, {})
+    write_json(prepared / "nnUNetPlans.json", {"configurations": {"3d_fullres": {}}})
+    folder = export(**last)
+    models = RunFolder(out).study(PATCHES).chain("entropy", 0).round(1).models(2)
+    for fold, model in enumerate(models):
+        assert (folder / f"fold_{fold}" / "checkpoint_final.pth").read_bytes() == model.read_bytes()
+    assert json.loads((folder / "plans.json").read_text()) == {"configurations": {"3d_fullres": {}}}
+    seed.first_round.models(2)[0].write_bytes(b"damaged")
+    with pytest.raises(InputError, match="found it damaged"):
+        export(**(last | {"number": 0}))
