@@ -11,13 +11,11 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from albench.data.registry import list_entries
 from albench.errors import InputError
 from albench.report.merge import StudyConfiguration, joined, tell_apart
 from albench.results.layout import RunFolder
 from albench.results.query import Query
-from albench.results.reading import read_rows
-from albench.results.settings import Settings, StudySettings
+from albench.results.settings import Settings
 from albench.results.tables import RUN_KEYS, STUDY_KEYS, read_results, read_runs
 
 RunKey = tuple[str, str, str, int, int]
@@ -89,7 +87,7 @@ def read_inputs(out_dirs: Sequence[Path]) -> Inputs:
         conflicts=conflicts,
         galleries=_find_galleries(out_dirs, names),
         pools=_read_pools(out_dirs, names),
-        phantoms=frozenset(study.dataset for settings in stored for study in settings.studies if _is_phantom(study)),
+        phantoms=frozenset(study.dataset for settings in stored for study in settings.studies if study.is_phantom),
     )
 
 
@@ -110,14 +108,6 @@ def depths(queries: pd.DataFrame) -> NDArray[np.float64]:
 
 def _renamed(rows: pd.DataFrame, names: Mapping[str, str]) -> pd.DataFrame:
     return rows.assign(protocol=rows["dataset"].map(names).fillna(rows["protocol"]))
-
-
-def _is_phantom(study: StudySettings) -> bool:
-    if study.kind is not None:
-        return study.kind == "phantom"
-    # Folders of 0.1 do not say: by the names that al-bench gives to what it generates.
-    names = [entry.name for entry in list_entries() if entry.phantom]
-    return study.dataset in names or study.dataset.startswith(tuple(f"{name}-seed" for name in names))
 
 
 def _read_queries(folder: Path, names: Mapping[str, str]) -> list[tuple[Any, ...]]:
@@ -149,5 +139,5 @@ def _read_pools(
             for seed in study.seeds():
                 key = (study.dataset, own.get(study.dataset, ""), seed.seed)
                 if key not in found and seed.pool.is_file():
-                    found[key] = read_rows(seed.pool)
+                    found[key] = pd.read_parquet(seed.pool)
     return found

@@ -7,12 +7,13 @@ from dataclasses import dataclass
 from typing import Any
 
 from albench.config import StudyConfig
+from albench.data.registry import list_entries
 from albench.errors import InputError, unknown_name
 from albench.machine.files import write_json
 from albench.results.layout import RunFolder, plain_name
 from albench.results.reading import read_object
 
-_HASH = "config_hash"
+_HASH, _KIND = "config_hash", "dataset_kind"
 
 # What another machine may set otherwise without the results meaning anything else.
 _OF_THE_MACHINE = {
@@ -28,31 +29,38 @@ class StudySettings:
     Attributes
     ----------
     stored
-        The fields of `albench.config.StudyConfig` at the time, and their hash; settings of other versions may be more
-        or fewer, so they are not made a `StudyConfig` of.
-    kind
-        What the data set's images are of, see `albench.config.StudyConfig`; None: the folder does not say.
+        The fields of `albench.config.StudyConfig` at the time, their hash, and what the images are of; settings of
+        other versions may be more or fewer, so they are not made a `StudyConfig` of.
     """
 
     dataset: str
     stored: Mapping[str, Any]
-    kind: str | None = None
 
     @classmethod
     def of(cls, config: StudyConfig) -> StudySettings:
         """Return settings as they will be stored."""
-        stored = config.model_dump(mode="json") | {_HASH: config.digest()}
-        return cls(config.dataset, stored, config.dataset_kind)
+        noted = {_HASH: config.digest(), _KIND: config.dataset_kind}
+        return cls(config.dataset, config.model_dump(mode="json") | noted)
 
     @property
     def values(self) -> dict[str, Any]:
-        """All but the hash."""
-        return {key: value for key, value in self.stored.items() if key != _HASH}
+        """What decides the results: all but the hash and the kind of data set."""
+        return {key: value for key, value in self.stored.items() if key not in (_HASH, _KIND)}
 
     @property
     def config_hash(self) -> str:
         """`albench.config.StudyConfig.digest` of the version that wrote them."""
         return str(self.stored.get(_HASH, ""))
+
+    @property
+    def is_phantom(self) -> bool:
+        """Whether the images are generated."""
+        kind = self.stored.get(_KIND)
+        if kind is not None:
+            return bool(kind == "phantom")
+        # Folders of 0.1 do not say: by the names that al-bench gives to what it generates.
+        names = [entry.name for entry in list_entries() if entry.phantom]
+        return self.dataset in names or self.dataset.startswith(tuple(f"{name}-seed" for name in names))
 
     @property
     def device(self) -> str:
@@ -95,13 +103,7 @@ class Settings:
         if not isinstance(datasets, dict) or not all(isinstance(value, dict) for value in datasets.values()):
             found = ", ".join(stored) or "none"
             raise InputError(f"{file}: expected key 'datasets' with the settings of each data set, found {found}")
-        kinds = _part(stored, "kinds")
-        return cls(
-            tuple(
-                StudySettings(plain_name(f"{file}: data set", name), datasets[name], kinds.get(name))
-                for name in datasets
-            )
-        )
+        return cls(tuple(StudySettings(plain_name(f"{file}: data set", name), datasets[name]) for name in datasets))
 
     def write(self, run: RunFolder) -> None:
         """Write the file.
@@ -111,9 +113,7 @@ class Settings:
         InputError
             No space left, or no permission.
         """
-        datasets = {study.dataset: dict(study.stored) for study in self.studies}
-        kinds = {study.dataset: study.kind for study in self.studies if study.kind is not None}
-        write_json(run.config, {"datasets": datasets, "kinds": kinds})
+        write_json(run.config, {"datasets": {study.dataset: dict(study.stored) for study in self.studies}})
 
     @property
     def datasets(self) -> list[str]:

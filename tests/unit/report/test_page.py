@@ -129,7 +129,8 @@ def test_phantoms_are_named_as_such_and_patients_are_not(page: Page, one_seed: P
 def test_phantoms_are_known_by_their_kind(tmp_path: Path, dataset: str, kind: str | None, phantom: bool) -> None:
     write_study(tmp_path, dataset=dataset, n_seeds=1, n_rounds=2)
     if kind:
-        config = json.loads((tmp_path / "config.json").read_text()) | {"kinds": {dataset: kind}}
+        config = json.loads((tmp_path / "config.json").read_text())
+        config["datasets"][dataset]["dataset_kind"] = kind
         (tmp_path / "config.json").write_text(json.dumps(config))
     assert read_inputs([tmp_path]).phantoms == ({dataset} if phantom else set())
 

@@ -8,11 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from albench.config import StudyConfig
 from albench.errors import InputError
-from albench.machine.files import read_json, write_json
-from albench.protocols import load_protocol
-from albench.results.folder import CONFIG_FILE, claim_folder, output_folder
+from albench.results.folder import output_folder
 
 
 @pytest.mark.parametrize("reason", [errno.EACCES, errno.EPERM, errno.EROFS])
@@ -42,22 +39,3 @@ def test_other_errors_are_left_alone(tmp_path: Path, monkeypatch: pytest.MonkeyP
 def test_the_folder_is_made(tmp_path: Path) -> None:
     with output_folder(tmp_path / "a/b", fresh=False):
         assert (tmp_path / "a/b").is_dir()
-
-
-def test_what_the_images_are_of_is_noted_and_no_setting(tmp_path: Path) -> None:
-    config = StudyConfig(
-        dataset="mine", dataset_checksum="0", dataset_kind="phantom", trainer="fake", device="cpu",
-        protocol=load_protocol("quick"),
-    )  # fmt: skip
-    old = config.model_copy(update={"dataset_kind": None})
-    assert config.digest() == old.digest()
-    claim_folder(tmp_path, [config])
-    stored = read_json(tmp_path / CONFIG_FILE)
-    assert stored["kinds"] == {"mine": "phantom"}
-    assert "dataset_kind" not in stored["datasets"]["mine"]
-    (tmp_path / "mine/random").mkdir(parents=True)
-    (tmp_path / "mine/random/train.stage.json").touch()
-    del stored["kinds"]  # as 0.1 left it
-    write_json(tmp_path / CONFIG_FILE, stored)
-    claim_folder(tmp_path, [config])
-    assert read_json(tmp_path / CONFIG_FILE)["kinds"] == {"mine": "phantom"}
