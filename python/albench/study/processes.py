@@ -57,11 +57,12 @@ class Processes(Generic[Job]):
 
     def __exit__(self, kind: type[BaseException] | None, *error: object) -> None:
         """Let the processes end, or kill them where an exception ends the block."""
+        self._threads.shutdown(wait=False, cancel_futures=True)
         with self._lock:
             self._stopped = True
             for process, _ in self._started if kind else ():
                 _kill(process)
-        self._threads.shutdown(cancel_futures=True)
+        self._threads.shutdown()
         for process, pipe in self._started:
             pipe.close()
             process.join()

