@@ -16,7 +16,7 @@ from albench.report.merge import StudyConfiguration, joined, tell_apart
 from albench.results.layout import RunFolder
 from albench.results.query import Query
 from albench.results.settings import Settings
-from albench.results.tables import RUN_KEYS, STUDY_KEYS, read_results, read_runs
+from albench.results.tables import RUN_KEYS, STUDY_KEYS, read_results, read_rounds
 
 RunKey = tuple[str, str, str, int, int]
 """Data set, protocol, strategy, seed, round."""
@@ -69,7 +69,7 @@ def read_inputs(out_dirs: Sequence[Path]) -> Inputs:
     InputError
         A file is missing or malformed, there are no rows, or two folders hold one run with different results.
     """
-    tables = [(read_results(folder), read_runs(folder)) for folder in out_dirs]
+    tables = [(read_results(folder), read_rounds(folder)) for folder in out_dirs]
     stored = [Settings.read(RunFolder(folder)) for folder in out_dirs]
     configs, names, conflicts = tell_apart(list(zip(out_dirs, stored, strict=True)))
     results = joined([_renamed(rows, own) for (rows, _), own in zip(tables, names, strict=True)], out_dirs)

@@ -61,7 +61,7 @@ class Study:
 
 
 @dataclass(frozen=True)
-class Selection:
+class AnnotatedUnits:
     """What was annotated in one study."""
 
     title: str
@@ -187,7 +187,7 @@ def _describe(panel: Panel) -> str:
     )
 
 
-def _selections(queries: pd.DataFrame, tables: Tables) -> list[Selection]:
+def _selections(queries: pd.DataFrame, tables: Tables) -> list[AnnotatedUnits]:
     found = []
     for study, own in queries.groupby(STUDY_KEYS):
         key = (str(study[0]), str(study[1]))
@@ -206,7 +206,7 @@ def _selections(queries: pd.DataFrame, tables: Tables) -> list[Selection]:
         units = [(name, list(of_seeds)) for name, of_seeds in by_strategy]
         records = [{str(key): value for key, value in row.items()} for row in rows]
         names, cells = _class_cells(_of_study(tables.classes, key), plural)
-        found.append(Selection(title, picture, unit, plural, records, names, cells, units))
+        found.append(AnnotatedUnits(title, picture, unit, plural, records, names, cells, units))
     return found
 
 

@@ -8,7 +8,7 @@ import numpy as np
 
 from albench import core
 from albench.scoring.request import GradientSettings, Need
-from albench.strategies.base import Look, PoolView, Selection, Strategy, finite, seed_of
+from albench.strategies.base import Choice, Look, PoolView, Strategy, finite, seed_of
 
 
 class Badge(Strategy):
@@ -34,7 +34,7 @@ class Badge(Strategy):
         self.loss = loss
         self.gradients = GradientSettings(loss=loss)
 
-    def select(self, view: PoolView, budget: int, rng: np.random.Generator) -> Selection:
+    def select(self, view: PoolView, budget: int, rng: np.random.Generator) -> Choice:
         """Draw centres."""
         gradients = view.scores.last_layer
         if gradients is None:
@@ -42,4 +42,4 @@ class Badge(Strategy):
         finite("last_layer", gradients)
         norms = np.linalg.norm(gradients.astype(np.float64), axis=1)
         chosen = core.kmeans_plusplus(gradients, budget, rng_seed=seed_of(rng))
-        return Selection(indices=chosen, scores=norms[chosen])
+        return Choice(indices=chosen, scores=norms[chosen])

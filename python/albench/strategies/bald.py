@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from albench.scoring.request import Need
-from albench.strategies.base import Look, PoolView, Selection, Strategy, noise_ranked, positive, top
+from albench.strategies.base import Choice, Look, PoolView, Strategy, noise_ranked, positive, top
 
 _POWER = "Kirsch et al., TMLR 2023; as used by Lüth et al., TMLR 2025 (nnActive)"
 
@@ -22,7 +22,7 @@ class PredictiveEntropy(Strategy):
     reference = "Lüth et al., TMLR 2025 (nnActive)"
     needs = Need.PREDICTIVE_ENTROPY
 
-    def select(self, view: PoolView, budget: int, rng: np.random.Generator) -> Selection:
+    def select(self, view: PoolView, budget: int, rng: np.random.Generator) -> Choice:
         """Take the `budget` units of highest entropy."""
         return top(view.score("predictive_entropy"), budget)
 
@@ -36,7 +36,7 @@ class ExpectedEntropy(Strategy):
     reference = "Lüth et al., TMLR 2025 (nnActive)"
     needs = Need.EXPECTED_ENTROPY
 
-    def select(self, view: PoolView, budget: int, rng: np.random.Generator) -> Selection:
+    def select(self, view: PoolView, budget: int, rng: np.random.Generator) -> Choice:
         """Take the `budget` units of highest entropy."""
         return top(view.score("expected_entropy"), budget)
 
@@ -50,7 +50,7 @@ class Bald(Strategy):
     reference = "Houlsby et al. 2011; Gal et al., ICML 2017"
     needs = Need.MUTUAL_INFORMATION
 
-    def select(self, view: PoolView, budget: int, rng: np.random.Generator) -> Selection:
+    def select(self, view: PoolView, budget: int, rng: np.random.Generator) -> Choice:
         """Take the `budget` units of highest mutual information."""
         return top(view.score("mutual_information"), budget)
 
@@ -63,11 +63,11 @@ class _Power(Strategy):
     def __init__(self, *, beta: float = 1.0) -> None:
         self.beta = positive("beta", beta)
 
-    def select(self, view: PoolView, budget: int, rng: np.random.Generator) -> Selection:
+    def select(self, view: PoolView, budget: int, rng: np.random.Generator) -> Choice:
         """Take the `budget` highest of the noisy scores."""
         scores = view.score(self.quantity)
         chosen = noise_ranked(logarithm(scores), budget, rng, self.beta).indices
-        return Selection(indices=chosen, scores=scores[chosen])
+        return Choice(indices=chosen, scores=scores[chosen])
 
 
 class PowerBald(_Power):
@@ -116,13 +116,13 @@ class SoftrankBald(Strategy):
     reference = _POWER
     needs = Need.MUTUAL_INFORMATION
 
-    def select(self, view: PoolView, budget: int, rng: np.random.Generator) -> Selection:
+    def select(self, view: PoolView, budget: int, rng: np.random.Generator) -> Choice:
         """Draw by rank."""
         scores = view.score("mutual_information")
         ranked = top(scores, scores.size).indices
         ranks = np.arange(1, ranked.size + 1, dtype=np.float64)
         chosen = ranked[noise_ranked(-np.log(ranks), budget, rng).indices]
-        return Selection(indices=chosen, scores=scores[chosen])
+        return Choice(indices=chosen, scores=scores[chosen])
 
 
 def logarithm(scores: NDArray[np.float64]) -> NDArray[np.float64]:

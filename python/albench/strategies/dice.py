@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from albench.scoring.request import Need
-from albench.strategies.base import Look, PoolView, Selection, Strategy, top
+from albench.strategies.base import Choice, Look, PoolView, Strategy, top
 
 
 class ExpectedDice(Strategy):
@@ -22,6 +22,6 @@ class ExpectedDice(Strategy):
     reference = "Lüth et al., TMLR 2025 (nnActive)"
     needs = Need.EXPECTED_DICE
 
-    def select(self, view: PoolView, budget: int, rng: np.random.Generator) -> Selection:
+    def select(self, view: PoolView, budget: int, rng: np.random.Generator) -> Choice:
         """Take the `budget` units of lowest expected Dice."""
         return top(-view.score("expected_dice"), budget)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from albench.scoring.request import Need
-from albench.strategies.base import Look, PoolView, Selection, Strategy, top
+from albench.strategies.base import Choice, Look, PoolView, Strategy, top
 
 
 class Entropy(Strategy):
@@ -17,6 +17,6 @@ class Entropy(Strategy):
     reference = "Settles 2009, Active Learning Literature Survey"
     needs = Need.ENTROPY
 
-    def select(self, view: PoolView, budget: int, rng: np.random.Generator) -> Selection:
+    def select(self, view: PoolView, budget: int, rng: np.random.Generator) -> Choice:
         """Take the `budget` units of highest entropy."""
         return top(view.score("entropy"), budget)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from albench.strategies.base import Look, PoolView, Selection, Strategy
+from albench.strategies.base import Choice, Look, PoolView, Strategy
 
 
 class Full(Strategy):
@@ -16,6 +16,6 @@ class Full(Strategy):
     reference = "baseline"
     whole_pool = True
 
-    def select(self, view: PoolView, budget: int, rng: np.random.Generator) -> Selection:
+    def select(self, view: PoolView, budget: int, rng: np.random.Generator) -> Choice:
         """Take everything."""
-        return Selection(indices=np.arange(len(view.units), dtype=np.int64))
+        return Choice(indices=np.arange(len(view.units), dtype=np.int64))

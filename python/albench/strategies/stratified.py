@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from albench.errors import InputError
 from albench.scoring.request import Need
 from albench.strategies.bald import logarithm
-from albench.strategies.base import Look, PoolView, Selection, Strategy, noise_ranked, one_of, positive, top
+from albench.strategies.base import Choice, Look, PoolView, Strategy, noise_ranked, one_of, positive, top
 
 Schedule = Literal["exponential", "smooth-sigmoid", "sharp-sigmoid"]
 Variant = Literal["corrected", "published"]
@@ -29,7 +29,7 @@ class _Stratified(Strategy):
         """All units, the most wanted first."""
         return top(scores, scores.size).indices
 
-    def select(self, view: PoolView, budget: int, rng: np.random.Generator) -> Selection:
+    def select(self, view: PoolView, budget: int, rng: np.random.Generator) -> Choice:
         """Fill the classes' places, then the others."""
         by_class, overall = view.score("class_entropy"), view.score("predictive_entropy")
         taken: dict[int, float] = {}  # unit to the score it was taken for, in order
@@ -37,7 +37,7 @@ class _Stratified(Strategy):
         for scores, wanted in [*zip(by_class[:, 1:].T, places, strict=True), (overall, budget - int(places.sum()))]:
             fresh = [unit for unit in self._rank(scores, view, rng).tolist() if unit not in taken][:wanted]
             taken |= {unit: float(scores[unit]) for unit in fresh}
-        return Selection(indices=np.array(list(taken), dtype=np.int64), scores=np.array(list(taken.values())))
+        return Choice(indices=np.array(list(taken), dtype=np.int64), scores=np.array(list(taken.values())))
 
 
 def places_per_class(n_places: int, n_classes: int, rng: np.random.Generator) -> NDArray[np.int64]:
@@ -159,7 +159,7 @@ class ClaspPe(_Stratified):
     def beta(self, view: PoolView) -> float:
         """Coldness at the view's query; one that is the whole schedule has its last value."""
         last = view.n_queries if self.variant == "published" else view.n_queries - 1
-        progress = view.query / last if last else 1.0
+        progress = view.query_number / last if last else 1.0
         if self.schedule == "exponential":
             return float(self.beta_end**progress)
         low, here, high = 1 / (1 + np.exp(-_REACH * np.array([-1, 2 * progress - 1, 1]) / _TEMPERATURES[self.schedule]))

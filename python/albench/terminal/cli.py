@@ -60,12 +60,12 @@ def plan(
     json_output: JsonOption = False,
 ) -> None:
     """Say what `run` would cost with these arguments: trainings, time, disk. Runs nothing but a few iterations."""
-    from albench.study.forecast import plan_studies
+    from albench.study.forecast import forecast_studies
     from albench.terminal.progress import Terminal
 
     if sd is not None and not (math.isfinite(sd) and sd > 0):
         raise InputError(f"--sd: expected a positive number, got {sd}")
-    forecasts = plan_studies(request, Terminal(), sd)
+    forecasts = forecast_studies(request, Terminal(), sd)
     if json_output:
         _print_json([forecast.as_json() for forecast in forecasts])
         return

@@ -206,7 +206,7 @@ def test_a_study_still_running_is_reported_as_far_as_it_goes(study: Path, tmp_pa
     ("damage", "message"),
     [
         (lambda d: (d / "results.parquet").unlink(), r"results\.parquet: expected a table"),
-        (lambda d: (d / "runs.parquet").unlink(), r"runs\.parquet: expected a table"),
+        (lambda d: (d / "rounds.parquet").unlink(), r"rounds\.parquet: expected a table"),
         (lambda d: (d / "config.json").unlink(), r"config\.json: expected a file"),
         (lambda d: (d / "config.json").write_text("[]"), r"config\.json: expected a JSON object, found list"),
         (lambda d: (d / "config.json").write_text('{"seeds": 1}'), "expected key 'datasets' .*, found seeds"),
