@@ -9,7 +9,7 @@ PIP_ARGS ?=
 BIN := $(VENV)/bin
 SOURCES := $(shell find cpp -type f) CMakeLists.txt pyproject.toml
 
-.PHONY: setup demo test test-all lint format docs clean
+.PHONY: setup demo test test-all coverage lint format docs clean
 setup: $(VENV)/.installed
 
 $(VENV)/.locked: requirements/lock.txt
@@ -29,6 +29,11 @@ test: setup
 
 test-all: setup
 	$(BIN)/python -m pytest
+
+# The floor is fail_under in pyproject.toml.
+COVERED := $(addprefix tests/unit/,metrics results stats strategies units)
+coverage: setup
+	$(BIN)/python -m pytest -q -m "not slow" -n auto --cov --cov-report=term $(COVERED)
 
 lint: setup
 	$(BIN)/ruff check .
