@@ -13,7 +13,7 @@ ALBENCH_DATA := $(abspath $(wildcard ../shared/data))
 endif
 SOURCES := $(shell find cpp -type f) CMakeLists.txt pyproject.toml python/core/pyproject.toml
 
-.PHONY: setup demo test test-all lint format docs clean
+.PHONY: setup demo test test-all coverage lint format docs clean
 setup: $(VENV)/.installed
 
 $(VENV)/.locked: requirements/lock.txt
@@ -34,6 +34,11 @@ test: setup
 
 test-all: setup
 	$(BIN)/python -m pytest
+
+# The floor is fail_under in pyproject.toml.
+COVERED := $(addprefix tests/unit/,metrics results stats strategies units)
+coverage: setup
+	$(BIN)/python -m pytest -q -m "not slow" -n auto --cov --cov-report=term $(COVERED)
 
 lint: setup
 	$(BIN)/ruff check .
