@@ -185,7 +185,7 @@ def plan(
         table = Table(show_header=False)
         for what, value in forecast.as_row().items():
             table.add_row(what, value)
-        Console().print(table)
+        Console().print(table, markup=False)
 
 
 @app.command()
@@ -306,7 +306,7 @@ def _print_list(rows: Sequence[dict[str, Any]], as_json: bool) -> None:
     table = Table(*rows[0])
     for row in rows:
         table.add_row(*(str(value) for value in row.values()))
-    Console().print(table)
+    Console().print(table, markup=False)
 
 
 def _version(show: bool) -> None:
