@@ -7,7 +7,7 @@ import os
 from pathlib import Path
 
 import pytest
-from hypothesis import settings
+from hypothesis import HealthCheck, settings
 
 from albench.data import Dataset, load_dataset
 from albench.data.phantom import build_phantom
@@ -16,6 +16,12 @@ N_PHANTOM_CASES = 8
 
 # A busy machine is no failure.
 settings.register_profile("albench", deadline=None)
+settings.register_profile(
+    "fuzz",
+    deadline=None,
+    max_examples=int(os.environ.get("ALBENCH_FUZZ_EXAMPLES", "100000")),
+    suppress_health_check=list(HealthCheck),
+)
 settings.load_profile("albench")
 
 

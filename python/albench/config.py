@@ -9,16 +9,31 @@ from itertools import groupby
 from typing import Annotated, Any, Literal, get_args
 
 from pydantic import (
+    AfterValidator,
     BaseModel,
     ConfigDict,
     Field,
-    NonNegativeFloat,
-    PositiveFloat,
-    PositiveInt,
     field_validator,
     model_validator,
 )
 
+from albench.errors import is_plain
+
+_MOST_ROUNDS = 10_000
+_LONGEST_TEXT = 500
+
+
+def _text(value: str) -> str:
+    if not value.strip() or len(value) > _LONGEST_TEXT or not is_plain(value):
+        raise ValueError(f"expected 1 to {_LONGEST_TEXT} printable characters")
+    return value
+
+
+# Far above any use and far below what overflows: with settings beyond, a study would fail after hours and not at once.
+Count = Annotated[int, Field(ge=1, le=10**9)]
+PositiveFloat = Annotated[float, Field(gt=0, le=1e9)]
+NonNegativeFloat = Annotated[float, Field(ge=0, le=1e9)]
+Text = Annotated[str, AfterValidator(_text)]
 Share = Annotated[float, Field(gt=0, lt=1)]
 StartMethod = Literal["random", "k-centre", "typical", "all-classes", "labelled"]
 START_METHODS: tuple[str, ...] = get_args(StartMethod)
@@ -28,7 +43,7 @@ SPLITS: tuple[str, ...] = get_args(SplitBy)
 
 
 class _Settings(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
 
 class PoolSettings(_Settings):
@@ -66,17 +81,17 @@ class PoolSettings(_Settings):
         Units of one case that a query may hold; None: any number.
     """
 
-    max_cases: PositiveInt | None
+    max_cases: Count | None
     test_share: Share
-    max_test_cases: PositiveInt | None
+    max_test_cases: Count | None
     split_by: SplitBy = "fixed"
-    test_folds: Annotated[int, Field(ge=2)] | None = None
-    group_by: str = "auto"
-    start: PositiveInt
+    test_folds: Annotated[int, Field(ge=2, le=10**9)] | None = None
+    group_by: Text = "auto"
+    start: Count
     start_method: StartMethod = "random"
-    patch_size: tuple[PositiveInt, PositiveInt, PositiveInt] | None = None
+    patch_size: tuple[Count, Count, Count] | None = None
     patch_grid: PatchGrid = "tiling"
-    max_per_case: PositiveInt | None = None
+    max_per_case: Count | None = None
 
 
 class NetworkSettings(_Settings):
@@ -100,10 +115,10 @@ class NetworkSettings(_Settings):
     """
 
     configuration: Literal["2d", "3d_fullres"]
-    base_features: PositiveInt
-    max_stages: Annotated[int, Field(ge=2)] | None
-    batch_size: Annotated[int, Field(ge=2)] | None
-    max_edge: Annotated[int, Field(ge=16)] | None
+    base_features: Count
+    max_stages: Annotated[int, Field(ge=2, le=10**9)] | None
+    batch_size: Annotated[int, Field(ge=2, le=10**9)] | None
+    max_edge: Annotated[int, Field(ge=16, le=10**9)] | None
     dropout: Annotated[float, Field(ge=0, lt=1)]
     dropout_kind: Literal["element", "channel"] = "element"
 
@@ -145,9 +160,9 @@ class TrainingSettings(_Settings):
         and more, since compiling takes a minute or so each time. Never on the processor.
     """
 
-    first_iterations: PositiveInt
-    round_iterations: PositiveInt
-    full_iterations: PositiveInt | None = None
+    first_iterations: Count
+    round_iterations: Count
+    full_iterations: Count | None = None
     initial_lr: PositiveFloat
     momentum: Annotated[float, Field(ge=0, lt=1)]
     mirroring: bool
@@ -157,7 +172,7 @@ class TrainingSettings(_Settings):
     case_sampling: Literal["units", "uniform"] = "units"
     window_offset: bool = False
     dice_smooth: NonNegativeFloat = 1e-5
-    folds: PositiveInt = 1
+    folds: Count = 1
     compile: Literal["auto", "on", "off"] = "auto"
 
 
@@ -178,9 +193,9 @@ class ScoringSettings(_Settings):
         chosen units stay the same is in benchmarks/results/scoring.md.
     """
 
-    passes: Annotated[int, Field(ge=2)]
+    passes: Annotated[int, Field(ge=2, le=10**9)]
     dropout: Share
-    batch_size: PositiveInt
+    batch_size: Count
     precision: Literal["auto", "float32", "bfloat16"]
     source: Literal["dropout", "ensemble"] = "dropout"
 
@@ -239,11 +254,11 @@ class Protocol(_Settings):
         Trainings of a chain, the one on the starting set included.
     """
 
-    name: str
-    cpu_threads: PositiveInt
+    name: Text
+    cpu_threads: Count
     pool: PoolSettings
     budget: int | tuple[int, ...]
-    rounds: PositiveInt
+    rounds: Annotated[int, Field(ge=1, le=_MOST_ROUNDS)]
     network: NetworkSettings
     training: TrainingSettings
     scoring: ScoringSettings
@@ -254,8 +269,8 @@ class Protocol(_Settings):
     @classmethod
     def _one_budget_or_several(cls, value: Any) -> Any:
         several = value if isinstance(value, (list, tuple)) else [value]
-        if not several or not all(type(each) is int and each > 0 for each in several):
-            raise ValueError("expected a whole number from 1 up, or a list of them, one for each query")
+        if not several or not all(type(each) is int and 0 < each <= 10**9 for each in several):
+            raise ValueError("expected a whole number from 1 to a billion, or a list of them, one for each query")
         return value
 
     @model_validator(mode="after")

@@ -7,9 +7,9 @@ from collections.abc import Iterable
 
 # The core's: what it refuses is reported like what al-bench refuses. The command line prints the message without a
 # traceback and exits with status 2.
-from albench_core.errors import InputError
+from albench_core.errors import InputError, is_plain
 
-__all__ = ["InputError", "WorkerError", "unknown_name"]
+__all__ = ["InputError", "WorkerError", "is_plain", "unknown_name"]
 
 
 class WorkerError(RuntimeError):

@@ -8,7 +8,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TypeVar
 
-from albench.errors import InputError
+from albench.errors import InputError, is_plain
 
 LONGEST_MESSAGE = 1500
 outcomes: Counter[tuple[str, str]] = Counter()
@@ -24,7 +24,7 @@ def attempt(what: str, action: Callable[[], Result]) -> Result | None:
     except InputError as error:
         message = str(error)
         assert message.splitlines() == [message]
-        assert message.isprintable(), ascii(message)
+        assert is_plain(message), ascii(message)
         assert len(message) < LONGEST_MESSAGE, message
         outcomes[what, "refused"] += 1
         return None

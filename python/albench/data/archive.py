@@ -16,9 +16,8 @@ from contextlib import contextmanager
 from pathlib import Path, PurePosixPath
 from typing import IO, Any
 
-from albench.errors import InputError
+from albench.errors import InputError, is_plain
 from albench.machine.files import writing_to
-from albench.machine.text import is_plain
 from albench.progress import Reporter
 
 ARCHIVE_ENDINGS = (".tar", ".tar.gz", ".tgz")

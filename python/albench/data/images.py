@@ -120,15 +120,18 @@ def case_geometry(path: Path) -> Geometry:
 
 
 def require_file(path: Path) -> None:
-    """Raise where there is no file at ``path``.
+    """Raise where there is no file at ``path``, or two that ITK takes for one.
 
     Raises
     ------
     InputError
-        Nothing there, or something that is no plain file.
+        Nothing there, or something that is no plain file; or beside ``a.nii.gz`` a file ``a.nii``: ITK then reads the
+        header of the one and the voxels of the other.
     """
     if not path.is_file():
         raise InputError(f"{path}: expected a file, found {'a folder' if path.is_dir() else 'none'}")
+    if path.name.endswith(".nii.gz") and path.with_suffix("").exists():
+        raise InputError(f"{path}: unreadable: expected one file of that name, found {path.stem} as well; remove one")
 
 
 def require_readable(path: Path) -> None:

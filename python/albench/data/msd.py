@@ -8,8 +8,8 @@ from pathlib import Path, PurePosixPath
 from typing import Any
 
 from albench.data.dataset import Case, Kind
-from albench.errors import InputError
-from albench.machine.text import is_plain, read_json_text
+from albench.errors import InputError, is_plain
+from albench.machine.text import read_json_text
 
 DATASET_JSON = "dataset.json"
 # Longest first: ".nii.gz" also ends in ".gz".

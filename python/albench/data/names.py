@@ -5,8 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from pathlib import Path
 
-from albench.errors import InputError
-from albench.machine.text import is_plain
+from albench.errors import InputError, is_plain
 
 LONGEST_NAME = 200
 """Bytes: file systems take 255, and file names have more in them than a case's name."""

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import unicodedata
 from pathlib import Path
 from typing import Any
 
@@ -12,14 +11,6 @@ from albench.errors import InputError
 LONGEST_TEXT = 1 << 24
 """Bytes of a text file; descriptions of data sets have at most a few hundred kilobytes."""
 _DEEPEST = 100
-_CONTROL = ("Cc", "Cs", "Zl", "Zp")  # control characters, halves of a pair, line and paragraph ends
-_TURNING = frozenset("\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069")
-"""Characters that turn the direction of writing: what follows reads as something else than it is."""
-
-
-def is_plain(name: str) -> bool:
-    """Whether a name is text alone: no control characters, terminal escapes among them, and encodable as UTF-8."""
-    return not any(unicodedata.category(character) in _CONTROL or character in _TURNING for character in name)
 
 
 def read_text(path: Path, longest: int = LONGEST_TEXT, what: str = "file") -> str:

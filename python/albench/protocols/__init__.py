@@ -7,11 +7,14 @@ from importlib import resources
 from pathlib import Path
 from typing import Any
 
-import yaml
 from pydantic import ValidationError
 
 from albench.config import SPLITS, START_METHODS, Protocol
 from albench.errors import InputError, unknown_name
+from albench.machine.text import read_text
+from albench.protocols.settings_text import LONGEST_YAML, parse_yaml
+
+_LONGEST_CHAIN = 10
 
 
 def protocol_names() -> list[str]:
@@ -27,8 +30,17 @@ def is_protocol_file(name: str) -> bool:
 
 def dataset_settings(dataset: str) -> dict[str, dict[str, Any]]:
     """Return the settings that a data set has of its own in the packaged protocols, by protocol."""
-    sections = {name: (_protocol_values(name).get("datasets") or {}).get(dataset) for name in protocol_names()}
+    sections = {name: _section(name, _protocol_values(name), dataset) for name in protocol_names()}
     return {name: section for name, section in sections.items() if section}
+
+
+def _section(name: str, values: dict[str, Any], dataset: str | None) -> dict[str, Any]:
+    """Take the settings by data set out of `values`; return those of one."""
+    sections = values.pop("datasets", None)
+    section = sections.get(dataset) if isinstance(sections, dict) else sections
+    if not isinstance(section, dict | None):
+        raise InputError(f"protocol '{name}', datasets: expected settings by data set, got {section!r:.200}")
+    return section or {}
 
 
 def load_protocol(
@@ -64,7 +76,7 @@ def load_protocol(
         For an unknown name, an unreadable file, or a value that the setting does not accept.
     """
     values = _protocol_values(name)
-    for_dataset = (values.pop("datasets", None) or {}).get(dataset, {})
+    for_dataset = _section(name, values, dataset)
     values = _merged(values, for_dataset) | {key: value for key, value in overrides.items() if value is not None}
     for what, given, known in (("start method", start_method, START_METHODS), ("split", split_by, SPLITS)):
         if given is not None and given not in known:
@@ -87,7 +99,7 @@ def _validated(name: str, values: dict[str, Any]) -> Protocol:
         if not first["loc"]:
             raise InputError(f"protocol '{name}', setting {first['msg'].removeprefix('Value error, ')}") from None
         where, message = ".".join(str(part) for part in first["loc"]), first["msg"].removeprefix("Value error, ")
-        raise InputError(f"protocol '{name}', setting {where}: {message}; got {first['input']!r}") from None
+        raise InputError(f"protocol '{name}', setting {where:.200}: {message}; got {first['input']!r:.200}") from None
 
 
 def _merged(values: dict[str, Any], changes: dict[str, Any]) -> dict[str, Any]:
@@ -106,36 +118,31 @@ def _replace_setting(values: dict[str, Any], setting: str) -> None:
     for parent in parents:
         inner = inner.get(parent) if isinstance(inner, dict) else None
     if not equals or not isinstance(inner, dict):
-        raise InputError(f"--set {setting}: expected setting=value, e.g. training.first_iterations=100")
+        raise InputError(f"--set {setting:.200}: expected setting=value, e.g. training.first_iterations=100")
     if last not in inner:
         raise unknown_name("setting", path, [".".join((*parents, key)) for key in inner])
-    try:
-        inner[last] = yaml.safe_load(text)
-    except yaml.YAMLError:
-        raise InputError(f"--set {setting}: expected a value, found {text!r}") from None
+    inner[last] = parse_yaml(f"--set {setting:.200}", text, "a value")
 
 
 def _protocol_values(name: str, above: tuple[str, ...] = ()) -> dict[str, Any]:
     """Return the settings in a protocol's file, laid over those of the one it extends, if any."""
     file = Path(name)
     if is_protocol_file(name):
-        if not file.is_file():
-            raise InputError(f"--protocol {name}: expected a YAML file, found none")
-        text = file.read_text(encoding="utf-8")
+        text = read_text(file, LONGEST_YAML, "YAML file")
     elif name in protocol_names():
         text = (resources.files("albench.protocols") / f"{name}.yaml").read_text(encoding="utf-8")
     else:
         raise unknown_name("protocol", name, protocol_names())
-    try:
-        values = yaml.safe_load(text)
-    except yaml.YAMLError as error:
-        raise InputError(f"--protocol {name}: expected YAML, found {' '.join(str(error).split())}") from None
+    values = parse_yaml(f"--protocol {name}", text)
     if not isinstance(values, dict):
         raise InputError(f"--protocol {name}: expected settings by name, found {type(values).__name__}")
     if "extends" not in values:
         return values
-    if name in above:
+    extended = values.pop("extends")
+    if not isinstance(extended, str):
+        raise InputError(f"--protocol {name}: expected a protocol's name or file to extend, got {extended!r:.200}")
+    if name in above or len(above) >= _LONGEST_CHAIN:
         raise InputError(
             f"--protocol {above[0]}: expected an end of protocols that extend each other, got {name} again"
         )
-    return _merged(_protocol_values(str(values.pop("extends")), (*above, name)), values)
+    return _merged(_protocol_values(extended, (*above, name)), values)

@@ -118,7 +118,7 @@ def print_summary(results: pd.DataFrame, console: Console) -> None:
         layouts = _layouts(summary_cells(part), len(budgets_of(part)))
         cells = next((cells for cells in layouts if _width(cells) <= console.width), layouts[-1])
         table = Table(
-            title=study_title(*map(str, study)),
+            title=Text(study_title(*map(str, study)), style="table.title"),
             title_justify="left",
             caption="\n".join(footnotes(cells)) or None,
             caption_justify="left",
@@ -131,7 +131,7 @@ def print_summary(results: pd.DataFrame, console: Console) -> None:
             best = [(index, column) in cells.best for column in range(len(row))]
             # Text, not markup: an interval's brackets are no style
             table.add_row(*(Text(t, style="bold" if b else "") for t, b in zip(row, best, strict=True)))
-        console.print(table)
+        console.print(table, markup=False)
 
 
 def _layouts(cells: Cells, n_budgets: int) -> list[Cells]:

@@ -73,7 +73,7 @@ def plan(
         table = Table(show_header=False)
         for what, value in forecast.as_row().items():
             table.add_row(what, value)
-        Console().print(table)
+        Console().print(table, markup=False)
 
 
 @app.command()

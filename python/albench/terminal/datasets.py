@@ -49,7 +49,7 @@ def list_datasets(data: DataOption = None, cache: CacheOption = None, json_outpu
     for row in known:
         size = f"{row.size_mb / 1000:.1f} GB" if row.size_mb >= 1000 else f"{row.size_mb} MB" if row.size_mb else "-"
         table.add_row(row.name, row.title, row.modality, str(row.n_cases), size, row.licence, row.here)
-    Console().print(table)
+    Console().print(table, markup=False)
     typer.echo("`al-bench datasets prepare NAME` gets one; --json has citations, addresses, checksums and places.")
 
 

@@ -92,13 +92,13 @@ class Terminal:
             if self._console.is_terminal:
                 if self._bars is None:
                     self._bars = Progress(
-                        TextColumn("{task.description}"),
+                        TextColumn("{task.description}", markup=False),
                         BarColumn(),
                         MofNCompleteColumn(),
                         _Rate(),
                         TimeElapsedColumn(),
                         TimeRemainingColumn(),
-                        TextColumn("{task.fields[note]}"),
+                        TextColumn("{task.fields[note]}", markup=False),
                         console=self._console,
                         transient=True,
                     )

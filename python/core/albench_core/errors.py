@@ -4,6 +4,15 @@ from __future__ import annotations
 
 import unicodedata
 
+_CONTROL = ("Cc", "Cs", "Zl", "Zp")  # control characters, halves of a pair, line and paragraph ends
+_TURNING = frozenset("\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069")
+"""Characters that turn the direction of writing: what follows reads as something else than it is."""
+
+
+def is_plain(name: str) -> bool:
+    """Whether a name is text alone: no control characters, terminal escapes among them, and encodable as UTF-8."""
+    return not any(unicodedata.category(character) in _CONTROL or character in _TURNING for character in name)
+
 
 class InputError(ValueError):
     """Wrong arguments or bad input: one line saying what, where, and what was expected.
@@ -17,5 +26,4 @@ class InputError(ValueError):
 
 
 def _printable(character: str) -> str:
-    """Escape what is no text; so are halves of surrogate pairs, which no stream can encode."""
-    return character if unicodedata.category(character) not in ("Cc", "Cs") else ascii(character)[1:-1]
+    return character if is_plain(character) else ascii(character)[1:-1]

@@ -290,3 +290,14 @@ def test_a_header_with_a_spacing_that_is_none_is_refused(tmp_path: Path) -> None
     (tmp_path / "a.nii").write_bytes(content)
     with pytest.raises(InputError, match=r"a\.nii: unreadable"):
         read_header(tmp_path / "a.nii")
+
+
+def test_a_file_of_the_same_name_without_compression_is_refused(tmp_path: Path) -> None:
+    """ITK would take the header of the one and the voxels of the other."""
+    root = make_msd(tmp_path / "own", n_cases=1)
+    image = root / "imagesTr" / "case_00.nii.gz"
+    write_nifti(image, np.full(SHAPE, 1, np.int16))
+    SimpleITK.WriteImage(SimpleITK.GetImageFromArray(np.full(SHAPE, 2, np.int16)), str(image.with_suffix("")))
+    assert (read_case_images(load(root).cases[0])[0] == 2).all()
+    (problem,) = find_problems(load(root), n_workers=1)
+    assert "found case_00.nii as well; remove one" in problem.message
