@@ -1,14 +1,19 @@
 # Everything runs in a virtual environment of its own with the library versions that were tested together.
 #   make demo    the main job on generated phantoms, about ten minutes on two cores: table and report in out/demo
 #   make test    unit, contract and integration tests that need no real data and only minutes
+#   make docs    the documentation site, in build/site-docs
 PYTHON ?= python3
 VENV ?= .venv
 # More arguments for pip, e.g. an index that has PyTorch built for the CPU alone.
 PIP_ARGS ?=
 BIN := $(VENV)/bin
+# Tests on real images look here; where nobody says, in the folder that development has beside the checkout.
+ifeq ($(ALBENCH_DATA),)
+ALBENCH_DATA := $(abspath $(wildcard ../shared/data))
+endif
 SOURCES := $(shell find cpp -type f) CMakeLists.txt pyproject.toml python/core/pyproject.toml
 
-.PHONY: setup demo test test-all lint format clean
+.PHONY: setup demo test test-all lint format docs clean
 setup: $(VENV)/.installed
 
 $(VENV)/.locked: requirements/lock.txt
@@ -23,6 +28,7 @@ $(VENV)/.installed: $(VENV)/.locked $(SOURCES)
 demo: setup
 	$(BIN)/al-bench run --dataset phantom --strategy random,entropy,usim-f,full --protocol quick --out out/demo
 
+test test-all: export ALBENCH_DATA := $(ALBENCH_DATA)
 test: setup
 	$(BIN)/python -m pytest -m "not slow" -n auto
 
@@ -33,12 +39,19 @@ lint: setup
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
+	$(BIN)/lint-imports --no-cache
+	$(BIN)/check-jsonschema --builtin-schema vendor.github-workflows .github/workflows/*.yml
+	$(BIN)/check-jsonschema --builtin-schema vendor.citation-file-format CITATION.cff
 	$(BIN)/clang-format --dry-run --Werror $(shell find cpp -name '*.cpp' -o -name '*.hpp')
 
 format: setup
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
 	$(BIN)/clang-format -i $(shell find cpp -name '*.cpp' -o -name '*.hpp')
+
+docs: setup
+	$(BIN)/python docs/site/rooms.py
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict --quiet
 
 clean:
 	rm -rf $(VENV) build dist out

@@ -25,7 +25,7 @@ from albench.machine.files import read_json
 from albench.results.layout import RunFolder, SeedFolder
 from albench.results.settings import Settings
 from albench.scoring.fisher import SMALLEST_FISHER, decoder_convs, draw, fisher_diagonal
-from albench.scoring.request import GradientSettings, Need, ScoringPlan, class_weights
+from albench.scoring.request import GradientSettings, Need, ScoringRequest, class_weights
 from albench.seeding import generator
 from albench.strategies import PoolView, make_strategy
 from albench.training.model import NnunetModel
@@ -74,12 +74,12 @@ class Seed:
         units = tuple(left[place] for place in sorted(places))
         model = trainer.load(*folder.first_round.models(config.protocol.training.folds))
         weights, key = class_weights(labelled_voxels(pool, start)), ("heads", folder.seed)
-        variance = model.score(units, Need.VARIANCE, ScoringPlan(10, 0.1, 64, True, weights, key)).variance
+        variance = model.score(units, Need.VARIANCE, ScoringRequest(10, 0.1, 64, True, weights, key)).variance
         assert variance is not None
         return cls(model, pool, units, weights, variance, key)
 
     def view(self, gradients: GradientSettings) -> PoolView:
-        plan = ScoringPlan(10, 0.1, 64, True, self.weights, self.key, gradients=gradients, variance=self.variance)
+        plan = ScoringRequest(10, 0.1, 64, True, self.weights, self.key, gradients=gradients, variance=self.variance)
         scores = self.model.score(self.units, Need.FISHER, plan)
         return PoolView(self.units, replace(scores, variance=self.variance), self.weights)
 

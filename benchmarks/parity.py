@@ -37,7 +37,7 @@ from albench.training.model import NnunetModel
 from albench.training.nnunet import NnunetTrainer
 from albench.training.nnunet_env import nnunet_folders, quiet
 from albench.training.planning import PLANS_NAME
-from albench.training.prepare import PreparedStore
+from albench.training.preprocess import PreprocessedStore
 from albench.training.runtime import configure_cpu
 from albench.units.pool import Pool, Split
 
@@ -96,7 +96,7 @@ class Parity:
         names = dataset.case_names
         split = Split(names[:n_pool], names[n_pool : n_pool + n_test])
         pool = trainer.scan(split, lambda: None).pool
-        trainer.prepare(split, pool, pool.units, lambda: None)
+        trainer.preprocess(split, pool, pool.units, lambda: None)
         return cls(trainer, split, pool, work, settings, dataset.labels)
 
     def ours(self, iterations: int, seed: int) -> tuple[float, float]:
@@ -135,7 +135,7 @@ class Parity:
         model = NnunetModel(store, cases, [trainer.network.state_dict()], torch.device("cpu"), 64)
         return self._dice(model), iterations / trainer.train_s
 
-    def _plain_store(self) -> PreparedStore:
+    def _plain_store(self) -> PreprocessedStore:
         """The same slices with plans and labels as nnU-Net itself writes them: no dropout, no ignore label."""
         ours = self.trainer.store
         folder = self.work / "plain" / "preprocessed" / ours.folder.name
@@ -150,10 +150,10 @@ class Parity:
         write_json(folder / "dataset.json", description)
         shutil.copyfile(ours.folder / "dataset_fingerprint.json", folder / "dataset_fingerprint.json")
         write_json(folder / "splits_final.json", [{"train": list(self.split.pool), "val": list(self.split.test[:2])}])
-        return PreparedStore(folder, "2d")
+        return PreprocessedStore(folder, "2d")
 
     @staticmethod
-    def _with_class_locations(ours: PreparedStore, folder: Path) -> None:
+    def _with_class_locations(ours: PreprocessedStore, folder: Path) -> None:
         """Link images and labels, and write nnU-Net's properties with what it knows of a case's labels; ours do not."""
         folder.mkdir()
         for path in ours.case_folder.iterdir():

@@ -18,10 +18,10 @@ import pandas as pd
 from report import RESULTS, hardware
 from scoring import ARCHIVE, data_folder
 
-from albench.results.tables import read_runs
+from albench.results.tables import read_rounds
 
 DATASETS = {"hippocampus": ARCHIVE, "OpenKBP": "OpenKBP_HeadNeckCT"}
-STAGES = ["train_s", "annotate_s", "score_s", "select_s", "evaluate_s"]
+STAGES = ["train_s", "train_setup_s", "score_s", "select_s", "evaluate_s"]
 
 
 def measure(python: str, dataset: str, out: Path) -> pd.DataFrame:
@@ -30,7 +30,7 @@ def measure(python: str, dataset: str, out: Path) -> pd.DataFrame:
     environment = os.environ | {"ALBENCH_CACHE": str(out / "cache")}
     command = [python, "-m", "albench", "run", *arguments, "--out", str(out / "study")]
     subprocess.run(command, check=True, env=environment, capture_output=True)
-    runs = read_runs(out / "study")
+    runs = read_rounds(out / "study")
     startup = runs.loc[runs["round"] == 0, "startup_s"].max()
     runs = runs[runs["round"] == 1].set_index("strategy")
     return runs[[*STAGES, "iterations"]].assign(startup_s=startup)

@@ -28,7 +28,7 @@ from albench.scoring.batches import UnitBatch
 from albench.scoring.fisher import decoder_convs, draw, fisher_diagonal
 from albench.scoring.gradients import Columns, pseudo_label_loss, unit_gradients
 from albench.scoring.moments import mc_dropout, moments, stochastic
-from albench.scoring.request import MOMENTS, GradientSettings, Need, Scores, ScoringPlan
+from albench.scoring.request import MOMENTS, GradientSettings, Need, Scores, ScoringRequest
 from albench.strategies import PoolView, choose, get_strategy
 from albench.training.model import NnunetModel
 from albench.training.nnunet import NnunetTrainer
@@ -43,8 +43,11 @@ SUBSETS = {str(need.name).lower().replace("_", " "): need for need in MOMENTS} |
 
 
 def data_folder() -> Path | None:
-    """Folder with the hippocampus data set (ALBENCH_DATA, else ../shared/data), or None."""
-    folder = Path(os.environ.get("ALBENCH_DATA", "../shared/data"))
+    """Folder with the hippocampus data set (ALBENCH_DATA), or None."""
+    place = os.environ.get("ALBENCH_DATA")
+    if not place:
+        return None
+    folder = Path(place)
     found = (folder / f"{ARCHIVE}.tar").is_file() or (folder / ARCHIVE).is_dir()
     return folder if found else None
 
@@ -65,7 +68,7 @@ class Bench:
         split = Split(dataset.case_names[:N_CASES], dataset.case_names[N_CASES : N_CASES + 1])
         pool = trainer.scan(split, lambda: None).pool
         start = pool.units[7 :: len(pool) // 40]
-        trainer.prepare(split, pool, start, lambda: None)
+        trainer.preprocess(split, pool, start, lambda: None)
         target = work / "model.pth"
         trainer.train(
             start, iterations=iterations, key=("b",), initial=None, target=target, on_iteration=lambda loss: None
@@ -190,7 +193,7 @@ class Bench:
     def round(self, n: int, budget: int = 40) -> tuple[float, float]:
         """Seconds of scoring n slices for usim-f, and of choosing among them."""
         strategy = get_strategy("usim-f")()
-        plan = ScoringPlan(PASSES, RATE, BATCH_SIZE, False, np.array([0, 0.5, 0.5]), ("b",), labelled=self.start)
+        plan = ScoringRequest(PASSES, RATE, BATCH_SIZE, False, np.array([0, 0.5, 0.5]), ("b",), labelled=self.start)
         began = time.perf_counter()
         scores: Scores = self.model.score(self.units[:n], strategy.needs, plan)
         scored = time.perf_counter()

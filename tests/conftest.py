@@ -34,7 +34,10 @@ def phantom(phantom_root: Path) -> Dataset:
 @pytest.fixture(scope="session")
 def real_data() -> Path:
     """Folder of the real data sets, or a skip with the reason."""
-    folder = Path(os.environ.get("ALBENCH_DATA", "../shared/data"))
+    place = os.environ.get("ALBENCH_DATA")
+    if not place:
+        pytest.skip("ALBENCH_DATA names no folder of real data")
+    folder = Path(place)
     if not (folder / "Task04_Hippocampus.tar").is_file() and not (folder / "Task04_Hippocampus").is_dir():
         pytest.skip(f"no Task04_Hippocampus in {folder.resolve()}; ALBENCH_DATA names the folder that has it")
     return folder

@@ -53,7 +53,7 @@ std::unique_ptr<Function> build(Input& input, int n_threads, const Make& make) {
 }
 
 std::unique_ptr<Function> facility_location(Input& input, const py::object& weights, double eta,
-                                            const py::object& caps, Index held_bytes, Index shadow_bytes,
+                                            const py::object& caps, Index held_bytes, Index bound_bytes,
                                             int n_threads) {
   if (input.source == nullptr) throw InputError("source", "one that has not been used", "a used one");
   std::vector<double> w = doubles("weights", weights, input.source->cols());
@@ -65,11 +65,11 @@ std::unique_ptr<Function> facility_location(Input& input, const py::object& weig
     const Index whole = source.rows() * source.cols() * static_cast<Index>(sizeof(float));
     if (source.dense() == nullptr && held_bytes >= whole) {
       source.hold(pool, poll_signals);
-      shadow_bytes = std::min(shadow_bytes, held_bytes - whole);
+      bound_bytes = std::min(bound_bytes, held_bytes - whole);
     }
     source.prepare(pool, poll_signals);
     if (!cut.empty()) source.cap(std::move(cut), pool);
-    return std::make_unique<FacilityLocation>(std::move(source), std::move(w), eta, shadow_bytes, pool,
+    return std::make_unique<FacilityLocation>(std::move(source), std::move(w), eta, bound_bytes, pool,
                                               poll_signals);
   });
 }
@@ -174,7 +174,7 @@ void register_functions(py::module_& m) {
       .def("reset", reset)
       .def("evaluate", evaluate, py::arg("indices"));
   m.def("facility_location", facility_location, py::arg("source"), py::arg("weights"), py::arg("eta"),
-        py::arg("caps"), py::arg("held_bytes"), py::arg("shadow_bytes"), py::arg("n_threads"));
+        py::arg("caps"), py::arg("held_bytes"), py::arg("bound_bytes"), py::arg("n_threads"));
   m.def("graph_cut", graph_cut, py::arg("source"), py::arg("weights"), py::arg("lam"), py::arg("clip"),
         py::arg("n_threads"));
   m.def("concave_over_modular", concave, py::arg("source"), py::arg("weights"), py::arg("eta"),

@@ -11,6 +11,7 @@
 #include "albench/facility_location.hpp"
 #include "albench/log_determinant.hpp"
 #include "albench/optimizers.hpp"
+#include "albench/quantised_bounds.hpp"
 #include "albench/random.hpp"
 #include "albench/row_sums.hpp"
 
@@ -103,8 +104,8 @@ void run(Bytes bytes) {
   std::vector<float> s(static_cast<std::size_t>(n * q));
   similarity(x, panels, s.data(), pool, poll);
   FacilityLocation given(Source(s.data(), n, q), weights, eta, 1 << 20, pool, poll);
-  FacilityLocation made(prepared(x, panels, pool), weights, eta, bytes.below(40) * Shadow::bytes_per_row(q),
-                        pool, poll);
+  FacilityLocation made(prepared(x, panels, pool), weights, eta,
+                        bytes.below(40) * QuantisedBounds::bytes_per_row(q), pool, poll);
   const auto choose = [&](SetFunction& f, Optimizer optimizer) {
     options.optimizer = optimizer;
     return maximize(f, options, pool);

@@ -5,17 +5,19 @@
 namespace albench {
 namespace {
 
+constexpr Index kFewRows = 32;
 constexpr Index kTaskRows = 192;
 constexpr Index kTileRows =
     4 * kMicroRows;  // rows that share one product: sorted by age, so of about the same
 
 }  // namespace
 
-DeltaBounds::DeltaBounds(Index rows, Index cols)
-    : slack_(static_cast<double>(cols + 64) * 0x1p-52),
-      seen_(static_cast<std::size_t>(rows), 0),
-      last_(static_cast<std::size_t>(cols), 0),
-      place_(static_cast<std::size_t>(cols), 0) {}
+DeltaBounds::DeltaBounds(const FacilityState& state)
+    : state_(state),
+      slack_(static_cast<double>(state.source.cols() + 64) * 0x1p-52),
+      seen_(static_cast<std::size_t>(state.source.rows()), 0),
+      last_(static_cast<std::size_t>(state.source.cols()), 0),
+      place_(static_cast<std::size_t>(state.source.cols()), 0) {}
 
 void DeltaBounds::reset() {
   time_ = 0;
@@ -24,14 +26,14 @@ void DeltaBounds::reset() {
   log_.clear();
 }
 
-void DeltaBounds::committed(const std::vector<Change>& changes) {
+void DeltaBounds::committed(const std::vector<MemoChange>& changes) {
   ++time_;
   log_.push_back(changes);
-  for (const Change& change : changes) last_[static_cast<std::size_t>(change.column)] = time_;
+  for (const MemoChange& change : changes) last_[static_cast<std::size_t>(change.column)] = time_;
 }
 
-void DeltaBounds::order_columns(std::uint32_t oldest, const Source& source, const std::vector<float>& memo,
-                                const std::vector<double>& weights) {
+void DeltaBounds::order_columns(std::uint32_t oldest) {
+  const std::vector<double>& weights = state_.weights;
   std::vector<Index> columns;
   newer_.assign(static_cast<std::size_t>(time_) + 1, 0);
   for (std::size_t c = 0; c < last_.size(); ++c) {
@@ -48,14 +50,14 @@ void DeltaBounds::order_columns(std::uint32_t oldest, const Source& source, cons
   for (std::size_t p = 0; p < columns.size(); ++p) {
     const auto c = static_cast<std::size_t>(columns[p]);
     place_[c] = static_cast<Index>(p);
-    high_[p] = memo[c];
+    high_[p] = state_.memo[c];
     if (!weights.empty()) selected_weights_[p] = weights[c];
   }
-  if (!columns.empty()) selection_.select(*source.panels(), columns);
+  if (!columns.empty()) selection_.select(*state_.source.panels(), columns);
 }
 
-void DeltaBounds::lower_block(const Source& source, const Index* rows, const Index* which, Index count,
-                              double* out, Worker& worker) const {
+void DeltaBounds::lower_block(const Index* rows, const Index* which, Index count, double* out,
+                              Worker& worker) const {
   // `low` walks back in time, from the memo of now to the memo each row was last compared with.
   worker.low = high_;
   worker.rows.resize(static_cast<std::size_t>(kTileRows));
@@ -67,12 +69,12 @@ void DeltaBounds::lower_block(const Source& source, const Index* rows, const Ind
     for (Index r = 0; r < in_block; ++r) worker.rows[static_cast<std::size_t>(r)] = rows[which[begin + r]];
     const Index widest = columns_since(seen_[static_cast<std::size_t>(rows[which[begin + in_block - 1]])]);
     if (widest == 0) continue;
-    source.read_selected(worker.rows.data(), in_block, selection_, widest, worker.tile.values.data(), ldo,
-                         worker.tile);
+    state_.source.read_selected(worker.rows.data(), in_block, selection_, widest, worker.tile.values.data(),
+                                ldo, worker.tile);
     for (Index r = 0; r < in_block; ++r) {
       const std::uint32_t then = seen_[static_cast<std::size_t>(worker.rows[static_cast<std::size_t>(r)])];
       for (; now > then; --now)
-        for (const Change& change : log_[now - 1])
+        for (const MemoChange& change : log_[now - 1])
           worker.low[static_cast<std::size_t>(place_[static_cast<std::size_t>(change.column)])] =
               change.before;
       const double loss = kernels().clamped_rise(
@@ -84,10 +86,10 @@ void DeltaBounds::lower_block(const Source& source, const Index* rows, const Ind
   }
 }
 
-void DeltaBounds::lower(const Source& source, const std::vector<float>& memo,
-                        const std::vector<double>& weights, const Index* rows,
-                        const std::vector<Index>& which, double* out, ThreadPool& pool, const Poll& poll) {
-  if (which.empty() || time_ == 0) return;
+void DeltaBounds::lower(const Index* rows, const std::vector<Index>& which, double* out, ThreadPool& pool,
+                        const Poll& poll) {
+  // Of few rows the gains are as soon computed.
+  if (static_cast<Index>(which.size()) <= kFewRows || time_ == 0) return;
   // Youngest first: counting sort by the time a row was last seen; rows of equal age stay in order.
   const auto seen = [&](Index j) { return seen_[static_cast<std::size_t>(rows[j])]; };
   std::vector<Index> at(static_cast<std::size_t>(time_) + 2, 0);
@@ -96,7 +98,7 @@ void DeltaBounds::lower(const Source& source, const std::vector<float>& memo,
   std::vector<Index> sorted(which.size());
   for (const Index j : which) sorted[static_cast<std::size_t>(at[time_ - seen(j)]++)] = j;
 
-  order_columns(seen(sorted.back()), source, memo, weights);
+  order_columns(seen(sorted.back()));
   workers_.resize(static_cast<std::size_t>(pool.size()));
   const auto count = static_cast<Index>(sorted.size());
   const Index tasks = (count + kTaskRows - 1) / kTaskRows;
@@ -104,7 +106,7 @@ void DeltaBounds::lower(const Source& source, const std::vector<float>& memo,
       tasks,
       [&](Index task, int worker) {
         const Index begin = task * kTaskRows;
-        lower_block(source, rows, sorted.data() + begin, std::min(kTaskRows, count - begin), out,
+        lower_block(rows, sorted.data() + begin, std::min(kTaskRows, count - begin), out,
                     workers_[static_cast<std::size_t>(worker)]);
       },
       poll);

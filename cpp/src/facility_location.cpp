@@ -12,21 +12,20 @@ constexpr Index kRowsPerTask = 256;
 // Rows computed from scratch at a time, and of a matrix.
 constexpr Index kExactRows = 4;
 constexpr Index kExactDense = 64;
-constexpr Index kFewRows = 32;
-constexpr Index kSampleRows = 64;
 
 }  // namespace
 
-FacilityLocation::FacilityLocation(Source source, std::vector<double> weights, double eta, Index shadow_bytes,
+FacilityLocation::FacilityLocation(Source source, std::vector<double> weights, double eta, Index bound_bytes,
                                    ThreadPool& pool, const Poll& poll)
     : source_(std::move(source)),
       weights_(std::move(weights)),
       eta_(eta),
+      bound_bytes_(bound_bytes),
       memo_(static_cast<std::size_t>(source_.cols()), 0.0F),
       memo_wide_(static_cast<std::size_t>(source_.cols()), 0.0),
       modular_(static_cast<std::size_t>(source_.rows())),
       start_(static_cast<std::size_t>(source_.rows())) {
-  first_pass(pool, poll, shadow_bytes);
+  first_pass(pool, poll);
 }
 
 bool FacilityLocation::start_row(Index row, const float* s) {
@@ -36,36 +35,11 @@ bool FacilityLocation::start_row(Index row, const float* s) {
   return start.finite;
 }
 
-float FacilityLocation::sampled_limit() const {
-  const Index q = source_.cols();
-  const Index rows = std::min(source_.rows(), kSampleRows);
-  std::vector<float> sample(static_cast<std::size_t>(rows * q));
-  TileScratch scratch;
-  for (Index r = 0; r < rows; ++r) {
-    const Index row = r * source_.rows() / rows;
-    float* to = sample.data() + r * q;
-    if (source_.dense() != nullptr) {
-      std::copy_n(source_.dense() + row * q, q, to);
-    } else {
-      source_.read(&row, 1, to, scratch);
-    }
-  }
-  return Shadow::choose_limit(sample);
-}
-
-void FacilityLocation::first_pass(ThreadPool& pool, const Poll& poll, Index shadow_bytes) {
+void FacilityLocation::first_pass(ThreadPool& pool, const Poll& poll) {
   const Index n = source_.rows();
   const Index q = source_.cols();
-  // A shadow holds whole blocks.
-  const Index fitting = Shadow::supports(q) ? std::min(n, shadow_bytes / Shadow::bytes_per_row(q)) : 0;
-  shadow_rows_ = fitting == n ? n : fitting / kLanesOfBlock * kLanesOfBlock;
   const bool dense = source_.dense() != nullptr;
-  if (!dense) {
-    // Whatever has no shadow is kept up to date column by column.
-    if (shadow_rows_ > 0)
-      shadow_ = std::make_unique<Shadow>(shadow_rows_, q, sampled_limit(), weights_, modular_.data());
-    delta_ = std::make_unique<DeltaBounds>(n, q);
-  }
+  if (!dense) bounds_ = make_gain_bounds(state(), bound_bytes_);
   const Index block = dense ? kRowsPerTask : kLanesOfBlock;
   BadRow bad(n);
   scratch_.resize(static_cast<std::size_t>(pool.size()));
@@ -83,32 +57,31 @@ void FacilityLocation::first_pass(ThreadPool& pool, const Poll& poll, Index shad
     }
     for (Index r = 0; r < count; ++r)
       if (!start_row(begin + r, s + r * q)) bad.report(begin + r);
-    if (shadow_ && begin < shadow_rows_) shadow_->store(begin, std::min(count, shadow_rows_ - begin), s);
+    if (bounds_) bounds_->store(begin, count, s);
   };
   pool.run((n + block - 1) / block, task, poll);
   bad.throw_if_any(source_.argument());
-  if (shadow_) shadow_->reset();
+  if (bounds_) bounds_->reset();
 }
 
 void FacilityLocation::expect_refine(ThreadPool& pool, const Poll& poll) {
+  if (bounds_) return;
+  // Those of a matrix are made when they are first of use.
+  bounds_ = make_gain_bounds(state(), bound_bytes_);
+  if (!bounds_) return;
   const Index n = source_.rows();
-  if (shadow_ || shadow_rows_ < n) return;
-  // Of a matrix the shadow is made when it is first of use, and if it fits as a whole.
-  const Index q = source_.cols();
-  shadow_ = std::make_unique<Shadow>(n, q, sampled_limit(), weights_, modular_.data());
   const auto task = [&](Index t, int) {
     const Index begin = t * kLanesOfBlock;
-    shadow_->store(begin, std::min(kLanesOfBlock, n - begin), source_.dense() + begin * q);
+    bounds_->store(begin, std::min(kLanesOfBlock, n - begin), source_.dense() + begin * source_.cols());
   };
   pool.run((n + kLanesOfBlock - 1) / kLanesOfBlock, task, poll);
-  shadow_->reset();
+  bounds_->reset();
 }
 
 void FacilityLocation::reset(ThreadPool&, const Poll&) {
   std::fill(memo_.begin(), memo_.end(), 0.0F);
   std::fill(memo_wide_.begin(), memo_wide_.end(), 0.0);
-  if (shadow_) shadow_->reset();
-  if (delta_) delta_->reset();
+  if (bounds_) bounds_->reset();
 }
 
 double FacilityLocation::gain_of(Index row, const float* s) const {
@@ -145,41 +118,19 @@ void FacilityLocation::start_bounds(double* out) const {
   std::copy(start_.begin(), start_.end(), out);
 }
 
-void FacilityLocation::lower_bounds(const Index* rows, Index count, double* out, ThreadPool& pool,
-                                    const Poll& poll) {
-  std::vector<Index> blocks;
-  std::vector<Index> others;
-  for (Index j = 0; j < count; ++j) {
-    if (shadow_ && rows[j] < shadow_rows_) {
-      shadow_->want(rows[j], blocks);
-    } else {
-      others.push_back(j);
-    }
-  }
-  if (shadow_) {
-    shadow_->catch_up(blocks, memo_, pool, poll);
-    for_parts(count, pool, [&](Index begin, Index end) {
-      for (Index j = begin; j < end; ++j)
-        if (rows[j] < shadow_rows_) out[j] = std::min(out[j], shadow_->bound(rows[j]));
-    });
-  }
-  // Of few rows the gains are as soon computed.
-  if (delta_ && static_cast<Index>(others.size()) > kFewRows)
-    delta_->lower(source_, memo_, weights_, rows, others, out, pool, poll);
-}
-
 void FacilityLocation::refine(const Index* rows, Index count, double threshold, double* out, ThreadPool& pool,
                               const Poll& poll) {
   const bool dense = source_.dense() != nullptr;
-  if (dense && !shadow_) {
+  if (!bounds_) {
     gains(rows, count, out, pool, poll);
     return;
   }
-  lower_bounds(rows, count, out, pool, poll);
+  std::vector<Index> left(static_cast<std::size_t>(count));
+  std::iota(left.begin(), left.end(), Index{0});
+  bounds_->lower(rows, left, out, pool, poll);
   // From the largest bound down, until what is left cannot reach the best exact gain.
-  std::vector<Index> left;
-  for (Index j = 0; j < count; ++j)
-    if (out[j] >= threshold) left.push_back(j);
+  left.erase(std::remove_if(left.begin(), left.end(), [&](Index j) { return out[j] < threshold; }),
+             left.end());
   const auto below = [&](Index a, Index b) { return out[a] < out[b] || (out[a] == out[b] && a > b); };
   std::make_heap(left.begin(), left.end(), below);
   // Few at first, as the first may decide; more at a time where many are close.
@@ -202,7 +153,7 @@ void FacilityLocation::refine(const Index* rows, Index count, double threshold, 
     for (std::size_t e = 0; e < batch.size(); ++e) {
       out[batch[e]] = gain[e];
       threshold = std::max(threshold, gain[e]);
-      if (delta_) delta_->refreshed(exact[e]);
+      bounds_->computed(exact[e]);
     }
     most = std::min(2 * most, limit);
   }
@@ -223,13 +174,11 @@ void FacilityLocation::commit(Index row, ThreadPool&) {
   for (Index c = 0; c < q; ++c) {
     const auto column = static_cast<std::size_t>(c);
     if (s[c] <= memo_[column]) continue;
-    changes_.push_back({c, memo_[column]});
-    if (shadow_) shadow_->raise(c, memo_[column], s[c]);
+    changes_.push_back({c, memo_[column], s[c]});
     memo_[column] = s[c];
     memo_wide_[column] = static_cast<double>(s[c]);
   }
-  if (shadow_) shadow_->committed();
-  if (delta_) delta_->committed(changes_);
+  if (bounds_) bounds_->committed(changes_);
 }
 
 double FacilityLocation::evaluate(const Index* rows, Index count) {

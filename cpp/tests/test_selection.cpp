@@ -6,6 +6,7 @@
 #include "albench/facility_location.hpp"
 #include "albench/log_determinant.hpp"
 #include "albench/optimizers.hpp"
+#include "albench/quantised_bounds.hpp"
 #include "albench/row_sums.hpp"
 #include "check.hpp"
 #include "data.hpp"
@@ -95,9 +96,10 @@ ALBENCH_TEST(every_mode_and_thread_count_chooses_alike) {
   const Selection sampled = maximize(plain, options(Optimizer::stochastic, n, 90), alone);
   for (const int n_threads : {1, 2, 4}) {
     ThreadPool pool(n_threads);
-    for (const Index shadow : {Index{0}, 300 * Shadow::bytes_per_row(q), 800 * Shadow::bytes_per_row(q)}) {
-      FacilityLocation given(Source(s.data(), n, q), weights, 0.5, shadow, pool, Poll());
-      FacilityLocation made(prepared(view(x, n, d), panels, pool), weights, 0.5, shadow, pool, Poll());
+    for (const Index bytes :
+         {Index{0}, 300 * QuantisedBounds::bytes_per_row(q), 800 * QuantisedBounds::bytes_per_row(q)}) {
+      FacilityLocation given(Source(s.data(), n, q), weights, 0.5, bytes, pool, Poll());
+      FacilityLocation made(prepared(view(x, n, d), panels, pool), weights, 0.5, bytes, pool, Poll());
       for (FacilityLocation* f : {&given, &made}) {
         const Selection lazy = maximize(*f, options(Optimizer::lazy, n, 90), pool);
         CHECK(lazy.indices == expected.indices);

@@ -1,5 +1,69 @@
-"""al-bench: active learning with nnU-Net, as a benchmark and as a tool."""
+"""al-bench: active learning with nnU-Net, as a benchmark and as a tool.
 
-from importlib.metadata import version
+What there is for use from Python; each name is imported when it is first used:
 
-__version__ = version("al-bench")
+``RunRequest``, ``run``
+    What a run is asked for, and to run it.
+``load_results``
+    Dice and distances of every case, class, round, seed and strategy of a results folder, as a table.
+``core``
+    Submodular selection from embeddings of any kind.
+
+Examples
+--------
+>>> import albench
+>>> request = albench.RunRequest(("phantom",), strategy=("random", "usim-f"), seeds=2)
+>>> request.protocol, str(request.out)
+('quick', 'out')
+
+``albench.run(request)`` then does what ``al-bench run`` does, and ``albench.load_results(request.out)`` reads what
+came of it. The selection core needs neither images nor networks:
+
+>>> import numpy as np
+>>> X = np.array([[1.0, 0.0], [0.8, 0.6], [0.0, 1.0]])
+>>> similarity = albench.core.similarity(X, X, metric="cosine")
+>>> albench.core.maximize(albench.core.FacilityLocation(similarity), budget=1).indices.tolist()
+[1]
+"""
+
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from albench import core
+    from albench.results.tables import read_results as load_results
+    from albench.study.request import RunRequest
+    from albench.study.run import run
+
+    __version__: str
+
+__all__ = ["RunRequest", "__version__", "core", "load_results", "run"]
+
+_PLACES = {
+    "RunRequest": ("albench.study.request", "RunRequest"),
+    "load_results": ("albench.results.tables", "read_results"),
+    "run": ("albench.study.run", "run"),
+}
+
+
+def __getattr__(name: str) -> Any:
+    found: Any
+    if name == "__version__":
+        from importlib.metadata import version
+
+        found = version("al-bench")
+    elif name == "core":
+        found = importlib.import_module("albench.core")
+    elif name in _PLACES:
+        module, attribute = _PLACES[name]
+        found = getattr(importlib.import_module(module), attribute)
+    else:
+        raise AttributeError(f"module 'albench' has no attribute {name!r}")
+    globals()[name] = found
+    return found
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})

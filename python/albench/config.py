@@ -322,10 +322,13 @@ class StudyConfig(_Settings):
     ----------
     groups
         Digest of which cases belong together; None where none do.
+    dataset_kind
+        What the images are of: a note for reports, no setting, hence in neither the digest nor a comparison.
     """
 
     dataset: str
     dataset_checksum: str
+    dataset_kind: Annotated[Literal["patients", "phantom"] | None, Field(exclude=True)] = None
     groups: str | None = None
     trainer: Literal["nnunet", "fake"]
     device: Literal["cpu", "cuda"]

@@ -31,4 +31,4 @@ def unknown_name(kind: str, name: str, known: Iterable[str]) -> InputError:
     names = sorted(known)
     near = difflib.get_close_matches(name.lower(), names, n=3, cutoff=0.5)
     hint = f"did you mean {' or '.join(near)}?" if near else f"known: {', '.join(names)}"
-    return InputError(f"unknown {kind} '{name}'; {hint}")
+    return InputError(f"unknown {kind} '{name:.200}'; {hint}")

@@ -16,9 +16,9 @@ import pytest
 
 from albench.scoring.request import Features, FisherEmbedding, Need, Scores, class_weights
 from albench.strategies import (
+    Choice,
     Oracle,
     PoolView,
-    Selection,
     Strategy,
     choose,
     get_strategy,
@@ -126,11 +126,11 @@ def view_of(label: str, n: int = N, counts: np.ndarray = COUNTS, *, seed: int = 
     )
 
 
-def select(label: str, view: PoolView, budget: int, seed: int = 0) -> Selection:
+def select(label: str, view: PoolView, budget: int, seed: int = 0) -> Choice:
     return choose(make_strategy(label), view, budget, np.random.default_rng(seed))
 
 
-def assert_valid(label: str, selection: Selection, view: PoolView, budget: int) -> None:
+def assert_valid(label: str, selection: Choice, view: PoolView, budget: int) -> None:
     n = len(view.units)
     expected = n if make_strategy(label).whole_pool else budget
     assert selection.indices.dtype == np.int64
@@ -215,7 +215,7 @@ def test_a_budget_that_is_no_number_of_units_is_refused(label: str) -> None:
 @every_strategy
 def test_same_seed_same_answer(label: str) -> None:
     first, again = (select(label, view_of(label), 6, seed=3) for _ in range(2))
-    for field in fields(Selection):
+    for field in fields(Choice):
         np.testing.assert_array_equal(getattr(first, field.name), getattr(again, field.name))
 
 

@@ -76,4 +76,4 @@ def volumes_view(name: str = "volumes", *, query: int = 0, n_queries: int = 1) -
         return (member[None].clone() for member in logits[image])
 
     values = moments(members, map(patches, range(n_images)), len(units), n_labels, MOMENTS)
-    return PoolView(units, Scores(**values), np.ones(n_labels), query=query, n_queries=n_queries)
+    return PoolView(units, Scores(**values), np.ones(n_labels), query_number=query, n_queries=n_queries)

@@ -26,7 +26,7 @@ from albench.results.layout import RunFolder
 from albench.results.pictures import load_gallery
 from albench.results.query import Query
 from albench.results.settings import Settings
-from albench.results.tables import read_results, read_runs
+from albench.results.tables import read_results, read_rounds
 from albench.study.export import export_round
 from albench.study.forecast import Costs, _remaining, forecast
 from tests.support.fake_study import fake_study
@@ -45,7 +45,7 @@ def test_settings(out: Path) -> None:
     assert settings.datasets == [SLICES, PATCHES]
     assert [study.n_folds for study in settings.studies] == [1, 2]
     assert {study.protocol for study in settings.studies} == {"quick"}
-    assert {study.config_hash for study in settings.studies} == set(read_runs(out)["config_hash"])
+    assert {study.config_hash for study in settings.studies} == set(read_rounds(out)["config_hash"])
 
 
 def test_every_round_and_query(out: Path) -> None:
@@ -78,13 +78,13 @@ def test_the_check(out: Path) -> None:
 
 
 def test_tables_are_collected_as_they_were(out: Path) -> None:
-    results, runs = read_results(out), read_runs(out)
+    results, runs = read_results(out), read_rounds(out)
     run = RunFolder(out)
-    for table in (run.results, run.runs):
+    for table in (run.result_table, run.round_table):
         table.unlink()
     write_tables(out)
     pd.testing.assert_frame_equal(read_results(out), results)
-    pd.testing.assert_frame_equal(read_runs(out), runs)
+    pd.testing.assert_frame_equal(read_rounds(out), runs)
 
 
 def test_the_forecast_takes_off_what_is_done(out: Path, phantom: Dataset, tmp_path: Path) -> None:

@@ -16,7 +16,7 @@ import pytest
 from albench.check.baseline import Baseline, repeated, summarise
 from albench.check.compare import Row, compare
 from albench.data import Dataset
-from albench.strategies import PoolView, Selection
+from albench.strategies import Choice, PoolView
 from albench.strategies.usim import UsimF
 from albench.study.workers import run_studies
 from albench.training.base import TrainingReport
@@ -106,8 +106,8 @@ def test_half_the_iterations_are_caught(
 def test_random_choices_under_usims_name_are_caught(
     sound: Baseline, phantom: Dataset, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def random_choice(self: UsimF, view: PoolView, budget: int, rng: np.random.Generator) -> Selection:
-        return Selection(indices=rng.choice(len(view.units), budget, replace=False))
+    def random_choice(self: UsimF, view: PoolView, budget: int, rng: np.random.Generator) -> Choice:
+        return Choice(indices=rng.choice(len(view.units), budget, replace=False))
 
     monkeypatch.setattr(UsimF, "select", random_choice)
     disguised = run(phantom, tmp_path, range(2))

@@ -15,7 +15,7 @@ import pytest
 import torch
 
 from albench.data import Case, Dataset
-from albench.scoring.request import Need, ScoringPlan
+from albench.scoring.request import Need, ScoringRequest
 from albench.training import prepare
 from albench.training.annotated import AnnotatedDataset
 from albench.training.base import TrainingReport
@@ -38,7 +38,7 @@ def trainer(phantom: Dataset, split: Split, tmp_path_factory: pytest.TempPathFac
     configure_cpu(1)
     trainer = NnunetTrainer(phantom, fake_protocol(), torch.device("cpu"), tmp_path_factory.mktemp("nnunet"), 2)
     pool = trainer.scan(split, lambda: None).pool
-    trainer.prepare(split, pool, pool.units[::9], lambda: None)
+    trainer.preprocess(split, pool, pool.units[::9], lambda: None)
     return trainer
 
 
@@ -58,7 +58,7 @@ def train(trainer: NnunetTrainer, units: tuple[Unit, ...], target: Path) -> tupl
 def undisturbed(trainer: NnunetTrainer, pool: Pool, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
     """Weights of a training that nothing befell."""
     report, weights = train(trainer, pool.units[::9], tmp_path_factory.mktemp("undisturbed") / "model.pth")
-    assert report.incidents == ()
+    assert report.warnings == ()
     return weights
 
 
@@ -97,7 +97,7 @@ def test_a_loader_process_that_dies_changes_nothing(
 ) -> None:
     death(monkeypatch)
     report, weights = train(trainer, pool.units[::9], tmp_path / "model.pth")
-    assert report.incidents == ("a loader process died, started again without any",)
+    assert report.warnings == ("a loader process died, started again without any",)
     for name, value in undisturbed.items():
         assert torch.equal(weights[name], value)
 
@@ -126,7 +126,7 @@ def test_out_of_memory_halves_the_batch_and_says_so(
 
     monkeypatch.setattr(ALTrainer, "train_step", limited)
     report, _ = train(trainer, pool.units[::9], tmp_path / "model.pth")
-    assert report.incidents == ("out of memory with batches of 12, went on with 6",)
+    assert report.warnings == ("out of memory with batches of 12, went on with 6",)
     assert sizes == [12] + 6 * [6]
 
 
@@ -134,7 +134,7 @@ def test_scoring_and_predicting_out_of_memory_go_on(
     trainer: NnunetTrainer, pool: Pool, split: Split, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     train(trainer, pool.units[::9], tmp_path / "model.pth")
-    plan = ScoringPlan(4, 0.1, 16, False, np.array([0.0, 0.5, 0.5]), ("test",))
+    plan = ScoringRequest(4, 0.1, 16, False, np.array([0.0, 0.5, 0.5]), ("test",))
     model = trainer.load(tmp_path / "model.pth")
     expected, labels = model.score(pool.units, Need.ENTROPY, plan).entropy, model.predict(split.test[0])
     assert expected is not None
@@ -150,7 +150,7 @@ def test_scoring_and_predicting_out_of_memory_go_on(
     found = limited.score(pool.units, Need.ENTROPY, plan).entropy
     assert found is not None
     np.testing.assert_allclose(found, expected, rtol=1e-4)
-    assert limited.incidents == [f"out of memory with batches of {n}, went on with {n // 2}" for n in (16, 8)]
+    assert limited.warnings == [f"out of memory with batches of {n}, went on with {n // 2}" for n in (16, 8)]
     np.testing.assert_array_equal(limited.predict(split.test[0]), labels)
 
 
@@ -170,6 +170,6 @@ def test_a_damaged_preprocessed_file_is_made_again(
         run(preprocessor, store, case, units, folder)
 
     monkeypatch.setattr(prepare, "_run_case", recorded)
-    trainer.prepare(split, pool, pool.units[::9], lambda: None)
+    trainer.preprocess(split, pool, pool.units[::9], lambda: None)
     assert made == list(split.pool[:2])
     assert trainer.is_intact(split)

@@ -15,13 +15,14 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+import psutil
 import pytest
 
 from albench.data import Dataset
 from albench.errors import InputError, WorkerError
 from albench.machine.files import read_json
 from albench.results.folder import claim_folder, output_folder
-from albench.results.tables import mean_dice, read_results, read_runs
+from albench.results.tables import mean_dice, read_results, read_rounds
 from albench.study.workers import run_studies
 from albench.training.fake import FakeModel
 from tests.support.fake_study import STRATEGIES, fake_protocol, fake_study
@@ -66,7 +67,7 @@ def test_strategies_start_equal_and_seeds_differ(finished: Path, phantom: Datase
 
 
 def test_tables_have_every_round_and_add_up(finished: Path) -> None:
-    runs = read_runs(finished)
+    runs = read_rounds(finished)
     n_chains = (len(STRATEGIES) - 1) * 2
     assert len(runs) == n_chains * 3 + 2
     chain = runs[(runs["strategy"] == "usim-f") & (runs["seed"] == 1)].sort_values("round")
@@ -77,7 +78,7 @@ def test_tables_have_every_round_and_add_up(finished: Path) -> None:
     full = runs[runs["strategy"] == "full"]
     assert (full["n_annotated_units"] == full["n_pool_units"]).all()
     assert (full["iterations"] == 400).all()
-    stages = ["startup_s", "score_s", "select_s", "annotate_s", "evaluate_s"]
+    stages = ["startup_s", "score_s", "select_s", "train_setup_s", "evaluate_s"]
     pd.testing.assert_series_equal(runs[stages].sum(axis=1), runs["overhead_s"], check_names=False)
 
 
@@ -138,7 +139,7 @@ def test_a_budget_beyond_the_pool_is_refused_and_binds_nobody(phantom: Dataset, 
     with pytest.raises(InputError, match=r"budget: 6 starting units and 2 rounds of 5000 make 10006, expected at most"):
         run_studies([greedy], ["random"], [0], n_processes=1)
     run_studies([fake_study(phantom, tmp_path)], ["random"], [0], n_processes=1)
-    assert set(read_runs(tmp_path)["strategy"]) == {"random"}
+    assert set(read_rounds(tmp_path)["strategy"]) == {"random"}
 
 
 def test_queries_may_have_budgets_of_their_own(phantom: Dataset, tmp_path: Path) -> None:
@@ -146,7 +147,7 @@ def test_queries_may_have_budgets_of_their_own(phantom: Dataset, tmp_path: Path)
     training = protocol.training.model_copy(update={"full_iterations": 70})
     study = fake_study(phantom, tmp_path, protocol.model_copy(update={"training": training}))
     run_studies([study], ["random", "full"], [0], n_processes=1)
-    runs = read_runs(tmp_path).set_index(["strategy", "round"])
+    runs = read_rounds(tmp_path).set_index(["strategy", "round"])
     assert runs.loc["random", "n_annotated_units"].to_dict() == {0: 6, 1: 9, 2: 20}
     assert runs.loc[("full", 2), "iterations"] == 70
     more = fake_protocol().model_copy(update={"budget": (3, 5000)})
@@ -215,8 +216,7 @@ def test_fresh_sets_the_old_study_aside(tmp_path: Path) -> None:
 
 def _spawned(parent: int) -> list[int]:
     """Worker processes of a process."""
-    children = Path(f"/proc/{parent}/task/{parent}/children").read_text().split()
-    return [int(pid) for pid in children if b"spawn_main" in Path(f"/proc/{pid}/cmdline").read_bytes()]
+    return [child.pid for child in psutil.Process(parent).children() if "spawn_main" in " ".join(child.cmdline())]
 
 
 def _wait_for_worker(parent: int) -> int:
@@ -292,10 +292,10 @@ def test_incidents_stand_in_the_runs(phantom: Dataset, tmp_path: Path, monkeypat
 
     def unlucky(self: FakeModel, *arguments: Any) -> None:
         made(self, *arguments)
-        self.incidents.append("out of memory")
+        self.warnings.append("out of memory")
 
     monkeypatch.setattr(FakeModel, "__init__", unlucky)
     run_studies([study], ("entropy",), [0], 1)
-    runs = read_runs(study.out).set_index("round")
-    assert runs.loc[0, "incidents"] == "out of memory"  # evaluating
-    assert runs.loc[1, "incidents"] == "out of memory; out of memory"  # scoring, evaluating
+    runs = read_rounds(study.out).set_index("round")
+    assert runs.loc[0, "warnings"] == "out of memory"  # evaluating
+    assert runs.loc[1, "warnings"] == "out of memory; out of memory"  # scoring, evaluating

@@ -10,7 +10,7 @@ import pytest
 from albench.data import Dataset
 from albench.machine.files import read_json
 from albench.results.layout import GALLERY
-from albench.results.tables import read_results, read_runs
+from albench.results.tables import read_results, read_rounds
 from albench.scoring import cache
 from albench.scoring.request import FREE_MOMENTS
 from albench.strategies import label_of, make_strategy, settings_of
@@ -34,7 +34,7 @@ def finished(phantom: Dataset, tmp_path_factory: pytest.TempPathFactory) -> Path
 
 
 def test_every_strategy_runs_under_its_label(finished: Path, phantom: Dataset) -> None:
-    runs = read_runs(finished)
+    runs = read_rounds(finished)
     labels = {*SHARING, *MANY}
     assert set(runs["strategy"]) == set(read_results(finished)["strategy"]) == labels
     assert (runs.groupby("strategy")["n_annotated_units"].max() == 18).all()
@@ -69,7 +69,7 @@ def test_shared_scores_change_no_selection(finished: Path, unshared: Path) -> No
 
 
 def test_the_table_says_what_came_from_others(finished: Path, unshared: Path) -> None:
-    runs = read_runs(finished)
+    runs = read_rounds(finished)
     found = {
         strategy: set(" ".join(own.loc[own["round"] == 1, "cached_scores"]).split())
         for strategy, own in runs.groupby("strategy")
@@ -80,7 +80,7 @@ def test_the_table_says_what_came_from_others(finished: Path, unshared: Path) ->
     assert sum(not found[name] & {str(need.name).lower() for need in FREE_MOMENTS} for name in passing) == 1
     assert found["random-fg66"] == set()
     assert (runs.loc[runs["round"] != 1, "cached_scores"] == "").all()
-    assert (read_runs(unshared)["cached_scores"] == "").all()
+    assert (read_rounds(unshared)["cached_scores"] == "").all()
 
 
 def test_each_quantity_is_computed_once(phantom: Dataset, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

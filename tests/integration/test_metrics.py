@@ -11,7 +11,7 @@ import pytest
 from albench.config import EvaluationSettings
 from albench.data import Dataset
 from albench.results.layout import CEILING
-from albench.results.tables import COSTS, read_results, read_runs
+from albench.results.tables import COSTS, read_results, read_rounds
 from albench.study.workers import run_studies
 from albench.training.fake import FakeModel
 from albench.units.pool import Pool
@@ -21,7 +21,7 @@ from tests.support.fake_study import fake_protocol, fake_study
 def test_surface_metrics_and_costs_are_in_the_tables(phantom: Dataset, tmp_path: Path) -> None:
     dataset = replace(phantom, nsd_tolerance_mm=1.0)
     run_studies([fake_study(dataset, tmp_path)], ("random", CEILING), [0], n_processes=1)
-    results, runs = read_results(tmp_path), read_runs(tmp_path)
+    results, runs = read_results(tmp_path), read_rounds(tmp_path)
     assert results["nsd"].between(0, 1).all()
     assert (results["hd95"] >= 0).all()
     assert results["nsd"].nunique() > 5

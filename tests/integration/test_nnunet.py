@@ -21,8 +21,8 @@ from nnunetv2.inference.export_prediction import convert_predicted_logits_to_seg
 from albench.config import Protocol
 from albench.data import Dataset
 from albench.errors import InputError
-from albench.results.tables import read_results, read_runs
-from albench.scoring.request import GradientSettings, Need, ScoringPlan
+from albench.results.tables import read_results, read_rounds
+from albench.scoring.request import GradientSettings, Need, ScoringRequest
 from albench.seeding import generator
 from albench.study.setup import start_units
 from albench.training import original
@@ -31,7 +31,7 @@ from albench.training.export import export_model
 from albench.training.loader import batches
 from albench.training.nnunet import NnunetTrainer
 from albench.training.runtime import configure_cpu
-from albench.training.trainer import ALTrainer, TrainingPlan
+from albench.training.trainer import ALTrainer, TrainingRequest
 from albench.units.pool import Pool, Split, Unit
 from tests.support.fake_study import fake_protocol
 
@@ -58,7 +58,7 @@ def trainer(phantom: Dataset, protocol: Protocol, tmp_path_factory: pytest.TempP
 @pytest.fixture(scope="module")
 def pool(trainer: NnunetTrainer, split: Split) -> Pool:
     pool = trainer.scan(split, lambda: None).pool
-    trainer.prepare(split, pool, start_units(pool, N_START, generator("test")), lambda: None)
+    trainer.preprocess(split, pool, start_units(pool, N_START, generator("test")), lambda: None)
     return pool
 
 
@@ -143,7 +143,7 @@ def test_where_cases_are_read_from_changes_no_batch(
     """Bounds that hold no case, and some of them, against one that holds all."""
 
     def drawn(dataset: AnnotatedDataset) -> list[dict[str, torch.Tensor]]:
-        plan = TrainingPlan(4, 12, 0.01, 0.9, True, 0.5, ("test",))
+        plan = TrainingRequest(4, 12, 0.01, 0.9, True, 0.5, ("test",))
         source = ALTrainer.create(trainer.store, dataset, plan, torch.device("cpu"), tmp_path).source()
         return list(batches(source, n_batches=4, key=("test",), n_workers=0))
 
@@ -222,7 +222,7 @@ def test_when_networks_are_compiled(
 ) -> None:
     monkeypatch.delenv("nnUNet_compile", raising=False)
     trainer = ALTrainer.__new__(ALTrainer)
-    trainer._plan = TrainingPlan(iterations, 2, 0.01, 0.9, False, 0.3, ("test",), setting)
+    trainer._plan = TrainingRequest(iterations, 2, 0.01, 0.9, False, 0.3, ("test",), setting)
     trainer.device = torch.device(device)
     assert trainer._do_i_compile() is expected
     monkeypatch.setenv("nnUNet_compile", "f")  # there is no C compiler in the container
@@ -276,7 +276,7 @@ def test_an_exported_model_is_one_of_nnunets_own(
 
 def test_scores_of_the_real_network(trainer: NnunetTrainer, checkpoint: Path, pool: Pool) -> None:
     units, labelled = pool.units[::7], pool.units[3:12:4]
-    plan = ScoringPlan(
+    plan = ScoringRequest(
         passes=4,
         dropout=0.1,
         batch_size=16,
@@ -320,7 +320,7 @@ def test_views_show_what_is_predicted_and_scored(trainer: NnunetTrainer, checkpo
     """Units in no order; uncertainty averages to the score, prediction and reference are those of the whole case."""
     units = pool.units[::23][::-1]
     weights_ = np.array([0.0, 0.5, 0.5])
-    plan = ScoringPlan(4, 0.1, 3, False, weights_, ("test",), source="ensemble")
+    plan = ScoringRequest(4, 0.1, 3, False, weights_, ("test",), source="ensemble")
     model, store = trainer.load(checkpoint), trainer.store
     state = torch.get_rng_state()
     views = model.view(units, plan)
@@ -381,6 +381,6 @@ def test_killed_five_times_a_run_resumes_to_the_same_result(
     for path in whole.rglob("query.json"):
         assert (broken / path.relative_to(whole)).read_bytes() == path.read_bytes()
     pd.testing.assert_frame_equal(read_results(broken), read_results(whole))
-    assert (read_runs(broken)["overhead_s"] > 0).all()
+    assert (read_rounds(broken)["overhead_s"] > 0).all()
     assert (broken / "report" / "index.html").is_file()
     assert (broken / "report" / "curves.png").is_file()

@@ -20,7 +20,7 @@ from albench.results.tables import read_results
 from albench.study.run import NnunetFactory
 from albench.study.study import Study
 from albench.study.workers import run_studies
-from albench.training.prepare import PreparedStore
+from albench.training.preprocess import PreprocessedStore
 from albench.units.pool import Pool, Unit
 from tests.support.fake_study import fake_protocol, patch_protocol
 from tests.support.framed_data import make_framed, mask_of, scrambled
@@ -75,9 +75,9 @@ def drawn_voxels(folder: Path) -> dict[str, np.ndarray]:
     return {case: mask_of(SHAPE, pool.boxes(sorted(units))) for case, units in drawn.items()}
 
 
-def store_of(folder: Path, protocol: Protocol) -> PreparedStore:
+def store_of(folder: Path, protocol: Protocol) -> PreprocessedStore:
     (plans,) = (folder / SHARED / "seed-0" / "nnunet" / "preprocessed").glob("*/nnUNetPlans.json")
-    return PreparedStore(plans.parent, protocol.network.configuration)
+    return PreprocessedStore(plans.parent, protocol.network.configuration)
 
 
 @pytest.mark.timeout(900)

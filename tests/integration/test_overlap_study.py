@@ -16,8 +16,8 @@ from albench.errors import InputError
 from albench.machine.files import read_json
 from albench.progress import Silent
 from albench.results.layout import SHARED
-from albench.results.tables import read_runs
-from albench.scoring.request import Need, ScoringPlan
+from albench.results.tables import read_rounds
+from albench.scoring.request import Need, ScoringRequest
 from albench.study.run import resolve_start
 from albench.study.setup import start_units
 from albench.study.workers import run_studies
@@ -54,7 +54,7 @@ def finished(phantom: Dataset, tmp_path_factory: pytest.TempPathFactory) -> tupl
 def test_no_voxel_is_annotated_twice(finished: tuple[Path, list[str]], phantom: Dataset) -> None:
     out, heard = finished
     assert sum("chosen by labels that nobody has drawn yet" in line for line in heard) == 1
-    runs = read_runs(out).set_index(["strategy", "round"])
+    runs = read_rounds(out).set_index(["strategy", "round"])
     for strategy in (name for name in STRATEGIES if name != "full"):
         covered: dict[str, np.ndarray] = {}
         for number in range(3):
@@ -70,7 +70,7 @@ def test_no_voxel_is_annotated_twice(finished: tuple[Path, list[str]], phantom: 
 
 def test_all_labels_are_those_of_the_images(finished: tuple[Path, list[str]], phantom: Dataset) -> None:
     out, _ = finished
-    full = read_runs(out).set_index(["strategy", "round"]).loc[("full", 2)]
+    full = read_rounds(out).set_index(["strategy", "round"]).loc[("full", 2)]
     pool = Pool.load(out / phantom.name / SHARED / "seed-0" / "pool.parquet")
     extents = {unit.case: stop for unit, stop in zip(pool.units, pool.stops, strict=True)}  # of the last patch
     assert full["n_annotated_voxels"] == sum(int(np.prod(stop)) for stop in extents.values())
@@ -84,7 +84,7 @@ def test_where_room_runs_out_queries_are_smaller_and_the_chain_ends(phantom: Dat
     reporter = Listening()
     study = fake_study(phantom, tmp_path, protocol.model_copy(update={"budget": (4, 1, 1), "rounds": 4}))
     run_studies([study], ["random", "entropy"], [0], 1, reporter)
-    runs = read_runs(tmp_path)
+    runs = read_rounds(tmp_path)
     pool = Pool.load(tmp_path / phantom.name / SHARED / "seed-0" / "pool.parquet")
     assert pool.n_disjoint == 10
     for strategy in ("random", "entropy"):
@@ -123,14 +123,14 @@ def test_the_real_network_learns_from_overlapping_patches(phantom: Dataset, tmp_
     pool = trainer.scan(split, lambda: None).pool
     assert pool.overlaps
     start = start_units(pool, 8, np.random.default_rng(0), "all-classes")
-    trainer.prepare(split, pool, start, lambda: None)
+    trainer.preprocess(split, pool, start, lambda: None)
     losses: list[float] = []
     for units in (start, pool.units):  # a round's, and the ceiling's
         trainer.train(
             units, iterations=6, key=("a",), initial=None, target=tmp_path / "model.pth", on_iteration=losses.append
         )
     assert np.isfinite(losses).all()
-    plan = ScoringPlan(2, 0.1, 2, False, np.array([0.0, 0.5, 0.5]), ("score",))
+    plan = ScoringRequest(2, 0.1, 2, False, np.array([0.0, 0.5, 0.5]), ("score",))
     scores = trainer.load(tmp_path / "model.pth").score(pool.unlabelled(start), Need.ENTROPY | Need.FISHER, plan)
     assert scores.entropy is not None
     assert len(scores.entropy) == len(pool.unlabelled(start)) < len(pool)

@@ -13,7 +13,7 @@ from albench.errors import InputError
 from albench.machine.files import read_json
 from albench.report import build_report
 from albench.results.layout import SHARED
-from albench.results.tables import read_results, read_runs
+from albench.results.tables import read_results, read_rounds
 from albench.study.run import resolve_start
 from albench.study.workers import run_studies
 from albench.terminal import cli
@@ -97,7 +97,7 @@ def test_a_study_starts_from_exactly_the_labelled_slices(partial: Dataset, tmp_p
             assert not expected.intersection(wanted)
             assert not (folder / "round-1" / "model.pth").exists()
             assert not (folder / "round-2").exists()
-    results, runs = read_results(tmp_path), read_runs(tmp_path)
+    results, runs = read_results(tmp_path), read_rounds(tmp_path)
     assert set(results["case"]) == set(study.split(0).test)
     assert set(results["round"]) == {0}
     assert results["dice"].notna().all()

@@ -21,8 +21,8 @@ from albench.progress import Silent
 from albench.report import build_report
 from albench.report.inputs import depths, read_inputs
 from albench.results.layout import SHARED, train_stages
-from albench.results.tables import read_results, read_runs
-from albench.scoring.request import Need, ScoringPlan
+from albench.results.tables import read_results, read_rounds
+from albench.scoring.request import Need, ScoringRequest
 from albench.seeding import generator
 from albench.study.setup import start_units
 from albench.study.workers import run_studies
@@ -113,7 +113,7 @@ def test_folds_learn_from_other_cases_and_from_all_together(finished: Path, phan
 
 
 def test_a_rounds_numbers_are_those_of_all_folds(finished: Path) -> None:
-    runs = read_runs(finished).set_index(["strategy", "round"])
+    runs = read_rounds(finished).set_index(["strategy", "round"])
     first, last = runs.loc[("random", 0)], runs.loc[("random", 2)]
     assert (first["iterations"], last["iterations"]) == (3 * 200, 3 * 100)
     assert (first["n_annotated_units"], last["n_annotated_units"]) == (6, 18)
@@ -179,7 +179,7 @@ def trainer(phantom: Dataset, tmp_path_factory: pytest.TempPathFactory) -> Nnune
 @pytest.fixture(scope="module")
 def pool(trainer: NnunetTrainer, split: Split) -> Pool:
     pool = trainer.scan(split, lambda: None).pool
-    trainer.prepare(split, pool, start_units(pool, 8, generator("test")), lambda: None)
+    trainer.preprocess(split, pool, start_units(pool, 8, generator("test")), lambda: None)
     return pool
 
 
@@ -236,7 +236,7 @@ def test_labels_lie_over_the_annotated_boxes_alone(trainer: NnunetTrainer, pool:
 @pytest.mark.slow
 def test_every_quantity_of_the_real_network(trainer: NnunetTrainer, checkpoints: list[Path], pool: Pool) -> None:
     units, labelled = pool.units[::9], pool.units[2:12:4]
-    plan = ScoringPlan(
+    plan = ScoringRequest(
         passes=3,
         dropout=0.1,
         batch_size=2,
@@ -264,7 +264,7 @@ def test_every_quantity_of_the_real_network(trainer: NnunetTrainer, checkpoints:
 @pytest.mark.slow
 def test_views_are_the_middle_planes_of_patches(trainer: NnunetTrainer, checkpoints: list[Path], pool: Pool) -> None:
     units = pool.units[::13][::-1]
-    plan = ScoringPlan(3, 0.1, 2, False, np.array([0.0, 0.5, 0.5]), ("test",))
+    plan = ScoringRequest(3, 0.1, 2, False, np.array([0.0, 0.5, 0.5]), ("test",))
     model, store = trainer.load(*checkpoints), trainer.store
     agree = []
     for unit, view in zip(units, model.view(units, plan), strict=True):
@@ -339,7 +339,7 @@ def test_a_study_with_the_real_3d_network(phantom: Dataset, tmp_path: Path) -> N
     done = study(phantom, patch_protocol(max_per_case=2), tmp_path / "out", names, 2)
     assert done.returncode == 0, done.stderr
     assert set(read_results(tmp_path / "out")["strategy"]) == set(names.split(","))
-    runs = read_runs(tmp_path / "out")
+    runs = read_rounds(tmp_path / "out")
     assert (runs[runs["round"] == 1]["n_annotated_units"] == 10).all()
     assert (runs["n_annotated_fg_voxels"] < runs["n_annotated_voxels"]).all()
     assert (tmp_path / "out" / "report" / "index.html").is_file()
@@ -351,5 +351,5 @@ def test_a_study_with_an_ensemble(phantom: Dataset, tmp_path: Path) -> None:
     done = study(phantom, patch_protocol(folds=2, source="ensemble"), tmp_path / "out", "bald,usim-f", 2)
     assert done.returncode == 0, done.stderr
     assert "fold 1: training on" in done.stderr
-    runs = read_runs(tmp_path / "out")
+    runs = read_rounds(tmp_path / "out")
     assert set(runs["iterations"]) == {40, 20}

@@ -10,7 +10,7 @@ import pytest
 
 from albench.data import Dataset
 from albench.results.layout import SHARED
-from albench.study.forecast import Costs, _remaining, forecast, measure, plan_study
+from albench.study.forecast import Costs, _remaining, forecast, forecast_study, measure
 from albench.study.workers import run_studies
 from tests.support.fake_study import fake_protocol, fake_study
 
@@ -32,9 +32,9 @@ def test_trainings_and_iterations_are_those_of_the_run(folds: int, phantom: Data
     training = plain.training.model_copy(update={"folds": folds})
     study = fake_study(phantom, tmp_path / "out", plain.model_copy(update={"training": training}))
     strategies = ("random", "usim-f", "full")
-    promised = plan_study(study, strategies, 2, 1)
+    promised = forecast_study(study, strategies, 2, 1)
     run_studies([study], strategies, range(2), 1)
-    runs = pd.read_parquet(tmp_path / "out" / "runs.parquet")
+    runs = pd.read_parquet(tmp_path / "out" / "rounds.parquet")
     trained = runs[~(runs["shared"] & (runs["strategy"] != "random"))]  # the first training counts once a seed
     assert promised.n_trainings == folds * len(trained)
     assert promised.n_iterations == trained["iterations"].sum()
@@ -46,7 +46,7 @@ def test_trainings_and_iterations_are_those_of_the_run(folds: int, phantom: Data
 def test_nothing_is_written_to_the_results(phantom: Dataset, tmp_path: Path) -> None:
     study = fake_study(phantom, tmp_path / "out")
     before = sorted(tmp_path.rglob("*"))
-    plan_study(study, ("random",), 1, 1)
+    forecast_study(study, ("random",), 1, 1)
     assert sorted(tmp_path.rglob("*")) == before
 
 

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from albench.data import get_entry, load_dataset
-from albench.results.tables import read_results, read_runs
+from albench.results.tables import read_results, read_rounds
 
 pytestmark = [pytest.mark.slow, pytest.mark.data, pytest.mark.timeout(900)]
 
@@ -40,7 +40,7 @@ def test_a_data_set_end_to_end(name: str, strategies: str, lowest: float, real_d
     done = subprocess.run(command, check=False, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
     assert "usim-f" in done.stdout
-    results, runs = read_results(out), read_runs(out)
+    results, runs = read_results(out), read_rounds(out)
     assert set(results["label_name"]) == set(entry.labels.values()) - {"background"}
     assert results["case"].nunique() == 5
     assert len(runs) == 4 + ("full" in strategies)

@@ -13,7 +13,7 @@ from albench.config import Protocol
 from albench.data import Dataset, verify_cases
 from albench.errors import InputError
 from albench.metrics.evaluate import dice_score
-from albench.scoring.request import Need, ScoringPlan
+from albench.scoring.request import Need, ScoringRequest
 from albench.seeding import generator
 from albench.study.setup import start_units
 from albench.training.nnunet import NnunetTrainer
@@ -59,7 +59,7 @@ def trained(dataset: Dataset, protocol: Protocol, work: Path, iterations: int = 
     split = Split(dataset.case_names[:-1], dataset.case_names[-1:])
     pool = trainer.scan(split, lambda: None).pool
     start = start_units(pool, max(2, len(pool) // 3), generator("shapes"))
-    trainer.prepare(split, pool, start, lambda: None)
+    trainer.preprocess(split, pool, start, lambda: None)
     target = work / "model.pth"
     trainer.train(
         start, iterations=iterations, key=("shapes",), initial=None, target=target, on_iteration=lambda loss: None
@@ -68,7 +68,7 @@ def trained(dataset: Dataset, protocol: Protocol, work: Path, iterations: int = 
 
 
 def assert_scores(trainer: NnunetTrainer, pool: Pool, model: Path) -> None:
-    plan = ScoringPlan(2, 0.1, 4, False, np.array([0.0, 1.0]), ("shapes",), 5, 200, labelled=pool.units[:2])
+    plan = ScoringRequest(2, 0.1, 4, False, np.array([0.0, 1.0]), ("shapes",), 5, 200, labelled=pool.units[:2])
     scores = trainer.load(model).score(pool.units, ~Need.NOTHING, plan)
     for name in ("entropy", "predictive_entropy", "mutual_information"):
         values = getattr(scores, name)

@@ -22,7 +22,7 @@ from albench.protocols import load_protocol
 from albench.report.inputs import read_inputs
 from albench.report.provenance import commands
 from albench.results.layout import SHARED
-from albench.results.tables import read_results, read_runs
+from albench.results.tables import read_results, read_rounds
 from albench.seeding import generator
 from albench.study.workers import run_studies
 from albench.training import nnunet
@@ -52,7 +52,7 @@ def test_a_whole_study(method: StartMethod, phantom: Dataset, tmp_path: Path) ->
     study = fake_study(phantom, tmp_path, protocol(method))
     run_studies([study], STRATEGIES, [0, 1], n_processes=1)
     assert set(read_results(tmp_path)["strategy"]) == set(STRATEGIES)
-    runs = read_runs(tmp_path)
+    runs = read_rounds(tmp_path)
     assert (runs[runs["round"] == 0]["n_annotated_units"] == 6).all()
     assert f"--budget 6 --start {method} --device cpu" in commands(read_inputs([tmp_path]))[0]
     chosen = {}

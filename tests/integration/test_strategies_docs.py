@@ -15,7 +15,7 @@ import pytest
 
 from albench.data import Dataset
 from albench.machine.files import read_json
-from albench.results.tables import read_runs
+from albench.results.tables import read_rounds
 from albench.strategies import get_strategy, label_of, make_strategy, registry, strategy_names
 from albench.strategies.describe import describe
 from albench.study.workers import run_studies
@@ -121,7 +121,7 @@ def test_the_example_is_listed_and_explained(
 @pytest.mark.usefixtures("installed")
 def test_the_example_runs_a_study(phantom: Dataset, tmp_path: Path) -> None:
     run_studies([fake_study(phantom, tmp_path)], ["random", "tail+share=0.1"], [0], n_processes=1)
-    runs = read_runs(tmp_path)
+    runs = read_rounds(tmp_path)
     chain = runs[runs["strategy"] == "tail+share=0.1"].sort_values("round")
     assert list(chain["n_annotated_units"]) == [6, 12, 18]
     query = read_json(tmp_path / phantom.name / "tail+share=0.1" / "seed-0" / "round-1" / "query.json")

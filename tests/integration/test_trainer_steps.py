@@ -14,15 +14,15 @@ from albench.training.annotated import AnnotatedDataset
 from albench.training.loader import batches
 from albench.training.nnunet import NnunetTrainer
 from albench.training.nnunet_env import nnunet_folders, quiet
-from albench.training.prepare import PreparedStore
+from albench.training.preprocess import PreprocessedStore
 from albench.training.runtime import configure_cpu
-from albench.training.trainer import ALTrainer, TrainingPlan
+from albench.training.trainer import ALTrainer, TrainingRequest
 from albench.units.pool import Split
 from tests.support.fake_study import fake_protocol
 
 pytestmark = pytest.mark.slow
 N_STEPS = 8
-PLAN = TrainingPlan(
+PLAN = TrainingRequest(
     N_STEPS,
     batch_size=4,
     initial_lr=0.01,
@@ -33,7 +33,7 @@ PLAN = TrainingPlan(
 )
 
 
-def nnunets_own(store: PreparedStore, scratch: Path) -> nnUNetTrainer:
+def nnunets_own(store: PreprocessedStore, scratch: Path) -> nnUNetTrainer:
     """Build nnU-Net's trainer with nothing of active learning: neither dropout nor an ignore label; an epoch a step."""
     plans = copy.deepcopy(store.plans) | {"continue_training": False}
     configuration = plans["configurations"][store.configuration]
@@ -53,7 +53,7 @@ def test_every_step_is_that_of_nnunets_own_trainer(phantom: Dataset, tmp_path: P
     trainer = NnunetTrainer(phantom, fake_protocol(), torch.device("cpu"), tmp_path, 0)
     split = Split(phantom.case_names[:3], phantom.case_names[3:4])
     pool = trainer.scan(split, lambda: None).pool
-    trainer.prepare(split, pool, pool.units, lambda: None)
+    trainer.preprocess(split, pool, pool.units, lambda: None)
     dataset = AnnotatedDataset(trainer.store, pool.units)
     ours = ALTrainer.create(trainer.store, dataset, PLAN, torch.device("cpu"), tmp_path / "ours")
     for module in ours.network.modules():

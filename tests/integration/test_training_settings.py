@@ -15,12 +15,12 @@ from albench.training.annotated import AnnotatedDataset
 from albench.training.nnunet import NnunetTrainer
 from albench.training.runtime import configure_cpu
 from albench.training.sampling import OffsetLoader
-from albench.training.trainer import ALTrainer, TrainingPlan
+from albench.training.trainer import ALTrainer, TrainingRequest
 from albench.units.pool import Pool, Split, Unit
 from tests.support.fake_study import fake_protocol
 
 pytestmark = pytest.mark.slow
-PLAN = TrainingPlan(
+PLAN = TrainingRequest(
     1, batch_size=4, initial_lr=0.01, momentum=0.9, mirroring=False, oversample_foreground=0.33, key=("settings",)
 )
 
@@ -35,11 +35,11 @@ def trainer(phantom: Dataset, tmp_path_factory: pytest.TempPathFactory) -> Nnune
 def pool(trainer: NnunetTrainer, phantom: Dataset) -> Pool:
     split = Split(phantom.case_names[:3], phantom.case_names[3:4])
     pool = trainer.scan(split, lambda: None).pool
-    trainer.prepare(split, pool, pool.units[::5], lambda: None)
+    trainer.preprocess(split, pool, pool.units[::5], lambda: None)
     return pool
 
 
-def made(trainer: NnunetTrainer, units: tuple[Unit, ...], plan: TrainingPlan, scratch: Path) -> ALTrainer:
+def made(trainer: NnunetTrainer, units: tuple[Unit, ...], plan: TrainingRequest, scratch: Path) -> ALTrainer:
     return ALTrainer.create(
         trainer.store, AnnotatedDataset(trainer.store, units), plan, torch.device("cpu"), scratch / "results"
     )

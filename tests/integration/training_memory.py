@@ -16,7 +16,7 @@ from albench.data import load_dataset
 from albench.data.images import write_image
 from albench.machine.facts import peak_rss_mib
 from albench.protocols import load_protocol
-from albench.scoring.request import Need, ScoringPlan
+from albench.scoring.request import Need, ScoringRequest
 from albench.training import annotated
 from albench.training.nnunet import NnunetTrainer
 from albench.training.runtime import configure_cpu
@@ -55,13 +55,13 @@ def main(job: str, folder: Path, n_cases: int) -> None:
         split = Split(pool=dataset.case_names[:-1], test=dataset.case_names[-1:])
         pool = trainer.scan(split, lambda: None).pool
         pool.save(folder / "pool.parquet")
-        trainer.prepare(split, pool, pool.units[::40], lambda: None)
+        trainer.preprocess(split, pool, pool.units[::40], lambda: None)
         return
     pool = Pool.load(folder / "pool.parquet")
     units = tuple(unit for unit in pool.units if unit.case in pool.cases[:n_cases])
     target = folder / "model.pth"
     trainer.train(units, iterations=5, key=("memory",), initial=None, target=target, on_iteration=lambda loss: None)
-    plan = ScoringPlan(
+    plan = ScoringRequest(
         passes=2, dropout=0.1, batch_size=4, bfloat16=False, class_weights=np.array([0, 0.5, 0.5]), key=("memory",)
     )
     scores = trainer.load(target).score(units[::20], Need.VARIANCE | Need.ENTROPY, plan)

@@ -57,7 +57,7 @@ def write_study(
                         absent = label == 2 and case == 0
                         row = {"case": f"test_{case:03d}", "label": label, "label_name": f"structure {label}"}
                         results.append({**key, **row, "dice": np.nan if absent else dice})
-                stages = {"startup_s": 1, "score_s": 2, "select_s": 3, "annotate_s": 4, "evaluate_s": 5}
+                stages = {"startup_s": 1, "score_s": 2, "select_s": 3, "train_setup_s": 4, "evaluate_s": 5}
                 runs.append(
                     {
                         **key,
@@ -106,7 +106,7 @@ def write_study(
             pool = pool.assign(n_voxels_0=900, n_voxels_1=100, n_voxels_2=pool["index"] % 2)
             pool.to_parquet(file, index=False)
     write_table(pd.DataFrame(results), folder / "results.parquet")
-    write_table(pd.DataFrame(runs), folder / "runs.parquet")
+    write_table(pd.DataFrame(runs), folder / "rounds.parquet")
     protocol = {"name": "quick", "rounds": n_rounds, "budget": budget}
     settings = {"dataset": dataset, "device": device, "protocol": protocol, "config_hash": "0123456789ab"}
     (folder / "config.json").write_text(json.dumps({"datasets": {dataset: settings}}))

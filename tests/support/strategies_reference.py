@@ -19,7 +19,7 @@ def units(n: int) -> tuple[Unit, ...]:
 
 
 def view_of(n: int, *, query: int = 0, n_queries: int = 1, **scores: Any) -> PoolView:
-    return PoolView(units(n), Scores(**scores), WEIGHTS, query=query, n_queries=n_queries)
+    return PoolView(units(n), Scores(**scores), WEIGHTS, query_number=query, n_queries=n_queries)
 
 
 def gradients_view(seed: int, n: int = 40, d: int = 6) -> PoolView:

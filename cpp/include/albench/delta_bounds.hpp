@@ -1,4 +1,4 @@
-// Upper bounds on facility-location gains where similarities have to be computed again to be looked at.
+// Bounds where similarities have to be computed again to be looked at.
 //
 // A commit raises the memo of some columns: many at first, about q / t in step t. To bring a row's gain up to
 // date only the columns that changed since it was last looked at are needed:
@@ -13,30 +13,21 @@
 #include <cstdint>
 #include <vector>
 
-#include "albench/source.hpp"
+#include "albench/gain_bounds.hpp"
 
 namespace albench {
 
-class DeltaBounds {
+class DeltaBounds : public GainBounds {
  public:
-  struct Change {
-    Index column;
-    float before;
-  };
+  // The source has to be one of features.
+  explicit DeltaBounds(const FacilityState& state);
 
-  DeltaBounds(Index rows, Index cols);
-
-  void reset();
-  // What one commit changed.
-  void committed(const std::vector<Change>& changes);
-
-  // Lowers out[j], a bound on the gain of rows[j], for j in `which`.
-  void lower(const Source& source, const std::vector<float>& memo, const std::vector<double>& weights,
-             const Index* rows, const std::vector<Index>& which, double* out, ThreadPool& pool,
-             const Poll& poll);
-
-  // The gain of this row has just been computed from scratch.
-  void refreshed(Index row) { seen_[static_cast<std::size_t>(row)] = time_; }
+  void store(Index, Index, const float*) override {}
+  void reset() override;
+  void committed(const std::vector<MemoChange>& changes) override;
+  void lower(const Index* rows, const std::vector<Index>& which, double* out, ThreadPool& pool,
+             const Poll& poll) override;
+  void computed(Index row) override { seen_[static_cast<std::size_t>(row)] = time_; }
 
  private:
   struct Worker {
@@ -46,18 +37,17 @@ class DeltaBounds {
   };
 
   Index columns_since(std::uint32_t time) const { return newer_[time]; }
-  void order_columns(std::uint32_t oldest, const Source& source, const std::vector<float>& memo,
-                     const std::vector<double>& weights);
-  void lower_block(const Source& source, const Index* rows, const Index* which, Index count, double* out,
-                   Worker& worker) const;
+  void order_columns(std::uint32_t oldest);
+  void lower_block(const Index* rows, const Index* which, Index count, double* out, Worker& worker) const;
 
+  FacilityState state_;
   double slack_;
   std::uint32_t time_ = 0;
-  std::vector<std::uint32_t> seen_;       // (n,) time of a row's bound
-  std::vector<std::uint32_t> last_;       // (q,) time of a column's last change
-  std::vector<std::vector<Change>> log_;  // log_[t - 1]: what commit t changed
-  std::vector<Index> newer_;              // newer_[t]: number of columns changed after t
-  std::vector<Index> place_;              // (q,) place of a column in the selection
+  std::vector<std::uint32_t> seen_;           // (n,) time of a row's bound
+  std::vector<std::uint32_t> last_;           // (q,) time of a column's last change
+  std::vector<std::vector<MemoChange>> log_;  // log_[t - 1]: what commit t changed
+  std::vector<Index> newer_;                  // newer_[t]: number of columns changed after t
+  std::vector<Index> place_;                  // (q,) place of a column in the selection
   QueryPanels selection_;
   std::vector<float> high_;  // memo of the selection
   std::vector<double> selected_weights_;

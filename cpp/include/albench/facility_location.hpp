@@ -6,16 +6,15 @@
 // submodular.
 //
 // The memo holds, per column, the largest similarity of the set so far. As it only grows, an old gain is an
-// upper bound; `refine` lowers bounds cheaply (Shadow, DeltaBounds) and computes exactly only what reaches
-// the threshold.
+// upper bound; `refine` lowers bounds cheaply (GainBounds) and computes exactly only what reaches the
+// threshold.
 #pragma once
 
 #include <memory>
 #include <vector>
 
-#include "albench/delta_bounds.hpp"
+#include "albench/gain_bounds.hpp"
 #include "albench/set_function.hpp"
-#include "albench/shadow.hpp"
 #include "albench/source.hpp"
 
 namespace albench {
@@ -23,8 +22,8 @@ namespace albench {
 class FacilityLocation : public SetFunction {
  public:
   // weights: one non-negative number per column, or empty for ones; eta: factor of the modular part;
-  // shadow_bytes: what may be spent on a Shadow.
-  FacilityLocation(Source source, std::vector<double> weights, double eta, Index shadow_bytes,
+  // bound_bytes: what may be spent on bounds.
+  FacilityLocation(Source source, std::vector<double> weights, double eta, Index bound_bytes,
                    ThreadPool& pool, const Poll& poll);
 
   Index size() const override { return source_.rows(); }
@@ -39,25 +38,23 @@ class FacilityLocation : public SetFunction {
   double evaluate(const Index* rows, Index count) override;
 
  private:
-  void first_pass(ThreadPool& pool, const Poll& poll, Index shadow_bytes);
+  void first_pass(ThreadPool& pool, const Poll& poll);
   bool start_row(Index row, const float* s);
-  float sampled_limit() const;
+  FacilityState state() const { return {source_, weights_, modular_, memo_}; }
   const double* weights() const { return weights_.empty() ? nullptr : weights_.data(); }
   double gain_of(Index row, const float* s) const;
-  void lower_bounds(const Index* rows, Index count, double* out, ThreadPool& pool, const Poll& poll);
 
   Source source_;
   std::vector<double> weights_;
   double eta_;
+  Index bound_bytes_;
   std::vector<float> memo_;
   std::vector<double> memo_wide_;
   std::vector<double> modular_;  // (n,) b_a
   std::vector<double> start_;    // (n,) gains of the empty set
-  Index shadow_rows_ = 0;
-  std::unique_ptr<Shadow> shadow_;
-  std::unique_ptr<DeltaBounds> delta_;
+  std::unique_ptr<GainBounds> bounds_;
   std::vector<TileScratch> scratch_;
-  std::vector<DeltaBounds::Change> changes_;
+  std::vector<MemoChange> changes_;
 };
 
 }  // namespace albench

@@ -14,7 +14,7 @@ from albench.machine.files import read_json, write_json
 from albench.results.layout import CEILING, RunFolder
 from albench.results.query import Query
 from albench.results.settings import Settings
-from albench.results.tables import STUDY_KEYS, mean_dice, read_results, read_runs
+from albench.results.tables import STUDY_KEYS, mean_dice, read_results, read_rounds
 
 START = "(start)"
 """Stands for the strategy in what all strategies of a seed share: the first model."""
@@ -139,7 +139,7 @@ def require_same_studies(found: Baseline, baseline: Baseline) -> None:
 
 
 def _first_queries(run: RunFolder) -> list[FirstQuery]:
-    runs = read_runs(run.path)
+    runs = read_rounds(run.path)
     runs = runs[runs["strategy"] != CEILING].sort_values(["dataset", "strategy", "seed", "round"])
     queries = []
     for key, chain in runs.groupby(["dataset", "strategy", "seed"]):

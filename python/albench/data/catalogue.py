@@ -60,7 +60,7 @@ def _row(entry: DatasetEntry, data_dir: Path | None, cache_dir: Path) -> KnownDa
         here = "generated"
     elif path is None:
         here = "no"
-    elif path == prepared_folder(entry, cache_dir):
+    elif path.resolve() == prepared_folder(entry, cache_dir).resolve():
         here = "downloaded"
     else:
         here = "archive" if is_archive(path) else "yes"

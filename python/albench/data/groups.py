@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import hashlib
+import io
 import json
 import re
 from collections.abc import Mapping, Sequence
@@ -12,7 +13,9 @@ from pathlib import Path
 
 from albench.data.dataset import Dataset
 from albench.data.msd import DATASET_JSON, read_json_object
+from albench.data.names import require_names
 from albench.errors import InputError
+from albench.machine.text import read_text
 
 GROUPS_CSV = "groups.csv"
 AUTO, NONE = "auto", "none"
@@ -81,20 +84,23 @@ def declared_groups(root: Path, cases: Sequence[str]) -> dict[str, str] | None:
         return None
     unknown = sorted(set(groups).difference(cases))
     if unknown:
-        raise InputError(f"{source}: expected groups of the data set's cases, found {unknown[0]}, which is none")
+        raise InputError(f"{source}: expected groups of the data set's cases, found {unknown[0]:.200}, which is none")
+    require_names(source, "group", groups.values())
     return groups
 
 
 def _read_table(path: Path) -> dict[str, str]:
     groups: dict[str, str] = {}
-    with path.open(encoding="utf-8-sig", newline="") as lines:
-        rows = csv.DictReader(lines)
-        if rows.fieldnames is None or list(rows.fieldnames) != _COLUMNS:
-            raise InputError(f"{path}: expected the columns {', '.join(_COLUMNS)}, found {rows.fieldnames}")
+    rows = csv.reader(io.StringIO(read_text(path), newline=""), strict=True)
+    try:
+        header = next(rows, [])
+        if header != _COLUMNS:
+            raise InputError(f"{path}: expected the columns {', '.join(_COLUMNS)}, found {header!r:.200}")
         for row in rows:
-            case, group = row["case"], row["group"]
-            if not case or not group or groups.setdefault(case, group) != group:
-                raise InputError(f"{path}: expected a case with one group in line {rows.line_num}, found {row}")
+            if row and (len(row) != 2 or not all(row) or groups.setdefault(*row) != row[1]):
+                raise InputError(f"{path}: expected a case with one group in line {rows.line_num}, found {row!r:.200}")
+    except csv.Error as error:
+        raise InputError(f"{path}: expected a table in line {rows.line_num}, found: {error}") from error
     return groups
 
 

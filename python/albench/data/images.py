@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+import re
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -9,6 +11,15 @@ import SimpleITK
 from numpy.typing import NDArray
 
 from albench.errors import InputError
+
+_SMALL = 1 << 28  # voxels that any machine has memory for
+_MOST_COMPRESSED = 1100  # bytes that deflate makes of one
+_TEXT_HEADER = 1 << 16
+# Headers that name other files, which no checksum of this one covers, and which may lie outside of the data set.
+_ELSEWHERE = {
+    ".mha": re.compile(rb"(?m)^ElementDataFile *=(?! *LOCAL *\r?$).*"),
+    ".nrrd": re.compile(rb"(?mi)^data ?file:.*"),
+}
 
 
 class Geometry(NamedTuple):
@@ -71,7 +82,7 @@ def read_header(path: Path) -> Header:
     Raises
     ------
     InputError
-        The file is missing or no image.
+        The file is missing or no image, or its spacing or position is no number.
     """
     require_file(path)
     reader = SimpleITK.ImageFileReader()
@@ -80,9 +91,15 @@ def read_header(path: Path) -> Header:
         reader.ReadImageInformation()
     except RuntimeError as error:
         raise InputError(f"{path}: unreadable: expected an image, found: {last_line(error)}") from error
-    return Header(
+    header = Header(
         reader.GetSize(), reader.GetSpacing(), reader.GetOrigin(), reader.GetDirection(), reader.GetNumberOfComponents()
     )
+    if not all(map(math.isfinite, (*header.spacing, *header.origin, *header.direction))) or min(header.spacing) <= 0:
+        raise InputError(
+            f"{path}: unreadable: expected finite spacing and position, found spacing {header.spacing} and origin "
+            f"{header.origin}"
+        )
+    return header
 
 
 def case_geometry(path: Path) -> Geometry:
@@ -112,6 +129,27 @@ def require_file(path: Path) -> None:
     """
     if not path.is_file():
         raise InputError(f"{path}: expected a file, found {'a folder' if path.is_dir() else 'none'}")
+
+
+def require_readable(path: Path) -> None:
+    """Refuse a file that would fill the memory, or has its voxels in another file, before it is read whole.
+
+    Raises
+    ------
+    InputError
+        The header declares more voxels than compression could have put into the file, or names another file.
+    """
+    header = read_header(path)
+    n_voxels, n_bytes = math.prod(header.size) * header.n_components, path.stat().st_size
+    if n_voxels > max(_SMALL, _MOST_COMPRESSED * n_bytes):
+        raise InputError(
+            f"{path}: unreadable: expected as many voxels as {n_bytes} bytes can hold, found {n_voxels} in its header"
+        )
+    pattern = _ELSEWHERE.get(path.suffix.lower())
+    with path.open("rb") as stream:
+        found = pattern.search(stream.read(_TEXT_HEADER)) if pattern else None
+    if found:
+        raise InputError(f"{path}: unreadable: expected its voxels in itself, found {found[0].strip()!r:.200}")
 
 
 def read_image(path: Path) -> Any:

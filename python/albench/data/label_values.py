@@ -50,9 +50,10 @@ def label_values(paths: Sequence[Path], root: Path, cache_dir: Path, reporter: R
 
 def _values(path: Path) -> list[float] | None:
     try:
-        return [float(value) for value in scan_voxels(path, values=True).values]
+        scan = scan_voxels(path, values=True)
     except InputError:
         return None
+    return [float(value) for value in scan.values] if scan.finite else None
 
 
 def annotation_of(

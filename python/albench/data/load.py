@@ -2,21 +2,26 @@
 
 from __future__ import annotations
 
+import typing
 from collections import Counter
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 from albench.data.archive import archive_stem, is_archive, unpack
 from albench.data.checksum import dataset_checksum, hash_files, index_path_for
-from albench.data.dataset import Annotation, Dataset
+from albench.data.dataset import Annotation, Dataset, Kind
 from albench.data.groups import declared_groups
 from albench.data.label_values import annotation_of
 from albench.data.locate import find_source
 from albench.data.msd import DATASET_JSON, MsdContent, find_msd_root, read_json_object, read_msd
+from albench.data.names import require_names
 from albench.data.nnunet_layout import is_nnunet_layout, read_nnunet
 from albench.data.phantom import build_phantom
 from albench.data.plain_folder import find_pair, read_plain
-from albench.data.registry import REGISTRY, DatasetEntry, get_entry, is_registered
+from albench.data.registry import REGISTRY, DatasetEntry, PhantomKind, get_entry, is_registered
+from albench.data.sums import require_listed, say_if_unpublished
 from albench.errors import InputError
 from albench.machine.files import build_folder, writing_to
 from albench.progress import Reporter, Silent
@@ -32,8 +37,8 @@ def load_dataset(name: str, *, data_dir: Path | None, cache_dir: Path, reporter:
         a folder of images and one of labels (`albench.data.plain_folder`).
     data_dir
         Where real data lie: a folder that holds ``TaskNN_Name/`` or ``TaskNN_Name.tar``, or the task folder
-        or the archive itself. None: the environment's ``ALBENCH_DATA``, else ``../shared/data``. What is not there
-        may have been downloaded into `cache_dir` by ``al-bench datasets prepare``.
+        or the archive itself. None: the environment's ``ALBENCH_DATA``, else ``data`` in `cache_dir`, which is where
+        ``al-bench datasets prepare`` downloads to and what is not in the place of the user's is looked for.
     cache_dir
         Unpacked archives, generated phantoms, hashes and verdicts go here, and are found again by later
         calls.
@@ -57,7 +62,7 @@ def load_dataset(name: str, *, data_dir: Path | None, cache_dir: Path, reporter:
         root = build_phantom(entry.phantom, cache_dir)
     else:
         source = find_source(entry, data_dir, cache_dir)
-        root = _unpacked(source, cache_dir, reporter) if is_archive(source) else _find_root(source)
+        root = _unpacked(source, cache_dir, reporter, entry) if is_archive(source) else _find_root(source)
     return _dataset(root, cache_dir, entry.name, entry, reporter)
 
 
@@ -74,6 +79,7 @@ def _load_path(path: Path, cache_dir: Path, reporter: Reporter) -> Dataset:
     if not path.exists():
         raise InputError(f"{path}: expected a data set (folder or .tar in MSD or nnU-Net layout), found nothing there")
     path = path.resolve()
+    require_names(path, "data set", [path.name if path.is_dir() else archive_stem(path)], of_files=True)
     if path.is_dir():
         return _dataset(_find_root(path), cache_dir, path.name, None, reporter)
     if not is_archive(path):
@@ -83,6 +89,10 @@ def _load_path(path: Path, cache_dir: Path, reporter: Reporter) -> Dataset:
 
 def _dataset(root: Path, cache_dir: Path, name: str, entry: DatasetEntry | None, reporter: Reporter) -> Dataset:
     content, notes = _content(root, cache_dir, reporter)
+    names = {"label": content.labels.values(), "channel": content.channel_names, "data set": [content.title]}
+    for what, given in names.items():
+        require_names(root / DATASET_JSON, what, given)
+    require_names(root, "case", [case.name for case in content.cases], of_files=True)
     annotation = None
     if content.has_ignore:
         annotation = annotation_of(content.cases, max(content.labels) + 1, root, cache_dir, reporter)
@@ -100,7 +110,7 @@ def _dataset(root: Path, cache_dir: Path, name: str, entry: DatasetEntry | None,
         labels=content.labels,
         file_ending=content.file_ending,
         cases=content.cases,
-        kind=entry.kind if entry else "patients",
+        kind=entry.kind if entry else content.kind,
         checksum=dataset_checksum(
             content.cases, content.labels, content.channel_names, index_path_for(root, cache_dir), reporter
         ),
@@ -138,14 +148,29 @@ def _content(root: Path, cache_dir: Path, reporter: Reporter) -> tuple[MsdConten
     if not (root / DATASET_JSON).is_file():
         return read_plain(root, cache_dir, reporter)
     content = read_json_object(root / DATASET_JSON)
-    return (read_nnunet(root, content) if is_nnunet_layout(content) else read_msd(root, content)), ()
+    found = read_nnunet(root, content) if is_nnunet_layout(content) else read_msd(root, content)
+    return replace(found, kind=_kind(content)), ()
 
 
-def _unpacked(archive: Path, cache_dir: Path, reporter: Reporter) -> Path:
+def _kind(content: Mapping[str, Any]) -> Kind:
+    """Say whether images are generated: ours say so, generated or laid out for nnU-Net."""
+    generator = content.get("generator")
+    generated = isinstance(generator, dict) and generator.get("kind") in typing.get_args(PhantomKind)
+    return "phantom" if generated or content.get("source_kind") == "phantom" else "patients"
+
+
+def _unpacked(archive: Path, cache_dir: Path, reporter: Reporter, entry: DatasetEntry | None = None) -> Path:
     """Root of the unpacked archive; unpacked once per content."""
     digest = hash_files([archive], index_path_for(archive, cache_dir), reporter)[0]
+    require_listed(archive, digest)
     final = cache_dir / f"{archive_stem(archive)}-{digest[:12]}"
-    return _find_root(build_folder(final, lambda folder: unpack_data_set(archive, folder, reporter)))
+
+    def fill(folder: Path) -> None:
+        if entry is not None:
+            say_if_unpublished(archive, entry, reporter)
+        unpack_data_set(archive, folder, reporter)
+
+    return _find_root(build_folder(final, fill))
 
 
 def unpack_data_set(archive: Path, folder: Path, reporter: Reporter) -> None:

@@ -12,7 +12,6 @@ from albench.data.registry import DatasetEntry
 from albench.errors import InputError
 
 DATA_VARIABLE = "ALBENCH_DATA"
-DEFAULT_DATA_DIR = Path("../shared/data")
 
 
 def cache_folder(given: Path | None) -> Path:
@@ -20,9 +19,14 @@ def cache_folder(given: Path | None) -> Path:
     return (given or Path(os.environ.get("ALBENCH_CACHE", "~/.cache/al-bench"))).expanduser()
 
 
+def downloads_folder(cache_dir: Path) -> Path:
+    """Where data sets are that nobody has said another place of."""
+    return cache_dir / "data"
+
+
 def prepared_folder(entry: DatasetEntry, cache_dir: Path) -> Path:
     """Where `al-bench datasets prepare` unpacks what it downloads."""
-    return cache_dir / "data" / entry.msd_folder
+    return downloads_folder(cache_dir) / entry.msd_folder
 
 
 def find_source(entry: DatasetEntry, data_dir: Path | None, cache_dir: Path) -> Path:
@@ -36,7 +40,7 @@ def find_source(entry: DatasetEntry, data_dir: Path | None, cache_dir: Path) -> 
     found = look_up(entry, data_dir, cache_dir)
     if found is not None:
         return found
-    base, chosen = _data_place(data_dir)
+    base, chosen = _data_place(data_dir, cache_dir)
     if not base.exists():
         there = "no such folder"
     elif (base / DATASET_JSON).is_file() or base.is_file():
@@ -62,7 +66,7 @@ def _size(megabytes: int) -> str:
 
 def look_up(entry: DatasetEntry, data_dir: Path | None, cache_dir: Path) -> Path | None:
     """As `find_source`, None where there is nothing."""
-    base, _ = _data_place(data_dir)
+    base, _ = _data_place(data_dir, cache_dir)
     if _is_this_data_set(base, entry):
         return base.resolve()
     for place in (base / name for name in _names(entry)):
@@ -76,7 +80,7 @@ def _names(entry: DatasetEntry) -> tuple[str, ...]:
     return (entry.msd_folder, f"{entry.msd_folder}.tar", entry.name, f"{entry.name}.tar")
 
 
-def _data_place(data_dir: Path | None) -> tuple[Path, str]:
+def _data_place(data_dir: Path | None, cache_dir: Path) -> tuple[Path, str]:
     """Folder to look in and how the user chose it.
 
     Only one place: data found elsewhere than where the user pointed would be a surprise.
@@ -85,7 +89,7 @@ def _data_place(data_dir: Path | None) -> tuple[Path, str]:
         return Path(data_dir).expanduser().absolute(), "given with --data"
     if value := os.environ.get(DATA_VARIABLE):
         return Path(value).expanduser().absolute(), f"from {DATA_VARIABLE}"
-    return DEFAULT_DATA_DIR.absolute(), "the default"
+    return downloads_folder(cache_dir).absolute(), "the cache"
 
 
 def _is_this_data_set(base: Path, entry: DatasetEntry) -> bool:

@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import Any
 
-from albench.data.dataset import Case
+from albench.data.dataset import Case, Kind
 from albench.errors import InputError
+from albench.machine.text import is_plain, read_json_text
 
 DATASET_JSON = "dataset.json"
 # Longest first: ".nii.gz" also ends in ".gz".
 _KNOWN_ENDINGS = (".nii.gz", ".nii", ".nrrd", ".mha", ".gipl")
+
+
+_DEEPEST, _LONGEST = 32, 255  # folders in folders, and bytes of a file's name
 
 
 @dataclass(frozen=True)
@@ -24,6 +27,8 @@ class MsdContent:
     ----------
     has_ignore
         Whether labels may hold the ignore label, one above the highest value, where nobody has annotated yet.
+    kind
+        What the images are of.
     """
 
     title: str
@@ -32,6 +37,7 @@ class MsdContent:
     file_ending: str
     cases: tuple[Case, ...]
     has_ignore: bool = False
+    kind: Kind = "patients"
 
 
 def find_msd_root(folder: Path) -> Path:
@@ -54,13 +60,8 @@ def find_msd_root(folder: Path) -> Path:
 
 
 def read_json_object(path: Path) -> dict[str, Any]:
-    """Content of a ``dataset.json``; InputError where it is missing or holds no JSON object."""
-    try:
-        content = json.loads(path.read_text(encoding="utf-8-sig"))
-    except OSError as error:
-        raise InputError(f"{path}: cannot be read ({error.strerror})") from error
-    except ValueError as error:
-        raise InputError(f"{path}: expected JSON, found: {error}") from error
+    """Content of a ``dataset.json``; InputError where it is missing, holds no JSON object or one out of bounds."""
+    content = read_json_text(path)
     if not isinstance(content, dict):
         raise InputError(f"{path}: expected a JSON object, found a {type(content).__name__}")
     return content
@@ -78,7 +79,7 @@ def read_msd(root: Path, content: Mapping[str, Any]) -> MsdContent:
     path = root / DATASET_JSON
     cases = _cases(root, path, content)
     return MsdContent(
-        title=str(content.get("name") or root.name),
+        title=title_from(path, content),
         channel_names=channel_names_from(path, content, "modality"),
         labels=_labels(path, content),
         file_ending=_ending(cases),
@@ -90,14 +91,25 @@ def _numbered(path: Path, content: Mapping[str, Any], key: str) -> dict[int, str
     """Entry ``key`` of the form {"0": "name", ...}, with whole numbers from 0 without gaps."""
     entry = content.get(key)
     if not isinstance(entry, dict) or not entry:
-        raise InputError(f'{path}: expected "{key}" as {{"0": name, ...}} (MSD layout), found {entry!r}')
+        raise InputError(f'{path}: expected "{key}" as {{"0": name, ...}} (MSD layout), found {entry!r:.200}')
+    wrong = [name for name in entry.values() if isinstance(name, bool) or not isinstance(name, str | int)]
+    if wrong:
+        raise InputError(f'{path}: expected texts as names in "{key}", found {wrong[0]!r:.200}')
     try:
         numbered = {int(number): str(name).strip() for number, name in entry.items()}
     except ValueError as error:
-        raise InputError(f'{path}: expected whole numbers as keys of "{key}", found {sorted(entry)}') from error
+        raise InputError(f'{path}: expected whole numbers as keys of "{key}", found {sorted(entry)!r:.200}') from error
     if sorted(numbered) != list(range(len(entry))):
-        raise InputError(f'{path}: expected "{key}" numbered from 0 without gaps, found {sorted(numbered)}')
+        raise InputError(f'{path}: expected "{key}" numbered from 0 without gaps, found {sorted(numbered)!r:.200}')
     return dict(sorted(numbered.items()))
+
+
+def title_from(path: Path, content: Mapping[str, Any]) -> str:
+    """Title of the data set: its ``name`` where it says one, else the folder's."""
+    title = content.get("name") or path.parent.name
+    if not isinstance(title, str):
+        raise InputError(f'{path}: expected a text as "name", found {title!r:.200}')
+    return title
 
 
 def channel_names_from(path: Path, content: Mapping[str, Any], key: str) -> tuple[str, ...]:
@@ -110,18 +122,24 @@ def channel_names_from(path: Path, content: Mapping[str, Any], key: str) -> tupl
 def _labels(path: Path, content: Mapping[str, Any]) -> dict[int, str]:
     labels = _numbered(path, content, "labels")
     if len(labels) < 2:
-        raise InputError(f'{path}: expected background and at least one more in "labels", found {labels}')
+        raise InputError(f'{path}: expected background and at least one more in "labels", found {labels!r:.200}')
     if len(set(labels.values())) < len(labels):
-        raise InputError(f'{path}: expected different names in "labels", found {list(labels.values())}')
+        raise InputError(f'{path}: expected different names in "labels", found {list(labels.values())!r:.200}')
     return labels | {0: "background"}
 
 
 def _inside(root: Path, path: Path, name: object) -> Path:
     """File below ``root`` that an entry names, e.g. ``./imagesTr/a.nii.gz``."""
     pure = PurePosixPath(name) if isinstance(name, str) else None
-    if pure is None or pure.is_absolute() or ".." in pure.parts or not pure.parts:
-        raise InputError(f"{path}: expected files inside the data set's folder, found {name!r}")
+    if pure is None or pure.is_absolute() or ".." in pure.parts or not pure.parts or not _is_path(pure):
+        raise InputError(f"{path}: expected files inside the data set's folder, found {name!r:.200}")
     return root.joinpath(*pure.parts)
+
+
+def _is_path(pure: PurePosixPath) -> bool:
+    """Whether a file system could have it."""
+    parts = pure.parts
+    return is_plain(str(pure)) and len(parts) <= _DEEPEST and all(len(part.encode()) <= _LONGEST for part in parts)
 
 
 def _stem(path: Path) -> str:
@@ -138,19 +156,23 @@ def _ending(cases: tuple[Case, ...]) -> str:
 def _cases(root: Path, path: Path, content: Mapping[str, Any]) -> tuple[Case, ...]:
     training = content.get("training")
     if not isinstance(training, list) or not training:
-        raise InputError(f'{path}: expected a list of cases under "training" (MSD layout), found {training!r}')
+        raise InputError(f'{path}: expected a list of cases under "training" (MSD layout), found {training!r:.200}')
     cases: dict[str, Case] = {}
     for pair in training:
         if not isinstance(pair, dict) or not {"image", "label"} <= pair.keys():
-            raise InputError(f'{path}: expected {{"image": ..., "label": ...}} in "training", found {pair!r}')
+            raise InputError(f'{path}: expected {{"image": ..., "label": ...}} in "training", found {pair!r:.200}')
         label = _inside(root, path, pair["label"])
         images = pair["image"] if isinstance(pair["image"], list) else [pair["image"]]
+        if not images:
+            raise InputError(f'{path}: expected an image of each case in "training", found none of {label.name}')
         case = Case(_stem(label), tuple(_inside(root, path, image) for image in images), label)
         if case.name in cases:
             raise InputError(f'{path}: expected every case once in "training", found {case.name} twice')
         cases[case.name] = case
     ordered = tuple(cases[name] for name in sorted(cases))
     ending = _ending(ordered)
+    if not ending:
+        raise InputError(f"{path}: expected files with an ending, e.g. .nii.gz, found {ordered[0].label.name}")
     for case in ordered:
         for file in (*case.images, case.label):
             if not file.name.endswith(ending):

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import glob
+import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 from albench.data.dataset import Case
-from albench.data.msd import DATASET_JSON, MsdContent, channel_names_from
+from albench.data.msd import DATASET_JSON, MsdContent, channel_names_from, title_from
 from albench.errors import InputError
 
 IGNORE = "ignore"
@@ -33,13 +35,13 @@ def read_nnunet(root: Path, content: Mapping[str, Any]) -> MsdContent:
     """
     path = root / DATASET_JSON
     ending = content.get("file_ending")
-    if not isinstance(ending, str) or not ending.startswith("."):
-        raise InputError(f'{path}: expected "file_ending" with its dot, found {ending!r}')
+    if not isinstance(ending, str) or not re.fullmatch(r"(\.[A-Za-z0-9]{1,10}){1,2}", ending):
+        raise InputError(f'{path}: expected "file_ending" with its dot, found {ending!r:.200}')
     channel_names = channel_names_from(path, content, "channel_names")
     cases = []
     for label in sorted((root / "labelsTr").glob(f"*{ending}")):
         name = label.name.removesuffix(ending)
-        images = tuple(sorted((root / "imagesTr").glob(f"{name}_{'[0-9]' * 4}{ending}")))
+        images = tuple(sorted((root / "imagesTr").glob(f"{glob.escape(name)}_{'[0-9]' * 4}{ending}")))
         if len(images) not in (1, len(channel_names)):
             raise InputError(
                 f"{label}: expected {len(channel_names)} images {name}_0000{ending} and on in imagesTr, "
@@ -49,7 +51,7 @@ def read_nnunet(root: Path, content: Mapping[str, Any]) -> MsdContent:
     if not cases:
         raise InputError(f"{root / 'labelsTr'}: expected label files ending in {ending}, found none")
     return MsdContent(
-        title=str(content.get("name") or root.name),
+        title=title_from(path, content),
         channel_names=channel_names,
         labels=_labels(path, content),
         file_ending=ending,
@@ -65,10 +67,10 @@ def _labels(path: Path, content: Mapping[str, Any]) -> dict[int, str]:
         ignore = entry[IGNORE]
         entry = {name: value for name, value in entry.items() if name != IGNORE}
         if ignore != len(entry):
-            raise InputError(f'{path}: expected "ignore" to be the highest label, {len(entry)}, found {ignore!r}')
+            raise InputError(f'{path}: expected "ignore" to be the highest label, {len(entry)}, found {ignore!r:.200}')
     values = list(entry.values()) if isinstance(entry, dict) else []
-    if not isinstance(entry, dict) or len(values) < 2 or not all(isinstance(value, int) for value in values):
-        raise InputError(f'{path}: expected "labels" as {{name: value, ...}} without regions, found {entry!r}')
+    if not isinstance(entry, dict) or len(values) < 2 or not all(type(value) is int for value in values):
+        raise InputError(f'{path}: expected "labels" as {{name: value, ...}} without regions, found {entry!r:.200}')
     if sorted(values) != list(range(len(values))):
-        raise InputError(f'{path}: expected "labels" numbered from 0 without gaps, found {sorted(values)}')
+        raise InputError(f'{path}: expected "labels" numbered from 0 without gaps, found {sorted(values)!r:.200}')
     return dict(sorted((value, str(name)) for name, value in entry.items())) | {0: "background"}

@@ -26,6 +26,7 @@ ENDINGS = (".nii.gz", ".nii", ".nrrd", ".mha", ".gipl", ".png", ".bmp", ".tif", 
 """Of the files that nnU-Net reads."""
 
 _MOST_CLASSES = 60
+_HIGHEST = 2**31 - 1  # label value
 _CHANNEL = re.compile(r"_\d{4}$")
 
 
@@ -131,7 +132,7 @@ def _classes(cases: Sequence[Case], found: Sequence[tuple[float, ...] | None]) -
     """Label values of all cases, background included."""
     values = {0}
     for case, in_case in zip(cases, found, strict=True):
-        wrong = [value for value in in_case or () if value < 0 or value != int(value)]
+        wrong = [value for value in in_case or () if not 0 <= value <= _HIGHEST or value != int(value)]
         if wrong or len(in_case or ()) > _MOST_CLASSES:
             what = f"{wrong[0]}" if wrong else f"{len(in_case or ())} values: is it an image?"
             raise InputError(f"{case.label}: expected a label map of a few whole numbers from 0 up, found {what}")

@@ -11,7 +11,7 @@ from albench.data.archive import is_archive
 from albench.data.dataset import Dataset
 from albench.data.download import Patience, fetch
 from albench.data.load import load_dataset, unpack_data_set
-from albench.data.locate import find_source, look_up, prepared_folder
+from albench.data.locate import look_up, prepared_folder
 from albench.data.raw import write_nnunet_raw
 from albench.data.registry import DatasetEntry, get_entry, is_registered
 from albench.data.verify import verify_cases
@@ -19,7 +19,6 @@ from albench.errors import InputError
 from albench.machine.files import build_folder, locked, read_json, sha256, write_json, writing_to
 from albench.progress import Reporter
 
-_SUMS = "SHA256SUMS"
 RAW_FOLDER = "nnUNet_raw"
 
 
@@ -84,12 +83,8 @@ def prepare_dataset(
     with locked(lock, lambda: reporter.say(f"{entry.name}: another process prepares it, waiting")):
         if entry.phantom is None:
             source = look_up(entry, data_dir, cache_dir)
-            if source is not None:
-                _compare_sums(source, reporter)
-            elif url or entry.url:
+            if source is None and (url or entry.url):
                 _download(entry, cache_dir, reporter, url, checksum, patience or Patience())
-            else:
-                find_source(entry, data_dir, cache_dir)  # says what is missing
         dataset = load_dataset(name, data_dir=data_dir, cache_dir=cache_dir, reporter=reporter)
         verify_cases(dataset, n_workers=n_workers, reporter=reporter)
         return PreparedDataset(dataset, _lay_out(dataset, entry, cache_dir, reporter))
@@ -131,20 +126,6 @@ def _trust_first(entry: DatasetEntry, record: Path, digest: str, archive: Path, 
             f"{entry.name}: expected the archive that was downloaded first, sha256:{known}, found sha256:{digest}; "
             f"it was removed. If the new one is right, give it with --checksum or delete {record}"
         )
-
-
-def _compare_sums(source: Path, reporter: Reporter) -> None:
-    """Compare an archive with the ``SHA256SUMS`` beside it, if there is one."""
-    sums = source.with_name(_SUMS)
-    if not is_archive(source) or not sums.is_file():
-        return
-    for line in sums.read_text(encoding="utf-8").splitlines():
-        digest, _, name = line.partition(" ")
-        if name.strip().removeprefix("*") == source.name:
-            with reporter.task(f"{source.name}: comparing with {_SUMS}"):
-                found = sha256(source)
-            if found != digest.lower():
-                raise InputError(f"{source}: expected the checksum {digest} ({sums}), found {found}")
 
 
 def _lay_out(dataset: Dataset, entry: DatasetEntry, cache_dir: Path, reporter: Reporter) -> Path:

@@ -4,18 +4,18 @@ from __future__ import annotations
 
 import gzip
 import hashlib
+import itertools
 import zlib
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
 
-import nibabel
 import numpy as np
 import SimpleITK
-from nibabel.filebasedimages import ImageFileError
 from numpy.typing import NDArray
 
-from albench.data.images import last_line, require_file
+from albench.data.images import last_line, require_file, require_readable
+from albench.data.nifti_header import LONGEST_HEADER, read_nifti_header
 from albench.errors import InputError
 
 _PIECE = 1 << 20
@@ -32,7 +32,7 @@ class VoxelScan(NamedTuple):
     digest
         SHA-256 of shape, number format and voxels: equal for equal images, however compressed and with any header.
     finite
-        Whether no voxel is NaN or infinite.
+        Whether every voxel is a finite number as training has it: scaled as the header says, in single precision.
     values
         Sorted distinct values, scaled as the header says; only the first `MANY_VALUES` found, and none where they were
         not asked for.
@@ -66,62 +66,69 @@ def scan_voxels(path: Path, *, values: bool) -> VoxelScan:
         return _scan_nifti(path, values)
     except EOFError as error:
         raise InputError(f"{path}: truncated: expected a complete gzip file, found its end missing") from error
-    except (OSError, zlib.error, ImageFileError) as error:
+    except (OSError, zlib.error) as error:
         raise InputError(f"{path}: unreadable: expected a NIfTI image, found: {last_line(error)}") from error
 
 
 class _Collector:
     """Takes voxels piece by piece."""
 
-    def __init__(self, shape: tuple[int, ...], dtype: np.dtype[Any], values: bool) -> None:
+    def __init__(
+        self, shape: tuple[int, ...], dtype: np.dtype[Any], values: bool, slope: float = 1.0, intercept: float = 0.0
+    ) -> None:
         self._digest = hashlib.sha256(f"{shape} {dtype.str}".encode())
-        self._collects = values and dtype.kind in "biuf"
+        self._collects = values
         self._found: set[Any] = set()
-        self.finite = True
+        self._scaling = slope, intercept
+        self._is_scaled = (slope, intercept) != (1.0, 0.0)
+        self._bounds = dtype.kind == "f" or self._is_scaled  # whole numbers are finite
+        self._least, self._most = np.inf, -np.inf
 
     def add(self, voxels: NDArray[Any]) -> None:
         self._digest.update(np.ascontiguousarray(voxels).data)
-        if np.issubdtype(voxels.dtype, np.inexact):
-            self.finite = self.finite and bool(np.isfinite(voxels).all())
+        if self._bounds and voxels.size:
+            # either is NaN as soon as a voxel is
+            self._least = np.minimum(self._least, np.float64(voxels.min()))
+            self._most = np.maximum(self._most, np.float64(voxels.max()))
         if self._collects and len(self._found) < MANY_VALUES:
             self._found.update(_distinct(voxels).tolist())
 
-    def scan(self, slope: float = 1.0, intercept: float = 0.0) -> VoxelScan:
-        found = np.array(sorted(self._found)[:MANY_VALUES])
-        if (slope, intercept) != (1.0, 0.0):
-            found = np.unique(found * slope + intercept)
-        return VoxelScan(self._digest.hexdigest(), self.finite, found)
+    def scan(self) -> VoxelScan:
+        slope, intercept = self._scaling
+        with np.errstate(over="ignore", invalid="ignore"):
+            # scaling is monotonous: where the extremes are finite, all is
+            extremes = np.array([self._least, self._most]) * slope + intercept
+            finite = not self._bounds or bool(np.isfinite(extremes.astype(np.float32)).all())
+            found = np.array(sorted(self._found)[:MANY_VALUES])
+            if self._is_scaled:
+                found = np.unique(found * slope + intercept)
+        return VoxelScan(self._digest.hexdigest(), finite, found)
 
 
 def _distinct(voxels: NDArray[Any]) -> NDArray[Any]:
     """Distinct finite values: counting is much faster than sorting for the usual small integers."""
     if voxels.size and np.issubdtype(voxels.dtype, np.integer) and voxels.min() >= 0 and voxels.max() < 1 << 16:
-        return np.flatnonzero(np.bincount(voxels.ravel()))
+        return np.flatnonzero(np.bincount(voxels.ravel().astype(np.intp, copy=False)))
     return np.unique(voxels[np.isfinite(voxels)])
 
 
 def _scan_nifti(path: Path, values: bool) -> VoxelScan:
-    try:
-        image: Any = nibabel.load(path)
-    except ImageFileError:
-        # A small file cut short is "no image" to nibabel; reading to the end tells the two apart.
-        for _ in _pieces(path):
-            pass
-        raise
-    dtype, offset = np.dtype(image.get_data_dtype()), int(image.dataobj.offset)
-    collector = _Collector(image.shape, dtype, values)
-    n_bytes = int(np.prod(image.shape, dtype=np.int64)) * dtype.itemsize
-    length, rest = 0, b""
-    for piece in _pieces(path):
-        rest += piece[max(0, offset - length) : max(0, offset + n_bytes - length)]
+    pieces, start = _pieces(path), b""
+    while len(start) < LONGEST_HEADER and (piece := next(pieces, b"")):
+        start += piece
+    header = read_nifti_header(path, start)
+    collector = _Collector(header.shape, header.dtype, values, header.slope, header.intercept)
+    end, length, rest = header.offset + header.n_bytes, 0, b""
+    for piece in itertools.chain([start], pieces):
+        rest += piece[max(0, header.offset - length) : max(0, end - length)]
         length += len(piece)
-        n_whole = len(rest) // dtype.itemsize
+        n_whole = len(rest) // header.dtype.itemsize
         if n_whole:
-            collector.add(np.frombuffer(rest, dtype, n_whole))
-            rest = rest[n_whole * dtype.itemsize :]
-    if length < offset + n_bytes:
-        raise InputError(f"{path}: truncated: expected {offset + n_bytes} bytes of header and voxels, found {length}")
-    return collector.scan(float(image.dataobj.slope), float(image.dataobj.inter))
+            collector.add(np.frombuffer(rest, header.dtype, n_whole))
+            rest = rest[n_whole * header.dtype.itemsize :]
+    if length < end:
+        raise InputError(f"{path}: truncated: expected {end} bytes of header and voxels, found {length}")
+    return collector.scan()
 
 
 def _pieces(path: Path) -> Iterator[bytes]:
@@ -134,11 +141,14 @@ def _pieces(path: Path) -> Iterator[bytes]:
 
 
 def _scan_whole(path: Path, values: bool) -> VoxelScan:
+    require_readable(path)
     try:
         image = SimpleITK.ReadImage(str(path))
-    except RuntimeError as error:
+    except (RuntimeError, MemoryError) as error:
         raise InputError(f"{path}: unreadable: expected an image, found: {last_line(error)}") from error
     array = SimpleITK.GetArrayViewFromImage(image)  # valid as long as the image is there
+    if array.dtype.kind not in "iuf":
+        raise InputError(f"{path}: unreadable: expected whole or real numbers, found {array.dtype}")
     collector = _Collector(array.shape, array.dtype, values)
     collector.add(array)
     return collector.scan()

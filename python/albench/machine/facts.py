@@ -6,12 +6,12 @@ import contextlib
 import json
 import platform
 import resource
+import sys
 from datetime import UTC, datetime
 from functools import cache
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
-import albench
 from albench.machine.limits import memory_bytes
 from albench_core.cores import n_cores
 
@@ -25,7 +25,8 @@ def peak_rss_mib() -> float:
         for line in Path("/proc/self/status").read_text().splitlines():
             if line.startswith("VmHWM:"):
                 return int(line.split()[1]) / 1024
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+    unit = 1 if sys.platform == "darwin" else 1024  # of ru_maxrss, bytes: getrusage(2)
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit / 2**20
 
 
 def utc_now() -> str:
@@ -48,7 +49,7 @@ def versions() -> str:
 @cache
 def code_version() -> str:
     """Version of this package."""
-    return albench.__version__
+    return version("al-bench")
 
 
 def cpuinfo(field: str) -> str:

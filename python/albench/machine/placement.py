@@ -30,7 +30,7 @@ class Machine:
     is_memory_limited
         Whether `memory` is a limit rather than all there is.
     shared_memory
-        Free bytes for shared memory; 0: neither that nor semaphores, which several processes need; None: any amount.
+        Free bytes for shared memory; 0: neither that nor semaphores, which several processes need; None: not Linux.
     """
 
     n_allowed_cores: int
@@ -104,11 +104,15 @@ def place(machine: Machine, *, n_chains: int, n_threads: int, n_gpus: int = 0, j
 
     cores = machine.n_cores // n_processes - (0 if n_gpus else n_threads)
     n_loaders = max(0, min(_MAX_LOADERS, cores)) if machine.shared_memory != 0 else 0
+    if machine.shared_memory is None and n_loaders > 0:
+        notes.append("no loader processes, since only Linux forks them safely: chains make their batches themselves")
+        n_loaders = 0
+    shared_memory = machine.shared_memory or 0
     wanted = n_processes * n_loaders * _LOADER_SHARED_BYTES
-    shares = machine.shared_memory is None or machine.shared_memory >= wanted
+    shares = shared_memory >= wanted
     if not shares:
         notes.append(
-            f"shared memory (/dev/shm) of {(machine.shared_memory or 0) / 2**20:.0f} MiB is little for "
+            f"shared memory (/dev/shm) of {shared_memory / 2**20:.0f} MiB is little for "
             f"{_count(n_processes * n_loaders, 'loader process', 'loader processes')}: batches go through pipes"
         )
     return Placement(n_processes, n_loaders, shares, tuple(notes))

@@ -58,10 +58,19 @@ def empty(shape: Sequence[int], max_bytes: int | None = None) -> NDArray[np.floa
     if n_bytes <= (MAX_BYTES if max_bytes is None else max_bytes) or n_bytes == 0:
         return np.empty(shape, dtype=np.float32)
     with tempfile.TemporaryFile(prefix="albench-", dir=scratch_folder()) as file:
-        # Writing to a mapped page that the disk has no room for would kill the process.
-        os.posix_fallocate(file.fileno(), 0, n_bytes)
+        _allocate(file.fileno(), n_bytes)
         mapped = np.memmap(file, dtype=np.float32, mode="r+", shape=tuple(shape))
     return np.asarray(mapped)
+
+
+def _allocate(descriptor: int, n_bytes: int) -> None:
+    """Have the disk keep room: writing to a mapped page that it has none for would kill the process."""
+    if hasattr(os, "posix_fallocate"):
+        os.posix_fallocate(descriptor, 0, n_bytes)
+        return
+    zeros = bytes(min(_BLOCK_BYTES, n_bytes))  # macOS has no such call
+    for begin in range(0, n_bytes, len(zeros)):
+        os.pwrite(descriptor, zeros[: n_bytes - begin], begin)
 
 
 def take(array: NDArray[np.float32], rows: NDArray[np.int64]) -> NDArray[np.float32]:

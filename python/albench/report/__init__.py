@@ -18,7 +18,6 @@ from albench.report.figures import Panel, as_png, as_svg, curves_figure, units_f
 from albench.report.inputs import Inputs, read_inputs, unit_word
 from albench.report.latex import latex
 from albench.report.page import Tables, render
-from albench.report.provenance import is_phantom
 from albench.report.statistics import build_statistics
 from albench.report.summary import summary_table, timing_table
 from albench.results.layout import RunFolder
@@ -90,15 +89,15 @@ def _panels(inputs: Inputs) -> list[Panel]:
     queries = inputs.queries
     units = {study: unit_word(own) for study, own in queries.groupby(STUDY_KEYS)}
     return [
-        Panel(_panel_title(*map(str, study)), curves, float(pools.get(study, 0.0)), units.get(study, "slice"))
+        Panel(
+            # the figure travels without the page and its banner
+            f"{study_title(*map(str, study))}{' (not patients)' if study[0] in inputs.phantoms else ''}",
+            curves,
+            float(pools.get(study, 0.0)),
+            units.get(study, "slice"),
+        )
         for study, curves in mean_dice(inputs.results).groupby(STUDY_KEYS)
     ]
-
-
-def _panel_title(dataset: str, protocol: str) -> str:
-    # the figure travels without the page and its banner
-    note = " (not patients)" if is_phantom(dataset) else ""
-    return f"{study_title(dataset, protocol)}{note}"
 
 
 def _figure_files(name: str, figure: Figure) -> dict[str, bytes]:

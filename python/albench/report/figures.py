@@ -18,7 +18,7 @@ from matplotlib.lines import Line2D
 from matplotlib.ticker import MaxNLocator
 
 from albench.report.inputs import PLURALS, depths, unit_word
-from albench.report.palette import CEILING_STYLE, GREY, ORACLE_NOTE, label, oracle_aided, order, style
+from albench.report.palette import GREY, ORACLE_NOTE, label, oracle_aided, order, style
 from albench.results.layout import CEILING
 
 WIDE, NARROW = "wide", "narrow"
@@ -229,7 +229,7 @@ def _draw_ceiling(axes: Axes, ceiling: pd.DataFrame) -> None:
     if ceiling.empty:
         return
     value = ceiling["dice"].mean()
-    axes.axhline(value, color=CEILING_STYLE.color, linestyle=CEILING_STYLE.line, linewidth=1.3)
+    axes.axhline(value, color=style(CEILING).color, linestyle=style(CEILING).line, linewidth=1.3)
     n_seeds = len(ceiling)
     axes.annotate(
         f"all labels: {value:.3f} ({n_seeds} seed{'s' if n_seeds > 1 else ''})",

@@ -15,9 +15,8 @@ from albench.errors import InputError
 from albench.report.merge import StudyConfiguration, joined, tell_apart
 from albench.results.layout import RunFolder
 from albench.results.query import Query
-from albench.results.reading import read_rows
 from albench.results.settings import Settings
-from albench.results.tables import RUN_KEYS, STUDY_KEYS, read_results, read_runs
+from albench.results.tables import RUN_KEYS, STUDY_KEYS, read_results, read_rounds
 
 RunKey = tuple[str, str, str, int, int]
 """Data set, protocol, strategy, seed, round."""
@@ -48,6 +47,8 @@ class Inputs:
         Files with pictures of queried units, by data set, protocol, strategy, seed and round.
     pools
         All units there were, one table per data set, protocol and seed, as `albench.units.pool.Pool.save` writes it.
+    phantoms
+        Data sets whose images are generated.
     """
 
     results: pd.DataFrame
@@ -57,6 +58,7 @@ class Inputs:
     conflicts: list[str]
     galleries: dict[RunKey, Path]
     pools: dict[tuple[str, str, int], pd.DataFrame]
+    phantoms: frozenset[str]
 
 
 def read_inputs(out_dirs: Sequence[Path]) -> Inputs:
@@ -67,8 +69,9 @@ def read_inputs(out_dirs: Sequence[Path]) -> Inputs:
     InputError
         A file is missing or malformed, there are no rows, or two folders hold one run with different results.
     """
-    tables = [(read_results(folder), read_runs(folder)) for folder in out_dirs]
-    configs, names, conflicts = tell_apart([(folder, Settings.read(RunFolder(folder))) for folder in out_dirs])
+    tables = [(read_results(folder), read_rounds(folder)) for folder in out_dirs]
+    stored = [Settings.read(RunFolder(folder)) for folder in out_dirs]
+    configs, names, conflicts = tell_apart(list(zip(out_dirs, stored, strict=True)))
     results = joined([_renamed(rows, own) for (rows, _), own in zip(tables, names, strict=True)], out_dirs)
     runs = pd.concat([_renamed(rows, own) for (_, rows), own in zip(tables, names, strict=True)], ignore_index=True)
     if results.empty:
@@ -84,6 +87,7 @@ def read_inputs(out_dirs: Sequence[Path]) -> Inputs:
         conflicts=conflicts,
         galleries=_find_galleries(out_dirs, names),
         pools=_read_pools(out_dirs, names),
+        phantoms=frozenset(study.dataset for settings in stored for study in settings.studies if study.is_phantom),
     )
 
 
@@ -135,5 +139,5 @@ def _read_pools(
             for seed in study.seeds():
                 key = (study.dataset, own.get(study.dataset, ""), seed.seed)
                 if key not in found and seed.pool.is_file():
-                    found[key] = read_rows(seed.pool)
+                    found[key] = pd.read_parquet(seed.pool)
     return found

@@ -61,7 +61,7 @@ class Study:
 
 
 @dataclass(frozen=True)
-class Selection:
+class AnnotatedUnits:
     """What was annotated in one study."""
 
     title: str
@@ -93,7 +93,7 @@ def render(
     groups = summary.groupby(STUDY_KEYS, sort=True)
     pictures, left_out = galleries(inputs)
     studies = [
-        _study(f"study-{number}", (str(study[0]), str(study[1])), part, panel, tables)
+        _study(f"study-{number}", (str(study[0]), str(study[1])), part, panel, tables, study[0] in inputs.phantoms)
         for number, ((study, part), panel) in enumerate(zip(groups, panels, strict=True), start=1)
     ]
     environment = Environment(
@@ -113,7 +113,7 @@ def render(
     return environment.get_template("index.html.j2").render(
         version=version("al-bench"),
         datasets=datasets,
-        phantoms=[name for name in datasets if provenance.is_phantom(name)],
+        phantoms=[name for name in datasets if name in inputs.phantoms],
         started=inputs.runs["started_at"].min()[:10] if len(inputs.runs) else "",
         seeds_of_all=sorted(set(summary["n_seeds"])),
         oracle_aided=[name for name in order(list(summary["strategy"])) if oracle_aided(name)],
@@ -144,6 +144,7 @@ def _study(
     part: pd.DataFrame,
     panel: Panel,
     tables: Tables,
+    phantom: bool,
 ) -> Study:
     # the section's heading is the title
     untitled = replace(panel, title="")
@@ -152,7 +153,7 @@ def _study(
     return Study(
         anchor=anchor,
         title=study_title(*study),
-        phantom=provenance.is_phantom(study[0]),
+        phantom=phantom,
         findings=findings(part, panel.n_pool_units, PLURALS[panel.unit]),
         curves=Picture(
             _data_url(as_svg(curves_figure([untitled], WIDE))),
@@ -186,7 +187,7 @@ def _describe(panel: Panel) -> str:
     )
 
 
-def _selections(queries: pd.DataFrame, tables: Tables) -> list[Selection]:
+def _selections(queries: pd.DataFrame, tables: Tables) -> list[AnnotatedUnits]:
     found = []
     for study, own in queries.groupby(STUDY_KEYS):
         key = (str(study[0]), str(study[1]))
@@ -205,7 +206,7 @@ def _selections(queries: pd.DataFrame, tables: Tables) -> list[Selection]:
         units = [(name, list(of_seeds)) for name, of_seeds in by_strategy]
         records = [{str(key): value for key, value in row.items()} for row in rows]
         names, cells = _class_cells(_of_study(tables.classes, key), plural)
-        found.append(Selection(title, picture, unit, plural, records, names, cells, units))
+        found.append(AnnotatedUnits(title, picture, unit, plural, records, names, cells, units))
     return found
 
 

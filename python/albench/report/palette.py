@@ -13,7 +13,8 @@ import numpy as np
 from matplotlib.markers import MarkerStyle
 
 from albench.errors import InputError
-from albench.strategies import get_strategy
+from albench.strategies import get_strategy, strategy_names
+from albench.strategies.base import Family, Look
 
 BLACK, GREY = "#000000", "#5f6368"
 ORANGE, SKY, GREEN, YELLOW = "#E69F00", "#56B4E9", "#009E73", "#F0E442"
@@ -31,38 +32,15 @@ class Style:
     line: str = "-"
 
 
-CEILING_STYLE = Style(GREY, "*", "--")
-
-_KNOWN = {
-    "random": Style(BLACK, "o"),
-    "equidistant": Style(BLACK, "s", "--"),
-    "random-fg33": Style(BLACK, "<", ":"),
-    "random-fg66": Style(BLACK, ">", ":"),
-    "entropy": Style(ORANGE, "s"),
-    "predictive-entropy": Style(ORANGE, "8", "--"),
-    "exp-entropy": Style(ORANGE, "d", ":"),
-    "expected-dice": Style(SKY, "p", "--"),
-    "power-pe": Style(ORANGE, "p", "-."),
-    "class-pe33": Style(ORANGE, "<", ":"),
-    "class-pe66": Style(ORANGE, ">", ":"),
-    "class-power-pe33": Style(ORANGE, "<", "-."),
-    "class-power-pe66": Style(ORANGE, ">", "-."),
-    "claspe": Style(ORANGE, "h", "--"),
-    "mcd": Style(SKY, "^"),
-    "stb": Style(SKY, "X", "-."),
-    "bald": Style(GREEN, "v"),
-    "power-bald": Style(GREEN, "p", "-."),
-    "softrank-bald": Style(GREEN, "h", "--"),
-    "kmeans-bald": Style(GREEN, "X", ":"),
-    "coreset": Style(PURPLE, "P"),
-    "badge": Style(PURPLE, "X", "--"),
-    "usim-f": Style(VERMILLION, "D"),
-    "usim-c": Style(BLUE, "d"),
-    "flvmi": Style(BLUE, "<", "--"),
-    "gcmi": Style(BLUE, ">", "-."),
-    "logdetmi": Style(BLUE, "h", ":"),
-    "com": Style(BLUE, "p", "--"),
-    "full": CEILING_STYLE,
+_COLORS: dict[Family, str] = {
+    "model-free": BLACK,
+    "entropy": ORANGE,
+    "variance": SKY,
+    "disagreement": GREEN,
+    "diversity": PURPLE,
+    "usim": VERMILLION,
+    "mutual-information": BLUE,
+    "ceiling": GREY,
 }
 
 # yellow last: it needs its dark marker edge to be seen on white
@@ -72,29 +50,43 @@ _FALLBACK_LINES = ("--", "-.", ":")
 
 
 def style(strategy: str) -> Style:
-    """Look of a strategy: fixed for known names, else drawn from the name alone.
+    """Look of a strategy: what its class says, else drawn from the name alone.
 
-    With parameters a known strategy keeps its colour.
+    With parameters it keeps its family's colour, and so does one of another package that extends one of ours.
     """
-    if strategy in _KNOWN:
-        return _KNOWN[strategy]
+    look = _look(strategy)
+    if look is not None and strategy == _name(strategy) and "look" in vars(get_strategy(strategy)):
+        return Style(_COLORS[look.family], look.marker, look.line)
     number = zlib.crc32(strategy.encode())
     color = _FALLBACK_COLORS[number % len(_FALLBACK_COLORS)]
     number //= len(_FALLBACK_COLORS)
     marker = _FALLBACK_MARKERS[number % len(_FALLBACK_MARKERS)]
     number //= len(_FALLBACK_MARKERS)
-    known = _KNOWN.get(_name(strategy))
-    return Style(known.color if known else color, marker, _FALLBACK_LINES[number % len(_FALLBACK_LINES)])
+    return Style(_COLORS[look.family] if look else color, marker, _FALLBACK_LINES[number % len(_FALLBACK_LINES)])
 
 
 def order(strategies: list[str]) -> list[str]:
-    """Sort strategies as in every legend and table: known ones as listed, others by name, full last.
+    """Sort strategies as in every legend and table: by family as listed in a family, others by name, the ceiling last.
 
     One with parameters follows the one without.
     """
-    known = [name for name in _KNOWN if name != "full"]
-    rank = {name: index for index, name in enumerate(known)} | {"full": len(known) + 1}
-    return sorted(set(strategies), key=lambda label: (rank.get(_name(label), len(known)), _name(label), label))
+    families, names = list(_COLORS), strategy_names()
+
+    def place(label: str) -> tuple[float, int, str, str]:
+        name, look = _name(label), _look(label)
+        # those that no family has stand before the ceiling
+        family = families.index(look.family) if look else len(families) - 1.5
+        return (family, names.index(name) if look else 0, name, label)
+
+    return sorted(set(strategies), key=place)
+
+
+def _look(strategy: str) -> Look | None:
+    """Look that the strategy's class asks for; of other packages' strategies, where the package is installed."""
+    try:
+        return get_strategy(_name(strategy)).look
+    except InputError:
+        return None
 
 
 def oracle_aided(strategy: str) -> bool:

@@ -13,16 +13,10 @@ from albench.protocols import load_protocol, protocol_names
 from albench.report.inputs import Inputs
 from albench.report.merge import StudyConfiguration
 from albench.report.palette import order
-from albench.results.layout import RUNS_FILE
+from albench.results.layout import ROUNDS_FILE
 from albench.results.tables import STUDY_KEYS
 
-PHANTOM = "phantom"
 _OWN_OPTION = ("rounds", "budget", "pool.start_method")
-
-
-def is_phantom(dataset: str) -> bool:
-    """Whether a data set is procedural: by its name, which is all that result files tell."""
-    return dataset.lower().startswith(PHANTOM)
 
 
 def commands(inputs: Inputs) -> list[str]:
@@ -68,8 +62,8 @@ def facts(runs: pd.DataFrame) -> list[tuple[str, str]]:
         ("first run started", started.min()),
         ("last run started", started.max()),
     ]
-    if "incidents" in runs and (runs["incidents"] != "").any():
-        shown.append(("incidents", _unique(runs.loc[runs["incidents"] != "", "incidents"])))
+    if "warnings" in runs and (runs["warnings"] != "").any():
+        shown.append(("warnings", _unique(runs.loc[runs["warnings"] != "", "warnings"])))
     versions: dict[str, set[str]] = {}
     for text in runs["versions"].unique():
         for name, version in _versions(text).items():
@@ -134,5 +128,5 @@ def _versions(text: str) -> dict[str, Any]:
     except ValueError:
         value = None
     if not isinstance(value, dict):
-        raise InputError(f"{RUNS_FILE}: column 'versions': expected a JSON object, found {text[:40]!r}")
+        raise InputError(f"{ROUNDS_FILE}: column 'versions': expected a JSON object, found {text[:40]!r}")
     return value

@@ -90,7 +90,7 @@ def build_statistics(results: pd.DataFrame, runs: pd.DataFrame) -> tuple[Statist
     Parameters
     ----------
     results, runs
-        Rows of ``results.parquet`` and ``runs.parquet``, of one study or several.
+        Rows of ``results.parquet`` and ``rounds.parquet``, of one study or several.
     """
     statistics = compute_statistics(results, runs, oracle_aided)
     tables = _claims(statistics.claims)

@@ -17,7 +17,7 @@ from albench.results.tables import ANNOTATED, COSTS, renamed, write_table
 
 
 def write_tables(out: Path) -> None:
-    """Collect all finished rounds below `out` into ``results.parquet`` and ``runs.parquet``.
+    """Collect all finished rounds below `out` into ``results.parquet`` and ``rounds.parquet``.
 
     Raises
     ------
@@ -33,8 +33,8 @@ def write_tables(out: Path) -> None:
                 results.append(rows[0])
                 runs.append(rows[1])
     if results:
-        write_table(pd.concat(results, ignore_index=True), run.results)
-        write_table(pd.DataFrame(runs), run.runs)
+        write_table(pd.concat(results, ignore_index=True), run.result_table)
+        write_table(pd.DataFrame(runs), run.round_table)
 
 
 def _rows(own: RoundFolder, settings: StudySettings) -> tuple[pd.DataFrame, dict[str, Any]] | None:
@@ -59,10 +59,11 @@ def _rows(own: RoundFolder, settings: StudySettings) -> tuple[pd.DataFrame, dict
         "startup_s": scan.seconds + start.seconds + prepare.seconds if own.is_shared else 0.0,
         "score_s": query.notes.get("score_s", 0.0),
         "select_s": query.notes.get("select_s", 0.0),
-        "annotate_s": train["setup_s"],
+        "train_setup_s": train["setup_s"],
         "evaluate_s": test.seconds,
     }
-    incidents = [*query.notes.get("incidents", ()), *train["incidents"], *test.notes["incidents"]]
+    asked, tested = renamed(query.notes), renamed(test.notes)
+    warnings = [*asked.get("warnings", ()), *train["warnings"], *tested["warnings"]]
     run = {
         **keys,
         **train,
@@ -75,7 +76,7 @@ def _rows(own: RoundFolder, settings: StudySettings) -> tuple[pd.DataFrame, dict
         "shared": own.is_shared,
         # of the first query, whose scores strategies share: what another chain had computed already
         "cached_scores": query.notes.get("cached_scores", ""),
-        "incidents": "; ".join(incidents),
+        "warnings": "; ".join(warnings),
         "config_hash": settings.config_hash,
         "device": settings.device,
     }
@@ -86,5 +87,5 @@ def _together(folds: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
     """Return a round's notes: iterations and seconds of all folds added up, the mean loss, all else the first's."""
     sums = {key: sum(notes[key] for notes in folds) for key in ("iterations", "setup_s", "fit_s")}
     loss = sum(notes["train_loss"] for notes in folds) / len(folds)
-    incidents = [line for notes in folds for line in notes["incidents"]]
-    return {**folds[0], **sums, "train_loss": loss, "incidents": incidents}
+    warnings = [line for notes in folds for line in notes["warnings"]]
+    return {**folds[0], **sums, "train_loss": loss, "warnings": warnings}

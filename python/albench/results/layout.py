@@ -3,7 +3,7 @@
 ::
 
     OUT/
-      config.json  results.parquet  runs.parquet  report/
+      config.json  results.parquet  rounds.parquet  report/
       tensorboard/<data set>/<strategy>/seed-<seed>/
       <data set>/
         _shared/seed-<seed>/      pool.parquet  start.json  descriptors.npy
@@ -24,7 +24,10 @@ from pathlib import Path
 
 from albench.errors import InputError
 
-CONFIG_FILE, RESULTS_FILE, RUNS_FILE = "config.json", "results.parquet", "runs.parquet"
+CONFIG_FILE, RESULTS_FILE, ROUNDS_FILE = "config.json", "results.parquet", "rounds.parquet"
+FORMER_NAMES = {ROUNDS_FILE: "runs.parquet"}
+"""What al-bench 0.1 called a file, where that was another name."""
+
 POOL, DESCRIPTORS, START = "pool.parquet", "descriptors.npy", "start.json"
 QUERY, GALLERY, EVALUATION, SCORES = "query.json", "gallery.npz", "evaluation.parquet", "scores"
 REPORT, TENSORBOARD = "report", "tensorboard"
@@ -82,14 +85,14 @@ class RunFolder:
         return self.path / CONFIG_FILE
 
     @property
-    def results(self) -> Path:
+    def result_table(self) -> Path:
         """Table of a row per round, case and class."""
         return self.path / RESULTS_FILE
 
     @property
-    def runs(self) -> Path:
+    def round_table(self) -> Path:
         """Table of a row per round."""
-        return self.path / RUNS_FILE
+        return self.path / ROUNDS_FILE
 
     @property
     def report(self) -> Path:

@@ -7,12 +7,13 @@ from dataclasses import dataclass
 from typing import Any
 
 from albench.config import StudyConfig
+from albench.data.registry import list_entries
 from albench.errors import InputError, unknown_name
 from albench.machine.files import write_json
 from albench.results.layout import RunFolder, plain_name
 from albench.results.reading import read_object
 
-_HASH = "config_hash"
+_HASH, _KIND = "config_hash", "dataset_kind"
 
 # What another machine may set otherwise without the results meaning anything else.
 _OF_THE_MACHINE = {
@@ -28,8 +29,8 @@ class StudySettings:
     Attributes
     ----------
     stored
-        The fields of `albench.config.StudyConfig` at the time, and their hash; settings of other versions may be more
-        or fewer, so they are not made a `StudyConfig` of.
+        The fields of `albench.config.StudyConfig` at the time, their hash, and what the images are of; settings of
+        other versions may be more or fewer, so they are not made a `StudyConfig` of.
     """
 
     dataset: str
@@ -38,17 +39,28 @@ class StudySettings:
     @classmethod
     def of(cls, config: StudyConfig) -> StudySettings:
         """Return settings as they will be stored."""
-        return cls(config.dataset, config.model_dump(mode="json") | {_HASH: config.digest()})
+        noted = {_HASH: config.digest(), _KIND: config.dataset_kind}
+        return cls(config.dataset, config.model_dump(mode="json") | noted)
 
     @property
     def values(self) -> dict[str, Any]:
-        """All but the hash."""
-        return {key: value for key, value in self.stored.items() if key != _HASH}
+        """What decides the results: all but the hash and the kind of data set."""
+        return {key: value for key, value in self.stored.items() if key not in (_HASH, _KIND)}
 
     @property
     def config_hash(self) -> str:
         """`albench.config.StudyConfig.digest` of the version that wrote them."""
         return str(self.stored.get(_HASH, ""))
+
+    @property
+    def is_phantom(self) -> bool:
+        """Whether the images are generated."""
+        kind = self.stored.get(_KIND)
+        if kind is not None:
+            return bool(kind == "phantom")
+        # Folders of 0.1 do not say: by the names that al-bench gives to what it generates.
+        names = [entry.name for entry in list_entries() if entry.phantom]
+        return self.dataset in names or self.dataset.startswith(tuple(f"{name}-seed" for name in names))
 
     @property
     def device(self) -> str:

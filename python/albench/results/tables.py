@@ -1,7 +1,7 @@
 """The two result tables of a study: their columns, and how they are written, read and averaged.
 
 ``results.parquet`` holds one row per data set, protocol, strategy, seed, round, case and class;
-``runs.parquet`` one row per data set, protocol, strategy, seed and round. Columns beyond those listed
+``rounds.parquet`` one row per data set, protocol, strategy, seed and round. Columns beyond those listed
 here are allowed and kept: later metrics must not make older readers fail.
 """
 
@@ -16,7 +16,7 @@ import pandas as pd
 
 from albench.errors import InputError
 from albench.machine.files import atomic_file, write_parquet
-from albench.results.layout import RESULTS_FILE, RUNS_FILE
+from albench.results.layout import FORMER_NAMES, RESULTS_FILE, ROUNDS_FILE
 from albench.results.reading import read_rows
 
 REFERENCE = "random"
@@ -27,7 +27,7 @@ RUN_KEYS = [*STUDY_KEYS, "strategy", "seed", "round"]
 RESULT_KEYS = [*RUN_KEYS, "case", "label"]
 ANNOTATED = ["n_annotated_units", "n_annotated_voxels", "n_annotated_fg_voxels"]
 COSTS = ["n_annotated_slices", "n_annotated_border_voxels", "annotation_s"]
-OVERHEAD_STAGES = ["startup_s", "score_s", "select_s", "annotate_s", "evaluate_s"]
+OVERHEAD_STAGES = ["startup_s", "score_s", "select_s", "train_setup_s", "evaluate_s"]
 
 _KEY_TYPES = {"dataset": "str", "protocol": "str", "strategy": "str", "seed": "int64", "round": "int64"}
 _ANNOTATED_TYPES = dict.fromkeys(ANNOTATED, "int64")
@@ -47,7 +47,7 @@ RESULTS_COLUMNS: Mapping[str, str] = {
     "hd95": "float64",
 }
 
-RUNS_COLUMNS: Mapping[str, str] = {
+ROUNDS_COLUMNS: Mapping[str, str] = {
     **_KEY_TYPES,
     **_ANNOTATED_TYPES,
     # annotated or not: the same number in every round of a seed
@@ -58,7 +58,7 @@ RUNS_COLUMNS: Mapping[str, str] = {
     "train_s": "float64",
     "score_s": "float64",
     "select_s": "float64",
-    "annotate_s": "float64",
+    "train_setup_s": "float64",
     "evaluate_s": "float64",
     # everything but training
     "overhead_s": "float64",
@@ -83,19 +83,19 @@ _LATER_COLUMNS = [*COSTS, "nsd", "hd95", "n_pool_fg_voxels"]
 METRICS = {"dice": 1.0, "nsd": 1.0, "hd95": np.inf}
 """Scores of a case and class, with the largest value each can take; hd95 is in mm, and smaller is better."""
 
-RENAMED: Mapping[str, str] = {}
+RENAMED: Mapping[str, str] = {"annotate_s": "train_setup_s", "incidents": "warnings"}
 """Columns of earlier versions, and notes of their stages, with what they are called now.
 
 A name that a column once had is never given to another.
 """
 
-_TABLES = {RESULTS_FILE: (RESULTS_COLUMNS, RESULT_KEYS), RUNS_FILE: (RUNS_COLUMNS, RUN_KEYS)}
+_TABLES = {RESULTS_FILE: (RESULTS_COLUMNS, RESULT_KEYS), ROUNDS_FILE: (ROUNDS_COLUMNS, RUN_KEYS)}
 
 
 def write_table(df: pd.DataFrame, path: Path) -> None:
     """Write a table as Parquet and, beside it, as CSV; each file appears whole or not at all.
 
-    A path named ``results.parquet`` or ``runs.parquet`` has its columns checked and cast first; other names
+    A path named ``results.parquet`` or ``rounds.parquet`` has its columns checked and cast first; other names
     are written as they are.
 
     Raises
@@ -155,9 +155,9 @@ def _check_complete(table: pd.DataFrame, file: Path) -> None:
             )
 
 
-def read_runs(path: Path, names: Mapping[str, str] = RENAMED) -> pd.DataFrame:
-    """Rows of ``runs.parquet``, checked, as `read_results` reads its own."""
-    return _read_table(path, RUNS_FILE, names)
+def read_rounds(path: Path, names: Mapping[str, str] = RENAMED) -> pd.DataFrame:
+    """Rows of ``rounds.parquet``, checked, as `read_results` reads its own."""
+    return _read_table(path, ROUNDS_FILE, names)
 
 
 def mean_metric(results: pd.DataFrame, metric: str) -> pd.DataFrame:
@@ -192,7 +192,10 @@ def mean_dice(results: pd.DataFrame) -> pd.DataFrame:
 
 
 def _file(path: Path, name: str) -> Path:
-    return path / name if path.is_dir() else path
+    if not path.is_dir():
+        return path
+    former = path / FORMER_NAMES.get(name, name)
+    return former if former.is_file() and not (path / name).exists() else path / name
 
 
 def _read_table(path: Path, name: str, names: Mapping[str, str]) -> pd.DataFrame:

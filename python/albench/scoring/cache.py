@@ -21,7 +21,7 @@ from albench.scoring.request import (
     GradientSettings,
     Need,
     Scores,
-    ScoringPlan,
+    ScoringRequest,
 )
 
 MAX_BYTES = 256 * 2**20
@@ -38,7 +38,7 @@ _PARTS = {Need.FISHER: FisherEmbedding, Need.FEATURES: Features}
 
 
 class ScoreCache:
-    """One file per quantity, valid for one model, pool and plan.
+    """One file per quantity, valid for one model, pool and request.
 
     Chains may use it side by side: a file appears whole or not at all, and whoever finds none computes the same.
 
@@ -47,18 +47,18 @@ class ScoreCache:
     folder
         Where the files are.
     context
-        Names everything that the scores depend on beside the plan: model, units, code.
-    plan
+        Names everything that the scores depend on beside the request: model, units, code.
+    request
         How they are computed.
     """
 
-    def __init__(self, folder: Path, context: str, plan: ScoringPlan) -> None:
+    def __init__(self, folder: Path, context: str, request: ScoringRequest) -> None:
         self._folder = folder
         # What gradients are of parts those alone, and is in their files' names.
-        common = replace(plan, gradients=GradientSettings())
-        text = "\x1f".join([context, repr(common), plan.class_weights.tobytes().hex()])  # repr rounds the weights
+        common = replace(request, gradients=GradientSettings())
+        text = "\x1f".join([context, repr(common), request.class_weights.tobytes().hex()])  # repr rounds the weights
         self._context = hashlib.sha256(text.encode()).hexdigest()
-        self._gradients = plan.gradients
+        self._gradients = request.gradients
 
     def scores(self, needs: Need, compute: Callable[[Need, Scores], Scores]) -> tuple[Scores, Need]:
         """Return scores that meet `needs`, and which of these were found.
@@ -89,7 +89,7 @@ class ScoreCache:
         return self._folder / f"{'-'.join([_field(need), *words])}.npz"
 
     def _load(self, need: Need) -> Any:
-        """Return a quantity, or None where there is none, it is damaged, or it is of another model, pool or plan."""
+        """Return a quantity, or None where there is none, it is damaged, or it is of another model, pool or request."""
         try:
             # Opened here: of a damaged file NumPy would leave it open.
             with self._path(need).open("rb") as stream, np.load(stream, allow_pickle=False) as file:

@@ -101,7 +101,7 @@ class GradientSettings:
 
 
 @dataclass(frozen=True)
-class ScoringPlan:
+class ScoringRequest:
     """How to compute what is needed.
 
     Attributes

@@ -59,7 +59,7 @@ def compute_statistics(results: pd.DataFrame, runs: pd.DataFrame, oracle_aided: 
     Parameters
     ----------
     results, runs
-        Rows of ``results.parquet`` and ``runs.parquet``, of one study or several.
+        Rows of ``results.parquet`` and ``rounds.parquet``, of one study or several.
     oracle_aided
         Whether a strategy reads ground truth: such are described like the others, and excluded from claims and ranks.
     """

@@ -5,7 +5,7 @@ from __future__ import annotations
 from albench.scoring.request import Need
 from albench.strategies.badge import Badge
 from albench.strategies.bald import Bald, ExpectedEntropy, PowerBald, PowerPe, PredictiveEntropy, SoftrankBald
-from albench.strategies.base import Oracle, PoolView, Selection, Strategy, choose
+from albench.strategies.base import Choice, Oracle, PoolView, Strategy, choose
 from albench.strategies.coreset import CoreSet, KMeansBald
 from albench.strategies.dice import ExpectedDice
 from albench.strategies.entropy import Entropy
@@ -22,10 +22,10 @@ from albench.strategies.stratified import ClaspPe, ClassPe33, ClassPe66, ClassPo
 from albench.strategies.usim import UsimC, UsimF
 
 __all__ = [
+    "Choice",
     "Need",
     "Oracle",
     "PoolView",
-    "Selection",
     "Strategy",
     "choose",
     "get_strategy",

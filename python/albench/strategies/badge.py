@@ -8,7 +8,7 @@ import numpy as np
 
 from albench import core
 from albench.scoring.request import GradientSettings, Need
-from albench.strategies.base import PoolView, Selection, Strategy, finite, seed_of
+from albench.strategies.base import Choice, Look, PoolView, Strategy, finite, seed_of
 
 
 class Badge(Strategy):
@@ -25,6 +25,7 @@ class Badge(Strategy):
     """
 
     name = "badge"
+    look = Look("diversity", "X", "--")
     summary = "k-means++ seeding on last-layer gradients: large and unlike each other"
     reference = "Ash et al., ICLR 2020; last decoder convolution as in Föllmer et al., MIDL 2024"
     needs = Need.LAST_LAYER
@@ -33,7 +34,7 @@ class Badge(Strategy):
         self.loss = loss
         self.gradients = GradientSettings(loss=loss)
 
-    def select(self, view: PoolView, budget: int, rng: np.random.Generator) -> Selection:
+    def select(self, view: PoolView, budget: int, rng: np.random.Generator) -> Choice:
         """Draw centres."""
         gradients = view.scores.last_layer
         if gradients is None:
@@ -41,4 +42,4 @@ class Badge(Strategy):
         finite("last_layer", gradients)
         norms = np.linalg.norm(gradients.astype(np.float64), axis=1)
         chosen = core.kmeans_plusplus(gradients, budget, rng_seed=seed_of(rng))
-        return Selection(indices=chosen, scores=norms[chosen])
+        return Choice(indices=chosen, scores=norms[chosen])

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from albench.scoring.request import Need
-from albench.strategies.base import PoolView, Selection, Strategy, noise_ranked, positive, top
+from albench.strategies.base import Choice, Look, PoolView, Strategy, noise_ranked, positive, top
 
 _POWER = "Kirsch et al., TMLR 2023; as used by Lüth et al., TMLR 2025 (nnActive)"
 
@@ -17,11 +17,12 @@ class PredictiveEntropy(Strategy):
     """Highest entropy of the softmax averaged over Monte-Carlo dropout passes, mean over voxels."""
 
     name = "predictive-entropy"
+    look = Look("entropy", "8", "--")
     summary = "highest entropy of the softmax averaged over Monte-Carlo dropout passes"
     reference = "Lüth et al., TMLR 2025 (nnActive)"
     needs = Need.PREDICTIVE_ENTROPY
 
-    def select(self, view: PoolView, budget: int, rng: np.random.Generator) -> Selection:
+    def select(self, view: PoolView, budget: int, rng: np.random.Generator) -> Choice:
         """Take the `budget` units of highest entropy."""
         return top(view.score("predictive_entropy"), budget)
 
@@ -30,11 +31,12 @@ class ExpectedEntropy(Strategy):
     """Highest mean of the Monte-Carlo dropout passes' own entropies, mean over voxels: predictive entropy less BALD."""
 
     name = "exp-entropy"
+    look = Look("entropy", "d", ":")
     summary = "highest mean entropy of the Monte-Carlo dropout passes"
     reference = "Lüth et al., TMLR 2025 (nnActive)"
     needs = Need.EXPECTED_ENTROPY
 
-    def select(self, view: PoolView, budget: int, rng: np.random.Generator) -> Selection:
+    def select(self, view: PoolView, budget: int, rng: np.random.Generator) -> Choice:
         """Take the `budget` units of highest entropy."""
         return top(view.score("expected_entropy"), budget)
 
@@ -43,11 +45,12 @@ class Bald(Strategy):
     """Highest mutual information between prediction and weights: entropy of the mean less mean of the entropies."""
 
     name = "bald"
+    look = Look("disagreement", "v")
     summary = "highest mutual information between prediction and network weights"
     reference = "Houlsby et al. 2011; Gal et al., ICML 2017"
     needs = Need.MUTUAL_INFORMATION
 
-    def select(self, view: PoolView, budget: int, rng: np.random.Generator) -> Selection:
+    def select(self, view: PoolView, budget: int, rng: np.random.Generator) -> Choice:
         """Take the `budget` units of highest mutual information."""
         return top(view.score("mutual_information"), budget)
 
@@ -60,11 +63,11 @@ class _Power(Strategy):
     def __init__(self, *, beta: float = 1.0) -> None:
         self.beta = positive("beta", beta)
 
-    def select(self, view: PoolView, budget: int, rng: np.random.Generator) -> Selection:
+    def select(self, view: PoolView, budget: int, rng: np.random.Generator) -> Choice:
         """Take the `budget` highest of the noisy scores."""
         scores = view.score(self.quantity)
         chosen = noise_ranked(logarithm(scores), budget, rng, self.beta).indices
-        return Selection(indices=chosen, scores=scores[chosen])
+        return Choice(indices=chosen, scores=scores[chosen])
 
 
 class PowerBald(_Power):
@@ -77,6 +80,7 @@ class PowerBald(_Power):
     """
 
     name = "power-bald"
+    look = Look("disagreement", "p", "-.")
     summary = "BALD with power noise, so that a batch does not repeat itself"
     reference = _POWER
     needs = Need.MUTUAL_INFORMATION
@@ -93,6 +97,7 @@ class PowerPe(_Power):
     """
 
     name = "power-pe"
+    look = Look("entropy", "p", "-.")
     summary = "predictive entropy with power noise"
     reference = _POWER
     needs = Need.PREDICTIVE_ENTROPY
@@ -106,17 +111,18 @@ class SoftrankBald(Strategy):
     """
 
     name = "softrank-bald"
+    look = Look("disagreement", "h", "--")
     summary = "BALD by noisy rank"
     reference = _POWER
     needs = Need.MUTUAL_INFORMATION
 
-    def select(self, view: PoolView, budget: int, rng: np.random.Generator) -> Selection:
+    def select(self, view: PoolView, budget: int, rng: np.random.Generator) -> Choice:
         """Draw by rank."""
         scores = view.score("mutual_information")
         ranked = top(scores, scores.size).indices
         ranks = np.arange(1, ranked.size + 1, dtype=np.float64)
         chosen = ranked[noise_ranked(-np.log(ranks), budget, rng).indices]
-        return Selection(indices=chosen, scores=scores[chosen])
+        return Choice(indices=chosen, scores=scores[chosen])
 
 
 def logarithm(scores: NDArray[np.float64]) -> NDArray[np.float64]:

@@ -6,7 +6,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
-from typing import ClassVar, TypeVar
+from typing import ClassVar, Literal, NamedTuple, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -46,7 +46,7 @@ class PoolView:
         What the strategy asked for, of these units in this order.
     class_weights
         float64 (n_labels,): from the labelled voxels, background 0, sum 1.
-    query, n_queries
+    query_number, n_queries
         Which of the chain's queries this is, counted from 0, and how many there are.
     annotated
         Units whose annotation is there already, in order of choice.
@@ -57,7 +57,7 @@ class PoolView:
     units: tuple[Unit, ...]
     scores: Scores
     class_weights: NDArray[np.float64]
-    query: int = 0
+    query_number: int = 0
     n_queries: int = 1
     annotated: tuple[Unit, ...] = ()
     oracle: Oracle | None = None
@@ -92,7 +92,7 @@ class PoolView:
 
 
 @dataclass(frozen=True, eq=False)
-class Selection:
+class Choice:
     """Chosen units.
 
     Attributes
@@ -115,6 +115,20 @@ class Selection:
                 object.__setattr__(self, name, np.full(self.indices.size, np.nan))
 
 
+Family = Literal[
+    "model-free", "entropy", "variance", "disagreement", "diversity", "usim", "mutual-information", "ceiling"
+]
+"""What a strategy looks at, in the order of legends and tables; a family has one colour."""
+
+
+class Look(NamedTuple):
+    """How figures show a strategy: its family's colour, and matplotlib's marker and line style of its own."""
+
+    family: Family
+    marker: str
+    line: str = "-"
+
+
 class Strategy(ABC):
     """Picks units to annotate. Trains nothing, predicts nothing, reads no disk.
 
@@ -122,6 +136,8 @@ class Strategy(ABC):
     ----------
     name
         Name on the command line and in results.
+    look
+        How figures show it; None: drawn from its name.
     summary
         One line: what it prefers.
     reference
@@ -142,6 +158,7 @@ class Strategy(ABC):
     """
 
     name: ClassVar[str]
+    look: ClassVar[Look | None] = None
     summary: ClassVar[str]
     reference: ClassVar[str]
     needs: Need = Need.NOTHING
@@ -153,7 +170,7 @@ class Strategy(ABC):
         super().__init__()
 
     @abstractmethod
-    def select(self, view: PoolView, budget: int, rng: np.random.Generator) -> Selection:
+    def select(self, view: PoolView, budget: int, rng: np.random.Generator) -> Choice:
         """Choose `budget` different units of the view.
 
         Parameters
@@ -167,9 +184,7 @@ class Strategy(ABC):
         """
 
 
-def noise_ranked(
-    log_scores: NDArray[np.float64], budget: int, rng: np.random.Generator, beta: float = 1.0
-) -> Selection:
+def noise_ranked(log_scores: NDArray[np.float64], budget: int, rng: np.random.Generator, beta: float = 1.0) -> Choice:
     """Return the highest of `log_scores` plus Gumbel(0, 1 / beta) noise: a draw without replacement by score ** beta.
 
     Scores of zero come last, in random order (Kirsch et al., TMLR 2023).
@@ -178,7 +193,7 @@ def noise_ranked(
     # -inf plus noise would tie: such units go below all others, by their noise
     finite_scores = np.isfinite(log_scores)
     order = np.lexsort((-noise, -np.where(finite_scores, log_scores + noise, -np.inf)))[:budget].astype(np.int64)
-    return Selection(indices=order)
+    return Choice(indices=order)
 
 
 def choose(
@@ -189,7 +204,7 @@ def choose(
     *,
     max_per_case: int | None = None,
     boxes: tuple[NDArray[np.int64], NDArray[np.int64]] | None = None,
-) -> Selection:
+) -> Choice:
     """Let `strategy` select, and check what it is given and what it gives.
 
     A bound on the units of one case holds for every strategy in the same way, and so does that no two units of a batch
@@ -240,10 +255,10 @@ def choose(
                 indices.append(row)
                 scores.append(float(score))
                 gains.append(float(gain))
-    return Selection(np.array(indices, dtype=np.int64), np.array(scores), np.array(gains))
+    return Choice(np.array(indices, dtype=np.int64), np.array(scores), np.array(gains))
 
 
-def _select(strategy: Strategy, view: PoolView, budget: int, rng: np.random.Generator) -> Selection:
+def _select(strategy: Strategy, view: PoolView, budget: int, rng: np.random.Generator) -> Choice:
     """Ask once, and check the answer."""
     n = len(view.units)
     selection = strategy.select(view, integer("budget", budget, 1, n), rng)
@@ -303,7 +318,7 @@ def finite(name: str, values: NDArray[Floats]) -> NDArray[Floats]:
     return values
 
 
-def top(scores: NDArray[np.float64], budget: int) -> Selection:
+def top(scores: NDArray[np.float64], budget: int) -> Choice:
     """Return the `budget` highest scores, highest first, ties to the lowest index."""
     order = np.argsort(-scores, kind="stable")[:budget].astype(np.int64)
-    return Selection(indices=order, scores=scores[order])
+    return Choice(indices=order, scores=scores[order])

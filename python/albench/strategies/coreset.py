@@ -10,21 +10,22 @@ from numpy.typing import NDArray
 from albench import core
 from albench.errors import InputError
 from albench.scoring.request import Features, Need
-from albench.strategies.base import PoolView, Selection, Strategy, finite, top
+from albench.strategies.base import Choice, Look, PoolView, Strategy, finite, top
 
 
 class CoreSet(Strategy):
     """k-centre greedy on bottleneck activations: each choice is the unit farthest from all annotated and chosen."""
 
     name = "coreset"
+    look = Look("diversity", "P")
     summary = "k-centre greedy on bottleneck activations, annotated units being centres already"
     reference = "Sener & Savarese, ICLR 2018"
     needs = Need.FEATURES
 
-    def select(self, view: PoolView, budget: int, rng: np.random.Generator) -> Selection:
+    def select(self, view: PoolView, budget: int, rng: np.random.Generator) -> Choice:
         """Take the farthest, again and again."""
         features = _features(view)
-        return Selection(indices=core.kcenter_greedy(features.unlabelled, budget, labelled=features.labelled))
+        return Choice(indices=core.kcenter_greedy(features.unlabelled, budget, labelled=features.labelled))
 
 
 class KMeansBald(Strategy):
@@ -43,6 +44,7 @@ class KMeansBald(Strategy):
     """
 
     name = "kmeans-bald"
+    look = Look("disagreement", "X", ":")
     summary = "units far apart in the encoder's features among those of highest BALD"
     reference = "Lüth et al., TMLR 2025 (nnActive)"
     needs = Need.MUTUAL_INFORMATION | Need.STAGE_FEATURES
@@ -52,7 +54,7 @@ class KMeansBald(Strategy):
             raise InputError(f"parameter per_case: expected a number of at least 0, got {per_case}")
         self.per_case = per_case
 
-    def select(self, view: PoolView, budget: int, rng: np.random.Generator) -> Selection:
+    def select(self, view: PoolView, budget: int, rng: np.random.Generator) -> Choice:
         """Go from the largest to the farthest, again and again."""
         scores, features = view.score("mutual_information"), view.scores.stage_features
         if features is None:
@@ -60,7 +62,7 @@ class KMeansBald(Strategy):
         candidates = self._candidates(view, budget, scores)
         rows = standardised(finite("stage_features", features)[candidates])
         chosen = candidates[farthest_first(rows, budget)]
-        return Selection(indices=chosen, scores=scores[chosen])
+        return Choice(indices=chosen, scores=scores[chosen])
 
     def _candidates(self, view: PoolView, budget: int, scores: NDArray[np.float64]) -> NDArray[np.int64]:
         """Positions of the candidates, highest score first; where they are too few, the highest of the others too."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from albench.scoring.request import Need
-from albench.strategies.base import PoolView, Selection, Strategy, top
+from albench.strategies.base import Choice, Look, PoolView, Strategy, top
 
 
 class ExpectedDice(Strategy):
@@ -17,10 +17,11 @@ class ExpectedDice(Strategy):
     """
 
     name = "expected-dice"
+    look = Look("variance", "p", "--")
     summary = "lowest expected Dice of Monte-Carlo dropout passes with their mean"
     reference = "Lüth et al., TMLR 2025 (nnActive)"
     needs = Need.EXPECTED_DICE
 
-    def select(self, view: PoolView, budget: int, rng: np.random.Generator) -> Selection:
+    def select(self, view: PoolView, budget: int, rng: np.random.Generator) -> Choice:
         """Take the `budget` units of lowest expected Dice."""
         return top(-view.score("expected_dice"), budget)

@@ -7,7 +7,7 @@ from collections import Counter
 import numpy as np
 from numpy.typing import NDArray
 
-from albench.strategies.base import PoolView, Selection, Strategy
+from albench.strategies.base import Choice, Look, PoolView, Strategy
 from albench.units.pool import by_case
 
 
@@ -23,10 +23,11 @@ class Equidistant(Strategy):
     """
 
     name = "equidistant"
+    look = Look("model-free", "s", "--")
     summary = "few units of many cases at equal distances: needs no model"
     reference = "baseline"
 
-    def select(self, view: PoolView, budget: int, rng: np.random.Generator) -> Selection:
+    def select(self, view: PoolView, budget: int, rng: np.random.Generator) -> Choice:
         """Share out the places, then lay them out case by case."""
         row_of = {unit: row for row, unit in enumerate(view.units)}
         free = {case: sorted(units) for case, units in sorted(by_case(view.units).items())}
@@ -38,7 +39,7 @@ class Equidistant(Strategy):
             indices = np.array([unit.index for unit in free[case]], dtype=np.int64)
             taken = np.array([unit.index for unit in known.get(case, ())], dtype=np.int64)
             chosen += [row_of[free[case][i]] for i in _spread(indices, taken, n_places, rng)]
-        return Selection(indices=np.array(chosen, dtype=np.int64))
+        return Choice(indices=np.array(chosen, dtype=np.int64))
 
 
 def _shared_out(

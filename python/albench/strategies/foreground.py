@@ -9,7 +9,7 @@ from typing import ClassVar
 import numpy as np
 from numpy.typing import NDArray
 
-from albench.strategies.base import PoolView, Selection, Strategy, one_of
+from albench.strategies.base import Choice, Look, PoolView, Strategy, one_of
 from albench.strategies.random import PER, Per, shuffled_cases
 
 _ROUNDS = 3  # over the cases, until a place that finds no foreground is given to any unit, as nnActive gives it up
@@ -31,7 +31,7 @@ class _RandomForeground(Strategy):
     def __init__(self, *, per: Per = "case") -> None:
         self.per = one_of("per", per, PER)
 
-    def select(self, view: PoolView, budget: int, rng: np.random.Generator) -> Selection:
+    def select(self, view: PoolView, budget: int, rng: np.random.Generator) -> Choice:
         """Draw one unit after the other."""
         if view.oracle is None:
             raise ValueError("oracle: expected ground truth of the units, got None")
@@ -43,7 +43,7 @@ class _RandomForeground(Strategy):
         for place in range(budget):
             chosen[place] = self._draw(places, len(pool), turns, free, rng)
             free[chosen[place]] = False
-        return Selection(indices=chosen)
+        return Choice(indices=chosen)
 
     def _draw(
         self,
@@ -85,6 +85,7 @@ class RandomFg66(_RandomForeground):
     """
 
     name = "random-fg66"
+    look = Look("model-free", ">", ":")
     summary = "random; 1/3 around foreground voxels and 1/3 around foreground borders of the ground truth"
     foreground_share = 4 / 6
 
@@ -101,5 +102,6 @@ class RandomFg33(_RandomForeground):
     """
 
     name = "random-fg33"
+    look = Look("model-free", "<", ":")
     summary = "random; 1/6 around foreground voxels and 1/6 around foreground borders of the ground truth"
     foreground_share = 2 / 6

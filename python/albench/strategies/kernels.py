@@ -52,19 +52,29 @@ class Kernel(Strategy):
         """Return what units are similar by."""
 
 
-class FisherKernel(Kernel):
+class GradientKernel(Kernel):
+    """A kernel on gradients of the network's loss.
+
+    Parameters
+    ----------
+    heads
+        Which deep-supervision heads' losses the gradients are of, but for a kernel on the last layer alone:
+        ``trained``, those that nnU-Net's own loss trains, each alike; ``weighted``, by nnU-Net's weights;
+        ``published``, all, with the coarsest, which nnU-Net never trains.
+    pseudo_labels
+        ``finest``: every head is held against the prediction of the finest; ``own`` (as published): against its own.
+    """
+
+    # The constructors that take them are the subclasses': the order of parameters is that of labels, hence of folders.
+
+
+class FisherKernel(GradientKernel):
     """Similarity s(i, q) = (1 / P) sum_p g_ip g_qp / F_p over convolution weights p.
 
     Parameters
     ----------
     layers
         Which convolutions the gradients are of: ``decoder`` (as published), ``encoder`` or ``all``.
-    heads
-        Which deep-supervision heads' losses the gradients are of: ``trained``, those that nnU-Net's own loss trains,
-        each alike; ``weighted``, by nnU-Net's weights; ``published``, all, with the coarsest, which nnU-Net never
-        trains.
-    pseudo_labels
-        ``finest``: every head is held against the prediction of the finest; ``own`` (as published): against its own.
     fisher
         Diagonal F: ``mean`` over up to 200 units drawn by uncertainty, ``one`` of them (as published), or ``none``: no
         scaling, weights drawn uniformly.
@@ -104,7 +114,7 @@ class FisherKernel(Kernel):
         return Embedding(shortened(gradients, scale, self.norm) if self.norm else gradients, "dot", scale)
 
 
-class CosineKernel(Kernel):
+class CosineKernel(GradientKernel):
     """Similarity is the cosine of the gradients of a single convolution.
 
     Parameters
@@ -112,12 +122,6 @@ class CosineKernel(Kernel):
     layer
         Which convolution: ``bottleneck``, the encoder's deepest (as published), or ``last``, the decoder's last one,
         as in ``badge``.
-    heads
-        Which deep-supervision heads' losses the bottleneck's gradients are of: ``trained``, those that nnU-Net's own
-        loss trains, each alike; ``weighted``, by nnU-Net's weights; ``published``, all, with the coarsest, which
-        nnU-Net never trains.
-    pseudo_labels
-        ``finest``: every head is held against the prediction of the finest; ``own`` (as published): against its own.
     """
 
     needs = Need.VARIANCE | Need.BOTTLENECK

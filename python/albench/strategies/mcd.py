@@ -7,7 +7,7 @@ from typing import Literal
 import numpy as np
 
 from albench.scoring.request import Need
-from albench.strategies.base import PoolView, Selection, Strategy, one_of, top
+from albench.strategies.base import Choice, Look, PoolView, Strategy, one_of, top
 
 ClassWeights = Literal["class", "none"]
 
@@ -24,6 +24,7 @@ class McDropout(Strategy):
     """
 
     name = "mcd"
+    look = Look("variance", "^")
     summary = "highest variance over Monte-Carlo dropout passes"
     reference = "Gal & Ghahramani, ICML 2016; class weights of Föllmer et al., MIDL 2024"
     needs = Need.VARIANCE
@@ -31,6 +32,6 @@ class McDropout(Strategy):
     def __init__(self, *, weights: ClassWeights = "class") -> None:
         self.weights = one_of("weights", weights, ("class", "none"))
 
-    def select(self, view: PoolView, budget: int, rng: np.random.Generator) -> Selection:
+    def select(self, view: PoolView, budget: int, rng: np.random.Generator) -> Choice:
         """Take the `budget` units of highest uncertainty."""
         return top(view.uncertainty if self.weights == "class" else view.mean_variance, budget)

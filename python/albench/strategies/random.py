@@ -8,7 +8,7 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from albench.strategies.base import PoolView, Selection, Strategy, one_of
+from albench.strategies.base import Choice, Look, PoolView, Strategy, one_of
 from albench.units.pool import Unit, positions_by_case
 
 Per = Literal["pool", "case"]
@@ -26,19 +26,20 @@ class Random(Strategy):
     """
 
     name = "random"
+    look = Look("model-free", "o")
     summary = "uniform draw from the unlabelled units"
     reference = "baseline"
 
     def __init__(self, *, per: Per = "pool") -> None:
         self.per = one_of("per", per, PER)
 
-    def select(self, view: PoolView, budget: int, rng: np.random.Generator) -> Selection:
+    def select(self, view: PoolView, budget: int, rng: np.random.Generator) -> Choice:
         """Draw `budget` units."""
         if self.per == "pool":
-            return Selection(indices=rng.choice(len(view.units), budget, replace=False).astype(np.int64))
+            return Choice(indices=rng.choice(len(view.units), budget, replace=False).astype(np.int64))
         cases = [rng.permutation(rows) for rows in shuffled_cases(view.units, rng)]
         turns = [rows[turn] for turn in range(budget) for rows in cases if turn < rows.size]
-        return Selection(indices=np.array(turns[:budget], dtype=np.int64))
+        return Choice(indices=np.array(turns[:budget], dtype=np.int64))
 
 
 def shuffled_cases(units: Sequence[Unit], rng: np.random.Generator) -> list[NDArray[np.int64]]:

@@ -9,7 +9,7 @@ import numpy as np
 
 from albench import core
 from albench.strategies import kernels
-from albench.strategies.base import PoolView, Selection, non_negative, one_of, seed_of
+from albench.strategies.base import Choice, Look, PoolView, non_negative, one_of, seed_of
 from albench.strategies.kernels import Embedding, FisherKernel
 from albench.strategies.query import QUERY_KINDS, QueryKind, QuerySet, draw_query, make_query
 
@@ -29,12 +29,12 @@ class _MutualInformation(FisherKernel):
     def objective(self, embedding: Embedding, query: QuerySet) -> core.SetFunction:
         """Make the measure."""
 
-    def select(self, view: PoolView, budget: int, rng: np.random.Generator) -> Selection:
+    def select(self, view: PoolView, budget: int, rng: np.random.Generator) -> Choice:
         """Make the query set and maximise, exactly and lazily where the measure is submodular."""
         objective = self.objective(self.embedding(view), self.query_set(view, budget, rng))
         optimizer = "lazy" if objective.submodular else "naive"
         result = core.maximize(objective, budget, optimizer=optimizer, seed=seed_of(rng))
-        return Selection(indices=result.indices, scores=view.uncertainty[result.indices], gains=result.gains)
+        return Choice(indices=result.indices, scores=view.uncertainty[result.indices], gains=result.gains)
 
 
 class _Weighted(_MutualInformation):
@@ -69,6 +69,7 @@ class FacilityLocationMi(_MutualInformation):
     """
 
     name = "flvmi"
+    look = Look("mutual-information", "<", "--")
     summary = "facility-location mutual information on Fisher-scaled gradients"
 
     def __init__(self, *, eta: float = 1.0, **others: Any) -> None:
@@ -100,6 +101,7 @@ class GraphCutMi(_Weighted):
     """
 
     name = "gcmi"
+    look = Look("mutual-information", ">", "-.")
     summary = "graph-cut mutual information on Fisher-scaled gradients: relevance alone"
 
     def __init__(self, *, negative: Negative = "keep", **others: Any) -> None:
@@ -127,6 +129,7 @@ class LogDeterminantMi(_MutualInformation):
     """
 
     name = "logdetmi"
+    look = Look("mutual-information", "h", ":")
     summary = "log-determinant mutual information on Fisher-scaled gradients"
 
     def objective(self, embedding: Embedding, query: QuerySet) -> core.SetFunction:
@@ -149,6 +152,7 @@ class ConcaveOverModular(_Weighted):
     """
 
     name = "com"
+    look = Look("mutual-information", "p", "--")
     summary = "concave-over-modular mutual information on Fisher-scaled gradients"
 
     def __init__(self, *, eta: float = 1.0, **others: Any) -> None:

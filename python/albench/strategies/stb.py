@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from albench.scoring.request import Need
-from albench.strategies.base import PoolView, Selection, Strategy, one_of
+from albench.strategies.base import Choice, Look, PoolView, Strategy, one_of
 
 Uncertainty = Literal["entropy", "variance", "weighted-variance"]
 
@@ -27,6 +27,7 @@ class StochasticBatches(Strategy):
     """
 
     name = "stb"
+    look = Look("variance", "X", "-.")
     summary = "of random batches the one with the largest summed uncertainty"
     reference = "Gaillochet et al., Medical Image Analysis 2023; uncertainty of Föllmer et al., MIDL 2024"
     needs = Need.ENTROPY
@@ -36,13 +37,13 @@ class StochasticBatches(Strategy):
         if self.uncertainty != "entropy":
             self.needs = Need.VARIANCE
 
-    def select(self, view: PoolView, budget: int, rng: np.random.Generator) -> Selection:
+    def select(self, view: PoolView, budget: int, rng: np.random.Generator) -> Choice:
         """Draw groups, take the best."""
         values = self._values(view)
         shuffled = rng.permutation(values.size)
         groups = shuffled[: values.size // budget * budget].reshape(-1, budget)
         chosen = groups[np.argmax(values[groups].sum(axis=1))].astype(np.int64)
-        return Selection(indices=chosen, scores=values[chosen])
+        return Choice(indices=chosen, scores=values[chosen])
 
     def _values(self, view: PoolView) -> NDArray[np.float64]:
         if self.uncertainty == "entropy":

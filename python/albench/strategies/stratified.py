@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from albench.errors import InputError
 from albench.scoring.request import Need
 from albench.strategies.bald import logarithm
-from albench.strategies.base import PoolView, Selection, Strategy, noise_ranked, one_of, positive, top
+from albench.strategies.base import Choice, Look, PoolView, Strategy, noise_ranked, one_of, positive, top
 
 Schedule = Literal["exponential", "smooth-sigmoid", "sharp-sigmoid"]
 Variant = Literal["corrected", "published"]
@@ -29,7 +29,7 @@ class _Stratified(Strategy):
         """All units, the most wanted first."""
         return top(scores, scores.size).indices
 
-    def select(self, view: PoolView, budget: int, rng: np.random.Generator) -> Selection:
+    def select(self, view: PoolView, budget: int, rng: np.random.Generator) -> Choice:
         """Fill the classes' places, then the others."""
         by_class, overall = view.score("class_entropy"), view.score("predictive_entropy")
         taken: dict[int, float] = {}  # unit to the score it was taken for, in order
@@ -37,7 +37,7 @@ class _Stratified(Strategy):
         for scores, wanted in [*zip(by_class[:, 1:].T, places, strict=True), (overall, budget - int(places.sum()))]:
             fresh = [unit for unit in self._rank(scores, view, rng).tolist() if unit not in taken][:wanted]
             taken |= {unit: float(scores[unit]) for unit in fresh}
-        return Selection(indices=np.array(list(taken), dtype=np.int64), scores=np.array(list(taken.values())))
+        return Choice(indices=np.array(list(taken), dtype=np.int64), scores=np.array(list(taken.values())))
 
 
 def places_per_class(n_places: int, n_classes: int, rng: np.random.Generator) -> NDArray[np.int64]:
@@ -55,6 +55,7 @@ class ClassPe66(_Stratified):
     """
 
     name = "class-pe66"
+    look = Look("entropy", ">", ":")
     summary = "predictive entropy, 66 % of the batch shared out among the predicted classes"
     percent = 66
 
@@ -63,6 +64,7 @@ class ClassPe33(_Stratified):
     """As ``class-pe66`` with floor(0.33 B) places for the classes."""
 
     name = "class-pe33"
+    look = Look("entropy", "<", ":")
     summary = "predictive entropy, 33 % of the batch shared out among the predicted classes"
     percent = 33
 
@@ -93,6 +95,7 @@ class ClassPowerPe66(_ClassPower):
     """
 
     name = "class-power-pe66"
+    look = Look("entropy", ">", "-.")
     summary = "class-stratified predictive entropy (66 %) with power noise"
     percent = 66
 
@@ -107,6 +110,7 @@ class ClassPowerPe33(_ClassPower):
     """
 
     name = "class-power-pe33"
+    look = Look("entropy", "<", "-.")
     summary = "class-stratified predictive entropy (33 %) with power noise"
     percent = 33
 
@@ -133,6 +137,7 @@ class ClaspPe(_Stratified):
     """
 
     name = "claspe"
+    look = Look("entropy", "h", "--")
     summary = "class-stratified predictive entropy (66 %) with power noise that fades over the rounds"
     reference = "ClaSP PE, TMLR 2026 (nnActive)"
 
@@ -154,7 +159,7 @@ class ClaspPe(_Stratified):
     def beta(self, view: PoolView) -> float:
         """Coldness at the view's query; one that is the whole schedule has its last value."""
         last = view.n_queries if self.variant == "published" else view.n_queries - 1
-        progress = view.query / last if last else 1.0
+        progress = view.query_number / last if last else 1.0
         if self.schedule == "exponential":
             return float(self.beta_end**progress)
         low, here, high = 1 / (1 + np.exp(-_REACH * np.array([-1, 2 * progress - 1, 1]) / _TEMPERATURES[self.schedule]))

@@ -7,7 +7,7 @@ from typing import Any, Literal
 import numpy as np
 
 from albench import core
-from albench.strategies.base import PoolView, Selection, non_negative, one_of, seed_of
+from albench.strategies.base import Choice, Look, PoolView, non_negative, one_of, seed_of
 from albench.strategies.kernels import CosineKernel, Embedding, FisherKernel, Kernel
 from albench.strategies.query import QUERY_KINDS, QueryKind, QuerySet, make_query
 
@@ -42,13 +42,13 @@ class Usim(Kernel):
         self.query = one_of("query", query, QUERY_KINDS)
         self.optimizer = one_of("optimizer", optimizer, core.OPTIMIZERS)
 
-    def select(self, view: PoolView, budget: int, rng: np.random.Generator) -> Selection:
+    def select(self, view: PoolView, budget: int, rng: np.random.Generator) -> Choice:
         """Make the query set and maximise."""
         uncertainty = view.uncertainty
         query = make_query(self.query, uncertainty, budget, rng)
         objective = facility_location(self.embedding(view), query, self.eta)
         result = core.maximize(objective, budget, optimizer=self.optimizer, seed=seed_of(rng))
-        return Selection(indices=result.indices, scores=uncertainty[result.indices], gains=result.gains)
+        return Choice(indices=result.indices, scores=uncertainty[result.indices], gains=result.gains)
 
 
 def facility_location(embedding: Embedding, query: QuerySet, eta: float) -> core.FacilityLocationVariantMI:
@@ -72,6 +72,7 @@ class UsimF(Usim, FisherKernel):
     """
 
     name = "usim-f"
+    look = Look("usim", "D")
     summary = "submodular mutual information on Fisher-scaled gradients"
     reference = _REFERENCE
 
@@ -83,5 +84,6 @@ class UsimC(Usim, CosineKernel):
     """
 
     name = "usim-c"
+    look = Look("mutual-information", "d")
     summary = "submodular mutual information on the cosine of bottleneck gradients"
     reference = _REFERENCE

@@ -19,8 +19,8 @@ from albench.seeding import generator
 from albench.stats.power import SPREADS, Power, power_of
 from albench.strategies import make_strategy
 from albench.study.request import RunRequest
-from albench.study.rounds.scoring import scoring_plan
-from albench.study.run import prepare
+from albench.study.rounds.scoring import scoring_request
+from albench.study.run import resolve
 from albench.study.setup import start_units
 from albench.study.study import Study
 from albench.training.base import Model, Trainer
@@ -134,7 +134,7 @@ def _duration(seconds: float) -> str:
     return f"{seconds:.0f} s" if minutes < 2 else f"{minutes:.0f} min" if minutes < 120 else f"{minutes / 60:.1f} h"
 
 
-def plan_studies(request: RunRequest, reporter: Reporter, sd: float | None = None) -> list[Forecast]:
+def forecast_studies(request: RunRequest, reporter: Reporter, sd: float | None = None) -> list[Forecast]:
     """Forecast of every data set that `request` names; checks all that `run` would check.
 
     Parameters
@@ -142,10 +142,10 @@ def plan_studies(request: RunRequest, reporter: Reporter, sd: float | None = Non
     sd
         Standard deviation over seeds of a difference in AUBC; None: that of `SPREADS`, where it has the protocol.
     """
-    prepared = prepare(request, reporter)
+    resolved = resolve(request, reporter)
     forecasts = [
-        plan_study(study, prepared.request.strategy, request.seeds, prepared.n_processes, reporter)
-        for study in prepared.studies
+        forecast_study(study, resolved.request.strategy, request.seeds, resolved.n_processes, reporter)
+        for study in resolved.studies
     ]
     if request.resume:
         forecasts = [_remaining(forecast, request.out) for forecast in forecasts]
@@ -165,7 +165,7 @@ def _remaining(forecast: Forecast, out: Path) -> Forecast:
     return replace(forecast, n_done=n_done, compute_s=compute_s, wall_s=forecast.wall_s * left)
 
 
-def plan_study(
+def forecast_study(
     study: Study, strategies: Sequence[str], n_seeds: int, n_processes: int, reporter: Reporter = SILENT
 ) -> Forecast:
     """Measure and extrapolate, in a temporary folder that is removed again."""
@@ -192,7 +192,7 @@ def measure(study: Study, strategies: Sequence[str], folder: Path, reporter: Rep
         rng = generator(study.dataset.name, "plan-start")
         as_drawn: StartMethod = "labelled" if method == "labelled" else "random"
         start = start_units(pool, min(protocol.pool.start, pool.n_disjoint), rng, as_drawn)
-        trainer.prepare(sample, pool, start, advance)
+        trainer.preprocess(sample, pool, start, advance)
         prepare_s = (time.perf_counter() - began) / n_cases
     n_bytes = _size(folder)
     trained = folder / "sample.pth"
@@ -242,7 +242,7 @@ def _time_scoring(
     strategy = make_strategy(name)
     if strategy.needs == Need.NOTHING:
         return 0.0
-    plan = scoring_plan(
+    plan = scoring_request(
         study.config.protocol, class_weights(labelled_voxels(pool, start)), ("plan",), start, strategy.gradients
     )
     # The Fisher diagonal takes so many units whatever the pool: here as many as is their share of the whole pool.

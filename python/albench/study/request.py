@@ -63,7 +63,7 @@ class RunRequest:
     ('random', 'usim-f')
     >>> RunRequest("phantom", seeds=0)
     Traceback (most recent call last):
-    albench.errors.InputError: seeds: expected a whole number from 1 up, got 0
+    albench_core.errors.InputError: seeds: expected a whole number from 1 up, got 0
     """
 
     dataset: Annotated[Texts, Option("Data set name or path; several separated by commas.", several=True)]

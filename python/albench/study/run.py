@@ -28,7 +28,7 @@ from albench_core.cores import n_cores
 
 
 @dataclass(frozen=True)
-class Prepared:
+class Resolved:
     """A request whose arguments and data have been checked; nothing is computed or written yet.
 
     Attributes
@@ -44,7 +44,7 @@ class Prepared:
     n_processes: int
 
 
-def prepare(request: RunRequest, reporter: Reporter) -> Prepared:
+def resolve(request: RunRequest, reporter: Reporter) -> Resolved:
     """Check everything that can be checked before anything is computed."""
     if request.tensorboard:
         require_tensorboard()
@@ -96,6 +96,7 @@ def prepare(request: RunRequest, reporter: Reporter) -> Prepared:
         config = StudyConfig(
             dataset=dataset.name,
             dataset_checksum=dataset.checksum,
+            dataset_kind=dataset.kind,
             groups=grouped.digest,
             trainer="nnunet",
             device=device,
@@ -113,7 +114,7 @@ def prepare(request: RunRequest, reporter: Reporter) -> Prepared:
             )
         )
     resolved = replace(request, strategy=strategies, device=device, set=settings)
-    return Prepared(resolved, tuple(studies), placement.n_processes)
+    return Resolved(resolved, tuple(studies), placement.n_processes)
 
 
 def run(request: RunRequest, reporter: Board = SILENT) -> Path:
@@ -136,11 +137,11 @@ def run(request: RunRequest, reporter: Board = SILENT) -> Path:
     WorkerError
         A process died; nothing that was finished is lost.
     """
-    prepared = prepare(request, reporter)
+    resolved = resolve(request, reporter)
     with output_folder(request.out, fresh=not request.resume):
-        claim_folder(request.out, [study.config for study in prepared.studies])
-        write_study(prepared.request)
-        run_studies(prepared.studies, prepared.request.strategy, range(request.seeds), prepared.n_processes, reporter)
+        claim_folder(request.out, [study.config for study in resolved.studies])
+        write_study(resolved.request)
+        run_studies(resolved.studies, resolved.request.strategy, range(request.seeds), resolved.n_processes, reporter)
         return build_report(request.out)
 
 

@@ -163,7 +163,7 @@ def setup_seed(study: Study, seed: int, reporter: Reporter, *, verify: bool = Tr
     def prepare() -> dict[str, int]:
         n_cases = len(split.pool) + len(split.test)
         with reporter.task(f"{title}: preprocessing {n_cases} cases", n_cases) as advance:
-            trainer.prepare(split, pool, start, advance)
+            trainer.preprocess(split, pool, start, advance)
         return {"n_cases": n_cases}
 
     if verify and load_stage(folder, "prepare") is not None and not trainer.is_intact(split):

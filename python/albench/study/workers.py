@@ -1,17 +1,13 @@
-"""Strategies x seeds x data sets, side by side in processes of this machine."""
+"""Strategies x seeds x data sets: which job follows which, whoever works on them."""
 
 from __future__ import annotations
 
-import multiprocessing
-import os
-import signal
-import threading
 import time
-from collections.abc import Callable, Sequence
-from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
-from concurrent.futures.process import BrokenProcessPool
+from collections import deque
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import FIRST_COMPLETED, BrokenExecutor, Future, wait
 from dataclasses import dataclass, replace
-from multiprocessing.connection import Connection
+from typing import Protocol
 
 from albench.errors import WorkerError
 from albench.progress import SILENT, Board, Reporter
@@ -20,7 +16,7 @@ from albench.results.layout import CEILING
 from albench.strategies import make_strategy
 from albench.study.chain import Chain
 from albench.study.loop import run_ceiling, run_chain, run_start
-from albench.study.relay import Remote, relay
+from albench.study.processes import Processes
 from albench.study.setup import setup_seed
 from albench.study.study import Study
 
@@ -29,7 +25,7 @@ _TABLES_EVERY_S = 60.0
 
 @dataclass(frozen=True)
 class Job:
-    """A part of a study that one process works on.
+    """A part of a study that one worker does; can be sent anywhere.
 
     Attributes
     ----------
@@ -52,6 +48,48 @@ def run_job(job: Job, reporter: Reporter) -> None:
         run_ceiling(chain)
     else:
         run_chain(chain)
+
+
+class Workers(Protocol):
+    """Whoever runs jobs: this process, others of this machine, a cluster.
+
+    Where an exception ends its block, what runs is stopped at once: it is on disk or done again.
+    """
+
+    def __enter__(self) -> Workers:
+        """Begin."""
+
+    def __exit__(self, kind: type[BaseException] | None, *error: object) -> None:
+        """End; with an exception, at once."""
+
+    def submit(self, job: Job, /) -> Future[None]:
+        """Have a job run; jobs begin in this order.
+
+        The future raises what the job raised, or `concurrent.futures.BrokenExecutor` where its worker died.
+        """
+
+
+class Here:
+    """Runs jobs in this process, each as it is submitted."""
+
+    def __init__(self, run: Callable[[Job, Reporter], None], reporter: Reporter) -> None:
+        self._run, self._reporter = run, reporter
+
+    def __enter__(self) -> Here:
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        """Nothing runs any more."""
+
+    def submit(self, job: Job) -> Future[None]:
+        """Run a job; its future is over, or an interruption is raised."""
+        future: Future[None] = Future()
+        try:
+            self._run(job, self._reporter)
+            future.set_result(None)
+        except Exception as error:
+            future.set_exception(error)
+        return future
 
 
 def run_studies(
@@ -78,105 +116,51 @@ def run_studies(
     if CEILING in strategies:
         first = [Job(study, seed, CEILING) for study in studies for seed in seeds] + first
 
+    workers: Workers = Here(run_job, board)
+    if n_processes > 1:
+        on_gpu = any(study.config.device == "cuda" for study in studies)
+        workers = Processes(n_processes, run_job, board, _gpus() if on_gpu else ())
     last_written = time.monotonic()
-
-    def following(job: Job) -> list[Job]:
-        nonlocal last_written
-        if time.monotonic() - last_written > _TABLES_EVERY_S:
-            write_tables(job.study.out)
-            last_written = time.monotonic()
-        return [replace(job, strategy=name) for name in chains] if job.strategy is None else []
-
     try:
-        if n_processes == 1:
-            _run_here(first, following, board)
-        else:
-            on_gpu = any(study.config.device == "cuda" for study in studies)
-            _run_in_processes(first, following, n_processes, _gpus() if on_gpu else (), board)
+        with workers:
+            for job in run_in_order(workers, first, chains):
+                if time.monotonic() - last_written > _TABLES_EVERY_S:
+                    write_tables(job.study.out)
+                    last_written = time.monotonic()
     finally:
         for out in {study.out for study in studies}:
             write_tables(out)
+
+
+def run_in_order(workers: Workers, jobs: Sequence[Job], chains: Sequence[str]) -> Iterator[Job]:
+    """Run `jobs`, and as soon as a seed's start is done its `chains`, before other jobs that wait; yield what is done.
+
+    Raises
+    ------
+    WorkerError
+        A worker died; what a job raises is raised as it is.
+    """
+    waiting, running = deque(jobs), dict[Future[None], Job]()
+    try:
+        while waiting or running:
+            if waiting:
+                job = waiting.popleft()
+                running[workers.submit(job)] = job
+            done, _ = wait(running, timeout=0 if waiting else None, return_when=FIRST_COMPLETED)
+            for future in done:
+                future.result()
+                job = running.pop(future)
+                if job.strategy is None:
+                    waiting.extendleft(replace(job, strategy=name) for name in reversed(chains))
+                yield job
+    except BrokenExecutor:
+        raise WorkerError(
+            "a worker process died, most often for want of memory; finished stages are kept, and the same command "
+            "resumes (fewer --jobs need less memory)"
+        ) from None
 
 
 def _gpus() -> tuple[str, ...]:
     from albench.training.runtime import visible_gpus  # torch takes seconds to load, and not every command needs it
 
     return visible_gpus()
-
-
-def _run_here(jobs: list[Job], following: Callable[[Job], list[Job]], reporter: Reporter) -> None:
-    while jobs:
-        job = jobs.pop(0)
-        run_job(job, reporter)
-        jobs = following(job) + jobs
-
-
-def _run_in_processes(
-    jobs: list[Job], following: Callable[[Job], list[Job]], n_processes: int, gpus: Sequence[str], board: Board
-) -> None:
-    context = multiprocessing.get_context("spawn")
-    with (
-        relay(board) as events,
-        ProcessPoolExecutor(
-            n_processes, context, initializer=_initialise, initargs=(events, os.getpid(), gpus)
-        ) as executor,
-    ):
-        running: dict[Future[None], Job] = {}
-        try:
-            running = {_submit(executor, job): job for job in jobs}
-            while running:
-                done, _ = wait(running, return_when=FIRST_COMPLETED)
-                for future in done:
-                    job = running.pop(future)
-                    future.result()
-                    running |= {_submit(executor, new): new for new in following(job)}
-        except BrokenProcessPool:
-            # The executor misses workers that it starts while it takes note of the death, and would wait for them.
-            _kill(executor)
-            raise WorkerError(
-                "a worker process died, most often for want of memory; finished stages are kept, and the same "
-                "command resumes (fewer --jobs need less memory)"
-            ) from None
-        except BaseException:
-            _kill(executor)
-            raise
-
-
-def _submit(executor: ProcessPoolExecutor, job: Job) -> Future[None]:
-    try:
-        return executor.submit(_work, job)
-    except BrokenPipeError as error:  # a worker that died before it had read what to do
-        raise BrokenProcessPool(str(error)) from None
-
-
-def _kill(executor: ProcessPoolExecutor) -> None:
-    """Stop workers at once: whatever they were doing is either on disk or done again."""
-    processes = list((executor._processes or {}).values())
-    executor.shutdown(wait=False, cancel_futures=True)
-    for process in processes:
-        process.kill()
-
-
-_EVENTS: Connection
-
-
-def _initialise(events: Connection, parent: int, gpus: Sequence[str]) -> None:
-    global _EVENTS  # noqa: PLW0603
-    _EVENTS = events
-    if gpus:
-        from albench.training.runtime import take_gpu
-
-        take_gpu(gpus)
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent gets it too, and decides
-    threading.Thread(target=_end_with, args=(parent,), daemon=True).start()
-
-
-def _end_with(parent: int) -> None:
-    """End this process soon after its parent: nobody would read what an orphan computes, and a rerun would race it."""
-    while os.getppid() == parent:
-        time.sleep(0.5)
-    os._exit(1)
-
-
-def _work(job: Job) -> None:
-    run_job(job, Remote(_EVENTS))

@@ -60,12 +60,12 @@ def plan(
     json_output: JsonOption = False,
 ) -> None:
     """Say what `run` would cost with these arguments: trainings, time, disk. Runs nothing but a few iterations."""
-    from albench.study.forecast import plan_studies
+    from albench.study.forecast import forecast_studies
     from albench.terminal.progress import Terminal
 
     if sd is not None and not (math.isfinite(sd) and sd > 0):
         raise InputError(f"--sd: expected a positive number, got {sd}")
-    forecasts = plan_studies(request, Terminal(), sd)
+    forecasts = forecast_studies(request, Terminal(), sd)
     if json_output:
         _print_json([forecast.as_json() for forecast in forecasts])
         return
@@ -206,7 +206,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
     if signal.getsignal(signal.SIGTERM) is not signal.SIG_IGN:
         signal.signal(signal.SIGTERM, terminate)
     # Pools of forked processes end theirs with this signal, and wait: there it has to do just that.
-    os.register_at_fork(after_in_child=lambda: signal.signal(signal.SIGTERM, signal.SIG_DFL))
+    if hasattr(os, "register_at_fork"):  # Windows gets as far as being told that it will not do
+        os.register_at_fork(after_in_child=lambda: signal.signal(signal.SIGTERM, signal.SIG_DFL))
     given = list(sys.argv[1:] if arguments is None else arguments)
     debug = "--debug" in given
     given = [argument for argument in given if argument != "--debug"]

@@ -12,7 +12,7 @@ from nnunetv2.training.dataloading.nnunet_dataset import nnUNetBaseDataset
 from numpy.typing import NDArray
 
 from albench.machine import scratch
-from albench.training.prepare import PreparedStore
+from albench.training.preprocess import PreprocessedStore
 from albench.units.pool import Unit, by_case
 
 MEMORY_BYTES = 2**30
@@ -142,7 +142,7 @@ class AnnotatedDataset(nnUNetBaseDataset):  # type: ignore[misc]
         Bound on the arrays held in memory; None: `MEMORY_BYTES`.
     """
 
-    def __init__(self, store: PreparedStore, units: Iterable[Unit], memory_bytes: int | None = None) -> None:
+    def __init__(self, store: PreprocessedStore, units: Iterable[Unit], memory_bytes: int | None = None) -> None:
         annotated = by_case(units)
         super().__init__(str(store.case_folder), sorted(annotated))
         manager = store.label_manager

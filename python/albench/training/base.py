@@ -10,7 +10,7 @@ from typing import Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from albench.scoring.request import Need, Scores, ScoringPlan
+from albench.scoring.request import Need, Scores, ScoringRequest
 from albench.seeding import Key
 from albench.units.pool import Pool, Split, Unit
 from albench.units.view import UnitView
@@ -45,7 +45,7 @@ class TrainingReport:
         Mean training loss of the last tenth of them.
     setup_s, fit_s
         Seconds spent on laying labels over images and building the network, and on the iterations.
-    incidents
+    warnings
         What went wrong and how it went on, a line each.
     """
 
@@ -53,7 +53,7 @@ class TrainingReport:
     loss: float
     setup_s: float
     fit_s: float
-    incidents: tuple[str, ...] = ()
+    warnings: tuple[str, ...] = ()
 
 
 class Model(Protocol):
@@ -61,11 +61,11 @@ class Model(Protocol):
 
     Attributes
     ----------
-    incidents
+    warnings
         What went wrong so far and how it went on, a line each.
     """
 
-    incidents: list[str]
+    warnings: list[str]
 
     def predict(self, case: str) -> NDArray[np.uint8]:
         """Label map of a pool or test case on its original grid, axes (z, y, x)."""
@@ -73,10 +73,10 @@ class Model(Protocol):
     def reference(self, case: str) -> NDArray[np.uint8]:
         """Return the true label map on the same grid; for evaluation only."""
 
-    def score(self, units: Sequence[Unit], needs: Need, plan: ScoringPlan, on_batch: Tick) -> Scores:
+    def score(self, units: Sequence[Unit], needs: Need, request: ScoringRequest, on_batch: Tick) -> Scores:
         """Compute what is needed of `units`, in their order; calls `on_batch` now and then."""
 
-    def view(self, units: Sequence[Unit], plan: ScoringPlan) -> list[UnitView]:
+    def view(self, units: Sequence[Unit], request: ScoringRequest) -> list[UnitView]:
         """Predict `units` of the pool alone and return them, in their order, as people look at them."""
 
 
@@ -89,14 +89,14 @@ class Trainer(Protocol):
         With `describe`, what each unit looks like is put into numbers as well.
         """
 
-    def prepare(self, split: Split, pool: Pool, start: Sequence[Unit], on_case: Tick) -> None:
+    def preprocess(self, split: Split, pool: Pool, start: Sequence[Unit], on_case: Tick) -> None:
         """Preprocess pool and test cases, once; `start` are the only units whose labels it may look at.
 
         Can be interrupted and called again: what is there and whole is kept.
         """
 
     def is_intact(self, split: Split) -> bool:
-        """Whether all that `prepare` left is as it was; reads every file."""
+        """Whether all that `preprocess` left is as it was; reads every file."""
 
     def train(
         self,

@@ -10,12 +10,12 @@ from albench.errors import InputError
 from albench.machine.files import build_folder, read_json
 from albench.training.nnunet_env import nnunet_base
 from albench.training.planning import PLANS_NAME
-from albench.training.prepare import PreparedStore
+from albench.training.preprocess import PreprocessedStore
 
 _FINGERPRINT = "dataset_fingerprint.json"
 
 
-def prepared_in(work: Path) -> PreparedStore:
+def prepared_in(work: Path) -> PreprocessedStore:
     """Find what an nnU-Net trainer that worked in `work` prepared.
 
     Raises
@@ -28,10 +28,10 @@ def prepared_in(work: Path) -> PreparedStore:
     if len(plans) != 1:
         raise InputError(f"{base}: expected nnU-Net's plans of one data set, found {len(plans)}")
     (configuration,) = read_json(plans[0])["configurations"]
-    return PreparedStore(plans[0].parent, configuration)
+    return PreprocessedStore(plans[0].parent, configuration)
 
 
-def export_model(store: PreparedStore, checkpoints: Sequence[Path], results: Path) -> Path:
+def export_model(store: PreprocessedStore, checkpoints: Sequence[Path], results: Path) -> Path:
     """Lay checkpoints out as nnU-Net's results folder of a training.
 
     Parameters

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from albench.config import PatchGrid
 from albench.data import Dataset
 from albench.machine.files import read_json, write_json
-from albench.scoring.request import Features, FisherEmbedding, Need, Scores, ScoringPlan
+from albench.scoring.request import Features, FisherEmbedding, Need, Scores, ScoringRequest
 from albench.seeding import Key, generator, seed_for
 from albench.training.base import PoolScan, Tick, TrainingReport
 from albench.training.reading import read_case_images, read_label
@@ -62,7 +62,7 @@ class FakeTrainer:
             return patch_pool(cases, scans, self._patch_size, n_labels, kind=self._patch_grid, describe=describe)
         return slice_pool(scans, _AXIS)
 
-    def prepare(self, split: Split, pool: Pool, start: Sequence[Unit], on_case: Tick) -> None:
+    def preprocess(self, split: Split, pool: Pool, start: Sequence[Unit], on_case: Tick) -> None:
         """Nothing to prepare."""
         for _ in (*split.pool, *split.test):
             on_case()
@@ -106,7 +106,7 @@ class FakeModel:
     def __init__(
         self, dataset: Dataset, paths: Sequence[Path], patch_size: PatchSize | None, patch_grid: PatchGrid = "tiling"
     ) -> None:
-        self.incidents: list[str] = []
+        self.warnings: list[str] = []
         contents = [read_json(path) for path in paths]
         self._dataset = dataset
         self._patch_size = patch_size
@@ -137,13 +137,13 @@ class FakeModel:
         return np.array(read_label(self._dataset.case(case).label), dtype=np.uint8)
 
     def score(
-        self, units: Sequence[Unit], needs: Need, plan: ScoringPlan, on_batch: Callable[[], None] = lambda: None
+        self, units: Sequence[Unit], needs: Need, request: ScoringRequest, on_batch: Callable[[], None] = lambda: None
     ) -> Scores:
         """Scores that grow with the error, background least; positions in appearance space stand for embeddings."""
         errors = np.array([self._error(unit) for unit in units])
         features = _positions(units)
         on_batch()
-        by_class = np.outer(errors, np.linspace(0.5, 1.0, plan.class_weights.size))
+        by_class = np.outer(errors, np.linspace(0.5, 1.0, request.class_weights.size))
         values: dict[Need, dict[str, Any]] = {
             Need.ENTROPY: {"entropy": errors},
             Need.VARIANCE | Need.FISHER: {"variance": by_class},
@@ -157,11 +157,11 @@ class FakeModel:
             # Gradients shrink where the model is sure, which is what BADGE relies on.
             Need.LAST_LAYER: {"last_layer": features * errors[:, None].astype(np.float32)},
             Need.STAGE_FEATURES: {"stage_features": features},
-            Need.FEATURES: {"features": Features(features, _positions(plan.labelled))},
+            Need.FEATURES: {"features": Features(features, _positions(request.labelled))},
         }
         return Scores(**{name: value for need, made in values.items() if needs & need for name, value in made.items()})
 
-    def view(self, units: Sequence[Unit], plan: ScoringPlan) -> list[UnitView]:
+    def view(self, units: Sequence[Unit], request: ScoringRequest) -> list[UnitView]:
         """Uncertainty is the error where the reference has foreground."""
         views = []
         for unit in units:

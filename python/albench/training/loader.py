@@ -76,6 +76,8 @@ def batches(
         shuffle=False,
         num_workers=n_workers,
         prefetch_factor=4 if n_workers else None,
+        # Spawned ones, the default of some systems and versions, load torch and nnU-Net anew for every training.
+        multiprocessing_context="fork" if n_workers else None,
         collate_fn=_as_arrays if through_pipes else None,
     )
     # Here, not at the first batch: it draws from torch's generator, which by then is the dropout's.

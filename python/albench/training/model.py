@@ -22,13 +22,13 @@ from albench.scoring.batches import UnitBatch, pad_images, patch_batches, slice_
 from albench.scoring.features import bottleneck_features, stage_features
 from albench.scoring.fisher import bottleneck_embedding, fisher_embedding, last_layer_embedding
 from albench.scoring.moments import Members, ensemble, mc_dropout, mean_entropy, mean_softmax, moments, softmax_entropy
-from albench.scoring.request import MOMENTS, Features, Need, Scores, ScoringPlan, uncertainty
+from albench.scoring.request import MOMENTS, Features, Need, Scores, ScoringRequest, uncertainty
 from albench.seeding import generator
 from albench.training.dropout import drop_in_words
 from albench.training.nnunet_env import quiet
 from albench.training.norm import normalise_by_groups
 from albench.training.original import original_labels
-from albench.training.prepare import PreparedStore
+from albench.training.preprocess import PreprocessedStore
 from albench.training.reading import read_label
 from albench.training.recovery import halving
 from albench.units.pool import Unit
@@ -62,14 +62,14 @@ class NnunetModel:
 
     def __init__(
         self,
-        store: PreparedStore,
+        store: PreprocessedStore,
         cases: Mapping[str, Case],
         weights: Sequence[Mapping[str, torch.Tensor]],
         device: torch.device,
         batch_size: int,
         mirror_axes: Sequence[int] = (),
     ) -> None:
-        self.incidents: list[str] = []
+        self.warnings: list[str] = []
         self._store = store
         self._cases = cases
         self._device = device
@@ -100,7 +100,7 @@ class NnunetModel:
 
     def _logits(self, image: NDArray[np.float32]) -> torch.Tensor:
         """Mean logits of all networks on the preprocessed grid; float32 (n_labels, z, y, x)."""
-        return halving(self._batch_size, partial(self._logits_in_batches, image), self.incidents.append)
+        return halving(self._batch_size, partial(self._logits_in_batches, image), self.warnings.append)
 
     @torch.inference_mode()
     def _logits_in_batches(self, image: NDArray[np.float32], batch_size: int) -> torch.Tensor:
@@ -163,7 +163,7 @@ class NnunetModel:
         self,
         units: Sequence[Unit],
         needs: Need,
-        plan: ScoringPlan,
+        request: ScoringRequest,
         on_batch: Callable[[], None] = lambda: None,
     ) -> Scores:
         """Compute what is needed of `units`, in their order.
@@ -173,13 +173,15 @@ class NnunetModel:
         """
 
         def attempt(batch_size: int) -> Scores:
-            return self._score(units, needs, replace(plan, batch_size=batch_size), on_batch)
+            return self._score(units, needs, replace(request, batch_size=batch_size), on_batch)
 
-        return halving(plan.batch_size, attempt, self.incidents.append)
+        return halving(request.batch_size, attempt, self.warnings.append)
 
-    def _score(self, units: Sequence[Unit], needs: Need, plan: ScoringPlan, on_batch: Callable[[], None]) -> Scores:
+    def _score(
+        self, units: Sequence[Unit], needs: Need, request: ScoringRequest, on_batch: Callable[[], None]
+    ) -> Scores:
         def batches(wanted: Sequence[Unit], shared: bool = False) -> Iterator[UnitBatch]:
-            for batch in self._batches(wanted, plan.batch_size, shared):
+            for batch in self._batches(wanted, request.batch_size, shared):
                 yield batch
                 on_batch()
 
@@ -190,57 +192,59 @@ class NnunetModel:
         self._deep_supervision(False)
         if Need.ENTROPY in needs:
             values["entropy"] = mean_entropy(self.network, sharing(units), len(units))
-        if Need.FISHER in needs and plan.variance is None:
+        if Need.FISHER in needs and request.variance is None:
             needs |= Need.VARIANCE  # its units are drawn by uncertainty
         if needs & MOMENTS:
-            with self._members(plan) as members:
-                values |= moments(members, sharing(units), len(units), plan.class_weights.size, needs)
+            with self._members(request) as members:
+                values |= moments(members, sharing(units), len(units), request.class_weights.size, needs)
         if Need.FEATURES in needs:
             grid = tuple(edge // divisor for edge, divisor in zip(self._patch_size, self._divisors, strict=True))
-            everything = bottleneck_features(self.network, [*units, *plan.labelled], sharing, grid)
+            everything = bottleneck_features(self.network, [*units, *request.labelled], sharing, grid)
             values["features"] = Features(everything[: len(units)], everything[len(units) :])
         if Need.STAGE_FEATURES in needs:
             values["stage_features"] = stage_features(self._networks, units, sharing)
         if Need.LAST_LAYER in needs:
-            values["last_layer"] = last_layer_embedding(self.network, units, batches, plan.gradients)
+            values["last_layer"] = last_layer_embedding(self.network, units, batches, request.gradients)
         self._deep_supervision(True)
         if Need.FISHER in needs:
-            variance = values["variance"] if plan.variance is None else plan.variance
+            variance = values["variance"] if request.variance is None else request.variance
             values["fisher"] = fisher_embedding(
                 self.network,
                 units,
                 batches,
-                uncertainty(variance, plan.class_weights),
-                n_fisher_units=plan.n_fisher_units,
-                n_parameters=plan.n_parameters,
-                settings=plan.gradients,
-                rng=generator(*plan.key, "fisher"),
-                bfloat16=plan.bfloat16,
+                uncertainty(variance, request.class_weights),
+                n_fisher_units=request.n_fisher_units,
+                n_parameters=request.n_parameters,
+                settings=request.gradients,
+                rng=generator(*request.key, "fisher"),
+                bfloat16=request.bfloat16,
             )
         if Need.BOTTLENECK in needs:
-            values["bottleneck"] = bottleneck_embedding(self.network, units, batches, plan.n_parameters, plan.gradients)
+            values["bottleneck"] = bottleneck_embedding(
+                self.network, units, batches, request.n_parameters, request.gradients
+            )
         self._deep_supervision(False)
         return Scores(**values)
 
-    def view(self, units: Sequence[Unit], plan: ScoringPlan) -> list[UnitView]:
+    def view(self, units: Sequence[Unit], request: ScoringRequest) -> list[UnitView]:
         """Predict `units` alone, on the preprocessed grid; rows that run along z go from head to foot."""
 
         def attempt(batch_size: int) -> list[UnitView]:
-            return self._views(units, replace(plan, batch_size=batch_size))
+            return self._views(units, replace(request, batch_size=batch_size))
 
-        return halving(plan.batch_size, attempt, self.incidents.append)
+        return halving(request.batch_size, attempt, self.warnings.append)
 
     @torch.inference_mode()
-    def _views(self, units: Sequence[Unit], plan: ScoringPlan) -> list[UnitView]:
+    def _views(self, units: Sequence[Unit], request: ScoringRequest) -> list[UnitView]:
         self._deep_supervision(False)
         row_mm, column_mm = map(float, self._store.configuration_manager.spacing[-2:])
         views: dict[int, UnitView] = {}
-        for batch in self._batches(units, plan.batch_size):
+        for batch in self._batches(units, request.batch_size):
             logits = self._networks[0](batch.images)
             for network in self._networks[1:]:
                 logits = logits + network(batch.images)
             labels = logits.argmax(dim=1)
-            with self._members(plan) as members:
+            with self._members(request) as members:
                 entropy = softmax_entropy(mean_softmax(members, batch))
             for position, (item, box) in zip(batch.positions.tolist(), batch, strict=True):
                 # all but the last two axes: none of a slice, and the middle of a patch
@@ -268,16 +272,16 @@ class NnunetModel:
         # SimpleITK's z grows from foot to head, while pictures are read from the top
         return plane[::-1] if self._store.plans_manager.transpose_forward[1] == 0 else plane
 
-    def _members(self, plan: ScoringPlan) -> contextlib.AbstractContextManager[Members]:
-        """Uncertainty source of the plan."""
-        if plan.source == "ensemble":
-            return contextlib.nullcontext(ensemble(self._networks, bfloat16=plan.bfloat16))
+    def _members(self, request: ScoringRequest) -> contextlib.AbstractContextManager[Members]:
+        """Uncertainty source of the request."""
+        if request.source == "ensemble":
+            return contextlib.nullcontext(ensemble(self._networks, bfloat16=request.bfloat16))
         return mc_dropout(
             self.network,
-            passes=plan.passes,
-            dropout=plan.dropout,
-            bfloat16=plan.bfloat16,
-            key=(*plan.key, "dropout"),
+            passes=request.passes,
+            dropout=request.dropout,
+            bfloat16=request.bfloat16,
+            key=(*request.key, "dropout"),
         )
 
     def _deep_supervision(self, enabled: bool) -> None:
@@ -307,7 +311,7 @@ class NnunetModel:
         )
 
 
-def _build(store: PreparedStore) -> nn.Module:
+def _build(store: PreprocessedStore) -> nn.Module:
     configuration = store.configuration_manager
     network: nn.Module = get_network_from_plans(
         configuration.network_arch_class_name,

@@ -21,10 +21,10 @@ from albench.training.base import PoolScan, Tick, TrainingReport
 from albench.training.model import NnunetModel
 from albench.training.nnunet_env import nnunet_base
 from albench.training.planning import geometry_fingerprint, intensity_properties, plan, slicing_axis
-from albench.training.prepare import POOL_NAME, PreparedStore, is_whole, preprocess, require_units
+from albench.training.preprocess import POOL_NAME, PreprocessedStore, is_whole, preprocess, require_units
 from albench.training.recovery import halving, is_dead_loader
 from albench.training.scan import CaseScan, likely_axis, scan_case
-from albench.training.trainer import ALTrainer, TrainingPlan
+from albench.training.trainer import ALTrainer, TrainingRequest
 from albench.training.units import default_patch_size, patch_pool, slice_pool
 from albench.units.pool import Pool, Split, Unit
 
@@ -76,9 +76,9 @@ class NnunetTrainer:
         self._scans: dict[str, CaseScan] = {}
 
     @property
-    def store(self) -> PreparedStore:
+    def store(self) -> PreprocessedStore:
         """The preprocessed data set."""
-        return PreparedStore(self._base / "preprocessed" / self._name, self._protocol.network.configuration)
+        return PreprocessedStore(self._base / "preprocessed" / self._name, self._protocol.network.configuration)
 
     def scan(self, split: Split, on_case: Tick, describe: bool = False) -> PoolScan:
         """Units are slices or patches inside nnU-Net's crop.
@@ -102,7 +102,7 @@ class NnunetTrainer:
         patch_size = settings.patch_size or default_patch_size(self._scans)
         return patch_pool(cases, self._scans, patch_size, n_labels, kind=settings.patch_grid, describe=describe)
 
-    def prepare(self, split: Split, pool: Pool, start: Sequence[Unit], on_case: Tick) -> None:
+    def preprocess(self, split: Split, pool: Pool, start: Sequence[Unit], on_case: Tick) -> None:
         """Fingerprint, plan, preprocess."""
         cases = self._raw(split.pool, _POOL_ID)
         for case in cases:
@@ -153,7 +153,7 @@ class NnunetTrainer:
         Where memory runs out, training starts again with half the batch; where a loader process dies, without one. The
         report says so.
         """
-        incidents: list[str] = []
+        warnings: list[str] = []
 
         def attempt(batch_size: int) -> TrainingReport:
             try:
@@ -161,11 +161,11 @@ class NnunetTrainer:
             except RuntimeError as error:
                 if not is_dead_loader(error):
                     raise
-            incidents.append("a loader process died, started again without any")
+            warnings.append("a loader process died, started again without any")
             return self._train(units, iterations, key, initial, target, on_iteration, batch_size, 0)
 
         planned = int(self.store.configuration_manager.batch_size)
-        return replace(halving(planned, attempt, incidents.append), incidents=tuple(incidents))
+        return replace(halving(planned, attempt, warnings.append), warnings=tuple(warnings))
 
     def _train(
         self,
@@ -181,7 +181,7 @@ class NnunetTrainer:
         started = time.perf_counter()
         store = self.store
         settings = self._protocol.training
-        training = TrainingPlan(
+        training = TrainingRequest(
             iterations=iterations,
             batch_size=batch_size,
             initial_lr=settings.initial_lr,

@@ -13,13 +13,13 @@ from nnunetv2.utilities.plans_handling.plans_handler import ConfigurationManager
 from numpy.typing import NDArray
 from torch.nn import functional
 
-from albench.training.prepare import PreparedStore
+from albench.training.preprocess import PreprocessedStore
 
 _SLAB_VOXELS = 2**22
 
 
 def original_labels(
-    logits: NDArray[np.float32], store: PreparedStore, properties: Mapping[str, Any]
+    logits: NDArray[np.float32], store: PreprocessedStore, properties: Mapping[str, Any]
 ) -> NDArray[np.uint8]:
     """Label map on a case's original grid, axes (z, y, x).
 

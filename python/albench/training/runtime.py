@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import ctypes
-import multiprocessing
 import os
 import platform
-from collections.abc import Sequence
 
 import torch
 
@@ -40,12 +38,3 @@ def visible_gpus() -> tuple[str, ...]:
     n_gpus = torch.cuda.device_count()
     named = os.environ.get("CUDA_VISIBLE_DEVICES")
     return tuple(named.split(",")[:n_gpus]) if named else tuple(map(str, range(n_gpus)))
-
-
-def take_gpu(gpus: Sequence[str]) -> None:
-    """Let this worker process see one of `gpus` alone, its neighbours the next ones.
-
-    Call before CUDA is used. nnU-Net always takes the first GPU that its process sees, so the choice is made here.
-    """
-    number = multiprocessing.current_process()._identity[-1] - 1
-    os.environ["CUDA_VISIBLE_DEVICES"] = gpus[number % len(gpus)]

@@ -22,12 +22,12 @@ from albench.training.dropout import drop_in_words
 from albench.training.loader import batches
 from albench.training.nnunet_env import nnunet_folders, quiet
 from albench.training.norm import normalise_by_groups
-from albench.training.prepare import PreparedStore
+from albench.training.preprocess import PreprocessedStore
 from albench.training.sampling import OffsetLoader
 
 
 @dataclass(frozen=True)
-class TrainingPlan:
+class TrainingRequest:
     """One training.
 
     Attributes
@@ -67,22 +67,22 @@ _WORTH_COMPILING = 5_000  # iterations
 class ALTrainer(nnUNetTrainer):  # type: ignore[misc]
     """nnU-Net's network, loss, optimiser, augmentation and step, driven for a given number of iterations.
 
-    Cases are drawn in proportion to their annotated units, unless the plan says otherwise, so every annotated unit is
-    as likely as any other; nnU-Net draws cases uniformly, which shows a lone slice of a case more often than each of
+    Cases are drawn in proportion to their annotated units, unless the request says otherwise, so every annotated unit
+    is as likely as any other; nnU-Net draws cases uniformly, which shows a lone slice of a case more often than each of
     ten.
 
     Made by `create`: nnU-Net inspects its constructor's signature, so that one stays as it is.
     """
 
     _dataset: AnnotatedDataset
-    _plan: TrainingPlan
+    _request: TrainingRequest
 
     @classmethod
     def create(
         cls,
-        store: PreparedStore,
+        store: PreprocessedStore,
         dataset: AnnotatedDataset,
-        plan: TrainingPlan,
+        request: TrainingRequest,
         device: torch.device,
         scratch: Path,
     ) -> ALTrainer:
@@ -94,20 +94,20 @@ class ALTrainer(nnUNetTrainer):  # type: ignore[misc]
             The preprocessed data set.
         dataset
             Cases with the round's annotations.
-        plan
+        request
             Length and randomness.
         scratch
             Folder that nnU-Net may create its result folders in.
         """
         plans = copy.deepcopy(store.plans) | {"continue_training": False}
-        plans["configurations"][store.configuration]["batch_size"] = plan.batch_size
+        plans["configurations"][store.configuration]["batch_size"] = request.batch_size
         with nnunet_folders(store.base, results=scratch), quiet():
             trainer = cls(plans, store.configuration, 0, copy.deepcopy(store.dataset_json), device)
             trainer._dataset = dataset
-            trainer._plan = plan
-            trainer.initial_lr = plan.initial_lr
-            trainer.oversample_foreground_percent = plan.oversample_foreground
-            with seeded(*plan.key, "weights"):
+            trainer._request = request
+            trainer.initial_lr = request.initial_lr
+            trainer.oversample_foreground_percent = request.oversample_foreground
+            with seeded(*request.key, "weights"):
                 trainer.initialize()
         normalise_by_groups(trainer.network, device)
         drop_in_words(trainer.network, device)
@@ -126,16 +126,16 @@ class ALTrainer(nnUNetTrainer):  # type: ignore[misc]
 
         The environment's nnUNet_compile may forbid it, as it does for nnU-Net.
         """
-        plan = self._plan
-        wanted = plan.compile == "on" or (plan.compile == "auto" and plan.iterations >= _WORTH_COMPILING)
+        request = self._request
+        wanted = request.compile == "on" or (request.compile == "auto" and request.iterations >= _WORTH_COMPILING)
         return wanted and self.device.type == "cuda" and bool(super()._do_i_compile())
 
     def configure_optimizers(self) -> tuple[torch.optim.Optimizer, PolyLRScheduler]:
         """nnU-Net's optimiser with this training's momentum and its schedule stretched over the iterations."""
         optimizer, _ = super().configure_optimizers()
         for group in optimizer.param_groups:
-            group["momentum"] = self._plan.momentum
-        return optimizer, PolyLRScheduler(optimizer, self.initial_lr, self._plan.iterations)
+            group["momentum"] = self._request.momentum
+        return optimizer, PolyLRScheduler(optimizer, self.initial_lr, self._request.iterations)
 
     def _build_loss(self) -> torch.nn.Module:
         """nnU-Net's loss with this training's smooth term."""
@@ -143,7 +143,7 @@ class ALTrainer(nnUNetTrainer):  # type: ignore[misc]
         assert isinstance(loss, torch.nn.Module)
         for part in loss.modules():  # also inside torch.compile's wrapper
             if isinstance(part, MemoryEfficientSoftDiceLoss):
-                part.smooth = self._plan.dice_smooth
+                part.smooth = self._request.dice_smooth
         return loss
 
     def print_to_log_file(self, *args: Any, also_print_to_console: bool = True, add_timestamp: bool = True) -> None:
@@ -155,7 +155,7 @@ class ALTrainer(nnUNetTrainer):  # type: ignore[misc]
         rotation, dummy_2d, initial_patch_size, mirror_axes = (
             self.configure_rotation_dummyDA_mirroring_and_inital_patch_size()
         )
-        if not self._plan.mirroring:
+        if not self._request.mirroring:
             mirror_axes = self.inference_allowed_mirroring_axes = None
         transforms = self.get_training_transforms(
             configuration.patch_size,
@@ -170,7 +170,7 @@ class ALTrainer(nnUNetTrainer):  # type: ignore[misc]
             ignore_label=self.label_manager.ignore_label,
         )
         counts = np.array([self._dataset.n_units[case] for case in self._dataset.identifiers], dtype=np.float64)
-        make = OffsetLoader if self._plan.window_offset else nnUNetDataLoader
+        make = OffsetLoader if self._request.window_offset else nnUNetDataLoader
         return make(
             self._dataset,
             self.batch_size,
@@ -178,14 +178,14 @@ class ALTrainer(nnUNetTrainer):  # type: ignore[misc]
             configuration.patch_size,
             self.label_manager,
             oversample_foreground_percent=self.oversample_foreground_percent,
-            sampling_probabilities=counts / counts.sum() if self._plan.case_sampling == "units" else None,
+            sampling_probabilities=counts / counts.sum() if self._request.case_sampling == "units" else None,
             transforms=transforms,
         )
 
     def fit(
         self, *, n_workers: int, shared_memory: bool = True, on_iteration: Callable[[float], None] = lambda loss: None
     ) -> float:
-        """Train for the plan's iterations.
+        """Train for the request's iterations.
 
         Parameters
         ----------
@@ -206,23 +206,25 @@ class ALTrainer(nnUNetTrainer):  # type: ignore[misc]
         FloatingPointError
             As soon as the loss is not finite.
         """
-        plan = self._plan
+        request = self._request
         loader = batches(
             self.source(),
-            n_batches=plan.iterations,
-            key=(*plan.key, "batches"),
+            n_batches=request.iterations,
+            key=(*request.key, "batches"),
             n_workers=n_workers,
             shared_memory=shared_memory,
         )
         self.set_deep_supervision_enabled(True)
         self.network.train()
-        losses = np.empty(plan.iterations)
-        with seeded(*plan.key, "dropout"):
+        losses = np.empty(request.iterations)
+        with seeded(*request.key, "dropout"):
             for iteration, batch in enumerate(loader):
                 self.lr_scheduler.step(iteration)
                 loss = float(self.train_step(batch)["loss"])
                 if not math.isfinite(loss):
-                    raise FloatingPointError(f"training loss is {loss} at iteration {iteration} of {plan.iterations}")
+                    raise FloatingPointError(
+                        f"training loss is {loss} at iteration {iteration} of {request.iterations}"
+                    )
                 losses[iteration] = loss
                 on_iteration(loss)
-        return float(losses[-max(1, plan.iterations // 10) :].mean())
+        return float(losses[-max(1, request.iterations // 10) :].mean())

@@ -5,20 +5,26 @@ bit; the same input gives the same output at any number of threads, from a matri
 nothing but NumPy.
 """
 
-from importlib.metadata import version
+from __future__ import annotations
 
-from albench_core.api import OPTIMIZERS, Selection, kcenter_greedy, kmeans_plusplus, maximize, similarity
-from albench_core.arguments import METRICS
-from albench_core.errors import InputError
-from albench_core.functions import (
-    ConcaveOverModular,
-    FacilityLocation,
-    FacilityLocationMI,
-    FacilityLocationVariantMI,
-    GraphCutMI,
-    LogDeterminantMI,
-)
-from albench_core.set_function import SetFunction
+import importlib
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from albench_core.api import OPTIMIZERS, Selection, kcenter_greedy, kmeans_plusplus, maximize, similarity
+    from albench_core.arguments import METRICS
+    from albench_core.errors import InputError
+    from albench_core.functions import (
+        ConcaveOverModular,
+        FacilityLocation,
+        FacilityLocationMI,
+        FacilityLocationVariantMI,
+        GraphCutMI,
+        LogDeterminantMI,
+    )
+    from albench_core.set_function import SetFunction
+
+    __version__: str
 
 __all__ = [
     "METRICS",
@@ -38,4 +44,37 @@ __all__ = [
     "similarity",
 ]
 
-__version__ = version("albench-core")
+# Imported when first used: a program that only catches `InputError` does not wait for NumPy.
+_MODULES = {
+    "api": ("OPTIMIZERS", "Selection", "kcenter_greedy", "kmeans_plusplus", "maximize", "similarity"),
+    "arguments": ("METRICS",),
+    "errors": ("InputError",),
+    "functions": (
+        "ConcaveOverModular",
+        "FacilityLocation",
+        "FacilityLocationMI",
+        "FacilityLocationVariantMI",
+        "GraphCutMI",
+        "LogDeterminantMI",
+    ),
+    "set_function": ("SetFunction",),
+}
+
+
+def __getattr__(name: str) -> Any:
+    found: Any
+    module = next((module for module, names in _MODULES.items() if name in names), None)
+    if name == "__version__":
+        from importlib.metadata import version
+
+        found = version("albench-core")
+    elif module is not None:
+        found = getattr(importlib.import_module(f"albench_core.{module}"), name)
+    else:
+        raise AttributeError(f"module 'albench_core' has no attribute {name!r}")
+    globals()[name] = found
+    return found
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__, "__version__"})

@@ -32,7 +32,7 @@ def facility_location(
     eta: float,
     caps: _Floats,
     held_bytes: int,
-    shadow_bytes: int,
+    bound_bytes: int,
     n_threads: int,
 ) -> Function: ...
 def graph_cut(source: Source, weights: _Floats, lam: float, clip: bool, n_threads: int) -> Function: ...

@@ -73,6 +73,12 @@ class Selection:
         (k,) float64, the gain of each when it was chosen.
     value
         f of the whole set, from its definition.
+
+    Examples
+    --------
+    >>> chosen = maximize(FacilityLocation([[1.0, 0.0], [0.5, 0.75], [0.25, 0.5]]), budget=2)
+    >>> chosen.indices, chosen.gains, chosen.value
+    (array([1, 0]), array([1.25, 0.5 ]), 1.75)
     """
 
     indices: NDArray[np.int64]

@@ -40,7 +40,13 @@ class FacilityLocation(SetFunction):
     def from_features(
         cls, X: ArrayLike, Q: Vector = None, *, weights: Vector = None, **features: Unpack[HeldFeatures]
     ) -> Self:
-        """Make it without a matrix; see `FacilityLocationVariantMI.from_features`. `Q` None: `X`."""
+        """Make it without a matrix; see `FacilityLocationVariantMI.from_features`. `Q` None: `X`.
+
+        Examples
+        --------
+        >>> FacilityLocation.from_features([[1.0, 0.0], [0.0, 1.0]], metric="dot").evaluate([0, 1])
+        2.0
+        """
         return cls(Similarities.computed(X, X if Q is None else Q, **features), weights)
 
 
@@ -88,6 +94,13 @@ class FacilityLocationVariantMI(SetFunction):
             again. None: held only where they take at most a quarter of the features and 64 MiB.
         n_threads
             For the first pass over the features; None: all cores this process may run on.
+
+        Examples
+        --------
+        >>> X = [[1.0, 0.0], [0.0, 1.0], [0.0, 2.0]]
+        >>> f = FacilityLocationVariantMI.from_features(X, [[0.0, 1.0]], metric="dot")
+        >>> [f.gain(i) for i in range(3)]
+        [0.0, 2.0, 4.0]
         """
         return cls(Similarities.computed(X, Q, **features), weights, eta)
 
@@ -130,7 +143,14 @@ class FacilityLocationMI(SetFunction):
     def from_features(
         cls, X: ArrayLike, Q: ArrayLike, *, weights: Vector = None, eta: float = 1.0, **features: Unpack[HeldFeatures]
     ) -> Self:
-        """Make the function without matrices; see `FacilityLocationVariantMI.from_features`."""
+        """Make the function without matrices; see `FacilityLocationVariantMI.from_features`.
+
+        Examples
+        --------
+        >>> f = FacilityLocationMI.from_features([[1.0, 0.0], [0.0, 1.0]], [[1.0, 0.0]], metric="dot")
+        >>> f.gain(0), f.gain(1)
+        (1.0, 0.0)
+        """
         return cls(Similarities.computed(X, Q, **features), Similarities.computed(X, X, **features), weights, eta)
 
 
@@ -172,7 +192,13 @@ class GraphCutMI(SetFunction):
         negative: str = "clip",
         **features: Unpack[Features],
     ) -> Self:
-        """Make the function in one pass over the features, in memory O(n); keywords as for `similarity`."""
+        """Make the function in one pass over the features, in memory O(n); keywords as for `similarity`.
+
+        Examples
+        --------
+        >>> GraphCutMI.from_features([[1.0, 0.0], [0.0, 1.0]], [[0.0, 1.0]], metric="dot").gain(1)
+        2.0
+        """
         return cls(Similarities.computed(X, Q, **features), weights, lam, negative)
 
 
@@ -212,7 +238,14 @@ class ConcaveOverModular(SetFunction):
         concave: str = "sqrt",
         **features: Unpack[Features],
     ) -> Self:
-        """Make it without a matrix: rows are computed whenever they are looked at; keywords as for `similarity`."""
+        """Make it without a matrix: rows are computed whenever they are looked at; keywords as for `similarity`.
+
+        Examples
+        --------
+        >>> f = ConcaveOverModular.from_features([[1.0, 0.0], [0.0, 4.0]], [[0.0, 1.0]], metric="dot")
+        >>> f.gain(0), f.gain(1)
+        (0.0, 4.0)
+        """
         return cls(Similarities.computed(X, Q, **features), weights, eta, concave)
 
 
@@ -272,6 +305,12 @@ class LogDeterminantMI(SetFunction):
         """Make the function without the (n, n) kernel, in memory O(n (q + budget)).
 
         The metric must give a positive semidefinite kernel: cosine, dot and rbf do.
+
+        Examples
+        --------
+        >>> f = LogDeterminantMI.from_features([[1.0, 0.0], [0.0, 1.0]], [[1.0, 0.0]], metric="dot")
+        >>> round(f.gain(0), 4), round(f.gain(1), 4)
+        (0.2877, 0.0)
         """
         s = Similarities.computed(X, Q, **features)
         if s.metric == "euclidean":

@@ -27,6 +27,12 @@ class SetFunction:
     ----------
     submodular
         Whether gains never rise while the set grows. Optimisers that rely on it refuse other functions.
+
+    Examples
+    --------
+    >>> f = FacilityLocation([[0.9, 0.1], [0.2, 0.8], [0.5, 0.5]])
+    >>> f.n, f.submodular
+    (3, True)
     """
 
     _f: _core.Function
@@ -38,17 +44,46 @@ class SetFunction:
         return self._f.size
 
     def gain(self, i: int) -> float:
-        """Gain f(A + i) - f(A) for the committed set A; 0 for a member."""
+        """Gain f(A + i) - f(A) for the committed set A; 0 for a member.
+
+        Examples
+        --------
+        >>> FacilityLocation([[1.0, 0.0], [0.5, 0.75]]).gain(1)
+        1.25
+        """
         return self._f.gain(check.integer("i", i, 0, self.n - 1))
 
     def commit(self, i: int) -> None:
-        """Add `i` to the committed set; adding a member changes nothing."""
+        """Add `i` to the committed set; adding a member changes nothing.
+
+        Examples
+        --------
+        >>> f = FacilityLocation([[1.0, 0.0], [0.5, 0.75]])
+        >>> f.commit(0)
+        >>> f.gain(1)
+        0.75
+        """
         self._f.commit(check.integer("i", i, 0, self.n - 1))
 
     def reset(self) -> None:
-        """Empty the committed set."""
+        """Empty the committed set.
+
+        Examples
+        --------
+        >>> f = FacilityLocation([[1.0, 0.0], [0.5, 0.75]])
+        >>> f.commit(0)
+        >>> f.reset()
+        >>> f.gain(1)
+        1.25
+        """
         self._f.reset()
 
     def evaluate(self, indices: ArrayLike) -> float:
-        """Value of any set of distinct indices, from the definition; leaves the committed set alone."""
+        """Value of any set of distinct indices, from the definition; leaves the committed set alone.
+
+        Examples
+        --------
+        >>> FacilityLocation([[1.0, 0.0], [0.5, 0.75]]).evaluate([0, 1])
+        1.75
+        """
         return self._f.evaluate(check.indices("indices", indices, self.n))

@@ -11,7 +11,7 @@ from albench import core, errors
 TOP_LEVEL = """
 import sys
 before = set(sys.modules)
-import albench_core
+from albench_core import *
 names = {name.partition(".")[0] for name in set(sys.modules) - before} - set(sys.stdlib_module_names)
 print(*sorted(name for name in names if not name.startswith("_")))
 """

@@ -11,8 +11,9 @@ from pathlib import Path
 
 import pytest
 
-from albench.data import REGISTRY, get_entry, list_entries, load_dataset
+from albench.data import REGISTRY, Dataset, get_entry, list_entries, load_dataset, write_nnunet_raw
 from albench.data import load as load_module
+from albench.data.catalogue import list_known
 from albench.errors import InputError
 from albench.machine.files import build_folder, write_json
 from albench.progress import Reporter
@@ -87,12 +88,27 @@ def test_environment_says_where_data_are(task: Path, cache: Path, monkeypatch: p
     assert load_dataset("hippocampus", data_dir=None, cache_dir=cache).root == task
 
 
-def test_default_place_is_beside_the_checkout(tmp_path: Path, cache: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_default_place_is_the_cache(tmp_path: Path, cache: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     make_msd(tmp_path / "shared" / "data" / "Task04_Hippocampus")
     (tmp_path / "checkout").mkdir()
     monkeypatch.chdir(tmp_path / "checkout")
     monkeypatch.delenv("ALBENCH_DATA", raising=False)
+    with pytest.raises(InputError, match=rf"looked in {cache / 'data'} \(the cache\), found no such folder"):
+        load_dataset("hippocampus", data_dir=None, cache_dir=cache)
+    make_msd(cache / "data" / "Task04_Hippocampus")
     assert len(load_dataset("hippocampus", data_dir=None, cache_dir=cache).cases) == 3
+    (row,) = (row for row in list_known(None, cache) if row.name == "hippocampus")
+    assert row.here == "downloaded"
+
+
+def test_generated_images_are_known_by_their_description_and_not_by_a_name(
+    phantom: Dataset, tmp_path: Path, cache: Path
+) -> None:
+    assert phantom.kind == "phantom"
+    raw = write_nnunet_raw(phantom, phantom.case_names[:1], tmp_path / "raw", 7, "Tiny")
+    assert load_dataset(str(raw), data_dir=None, cache_dir=cache).kind == "phantom"
+    own = make_msd(tmp_path / "phantom-limbs")
+    assert load_dataset(str(own), data_dir=None, cache_dir=cache).kind == "patients"
 
 
 def test_missing_data_names_place_and_remedy(tmp_path: Path, cache: Path) -> None:

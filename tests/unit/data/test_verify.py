@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import gzip
-import os
 import subprocess
 import sys
 import tempfile
@@ -322,15 +321,10 @@ def test_memory_does_not_grow_with_the_images(tmp_path: Path) -> None:
     assert float(done.stdout) < 150
 
 
-DATA = Path(os.environ.get("ALBENCH_DATA", "../shared/data"))
-
-
 @pytest.mark.data
 @pytest.mark.parametrize(("name", "n_cases"), [("hippocampus", 260)])
-def test_real_data_are_sound(tmp_path: Path, name: str, n_cases: int) -> None:
-    if not DATA.is_dir():
-        pytest.skip(f"no real data in {DATA} (ALBENCH_DATA)")
-    dataset = load_dataset(name, data_dir=DATA, cache_dir=tmp_path)
+def test_real_data_are_sound(real_data: Path, tmp_path: Path, name: str, n_cases: int) -> None:
+    dataset = load_dataset(name, data_dir=real_data, cache_dir=tmp_path)
     verify_cases(dataset, n_workers=2)
     assert len(dataset.cases) == n_cases
     assert case_geometry(dataset.cases[0].images[0]) == case_geometry(dataset.cases[0].label)

@@ -92,8 +92,10 @@ def test_without_shared_memory_there_is_one_process() -> None:
     assert found.notes == ("no shared memory (/dev/shm): a single process, as several need it",)
 
 
-def test_other_systems_have_no_such_folder() -> None:
-    assert placed(machine(8, shared_memory=None)) == Placement(4, 1)
+def test_loaders_are_forked_on_linux_alone() -> None:
+    note = "no loader processes, since only Linux forks them safely: chains make their batches themselves"
+    assert placed(machine(8, shared_memory=None)) == Placement(4, 0, notes=(note,))
+    assert placed(machine(4, shared_memory=None)) == Placement(4, 0)
 
 
 @given(

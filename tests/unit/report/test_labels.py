@@ -14,7 +14,7 @@ from albench.report.page import findings
 from albench.report.palette import label, oracle_aided, order, style
 from albench.report.summary import summary_table
 from albench.results.tables import read_results
-from albench.strategies import strategy_names
+from albench.strategies import get_strategy, registry, strategy_names
 from tests.support.report_fixtures import Page, write_study
 
 AIDED = "random-fg66"
@@ -78,6 +78,15 @@ def test_labels_stand_behind_their_strategy_and_share_its_colour() -> None:
 def test_every_strategy_of_ours_looks_unlike_the_others() -> None:
     assert len({style(name) for name in strategy_names()}) == len(strategy_names())
     assert order(strategy_names())[-1] == "full"
+
+
+def test_a_strategy_that_extends_one_of_ours_shares_its_colour_and_nothing_else(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setitem(registry._REGISTRY, "mine", type("Mine", (get_strategy("usim-f"),), {"name": "mine"}))
+    assert style("mine").color == style("usim-f").color
+    assert style("mine") != style("usim-f")
+    assert order(["usim-c", "mine", "usim-f"]) == ["usim-f", "mine", "usim-c"]
 
 
 def test_marks_follow_the_strategy_and_not_its_parameters() -> None:

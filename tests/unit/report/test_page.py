@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import io
+import json
 import re
 from pathlib import Path
 
@@ -114,6 +115,26 @@ def test_phantoms_are_named_as_such_and_patients_are_not(page: Page, one_seed: P
     assert "phantom" not in one_seed.text.lower()
 
 
+@pytest.mark.parametrize(
+    ("dataset", "kind", "phantom"),
+    [
+        ("phantom-limbs", "patients", False),
+        ("mine", "phantom", True),
+        # folders of 0.1, which do not say
+        ("phantom-limbs", None, False),
+        ("phantom-organ", None, True),
+        ("phantom-pair-seed0-n8-v1", None, True),
+    ],
+)
+def test_phantoms_are_known_by_their_kind(tmp_path: Path, dataset: str, kind: str | None, phantom: bool) -> None:
+    write_study(tmp_path, dataset=dataset, n_seeds=1, n_rounds=2)
+    if kind:
+        config = json.loads((tmp_path / "config.json").read_text())
+        config["datasets"][dataset]["dataset_kind"] = kind
+        (tmp_path / "config.json").write_text(json.dumps(config))
+    assert read_inputs([tmp_path]).phantoms == ({dataset} if phantom else set())
+
+
 def test_one_seed_is_said_to_be_one_and_has_no_interval_over_seeds(one_seed: Page) -> None:
     page = one_seed
     assert "1 seed: how much training noise moves these numbers was not measured" in page.text
@@ -185,7 +206,7 @@ def test_a_study_still_running_is_reported_as_far_as_it_goes(study: Path, tmp_pa
     ("damage", "message"),
     [
         (lambda d: (d / "results.parquet").unlink(), r"results\.parquet: expected a table"),
-        (lambda d: (d / "runs.parquet").unlink(), r"runs\.parquet: expected a table"),
+        (lambda d: (d / "rounds.parquet").unlink(), r"rounds\.parquet: expected a table"),
         (lambda d: (d / "config.json").unlink(), r"config\.json: expected a file"),
         (lambda d: (d / "config.json").write_text("[]"), r"config\.json: expected a JSON object, found list"),
         (lambda d: (d / "config.json").write_text('{"seeds": 1}'), "expected key 'datasets' .*, found seeds"),

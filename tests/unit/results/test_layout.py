@@ -67,8 +67,8 @@ def test_paths_are_those_of_version_0_1(tmp_path: Path) -> None:
     number = chain.round(2)
     expected = {
         run.config: "config.json",
-        run.results: "results.parquet",
-        run.runs: "runs.parquet",
+        run.result_table: "results.parquet",
+        run.round_table: "rounds.parquet",
         run.report: "report",
         chain.path: "d/mcd/seed-3",
         chain.events: "tensorboard/d/mcd/seed-3",

@@ -14,7 +14,7 @@ from albench.results import layout
 FILES = [
     layout.CONFIG_FILE,
     layout.RESULTS_FILE,
-    layout.RUNS_FILE,
+    layout.ROUNDS_FILE,
     layout.POOL,
     layout.DESCRIPTORS,
     layout.START,
@@ -27,7 +27,7 @@ FILES = [
 ]
 NAMES = re.compile("|".join([*map(re.escape, FILES), r"(^|/)(seed|round)-($|[\d*/])", r"model-\d*\.pth"]))
 # A table of its own, in the trainer's folder of preprocessed cases.
-OTHER_FILES = {("training/prepare.py", layout.POOL)}
+OTHER_FILES = {("training/preprocess.py", layout.POOL)}
 
 
 def names_in(source: str) -> list[str]:

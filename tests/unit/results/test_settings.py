@@ -48,6 +48,22 @@ def test_what_belongs_to_the_machine_is_left_out(tmp_path: Path) -> None:
     assert here.portable()["protocol"]["training"]["initial_lr"] == here.values["protocol"]["training"]["initial_lr"]
 
 
+def test_what_the_images_are_of_is_noted_and_no_setting(tmp_path: Path) -> None:
+    told = config("mine", dataset_kind="phantom")
+    assert told.digest() == config("mine").digest()
+    assert StudySettings.of(told).values == StudySettings.of(config("mine")).values
+    claim_folder(tmp_path, [told])
+    assert Settings.read(RunFolder(tmp_path)).study("mine").is_phantom
+    # a finished study of 0.1, which did not say
+    (tmp_path / "mine/random/seed-0/round-0").mkdir(parents=True)
+    (tmp_path / "mine/random/seed-0/round-0/train.stage.json").touch()
+    values = StudySettings.of(told).stored
+    stored(tmp_path, {"mine": {key: value for key, value in values.items() if key != "dataset_kind"}})
+    assert not Settings.read(RunFolder(tmp_path)).study("mine").is_phantom
+    claim_folder(tmp_path, [told])
+    assert Settings.read(RunFolder(tmp_path)).study("mine").is_phantom
+
+
 @pytest.mark.parametrize("values", [{}, {"protocol": None}, {"protocol": {"training": 3}}, {"device": "cpu"}])
 def test_settings_of_other_versions_may_lack_some(tmp_path: Path, values: dict[str, Any]) -> None:
     study = Settings.read(stored(tmp_path, {"d": values})).study(None)

@@ -7,7 +7,7 @@ import pandas as pd
 import pytest
 
 from albench.errors import InputError
-from albench.results.tables import mean_dice, mean_metric, read_results, read_runs, renamed, write_table
+from albench.results.tables import mean_dice, mean_metric, read_results, read_rounds, renamed, write_table
 
 
 def rows(dice: list[tuple[str, int, float]], **key: object) -> pd.DataFrame:
@@ -85,13 +85,13 @@ def test_dice_outside_its_range_is_refused(tmp_path: Path) -> None:
 
 
 def test_missing_and_unreadable_files_are_named(tmp_path: Path) -> None:
-    with pytest.raises(InputError, match=r"runs\.parquet: expected a table .* no such file"):
-        read_runs(tmp_path / "runs.parquet")
+    with pytest.raises(InputError, match=r"rounds\.parquet: expected a table .* no such file"):
+        read_rounds(tmp_path / "rounds.parquet")
     with pytest.raises(InputError, match=r"expected a table"):
-        read_runs(tmp_path)
-    (tmp_path / "runs.parquet").write_bytes(b"PAR1 cut short")
-    with pytest.raises(InputError, match=r"runs\.parquet: expected a Parquet table"):
-        read_runs(tmp_path)
+        read_rounds(tmp_path)
+    (tmp_path / "rounds.parquet").write_bytes(b"PAR1 cut short")
+    with pytest.raises(InputError, match=r"rounds\.parquet: expected a Parquet table"):
+        read_rounds(tmp_path)
 
 
 def test_mean_dice_is_the_mean_over_classes_of_the_mean_over_cases() -> None:

@@ -16,11 +16,11 @@ from albench.scoring.request import (
     GradientSettings,
     Need,
     Scores,
-    ScoringPlan,
+    ScoringRequest,
 )
 from albench.units.pool import Unit
 
-PLAN = ScoringPlan(10, 0.1, 64, False, np.array([0.0, 1 / 3, 2 / 3]), key=("set", 0, 1), labelled=(Unit("a", 3),))
+PLAN = ScoringRequest(10, 0.1, 64, False, np.array([0.0, 1 / 3, 2 / 3]), key=("set", 0, 1), labelled=(Unit("a", 3),))
 EVERYTHING = ~Need.NOTHING
 
 

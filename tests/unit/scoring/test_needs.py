@@ -8,12 +8,12 @@ import numpy as np
 import pytest
 import torch
 
-from albench.scoring.request import Features, FisherEmbedding, GradientSettings, Need, Scores, ScoringPlan
+from albench.scoring.request import Features, FisherEmbedding, GradientSettings, Need, Scores, ScoringRequest
 from albench.training.model import NnunetModel
 from albench.units.pool import Unit
 from tests.support.scoring_fixtures import DIVISORS, FIRST_SLICE, IMAGES, PATCH, UNITS, small_batches, small_network
 
-PLAN = ScoringPlan(
+PLAN = ScoringRequest(
     passes=4,
     dropout=0.3,
     batch_size=3,
@@ -36,7 +36,7 @@ class Store:
 
 def small_model() -> NnunetModel:
     model = NnunetModel.__new__(NnunetModel)  # without plans and checkpoint
-    model.incidents = []
+    model.warnings = []
     model._store, model._device = Store(), torch.device("cpu")  # type: ignore[assignment]
     model._patch_size, model._divisors = PATCH, DIVISORS
     model._networks = [small_network(deep_supervision=True)]

@@ -7,7 +7,7 @@ import pytest
 
 from albench.errors import InputError
 from albench.scoring.request import Scores
-from albench.strategies import PoolView, Selection, Strategy, choose
+from albench.strategies import Choice, PoolView, Strategy, choose
 from albench.strategies.base import finite, noise_ranked, non_negative, one_of, positive, seed_of, top
 from tests.support.strategies_reference import assert_frequencies, by_power, units, view_of
 
@@ -63,8 +63,8 @@ class Answers(Strategy):
     def __init__(self, answer: Any, **more: Any) -> None:
         self.answer, self.more = answer, more
 
-    def select(self, view: PoolView, budget: int, rng: np.random.Generator) -> Selection:
-        return Selection(np.asarray(self.answer), **self.more)
+    def select(self, view: PoolView, budget: int, rng: np.random.Generator) -> Choice:
+        return Choice(np.asarray(self.answer), **self.more)
 
 
 @pytest.mark.parametrize(
@@ -86,7 +86,7 @@ def test_a_good_answer_is_passed_on() -> None:
 
 
 def test_a_selection_without_scores_says_so() -> None:
-    selection = Selection(indices=np.array([3, 1]))
+    selection = Choice(indices=np.array([3, 1]))
     assert np.isnan(selection.scores).all()
     assert selection.scores.shape == selection.gains.shape == (2,)
 

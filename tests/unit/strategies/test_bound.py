@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from albench.errors import InputError
 from albench.scoring.request import Features, FisherEmbedding, Need, Scores
-from albench.strategies import Oracle, PoolView, Selection, Strategy, choose, make_strategy
+from albench.strategies import Choice, Oracle, PoolView, Strategy, choose, make_strategy
 from albench.units.pool import Unit
 
 WEIGHTS = np.array([0.0, 1.0])
@@ -54,9 +54,9 @@ class Recorder(Strategy):
     def __init__(self) -> None:
         self.views: list[tuple[PoolView, int]] = []
 
-    def select(self, view: PoolView, budget: int, rng: np.random.Generator) -> Selection:
+    def select(self, view: PoolView, budget: int, rng: np.random.Generator) -> Choice:
         self.views.append((view, budget))
-        return Selection(np.arange(budget), np.arange(budget) * 10.0, np.arange(budget) * 0.5)
+        return Choice(np.arange(budget), np.arange(budget) * 10.0, np.arange(budget) * 0.5)
 
 
 def full_scores(n: int) -> Scores:

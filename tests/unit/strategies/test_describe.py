@@ -7,7 +7,7 @@ from typing import Literal
 import pytest
 from rich.console import Console
 
-from albench.strategies import get_strategy, strategy_names
+from albench.strategies import get_strategy, label_of, make_strategy, strategy_names
 from albench.strategies.describe import ParameterText, describe
 from albench.strategies.random import Random
 from albench.terminal.strategies import print_strategies, print_strategy
@@ -48,6 +48,22 @@ def test_docstrings_are_told_by_section() -> None:
     ]
     assert [parameter.setting() for parameter in told.parameters] == ["share=0.5", "other=2", "kind=one"]
     assert (told.needs, told.oracle_aided) == ([], False)
+
+
+def test_texts_that_two_kernels_share_are_told_of_both() -> None:
+    told = [{p.name: p.description for p in describe(get_strategy(name)).parameters} for name in ("usim-f", "usim-c")]
+    for name in ("heads", "pseudo_labels"):
+        assert "the finest" in told[0]["pseudo_labels"]
+        assert told[0][name] == told[1][name] != ""
+
+
+def test_the_order_of_parameters_which_names_folders_stays() -> None:
+    for label in (
+        "usim-f+eta=2+query=expected+optimizer=naive+layers=all+heads=published+pseudo_labels=own+fisher=one+norm=1",
+        "usim-c+eta=2+layer=last+heads=weighted+pseudo_labels=own",
+        "flvmi+eta=2+layers=encoder+heads=published+pseudo_labels=own+fisher=none+norm=0.5",
+    ):
+        assert label_of(make_strategy("+".join([label.split("+")[0], *reversed(label.split("+")[1:])]))) == label
 
 
 def test_needs_are_told_in_words() -> None:

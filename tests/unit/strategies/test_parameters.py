@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from albench.errors import InputError
-from albench.strategies import PoolView, Selection, Strategy, label_of, make_strategy, settings_of
+from albench.strategies import Choice, PoolView, Strategy, label_of, make_strategy, settings_of
 from albench.strategies.entropy import Entropy
 from albench.strategies.parameters import Parameter, build, parameters_of
 from albench.strategies.random import Random
@@ -125,8 +125,8 @@ def of(initialise: Any) -> type[Strategy]:
         name, summary, reference = "odd", "odd", "none"
         __init__ = initialise
 
-        def select(self, view: PoolView, budget: int, rng: np.random.Generator) -> Selection:
-            return Selection(np.arange(budget))
+        def select(self, view: PoolView, budget: int, rng: np.random.Generator) -> Choice:
+            return Choice(np.arange(budget))
 
     return Odd
 

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from albench.errors import InputError
-from albench.strategies import PoolView, Selection, Strategy, get_strategy, make_strategy, register, strategy_names
+from albench.strategies import Choice, PoolView, Strategy, get_strategy, make_strategy, register, strategy_names
 from albench.strategies import registry as module
 from albench.strategies.random import Random
 from albench.strategies.usim import UsimF
@@ -68,8 +68,8 @@ def test_a_class_that_cannot_be_made_or_explained_is_refused(registry: dict[str,
     class Silent(Strategy):
         name, summary = "silent", "no reference"
 
-        def select(self, view: PoolView, budget: int, rng: np.random.Generator) -> Selection:
-            return Selection(np.arange(budget))
+        def select(self, view: PoolView, budget: int, rng: np.random.Generator) -> Choice:
+            return Choice(np.arange(budget))
 
     with pytest.raises(ValueError, match="strategy 'abstract': expected a method select, found none"):
         register(Abstract)

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from albench.data import Dataset
-from albench.scoring.request import Features, FisherEmbedding, Need, Scores, ScoringPlan
+from albench.scoring.request import Features, FisherEmbedding, Need, Scores, ScoringRequest
 from albench.training.fake import FakeModel, FakeTrainer
 from albench.units.pool import Unit
 
@@ -23,8 +23,8 @@ def model(phantom: Dataset, tmp_path: Path) -> FakeModel:
     return trainer.load(target)
 
 
-def plan() -> ScoringPlan:
-    return ScoringPlan(4, 0.1, 8, False, np.array([0.0, 0.4, 0.6]), key=("t",), labelled=KNOWN)
+def plan() -> ScoringRequest:
+    return ScoringRequest(4, 0.1, 8, False, np.array([0.0, 0.4, 0.6]), key=("t",), labelled=KNOWN)
 
 
 @pytest.mark.parametrize("need", list(Need), ids=str)

@@ -12,7 +12,7 @@ from albench.results.layout import GALLERY
 from albench.results.pictures import save_gallery
 from albench.scoring.request import GradientSettings
 from albench.study.chain import Round
-from albench.study.rounds.scoring import scoring_plan
+from albench.study.rounds.scoring import scoring_request
 from albench.units.pool import Unit
 
 
@@ -25,9 +25,9 @@ def keep_pictures(step: Round, chosen: Sequence[Unit], models: Sequence[Path]) -
 
     def write() -> dict[str, Any]:
         n_labels = chain.pool.voxel_counts.shape[1]
-        plan = scoring_plan(chain.protocol, np.ones(n_labels), step.key("gallery"), (), GradientSettings())
+        request = scoring_request(chain.protocol, np.ones(n_labels), step.key("gallery"), (), GradientSettings())
         model = chain.setup.trainer.load(*models)
-        save_gallery(step.folder.gallery, model.view(units, plan), n_labels)
-        return {"n_units": len(units), "incidents": model.incidents}
+        save_gallery(step.folder.gallery, model.view(units, request), n_labels)
+        return {"n_units": len(units), "warnings": model.warnings}
 
     step.stage("gallery", [GALLERY], write)

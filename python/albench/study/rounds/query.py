@@ -14,11 +14,11 @@ from albench.machine.facts import code_version, versions
 from albench.results.layout import QUERY
 from albench.results.query import QueriedUnit, Query
 from albench.scoring.cache import ScoreCache
-from albench.scoring.request import Need, Scores, ScoringPlan, class_weights
+from albench.scoring.request import Need, Scores, ScoringRequest, class_weights
 from albench.seeding import generator
-from albench.strategies import Oracle, PoolView, Selection, choose, settings_of
+from albench.strategies import Choice, Oracle, PoolView, choose, settings_of
 from albench.study.chain import Round
-from albench.study.rounds.scoring import scoring_plan
+from albench.study.rounds.scoring import scoring_request
 from albench.units.cost import labelled_voxels
 from albench.units.pool import Pool, Unit
 
@@ -42,7 +42,7 @@ def query(step: Round, labelled: Sequence[Unit], models: Sequence[Path]) -> list
 
 def take(step: Round, units: Sequence[Unit]) -> list[Unit]:
     """Write the query of a round whose `units` no strategy chooses, and return them."""
-    everything = Selection(indices=np.arange(len(units), dtype=np.int64))
+    everything = Choice(indices=np.arange(len(units), dtype=np.int64))
 
     def write() -> dict[str, Any]:
         write_query(step, units, everything)
@@ -59,18 +59,18 @@ def _choose(step: Round, labelled: Sequence[Unit], models: Sequence[Path]) -> di
     assert strategy is not None
     units = chain.pool.unlabelled(labelled)
     weights = class_weights(labelled_voxels(chain.pool, labelled))
-    plan = scoring_plan(chain.protocol, weights, step.key("score"), labelled, strategy.gradients)
-    incidents: list[str] = []
+    request = scoring_request(chain.protocol, weights, step.key("score"), labelled, strategy.gradients)
+    warnings: list[str] = []
     with step.task(f"scoring {len(units)} units") as advance:
 
         def score(needs: Need, known: Scores) -> Scores:
             model = chain.setup.trainer.load(*models)
-            scores = model.score(units, needs, replace(plan, variance=known.variance), advance)
-            incidents.extend(model.incidents)
+            scores = model.score(units, needs, replace(request, variance=known.variance), advance)
+            warnings.extend(model.warnings)
             return scores
 
         if step.number == 1:  # the model is everyone's, and so is what it says of the pool
-            scores, cached = _shared_scores(chain.start, units, plan).scores(strategy.needs, score)
+            scores, cached = _shared_scores(chain.start, units, request).scores(strategy.needs, score)
         else:
             scores, cached = score(strategy.needs, Scores()) if strategy.needs else Scores(), Need.NOTHING
     scored = time.perf_counter()
@@ -78,7 +78,7 @@ def _choose(step: Round, labelled: Sequence[Unit], models: Sequence[Path]) -> di
         units,
         scores,
         weights,
-        query=step.number - 1,
+        query_number=step.number - 1,
         n_queries=chain.protocol.rounds - 1,
         annotated=tuple(labelled),
         oracle=_oracle(chain.pool, units) if strategy.oracle_aided else None,
@@ -97,16 +97,16 @@ def _choose(step: Round, labelled: Sequence[Unit], models: Sequence[Path]) -> di
         "score_s": scored - started,
         "select_s": selected - scored,
         "cached_scores": " ".join(str(need.name).lower() for need in cached),
-        "incidents": incidents,
+        "warnings": warnings,
     }
 
 
-def _shared_scores(start: Round, units: Sequence[Unit], plan: ScoringPlan) -> ScoreCache:
+def _shared_scores(start: Round, units: Sequence[Unit], request: ScoringRequest) -> ScoreCache:
     """Scores by the first model of a seed, of all units but the starting set."""
     digests = [record.files[name] for stage, name in start.train_stages.items() if (record := start.record(stage))]
     device = start.chain.study.config.device
     context = [*digests, device, versions(), code_version(), repr(units)]
-    return ScoreCache(start.folder.scores, "\n".join(context), plan)
+    return ScoreCache(start.folder.scores, "\n".join(context), request)
 
 
 def _oracle(pool: Pool, units: Sequence[Unit]) -> Oracle:
@@ -114,7 +114,7 @@ def _oracle(pool: Pool, units: Sequence[Unit]) -> Oracle:
     return Oracle(pool.voxel_counts[rows], pool.border_counts[rows])
 
 
-def write_query(step: Round, units: Sequence[Unit], selection: Selection) -> None:
+def write_query(step: Round, units: Sequence[Unit], selection: Choice) -> None:
     """Write which of `units` are chosen, in order, with what their strategy says of each."""
     chain = step.chain
     chosen = zip(selection.indices, selection.scores, selection.gains, strict=True)

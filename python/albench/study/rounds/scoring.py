@@ -8,21 +8,21 @@ import numpy as np
 from numpy.typing import NDArray
 
 from albench.config import Protocol
-from albench.scoring.request import GradientSettings, ScoringPlan
+from albench.scoring.request import GradientSettings, ScoringRequest
 from albench.seeding import Key
 from albench.units.pool import Unit
 
 
-def scoring_plan(
+def scoring_request(
     protocol: Protocol,
     weights: NDArray[np.float64],
     key: tuple[Key, ...],
     labelled: Sequence[Unit],
     gradients: GradientSettings,
-) -> ScoringPlan:
+) -> ScoringRequest:
     """Return how a protocol wants units scored."""
     settings = protocol.scoring
-    return ScoringPlan(
+    return ScoringRequest(
         passes=settings.passes,
         dropout=settings.dropout,
         batch_size=settings.batch_size,

@@ -32,6 +32,6 @@ def test(step: Round, labelled: Sequence[Unit], models: Sequence[Path]) -> None:
             for name, value in [*by_label.droplevel("label").items(), ("mean", dice)]:
                 log(f"dice/{name}", value, len(labelled))
         step.say(f"{len(labelled)} units, mean foreground Dice {dice:.3f}")
-        return {"peak_rss_mib": peak_rss_mib(), "incidents": model.incidents}
+        return {"peak_rss_mib": peak_rss_mib(), "warnings": model.warnings}
 
     step.stage("evaluate", [EVALUATION], compute)

@@ -65,7 +65,7 @@ def _train_fold(
         "train_loss": report.loss,
         "setup_s": report.setup_s,
         "fit_s": report.fit_s,
-        "incidents": list(report.incidents),
+        "warnings": list(report.warnings),
         "started_at": started_at,
         "code_version": code_version(),
         "hardware": hardware(),

@@ -1,4 +1,4 @@
-#include "albench/shadow.hpp"
+#include "albench/quantised_bounds.hpp"
 
 #include <algorithm>
 #include <cfloat>
@@ -16,23 +16,38 @@ constexpr Index kBlocksPerTask = 32;
 constexpr Index kFewChanges = 64;
 constexpr Index kFewLines = 16384;  // some tens of microseconds: not worth waking a thread for
 constexpr Index kBlocksAhead = 2;
+constexpr Index kSampleRows = 64;
+
+float sampled_limit(const Source& source) {
+  const Index q = source.cols();
+  const Index rows = std::min(source.rows(), kSampleRows);
+  std::vector<float> sample(static_cast<std::size_t>(rows * q));
+  TileScratch scratch;
+  for (Index r = 0; r < rows; ++r) {
+    const Index row = r * source.rows() / rows;
+    source.read(&row, 1, sample.data() + r * q, scratch);
+  }
+  return QuantisedBounds::choose_limit(sample);
+}
 
 }  // namespace
 
-Shadow::Shadow(Index rows, Index cols, float limit, const std::vector<double>& weights, const double* modular)
-    : rows_(rows),
-      cols_(cols),
+QuantisedBounds::QuantisedBounds(const FacilityState& state, Index rows)
+    : QuantisedBounds(state, rows, sampled_limit(state.source)) {}
+
+QuantisedBounds::QuantisedBounds(const FacilityState& state, Index rows, float limit)
+    : state_(state),
+      cols_(state.source.cols()),
       blocks_((rows + kLanesOfBlock - 1) / kLanesOfBlock),
       limit_(std::max(limit, 1e-30F)),
-      modular_(modular),
-      exact_weights_(weights),
-      values_(static_cast<std::size_t>(blocks_ * cols * kLanesOfBlock)),
-      weights_(static_cast<std::size_t>(cols), 1),
+      values_(static_cast<std::size_t>(blocks_ * cols_ * kLanesOfBlock)),
+      weights_(static_cast<std::size_t>(cols_), 1),
       start_(static_cast<std::size_t>(blocks_ * kLanesOfBlock), 0),
       extra_(static_cast<std::size_t>(blocks_ * kLanesOfBlock), 0.0F),
       excess_(static_cast<std::size_t>(blocks_)),
       seen_(static_cast<std::size_t>(blocks_), 0),
       wanted_(static_cast<std::size_t>(blocks_), 0) {
+  const std::vector<double>& weights = state.weights;
   const double quantum = static_cast<double>(limit_) / kQuanta;
   up_ = static_cast<float>((1.0 + kRounding) / quantum);
   down_ = static_cast<float>((1.0 - kRounding) / quantum);
@@ -56,11 +71,11 @@ Shadow::Shadow(Index rows, Index cols, float limit, const std::vector<double>& w
     plain_ = std::all_of(weights_.begin(), weights_.end(), [](std::uint16_t w) { return w == 1; });
   }
   unit_ = quantum * weight_quantum * kSlack;
-  for (Index c = 0; c < cols; ++c)
+  for (Index c = 0; c < cols_; ++c)
     everything_.push_back({static_cast<std::int32_t>(c), 0, 255, weights_[static_cast<std::size_t>(c)]});
 }
 
-float Shadow::choose_limit(std::vector<float>& sample) {
+float QuantisedBounds::choose_limit(std::vector<float>& sample) {
   const auto positive =
       std::remove_if(sample.begin(), sample.end(), [](float s) { return !(s > 0.0F && std::isfinite(s)); });
   if (positive == sample.begin()) return 0.0F;
@@ -69,7 +84,7 @@ float Shadow::choose_limit(std::vector<float>& sample) {
   return *at;
 }
 
-void Shadow::store(Index first, Index count, const float* s) {
+void QuantisedBounds::store(Index first, Index count, const float* s) {
   for (Index begin = 0; begin < count; begin += kLanesOfBlock) {
     const Index block = (first + begin) / kLanesOfBlock;
     const Index in_block = std::min(kLanesOfBlock, count - begin);
@@ -84,7 +99,7 @@ void Shadow::store(Index first, Index count, const float* s) {
   }
 }
 
-void Shadow::keep_excess(Index block, Index lane, const float* s) {
+void QuantisedBounds::keep_excess(Index block, Index lane, const float* s) {
   std::int32_t columns[kMostExcess + 1];
   const Index found = kernels().above(s, limit_, cols_, columns, kMostExcess + 1);
   std::vector<Excess>& kept = excess_[static_cast<std::size_t>(block)];
@@ -94,13 +109,11 @@ void Shadow::keep_excess(Index block, Index lane, const float* s) {
   // Too many: what the others may add whatever the memo.
   double rest = 0.0;
   for (Index c = columns[kMostExcess]; c < cols_; ++c)
-    if (s[c] > limit_)
-      rest += (exact_weights_.empty() ? 1.0 : exact_weights_[static_cast<std::size_t>(c)]) *
-              (static_cast<double>(s[c]) - static_cast<double>(limit_));
+    if (s[c] > limit_) rest += weight(c) * (static_cast<double>(s[c]) - static_cast<double>(limit_));
   kept.push_back({-1, static_cast<std::int32_t>(lane), std::max(static_cast<float>(rest * kSlack), FLT_MIN)});
 }
 
-void Shadow::add_excess(Index block, const float* memo) {
+void QuantisedBounds::add_excess(Index block, const float* memo) {
   const std::vector<Excess>& kept = excess_[static_cast<std::size_t>(block)];
   if (kept.empty()) return;
   double sum[kLanesOfBlock] = {};
@@ -111,49 +124,55 @@ void Shadow::add_excess(Index block, const float* memo) {
       continue;
     }
     const float from = memo == nullptr ? limit_ : std::max(limit_, memo[e.column]);
-    if (e.value > from)
-      lane += (exact_weights_.empty() ? 1.0 : exact_weights_[static_cast<std::size_t>(e.column)]) *
-              (static_cast<double>(e.value) - static_cast<double>(from));
+    if (e.value > from) lane += weight(e.column) * (static_cast<double>(e.value) - static_cast<double>(from));
   }
   float* extra = extra_.data() + block * kLanesOfBlock;
   for (Index r = 0; r < kLanesOfBlock; ++r)
     extra[r] = sum[r] > 0.0 ? std::max(static_cast<float>(sum[r] * kSlack), FLT_MIN) : 0.0F;
 }
 
-void Shadow::reset() {
+void QuantisedBounds::reset() {
   log_.clear();
-  pending_.clear();
   gains_ = start_;
   std::fill(seen_.begin(), seen_.end(), 0U);
   for (Index block = 0; block < blocks_; ++block) add_excess(block, nullptr);
 }
 
-std::uint8_t Shadow::memo_quanta(float value) const {
+std::uint8_t QuantisedBounds::memo_quanta(float value) const {
   return static_cast<std::uint8_t>(std::min(value * down_, static_cast<float>(kQuanta)));
 }
 
-void Shadow::raise(Index column, float from, float to) {
-  const std::uint8_t low = memo_quanta(from);
-  const std::uint8_t high = memo_quanta(to);
-  if (high > low)
-    pending_.push_back(
-        {static_cast<std::int32_t>(column), low, high, weights_[static_cast<std::size_t>(column)]});
+void QuantisedBounds::committed(const std::vector<MemoChange>& changes) {
+  std::vector<QuantumChange>& quanta = log_.emplace_back();
+  for (const MemoChange& change : changes) {
+    const std::uint8_t low = memo_quanta(change.before);
+    const std::uint8_t high = memo_quanta(change.after);
+    if (high > low)
+      quanta.push_back({static_cast<std::int32_t>(change.column), low, high,
+                        weights_[static_cast<std::size_t>(change.column)]});
+  }
 }
 
-void Shadow::committed() {
-  log_.push_back(std::move(pending_));
-  pending_.clear();
+void QuantisedBounds::lower(const Index* rows, const std::vector<Index>& which, double* out, ThreadPool& pool,
+                            const Poll& poll) {
+  std::vector<Index> blocks;
+  for (const Index j : which) {
+    const Index block = rows[j] / kLanesOfBlock;
+    const auto b = static_cast<std::size_t>(block);
+    if (wanted_[b] != 0 || seen_[b] == log_.size()) continue;
+    wanted_[b] = 1;
+    blocks.push_back(block);
+  }
+  catch_up(blocks, pool, poll);
+  for_parts(static_cast<Index>(which.size()), pool, [&](Index begin, Index end) {
+    for (Index k = begin; k < end; ++k) {
+      const Index j = which[static_cast<std::size_t>(k)];
+      out[j] = std::min(out[j], bound(rows[j]));
+    }
+  });
 }
 
-void Shadow::want(Index row, std::vector<Index>& blocks) {
-  const auto block = static_cast<std::size_t>(row / kLanesOfBlock);
-  if (wanted_[block] != 0 || seen_[block] == log_.size()) return;
-  wanted_[block] = 1;
-  blocks.push_back(static_cast<Index>(block));
-}
-
-void Shadow::catch_up(std::vector<Index>& blocks, const std::vector<float>& memo, ThreadPool& pool,
-                      const Poll& poll) {
+void QuantisedBounds::catch_up(std::vector<Index>& blocks, ThreadPool& pool, const Poll& poll) {
   for (const Index block : blocks) wanted_[static_cast<std::size_t>(block)] = 0;
   // Youngest first: the changes that a block has to know of are then some of those of the next.
   const auto seen = [&](Index block) { return seen_[static_cast<std::size_t>(block)]; };
@@ -190,7 +209,7 @@ void Shadow::catch_up(std::vector<Index>& blocks, const std::vector<float>& memo
                                  kLanesOfBlock);
       kernels().quantised_loss(values_.data() + block * cols_ * kLanesOfBlock, changes.data(), changed,
                                plain_, gains_.data() + block * kLanesOfBlock);
-      add_excess(block, memo.data());
+      add_excess(block, state_.memo.data());
       seen_[static_cast<std::size_t>(block)] = static_cast<std::uint32_t>(log_.size());
     }
   };

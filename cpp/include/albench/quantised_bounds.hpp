@@ -1,5 +1,4 @@
-// An 8-bit copy of similarities, rounded up, and with it upper bounds on gains that are brought up to date
-// when they are asked for.
+// Bounds from an 8-bit copy of similarities, rounded up.
 //
 // Similarities are stored in 255 steps up to a limit that few exceed, weights in 10 bits, both rounded up,
 // and the memo rounded down, so an integer sum times the units bounds a gain from above, never below. What
@@ -12,17 +11,17 @@
 #include <vector>
 
 #include "albench/buffer.hpp"
+#include "albench/gain_bounds.hpp"
 #include "albench/kernels.hpp"
-#include "albench/parallel.hpp"
-#include "albench/types.hpp"
 
 namespace albench {
 
-class Shadow {
+class QuantisedBounds : public GainBounds {
  public:
-  // limit: a similarity that few exceed, see `choose_limit`; modular: (rows,) what is added to each bound,
-  // borrowed.
-  Shadow(Index rows, Index cols, float limit, const std::vector<double>& weights, const double* modular);
+  // For the first `rows` rows of the source.
+  QuantisedBounds(const FacilityState& state, Index rows);
+  // The same with a given limit: a similarity that few exceed.
+  QuantisedBounds(const FacilityState& state, Index rows, float limit);
 
   // The limit from a sample of similarities (reordered): one in ten thousand of the positive ones exceeds it.
   static float choose_limit(std::vector<float>& sample);
@@ -30,30 +29,13 @@ class Shadow {
   static Index bytes_per_row(Index cols) { return cols + 40; }
   // Sums of more columns might not fit 31 bits.
   static bool supports(Index cols) { return cols <= kMostWeight / 2; }
-  Index rows() const { return rows_; }
 
-  // Rows [first, first + count) from s (count, cols); first a multiple of kLanesOfBlock, count one too or up
-  // to the last row. Different blocks may be stored by different threads.
-  void store(Index first, Index count, const float* s);
-
-  // Back to the gains of the empty set.
-  void reset();
-
-  // One commit: the memo of columns rises, from -> to, all columns before `committed`.
-  void raise(Index column, float from, float to);
-  void committed();
-
-  // Appends the block of a row, if it has to catch up and is not in the list yet.
-  void want(Index row, std::vector<Index>& blocks);
-  // Brings these blocks up to date with memo (cols,).
-  void catch_up(std::vector<Index>& blocks, const std::vector<float>& memo, ThreadPool& pool,
-                const Poll& poll);
-
-  // Upper bound on the gain of a row, as of when its block last caught up.
-  double bound(Index row) const {
-    const auto i = static_cast<std::size_t>(row);
-    return modular_[i] + (static_cast<double>(extra_[i]) + static_cast<double>(gains_[i]) * unit_);
-  }
+  void store(Index first, Index count, const float* s) override;
+  void reset() override;
+  void committed(const std::vector<MemoChange>& changes) override;
+  void lower(const Index* rows, const std::vector<Index>& which, double* out, ThreadPool& pool,
+             const Poll& poll) override;
+  void computed(Index) override {}
 
  private:
   static constexpr Index kMostWeight = 8'000'000;  // of all columns: 255 times that fits 31 bits
@@ -68,11 +50,22 @@ class Shadow {
     std::vector<QuantumChange> changes;
   };
 
+  // Upper bound on the gain of a row, as of when its block last caught up.
+  double bound(Index row) const {
+    const auto i = static_cast<std::size_t>(row);
+    return state_.modular[i] + (static_cast<double>(extra_[i]) + static_cast<double>(gains_[i]) * unit_);
+  }
+  // Brings blocks up to date with the memo.
+  void catch_up(std::vector<Index>& blocks, ThreadPool& pool, const Poll& poll);
+  // The weight of a column as it was given.
+  double weight(Index column) const {
+    return state_.weights.empty() ? 1.0 : state_.weights[static_cast<std::size_t>(column)];
+  }
   void keep_excess(Index block, Index lane, const float* s);
   void add_excess(Index block, const float* memo);
   std::uint8_t memo_quanta(float value) const;
 
-  Index rows_;
+  FacilityState state_;
   Index cols_;
   Index blocks_;
   float limit_;
@@ -80,8 +73,6 @@ class Shadow {
   double unit_ = 1.0;  // value of one quantum of similarity times one of weight
   float up_ = 1.0F;    // quanta in 1, rounded up
   float down_ = 1.0F;  // and down
-  const double* modular_;
-  const std::vector<double>& exact_weights_;
   Buffer<std::uint8_t> values_;
   std::vector<std::uint16_t> weights_;
   std::vector<std::int32_t> start_;  // gains of the empty set, in quanta
@@ -90,9 +81,8 @@ class Shadow {
   std::vector<std::vector<Excess>> excess_;      // of each block
   std::vector<QuantumChange> everything_;        // all columns, from nothing to the largest quantum
   std::vector<std::vector<QuantumChange>> log_;  // what each commit changed
-  std::vector<QuantumChange> pending_;
-  std::vector<std::uint32_t> seen_;   // commits that a block knows of
-  std::vector<std::uint8_t> wanted_;  // blocks in a list made by `want`
+  std::vector<std::uint32_t> seen_;              // commits that a block knows of
+  std::vector<std::uint8_t> wanted_;             // blocks in the list that `lower` makes
   std::vector<Worker> workers_;
 };
 

@@ -1,7 +1,9 @@
-// Bounds of a shadow against gains computed from their definition.
+// Quantised bounds against gains computed from their definition.
 #include <algorithm>
+#include <limits>
+#include <numeric>
 
-#include "albench/shadow.hpp"
+#include "albench/quantised_bounds.hpp"
 #include "check.hpp"
 #include "data.hpp"
 
@@ -30,40 +32,43 @@ struct Instance {
 // Commits random rows, lets some blocks catch up, and compares; returns the largest error of a bound.
 double compare(Instance& in, float limit) {
   ThreadPool pool(2);
-  Shadow shadow(in.rows, in.cols, limit, in.weights, in.modular.data());
-  shadow.store(0, in.rows, in.s.data());
+  const Source source(in.s.data(), in.rows, in.cols);
+  QuantisedBounds bounds({source, in.weights, in.modular, in.memo}, in.rows, limit);
+  bounds.store(0, in.rows, in.s.data());
+  std::vector<Index> every(static_cast<std::size_t>(in.rows));
+  std::iota(every.begin(), every.end(), Index{0});
   double worst = 0.0;
   for (int round = 0; round < 2; ++round) {  // a reset forgets everything
-    shadow.reset();
+    bounds.reset();
+    std::vector<double> known(every.size(), std::numeric_limits<double>::infinity());
     std::fill(in.memo.begin(), in.memo.end(), 0.0F);
     Random random(4);
     for (int step = 0; step < 30; ++step) {
       const Index chosen = random.below(in.rows);
+      std::vector<MemoChange> changes;
       for (Index c = 0; c < in.cols; ++c) {
         float& memo = in.memo[static_cast<std::size_t>(c)];
         const float value = in.s[static_cast<std::size_t>(chosen * in.cols + c)];
         if (value <= memo) continue;
-        shadow.raise(c, memo, value);
+        changes.push_back({c, memo, value});
         memo = value;
       }
-      shadow.committed();
-      std::vector<Index> blocks;
+      bounds.committed(changes);
+      std::vector<Index> some;
       for (Index row = step % 3 == 0 ? 0 : random.below(in.rows); row < in.rows; row += kLanesOfBlock)
-        shadow.want(row, blocks);
-      const std::vector<Index> fresh = blocks;
-      shadow.catch_up(blocks, in.memo, pool, Poll());
+        some.push_back(row);
+      bounds.lower(every.data(), some, known.data(), pool, Poll());
       for (Index row = 0; row < in.rows; ++row) {
-        const double over = shadow.bound(row) - in.gain(row);
+        const double over = known[static_cast<std::size_t>(row)] - in.gain(row);
         CHECK(over >= 0.0);
-        if (std::find(fresh.begin(), fresh.end(), row / kLanesOfBlock) != fresh.end())
-          worst = std::max(worst, over);
+        if (std::find(some.begin(), some.end(), row) != some.end()) worst = std::max(worst, over);
       }
     }
   }
   return worst;
 }
 
-ALBENCH_TEST(shadows_bound_gains_from_above_and_closely) {
+ALBENCH_TEST(quantised_bounds_are_bounds_and_close) {
   for (const Index rows : {Index{1}, Index{63}, Index{200}}) {
     for (const Index cols : {Index{1}, Index{33}, Index{120}}) {
       const auto area = static_cast<std::size_t>(rows * cols);
@@ -85,11 +90,11 @@ ALBENCH_TEST(shadows_bound_gains_from_above_and_closely) {
 ALBENCH_TEST(a_limit_leaves_few_similarities_above) {
   std::vector<float> sample = gaussian(40'000, 3);
   const std::vector<float> all = sample;
-  const float limit = Shadow::choose_limit(sample);
+  const float limit = QuantisedBounds::choose_limit(sample);
   const auto over = std::count_if(all.begin(), all.end(), [&](float s) { return s > limit; });
   CHECK(over >= 1 && over <= 4);
   std::vector<float> nothing = {0.0F, -1.0F, NAN, INFINITY};
-  CHECK(Shadow::choose_limit(nothing) == 0.0F);
+  CHECK(QuantisedBounds::choose_limit(nothing) == 0.0F);
 }
 
 }  // namespace

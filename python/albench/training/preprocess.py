@@ -35,7 +35,7 @@ _FULL_BYTES = 16 * 2**20  # with less than this left, a failed write is taken fo
 
 
 @dataclass(frozen=True)
-class PreparedStore:
+class PreprocessedStore:
     """A planned and preprocessed data set on disk, in nnU-Net's own format.
 
     Attributes
@@ -162,13 +162,13 @@ class _Preprocessor(DefaultPreprocessor):  # type: ignore[misc]
         return super()._normalize(data, seg, *args)
 
 
-def require_units(store: PreparedStore) -> None:
+def require_units(store: PreprocessedStore) -> None:
     """Raise InputError where a unit of the pool has no voxel left on the preprocessed grid."""
     for case, units in by_case(store.pool.units).items():
         require_voxels(case, [store.box(unit) for unit in units], store.grid(case))
 
 
-def preprocess(store: PreparedStore, cases: Sequence[Case], on_case: Callable[[], None] = lambda: None) -> None:
+def preprocess(store: PreprocessedStore, cases: Sequence[Case], on_case: Callable[[], None] = lambda: None) -> None:
     """Run nnU-Net's preprocessor on every case that is not there yet, or not as it was written.
 
     Images are preprocessed as if there were no labels. Those of the pool's cases follow onto the same grid, a unit's
@@ -196,11 +196,11 @@ def preprocess(store: PreparedStore, cases: Sequence[Case], on_case: Callable[[]
         on_case()
 
 
-def _checksums(store: PreparedStore, case: str) -> Path:
+def _checksums(store: PreprocessedStore, case: str) -> Path:
     return store.folder / "checksums" / f"{case}.json"
 
 
-def is_whole(store: PreparedStore, case: str) -> bool:
+def is_whole(store: PreprocessedStore, case: str) -> bool:
     """Whether a case's preprocessed files are there with the content they were written with."""
     try:
         digests = read_json(_checksums(store, case))
@@ -210,7 +210,7 @@ def is_whole(store: PreparedStore, case: str) -> bool:
 
 
 def _run_case(
-    preprocessor: _Preprocessor, store: PreparedStore, case: Case, units: Sequence[Unit], folder: Path
+    preprocessor: _Preprocessor, store: PreprocessedStore, case: Case, units: Sequence[Unit], folder: Path
 ) -> None:
     plans, configuration = store.plans_manager, store.configuration_manager
     with quiet():
@@ -232,7 +232,7 @@ def _run_case(
 def _labels(
     case: Case,
     outside: NDArray[np.bool_],
-    store: PreparedStore,
+    store: PreprocessedStore,
     properties: Mapping[str, Any],
     grid: CaseGrid,
     units: Sequence[Unit],

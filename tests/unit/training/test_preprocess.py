@@ -13,7 +13,7 @@ from albench.config import Protocol
 from albench.data import Dataset
 from albench.training.nnunet import NnunetTrainer
 from albench.training.nnunet_env import quiet
-from albench.training.prepare import PreparedStore
+from albench.training.preprocess import PreprocessedStore
 from albench.units.pool import Pool, Split, Unit
 from tests.support.fake_study import fake_protocol, patch_protocol
 from tests.support.framed_data import make_framed, mask_of, scrambled
@@ -29,11 +29,11 @@ def framed(tmp_path_factory: pytest.TempPathFactory) -> Dataset:
 
 
 @pytest.fixture(scope="module")
-def stores(framed: Dataset, tmp_path_factory: pytest.TempPathFactory) -> dict[str, PreparedStore]:
+def stores(framed: Dataset, tmp_path_factory: pytest.TempPathFactory) -> dict[str, PreprocessedStore]:
     return {kind: prepared(framed, protocol, tmp_path_factory.mktemp(kind)) for kind, protocol in PROTOCOLS.items()}
 
 
-def prepared(dataset: Dataset, protocol: Protocol, work: Path) -> PreparedStore:
+def prepared(dataset: Dataset, protocol: Protocol, work: Path) -> PreprocessedStore:
     """A data set of which some units are drawn."""
     trainer = NnunetTrainer(dataset, protocol, torch.device("cpu"), work, 0)
     pool = trainer.scan(SPLIT, lambda: None).pool
@@ -45,7 +45,7 @@ def drawn_of(pool: Pool) -> tuple[Unit, ...]:
     return pool.units[1::4]
 
 
-def nnunets_own(store: PreparedStore, dataset: Dataset, case: str, label: Path | None) -> tuple[np.ndarray, ...]:
+def nnunets_own(store: PreprocessedStore, dataset: Dataset, case: str, label: Path | None) -> tuple[np.ndarray, ...]:
     files = dataset.case(case)
     with quiet():
         image, labels, _ = DefaultPreprocessor(verbose=False).run_case(
@@ -60,7 +60,7 @@ def nnunets_own(store: PreparedStore, dataset: Dataset, case: str, label: Path |
 
 @pytest.mark.parametrize("kind", PROTOCOLS)
 def test_labels_that_nobody_drew_change_nothing(
-    kind: str, framed: Dataset, stores: dict[str, PreparedStore], tmp_path: Path
+    kind: str, framed: Dataset, stores: dict[str, PreprocessedStore], tmp_path: Path
 ) -> None:
     """Neither images nor plans, nor the labels of what was drawn; nnU-Net's own way changes images."""
     store, pool = stores[kind], stores[kind].pool
@@ -86,7 +86,7 @@ def test_labels_that_nobody_drew_change_nothing(
 
 @pytest.mark.parametrize("kind", PROTOCOLS)
 def test_images_are_those_that_nnunets_predictor_sees(
-    kind: str, framed: Dataset, stores: dict[str, PreparedStore]
+    kind: str, framed: Dataset, stores: dict[str, PreprocessedStore]
 ) -> None:
     store = stores[kind]
     for case in (*SPLIT.pool, *SPLIT.test):
@@ -95,7 +95,7 @@ def test_images_are_those_that_nnunets_predictor_sees(
         assert (store.reference(case) == -1).any()  # the corners of the crop
 
 
-def test_labels_of_slices_are_nnunets_own(framed: Dataset, stores: dict[str, PreparedStore]) -> None:
+def test_labels_of_slices_are_nnunets_own(framed: Dataset, stores: dict[str, PreprocessedStore]) -> None:
     store = stores["slices"]
     for case in SPLIT.pool:
         _, labels = nnunets_own(store, framed, case, framed.case(case).label)
@@ -103,7 +103,7 @@ def test_labels_of_slices_are_nnunets_own(framed: Dataset, stores: dict[str, Pre
 
 
 def test_labels_of_patches_are_nnunets_own_but_near_their_faces(
-    framed: Dataset, stores: dict[str, PreparedStore]
+    framed: Dataset, stores: dict[str, PreprocessedStore]
 ) -> None:
     """Within a voxel of a patch's face a label may be that of the nearest voxel instead; true labels differ little."""
     store = stores["patches"]

@@ -1,0 +1,74 @@
+"""From a request to a report, with a trainer that trains nothing."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+import albench
+from albench.data import Dataset
+from albench.errors import InputError
+from albench.progress import Silent
+from albench.study import run as run_module
+from albench.study.file import STUDY_FILE, read_study
+from albench.study.request import RunRequest
+from albench.study.run import Prepared
+from albench.terminal import cli
+from tests.support.fake_study import fake_study
+
+
+@pytest.fixture
+def request_of(phantom: Dataset, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> RunRequest:
+    """A request that runs with fake trainings."""
+
+    def prepare(request: RunRequest, reporter: object) -> Prepared:
+        return Prepared(request, (fake_study(phantom, request.out),), 1)
+
+    monkeypatch.setattr(run_module, "prepare", prepare)
+    return RunRequest((str(phantom.root),), strategy=("random",), out=tmp_path / "out")
+
+
+def test_a_run_returns_the_report_and_prints_nothing(
+    request_of: RunRequest, capsys: pytest.CaptureFixture[str]
+) -> None:
+    index = albench.run(request_of)
+    assert index == request_of.out / "report" / "index.html"
+    assert index.is_file()
+    assert set(albench.load_results(request_of.out)["strategy"]) == {"random"}
+    assert RunRequest(**read_study(request_of.out / STUDY_FILE)) == request_of
+    assert capsys.readouterr() == ("", "")
+
+
+def test_the_command_prints_summary_and_place_and_its_file_runs_it_again(
+    request_of: RunRequest, capsys: pytest.CaptureFixture[str]
+) -> None:
+    out = request_of.out
+    with pytest.raises(SystemExit) as stop:
+        cli.main(["--dataset", *request_of.dataset, "--strategy", "random", "--out", str(out)])
+    first = capsys.readouterr().out
+    assert stop.value.code == 0
+    assert first.splitlines()[-1] == f"report: {out}/report/index.html"
+    assert "random" in first
+    (out / "report/index.html").unlink()
+    results = (out / "results.csv").read_bytes()
+    with pytest.raises(SystemExit) as stop:
+        cli.main(["run", str(out / STUDY_FILE)])
+    assert stop.value.code == 0
+    assert capsys.readouterr().out == first
+    assert (out / "results.csv").read_bytes() == results
+    with pytest.raises(SystemExit):
+        cli.main(["run", str(out / STUDY_FILE), "--fresh"])
+    assert (out.with_name("out.old-1") / STUDY_FILE).is_file()
+
+
+def test_what_is_left_to_the_machine_is_decided(phantom: Dataset, tmp_path: Path) -> None:
+    given = RunRequest((str(phantom.root),), strategy=("usim-f+query=sampled", "usim-f"), cache=tmp_path)
+    resolved = run_module.prepare(given, Silent()).request
+    assert resolved.strategy == ("usim-f",)
+    assert resolved.device in ("cpu", "cuda")
+    assert resolved.set[-1] in ("scoring.precision=bfloat16", "scoring.precision=float32")
+    again = run_module.prepare(resolved, Silent())
+    assert again.request == resolved
+    with pytest.raises(InputError, match="unknown device 'gpu'"):
+        run_module.prepare(RunRequest(("phantom",), device="gpu"), Silent())
