@@ -1,4 +1,4 @@
-"""Rows of the tables, from stage records whose numbers all differ."""
+"""Rows of the tables, from stage records whose numbers all differ; some have the names of version 0.1."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ import pytest
 from albench.machine.files import write_json
 from albench.results.collect import write_tables
 from albench.results.layout import RoundFolder, RunFolder, stage_record
-from albench.results.tables import ANNOTATED, COSTS, read_results, read_runs
+from albench.results.tables import ANNOTATED, COSTS, read_results, read_rounds
 
 
 def record(folder: Path, stage: str, seconds: float, notes: Mapping[str, Any]) -> None:
@@ -29,7 +29,7 @@ def training(fold: int, n_units: int) -> dict[str, Any]:
         "train_loss": 0.5 + fold,
         "setup_s": 100.0 + fold,
         "fit_s": 1000.0 + fold,
-        "incidents": [f"fold {fold}"],
+        "warnings" if fold else "incidents": [f"fold {fold}"],
     }
 
 
@@ -37,7 +37,7 @@ def finish(folder: RoundFolder, n_units: int) -> None:
     """Two folds and their test, in the folder itself."""
     for fold in range(2):
         record(folder.path, f"train-{fold}", 1.0, training(fold, n_units))
-    record(folder.path, "evaluate", 7.0, {"peak_rss_mib": 5.0, "incidents": ["test"]})
+    record(folder.path, "evaluate", 7.0, {"peak_rss_mib": 5.0, "warnings": ["test"]})
     rows = pd.DataFrame({"case": ["a"], "label": [1], "label_name": ["x"], "dice": [n_units / 100]})
     rows.to_parquet(folder.evaluation)
 
@@ -65,7 +65,7 @@ def run(tmp_path: Path) -> RunFolder:
 
 def test_rows_of_finished_rounds(run: RunFolder) -> None:
     write_tables(run.path)
-    runs, results = read_runs(run.path).set_index("round"), read_results(run.path).set_index("round")
+    runs, results = read_rounds(run.path).set_index("round"), read_results(run.path).set_index("round")
     assert list(runs.index) == list(results.index) == [0, 1]
     assert list(results["dice"]) == [0.06, 0.12]
     for table in (runs, results):
@@ -78,13 +78,13 @@ def test_rows_of_finished_rounds(run: RunFolder) -> None:
         "startup_s": [9.0, 0.0],
         "score_s": [0.0, 20.0],
         "select_s": [0.0, 30.0],
-        "annotate_s": [201.0, 201.0],
+        "train_setup_s": [201.0, 201.0],
         "evaluate_s": [7.0, 7.0],
         "overhead_s": [217.0, 258.0],
         "n_pool_units": [50, 50],
         "n_pool_fg_voxels": [60.0, 60.0],
         "started_at": ["fold 0", "fold 0"],
-        "incidents": ["fold 0; fold 1; test", "query; fold 0; fold 1; test"],
+        "warnings": ["fold 0; fold 1; test", "query; fold 0; fold 1; test"],
         "cached_scores": ["", "entropy"],
         "config_hash": ["f00", "f00"],
         "device": ["cpu", "cpu"],
@@ -100,6 +100,6 @@ def test_a_round_without_a_stage_has_no_row(run: RunFolder, stage: str) -> None:
     stage_record(shared.path if of_the_seed else shared.first_round.path, stage).unlink()
     write_tables(run.path)
     if of_the_seed:
-        assert not run.runs.exists()
+        assert not run.round_table.exists()
     else:
-        assert list(read_runs(run.path)["round"]) == [1]
+        assert list(read_rounds(run.path)["round"]) == [1]
