@@ -15,6 +15,7 @@ from albench.errors import InputError
 from albench.report.merge import StudyConfiguration, joined, tell_apart
 from albench.results.layout import RunFolder
 from albench.results.query import Query
+from albench.results.reading import read_rows
 from albench.results.settings import Settings
 from albench.results.tables import RUN_KEYS, STUDY_KEYS, read_results, read_rounds
 
@@ -139,5 +140,5 @@ def _read_pools(
             for seed in study.seeds():
                 key = (study.dataset, own.get(study.dataset, ""), seed.seed)
                 if key not in found and seed.pool.is_file():
-                    found[key] = pd.read_parquet(seed.pool)
+                    found[key] = read_rows(seed.pool)
     return found
