@@ -1,0 +1,83 @@
+// One table of kernels for each instruction set, all from the same source (kernels_body.hpp).
+//
+// The source is written in GNU vector types, which GCC and Clang compile for any processor; what an
+// instruction set adds is how many floats a vector holds, how many rows of a product fit its registers, and
+// how it fuses multiply and add.
+#include "albench/kernels.hpp"
+
+#include <algorithm>
+#include <cmath>
+#include <cstring>
+
+#if defined(__x86_64__)
+#include <immintrin.h>
+#elif defined(__aarch64__)
+#include <arm_neon.h>
+#endif
+
+#include "quanta.hpp"
+
+#if defined(__GNUC__) && !defined(__clang__)
+#pragma GCC diagnostic ignored "-Wpsabi"  // vectors pass between inlined functions alone
+#endif
+
+#define ALBENCH_INLINE __attribute__((always_inline)) inline
+
+// Elsewhere products round before they are added.
+#define ALBENCH_SET baseline
+#define ALBENCH_FLOATS 4
+#if defined(__aarch64__)
+#define ALBENCH_MICRO_ROWS 8
+#define ALBENCH_FMA(a, b, c) vfmaq_f32(c, a, b)
+#else
+#define ALBENCH_MICRO_ROWS 4
+#define ALBENCH_FMA(a, b, c) ((a) * (b) + (c))
+#endif
+#define ALBENCH_WIDE(v) __builtin_convertvector(v, Doubles)
+#define ALBENCH_TARGET
+#include "kernels_body.hpp"
+
+#if defined(__x86_64__)
+#define ALBENCH_SET avx2
+#define ALBENCH_FLOATS 8
+#define ALBENCH_MICRO_ROWS 4
+#define ALBENCH_FMA(a, b, c) _mm256_fmadd_ps(a, b, c)
+#define ALBENCH_WIDE(v) _mm256_cvtps_pd(v)
+#define ALBENCH_TARGET __attribute__((target("avx2,fma")))
+#include "kernels_body.hpp"
+
+#define ALBENCH_SET avx512
+#define ALBENCH_FLOATS 16
+#define ALBENCH_MICRO_ROWS 8
+#define ALBENCH_FMA(a, b, c) _mm512_fmadd_ps(a, b, c)
+#define ALBENCH_WIDE(v) _mm512_cvtps_pd(v)
+#define ALBENCH_TARGET __attribute__((target("avx512f,avx512bw,avx512dq,avx512vl,avx2,fma")))
+#include "kernels_body.hpp"
+#endif
+
+namespace albench {
+
+const KernelTable& portable_kernels() {
+  static const KernelTable table = baseline::table("portable");
+  return table;
+}
+
+const KernelTable* avx2_kernels() {
+#if defined(__x86_64__)
+  static const KernelTable table = avx2::table("avx2");
+  if (__builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma")) return &table;
+#endif
+  return nullptr;
+}
+
+const KernelTable* avx512_kernels() {
+#if defined(__x86_64__)
+  static const KernelTable table = with_avx512_quanta(avx512::table("avx512"));
+  if (__builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") &&
+      __builtin_cpu_supports("avx512dq") && __builtin_cpu_supports("avx512vl"))
+    return &table;
+#endif
+  return nullptr;
+}
+
+}  // namespace albench
