@@ -1,14 +1,16 @@
 # Everything runs in a virtual environment of its own with the library versions that were tested together.
 #   make demo    the main job on generated phantoms, about ten minutes on two cores: table and report in out/demo
 #   make test    unit, contract and integration tests that need no real data and only minutes
+#   make fuzz    100,000 made inputs for each format that is read: hours; FUZZ_EXAMPLES=2000 takes minutes
 PYTHON ?= python3
 VENV ?= .venv
 # More arguments for pip, e.g. an index that has PyTorch built for the CPU alone.
 PIP_ARGS ?=
 BIN := $(VENV)/bin
+FUZZ_EXAMPLES ?= 100000
 SOURCES := $(shell find cpp -type f) CMakeLists.txt pyproject.toml
 
-.PHONY: setup demo test test-all lint format clean
+.PHONY: setup demo test test-all fuzz lint format clean
 setup: $(VENV)/.installed
 
 $(VENV)/.locked: requirements/lock.txt
@@ -28,6 +30,10 @@ test: setup
 
 test-all: setup
 	$(BIN)/python -m pytest
+
+fuzz: setup
+	ALBENCH_FUZZ_EXAMPLES=$(FUZZ_EXAMPLES) ALBENCH_FUZZ_COUNTS=1 $(BIN)/python -m pytest -s --hypothesis-profile=fuzz \
+		tests/unit/data/test_fuzz_formats.py
 
 lint: setup
 	$(BIN)/ruff check .
