@@ -2,18 +2,20 @@
 #   make demo    the main job on generated phantoms, about ten minutes on two cores: table and report in out/demo
 #   make test    unit, contract and integration tests that need no real data and only minutes
 #   make docs    the documentation site, in build/site-docs
+#   make fuzz    100,000 made inputs for each format that is read: hours; FUZZ_EXAMPLES=2000 takes minutes
 PYTHON ?= python3
 VENV ?= .venv
 # More arguments for pip, e.g. an index that has PyTorch built for the CPU alone.
 PIP_ARGS ?=
 BIN := $(VENV)/bin
+FUZZ_EXAMPLES ?= 100000
 # Tests on real images look here; where nobody says, in the folder that development has beside the checkout.
 ifeq ($(ALBENCH_DATA),)
 ALBENCH_DATA := $(abspath $(wildcard ../shared/data))
 endif
 SOURCES := $(shell find cpp -type f) CMakeLists.txt pyproject.toml python/core/pyproject.toml
 
-.PHONY: setup demo test test-all coverage lint format docs clean
+.PHONY: setup demo test test-all coverage fuzz lint format docs clean
 setup: $(VENV)/.installed
 
 $(VENV)/.locked: requirements/lock.txt
@@ -39,6 +41,10 @@ test-all: setup
 COVERED := $(addprefix tests/unit/,metrics results stats strategies units)
 coverage: setup
 	$(BIN)/python -m pytest -q -m "not slow" -n auto --cov --cov-report=term $(COVERED)
+
+fuzz: setup
+	ALBENCH_FUZZ_EXAMPLES=$(FUZZ_EXAMPLES) ALBENCH_FUZZ_COUNTS=1 $(BIN)/python -m pytest -s --hypothesis-profile=fuzz \
+		tests/unit/data/test_fuzz_formats.py
 
 lint: setup
 	$(BIN)/ruff check .

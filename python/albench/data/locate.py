@@ -107,6 +107,6 @@ def _is_this_data_set(base: Path, entry: DatasetEntry) -> bool:
         return True
     try:
         title = json.loads((base / DATASET_JSON).read_text(encoding="utf-8-sig"))["name"]
-    except (OSError, ValueError, KeyError, TypeError):
+    except (OSError, ValueError, KeyError, TypeError, RecursionError):
         return False
     return str(title).casefold() in names

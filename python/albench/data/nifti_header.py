@@ -14,9 +14,9 @@ from nibabel.spatialimages import HeaderDataError
 
 from albench.errors import InputError
 
-_FORMATS: dict[int, Any] = {348: nibabel.Nifti1Header, 540: nibabel.Nifti2Header}
-LONGEST_HEADER = max(_FORMATS)
-"""Bytes."""
+_MAGIC = b"n+1\0"
+HEADER_BYTES = 348
+"""Of NIfTI-1; ITK, through which nnU-Net reads, knows no NIfTI-2."""
 _FURTHEST = 1 << 26  # bytes before the voxels; extensions of the header are in between
 _NO_SCALE = float(np.finfo(np.float64).eps)
 """ITK, through which nnU-Net reads, takes a smaller slope for none."""
@@ -50,14 +50,14 @@ class NiftiHeader(NamedTuple):
 
 
 def read_nifti_header(path: Path, start: bytes) -> NiftiHeader:
-    """Read the header of a NIfTI-1 or NIfTI-2 file, either byte order.
+    """Read the header of a NIfTI-1 file, either byte order.
 
     Parameters
     ----------
     path
         For messages.
     start
-        The first `LONGEST_HEADER` bytes of the uncompressed file, or all of a shorter one.
+        The first `HEADER_BYTES` bytes of the uncompressed file, or all of a shorter one.
 
     Raises
     ------
@@ -65,16 +65,16 @@ def read_nifti_header(path: Path, start: bytes) -> NiftiHeader:
         No header of a single-file image of whole or real numbers with at most 64 bits; a size, offset or scale that
         makes no sense, or that readers take differently.
     """
-    size = next((size for size in _FORMATS if start[:4] in (struct.pack("<i", size), struct.pack(">i", size))), 0)
-    if not size or len(start) < size:
-        raise _wrong(path, "a NIfTI image", "another kind of file")
-    header = _FORMATS[size].from_fileobj(io.BytesIO(start[:size]), check=False)
-    if not bytes(header["magic"]).startswith((b"n+1", b"n+2")):
+    sizes = (struct.pack("<i", HEADER_BYTES), struct.pack(">i", HEADER_BYTES))
+    if not start.startswith(sizes) or len(start) < HEADER_BYTES:
+        raise _wrong(path, "a NIfTI-1 image", "another kind of file")
+    header: Any = nibabel.Nifti1Header.from_fileobj(io.BytesIO(start[:HEADER_BYTES]), check=False)
+    if bytes(header["magic"]) != _MAGIC:
         raise _wrong(path, "a NIfTI image in one file", f"magic {bytes(header['magic'])!r}")
     n_axes = int(header["dim"][0])
     shape = tuple(int(edge) for edge in header["dim"][1 : 1 + max(0, n_axes)])
-    if not 1 <= n_axes <= 7 or min(shape) < 1:
-        raise _wrong(path, "1 to 7 axes of one voxel or more", f"dim {header['dim'].tolist()}")
+    if not 2 <= n_axes <= 7 or min(shape) < 1:
+        raise _wrong(path, "2 to 7 axes of one voxel or more", f"dim {header['dim'].tolist()}")
     try:
         dtype = np.dtype(header.get_data_dtype())
     except (HeaderDataError, KeyError):
@@ -83,8 +83,8 @@ def read_nifti_header(path: Path, start: bytes) -> NiftiHeader:
         found = f"datatype {int(header['datatype'])} with {int(header['bitpix'])} bits"
         raise _wrong(path, "whole or real numbers of 8 to 64 bits", found)
     offset = float(header["vox_offset"])
-    if not size + 4 <= offset <= _FURTHEST or offset != int(offset):
-        raise _wrong(path, f"voxels from byte {size + 4} on", f"vox_offset {offset}")
+    if not HEADER_BYTES + 4 <= offset <= _FURTHEST or offset != int(offset):
+        raise _wrong(path, f"voxels from byte {HEADER_BYTES + 4} on", f"vox_offset {offset}")
     _require_grid(path, header)
     return NiftiHeader(shape, dtype, int(offset), *_scaling(path, header))
 

@@ -15,7 +15,7 @@ import SimpleITK
 from numpy.typing import NDArray
 
 from albench.data.images import last_line, require_file, require_readable
-from albench.data.nifti_header import LONGEST_HEADER, read_nifti_header
+from albench.data.nifti_header import HEADER_BYTES, read_nifti_header
 from albench.errors import InputError
 
 _PIECE = 1 << 20
@@ -114,7 +114,7 @@ def _distinct(voxels: NDArray[Any]) -> NDArray[Any]:
 
 def _scan_nifti(path: Path, values: bool) -> VoxelScan:
     pieces, start = _pieces(path), b""
-    while len(start) < LONGEST_HEADER and (piece := next(pieces, b"")):
+    while len(start) < HEADER_BYTES and (piece := next(pieces, b"")):
         start += piece
     header = read_nifti_header(path, start)
     collector = _Collector(header.shape, header.dtype, values, header.slope, header.intercept)

@@ -157,6 +157,8 @@ FIELDS = st.one_of(
 @example(1, [(112, list(np.float32(1e38).tobytes()))], True, None)
 @example(1, [(112, [0, 0, 0, 0]), (116, list(np.float32(5).tobytes()))], False, None)
 @example(0, [(70, [5, 0])], False, None)
+@example(0, [(40, [1, 0])], False, None)
+@example(0, [(347, [1])], False, None)
 def test_nifti_header(
     folder: Path, volumes: list[bytes], which: int, fields: list[tuple[int, list[int]]], zipped: bool, cut: int | None
 ) -> None:
@@ -173,7 +175,7 @@ def test_nifti_header(
     assert np.isfinite(in_training).all()
     try:
         by_nibabel = np.asanyarray(nibabel.load(path).dataobj).T.astype(np.float32)  # type: ignore[attr-defined]
-    except nibabel.spatialimages.HeaderDataError:
+    except (nibabel.spatialimages.HeaderDataError, ValueError):
         return  # fields that nothing here uses
     np.testing.assert_allclose(in_training.squeeze(), by_nibabel.squeeze(), rtol=1e-5)
     if which < 2 and in_training.size:

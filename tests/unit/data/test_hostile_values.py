@@ -8,6 +8,7 @@ import struct
 from pathlib import Path
 from typing import Any
 
+import nibabel
 import numpy as np
 import pytest
 import SimpleITK
@@ -88,6 +89,12 @@ def test_no_scale_is_one(tmp_path: Path, slope: float, intercept: float) -> None
     scale(tmp_path / "a.nii.gz", slope, intercept)
     assert scan_voxels(tmp_path / "a.nii.gz", values=True).values.tolist() == [3]
     assert (SimpleITK.GetArrayFromImage(SimpleITK.ReadImage(str(tmp_path / "a.nii.gz"))) == 3).all()
+
+
+def test_nifti_2_is_refused_as_training_could_not_read_it(tmp_path: Path) -> None:
+    nibabel.Nifti2Image(np.ones((2, 3, 4), np.int16), np.eye(4)).to_filename(tmp_path / "a.nii.gz")
+    with pytest.raises(InputError, match=r"a\.nii\.gz: unreadable: expected a NIfTI-1 image"):
+        scan_voxels(tmp_path / "a.nii.gz", values=True)
 
 
 NIFTI_FIELDS = {
