@@ -34,6 +34,7 @@ lint: setup
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/clang-format --dry-run --Werror $(shell find cpp -name '*.cpp' -o -name '*.hpp')
+	ls cpp/src/*.cpp | xargs -P 2 -I{} $(BIN)/clang-tidy --quiet {} -- -std=c++17 -Icpp/include
 
 format: setup
 	$(BIN)/ruff check --fix .
