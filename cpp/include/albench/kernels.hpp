@@ -3,7 +3,8 @@
 // Two rules make results reproducible:
 //  * Every output of a product is one chain of multiply-adds over the features in order, cut into chunks of
 //    kChunk whose results are added in order. The value therefore does not depend on the tile it was computed
-//    in, nor on the thread; AVX2, AVX-512 and ARM give the same bits (all fuse), other processors round twice.
+//    in, nor on the thread; AVX2, AVX-512 and ARM give the same bits (all fuse), other processors round
+//    twice.
 //  * Every sum over columns goes through 16 double lanes (column c into lane c mod 16) that are added in a
 //  fixed
 //    tree, and products are rounded before they are added. Given similarities, gains are the same bits on
