@@ -119,7 +119,7 @@ def view_of(label: str, n: int = N, counts: np.ndarray = COUNTS, *, seed: int = 
         tuple(Unit("case", i) for i in range(n)),
         synthetic(strategy.needs, n, n_labels=counts.size, seed=seed, constant=constant),
         class_weights(counts),
-        query=0,
+        query_number=0,
         n_queries=4,
         annotated=(Unit("another", 0),),
         oracle=Oracle(voxels, voxels // 3) if strategy.oracle_aided else None,
