@@ -37,6 +37,12 @@ def comparisons(results: pd.DataFrame, reference: str) -> pd.DataFrame:
     return table
 
 
+def finished(results: pd.DataFrame) -> pd.DataFrame:
+    """Chains that went to the last round."""
+    last = results.groupby(["strategy", "seed"])["round"].transform("max")
+    return results[last == results["round"].max()]
+
+
 def lines_of(table: pd.DataFrame) -> list[str]:
     lines = [
         "| strategy | | difference | 95 % interval | p | Holm | seeds better |",
@@ -73,9 +79,9 @@ def curves(results: pd.DataFrame) -> list[str]:
 def main() -> None:
     parts = [(FOLDER / "preamble.md").read_text(encoding="utf-8").rstrip()]
     for path in sorted(FOLDER.glob("*-results.parquet"), reverse=True):
-        results = pd.read_parquet(path)
+        results = finished(pd.read_parquet(path))
         parts += [f"## {path.name.removesuffix('-results.parquet')}", "\n".join(curves(results))]
-        for reference in ("random", "usim-f+heads=published"):
+        for reference in sorted({"random", "usim-f", "usim-f+heads=published"} & set(results["strategy"])):
             parts += [f"Against `{reference}`:", "\n".join(lines_of(comparisons(results, reference)))]
     (FOLDER / "usim.md").write_text("\n\n".join(parts) + "\n", encoding="utf-8")
 

@@ -16,7 +16,7 @@ import torch
 
 from albench.data import Case, Dataset
 from albench.scoring.request import Need, ScoringRequest
-from albench.training import prepare
+from albench.training import preprocess
 from albench.training.annotated import AnnotatedDataset
 from albench.training.base import TrainingReport
 from albench.training.nnunet import NnunetTrainer
@@ -163,13 +163,13 @@ def test_a_damaged_preprocessed_file_is_made_again(
     damaged.write_bytes(before[damaged][:-1] + b"?")
     missing.unlink()
     assert not trainer.is_intact(split)
-    made, run = [], prepare._run_case
+    made, run = [], preprocess._run_case
 
     def recorded(preprocessor: Any, store: Any, case: Case, units: Any, folder: Path) -> None:
         made.append(case.name)
         run(preprocessor, store, case, units, folder)
 
-    monkeypatch.setattr(prepare, "_run_case", recorded)
+    monkeypatch.setattr(preprocess, "_run_case", recorded)
     trainer.preprocess(split, pool, pool.units[::9], lambda: None)
     assert made == list(split.pool[:2])
     assert trainer.is_intact(split)

@@ -13,7 +13,7 @@ from albench.progress import Silent
 from albench.study import run as run_module
 from albench.study.file import STUDY_FILE, read_study
 from albench.study.request import RunRequest
-from albench.study.run import Prepared
+from albench.study.run import Resolved
 from albench.terminal import cli
 from tests.support.fake_study import fake_study
 
@@ -22,10 +22,10 @@ from tests.support.fake_study import fake_study
 def request_of(phantom: Dataset, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> RunRequest:
     """A request that runs with fake trainings."""
 
-    def prepare(request: RunRequest, reporter: object) -> Prepared:
-        return Prepared(request, (fake_study(phantom, request.out),), 1)
+    def resolve(request: RunRequest, reporter: object) -> Resolved:
+        return Resolved(request, (fake_study(phantom, request.out),), 1)
 
-    monkeypatch.setattr(run_module, "prepare", prepare)
+    monkeypatch.setattr(run_module, "resolve", resolve)
     return RunRequest((str(phantom.root),), strategy=("random",), out=tmp_path / "out")
 
 
@@ -64,11 +64,11 @@ def test_the_command_prints_summary_and_place_and_its_file_runs_it_again(
 
 def test_what_is_left_to_the_machine_is_decided(phantom: Dataset, tmp_path: Path) -> None:
     given = RunRequest((str(phantom.root),), strategy=("usim-f+query=sampled", "usim-f"), cache=tmp_path)
-    resolved = run_module.prepare(given, Silent()).request
+    resolved = run_module.resolve(given, Silent()).request
     assert resolved.strategy == ("usim-f",)
     assert resolved.device in ("cpu", "cuda")
     assert resolved.set[-1] in ("scoring.precision=bfloat16", "scoring.precision=float32")
-    again = run_module.prepare(resolved, Silent())
+    again = run_module.resolve(resolved, Silent())
     assert again.request == resolved
     with pytest.raises(InputError, match="unknown device 'gpu'"):
-        run_module.prepare(RunRequest(("phantom",), device="gpu"), Silent())
+        run_module.resolve(RunRequest(("phantom",), device="gpu"), Silent())

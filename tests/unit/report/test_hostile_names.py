@@ -11,7 +11,7 @@ from albench.report import build_report, print_summary
 from albench.results.tables import read_results
 from tests.support.report_fixtures import Page, write_study
 
-NAME = "$x_{1$ [/b] [link=file:///]a[/link] \\frac <b>&amp; _%"
+NAME = "$x_{1$ [b] [link=file:a]a[link=b] \\frac <b>&amp; _%"
 
 
 def test_a_report_on_data_with_a_name_full_of_markup(tmp_path: Path) -> None:
@@ -20,4 +20,4 @@ def test_a_report_on_data_with_a_name_full_of_markup(tmp_path: Path) -> None:
     assert NAME in Page(page).text
     console = Console(file=io.StringIO(), width=300)
     print_summary(read_results(study), console)
-    assert "[/b] [link=file:///]a[/link]" in console.file.getvalue()  # type: ignore[attr-defined]
+    assert "[b] [link=file:a]a[link=b]" in console.file.getvalue()  # type: ignore[attr-defined]

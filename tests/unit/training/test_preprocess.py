@@ -37,7 +37,7 @@ def prepared(dataset: Dataset, protocol: Protocol, work: Path) -> PreprocessedSt
     """A data set of which some units are drawn."""
     trainer = NnunetTrainer(dataset, protocol, torch.device("cpu"), work, 0)
     pool = trainer.scan(SPLIT, lambda: None).pool
-    trainer.prepare(SPLIT, pool, drawn_of(pool), lambda: None)
+    trainer.preprocess(SPLIT, pool, drawn_of(pool), lambda: None)
     return trainer.store
 
 
