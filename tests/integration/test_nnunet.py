@@ -222,7 +222,7 @@ def test_when_networks_are_compiled(
 ) -> None:
     monkeypatch.delenv("nnUNet_compile", raising=False)
     trainer = ALTrainer.__new__(ALTrainer)
-    trainer._plan = TrainingRequest(iterations, 2, 0.01, 0.9, False, 0.3, ("test",), setting)
+    trainer._request = TrainingRequest(iterations, 2, 0.01, 0.9, False, 0.3, ("test",), setting)
     trainer.device = torch.device(device)
     assert trainer._do_i_compile() is expected
     monkeypatch.setenv("nnUNet_compile", "f")  # there is no C compiler in the container
