@@ -34,7 +34,7 @@ def _train_fold(
     started_at = utc_now()
     units, of_fold, curve, key = labelled, "", "loss", step.key("train")
     if n_folds > 1:
-        of_fold, curve, key = f"fold {fold}, ", f"loss/fold-{fold}", (*key, fold)
+        of_fold, curve, key = f"fold {fold}: ", f"loss/fold-{fold}", (*key, fold)
         units = fold_units(labelled, chain.setup.folds, fold)
         if not units:
             units = labelled
