@@ -53,10 +53,6 @@ class Chain:
         """The seed's."""
         return self.setup.pool
 
-    def round(self, number: int) -> Round:
-        """Round `number` of this chain."""
-        return Round(self, number)
-
     @property
     def rounds(self) -> list[Round]:
         """All of them, the start first."""
