@@ -6,7 +6,7 @@
       config.json  results.parquet  rounds.parquet  report/
       tensorboard/<data set>/<strategy>/seed-<seed>/
       <data set>/
-        _shared/seed-<seed>/      pool.parquet  start.json  descriptors.npy
+        _shared/seed-<seed>/      pool.parquet  start.json  descriptors.npy  prepared.json
           round-0/                model.pth  evaluation.parquet  scores/
         <strategy>/seed-<seed>/
           round-<number>/         query.json  gallery.npz  model.pth  evaluation.parquet
@@ -28,7 +28,7 @@ CONFIG_FILE, RESULTS_FILE, ROUNDS_FILE = "config.json", "results.parquet", "roun
 FORMER_NAMES = {ROUNDS_FILE: "runs.parquet"}
 """What al-bench 0.1 called a file, where that was another name."""
 
-POOL, DESCRIPTORS, START = "pool.parquet", "descriptors.npy", "start.json"
+POOL, DESCRIPTORS, START, PREPARED = "pool.parquet", "descriptors.npy", "start.json", "prepared.json"
 QUERY, GALLERY, EVALUATION, SCORES = "query.json", "gallery.npz", "evaluation.parquet", "scores"
 REPORT, TENSORBOARD = "report", "tensorboard"
 
@@ -203,6 +203,11 @@ class SeedFolder:
     def start(self) -> Path:
         """Units that are annotated before the first training."""
         return self.path / START
+
+    @property
+    def prepared(self) -> Path:
+        """Digests of the preprocessed cases and of all else that trainings read of them."""
+        return self.path / PREPARED
 
     @property
     def first_round(self) -> RoundFolder:

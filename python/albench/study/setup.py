@@ -16,8 +16,8 @@ from albench.config import StartMethod, runs
 from albench.errors import InputError
 from albench.machine.files import read_json, write_array, write_json
 from albench.progress import Reporter
-from albench.results.layout import DESCRIPTORS, POOL, START
-from albench.results.stages import forget_stage, load_stage, run_stage
+from albench.results.layout import DESCRIPTORS, POOL, PREPARED, START
+from albench.results.stages import changed_file, forget_stage, load_stage, run_stage
 from albench.seeding import generator
 from albench.study.study import Study
 from albench.training.base import Trainer
@@ -127,6 +127,9 @@ def setup_seed(study: Study, seed: int, reporter: Reporter, *, verify: bool = Tr
     settings = study.config.protocol.pool
     by_looks = settings.start_method in ("k-centre", "typical")
 
+    def say(text: str) -> None:
+        reporter.say(f"{title}: {text}")
+
     def scan() -> dict[str, int]:
         with reporter.task(f"{title}: reading {len(split.pool)} cases", len(split.pool)) as advance:
             found = trainer.scan(split, advance, describe=by_looks)
@@ -136,7 +139,7 @@ def setup_seed(study: Study, seed: int, reporter: Reporter, *, verify: bool = Tr
             write_array(found.descriptors, place.descriptors)
         return {"n_units": len(found.pool), "n_fg_voxels": int(found.pool.total_counts[1:].sum())}
 
-    run_stage(folder, "scan", [POOL, DESCRIPTORS] if by_looks else [POOL], scan)
+    run_stage(folder, "scan", [POOL, DESCRIPTORS] if by_looks else [POOL], scan, say=say)
     pool = Pool.load(place.pool)
 
     def choose() -> dict[str, Any]:
@@ -153,23 +156,24 @@ def setup_seed(study: Study, seed: int, reporter: Reporter, *, verify: bool = Tr
                     f"{study.dataset.name}, found it for {len(units)}"
                 )
         if settings.start_method == "all-classes":
-            reporter.say(f"{title}: the starting set is chosen by labels that nobody has drawn yet")
+            say("the starting set is chosen by labels that nobody has drawn yet")
         write_json(place.start, [[unit.case, unit.index] for unit in units])
         return {"method": settings.start_method}
 
-    run_stage(folder, "start", [START], choose)
+    seen = [place.pool, place.descriptors] if by_looks else [place.pool]
+    run_stage(folder, "start", [START], choose, inputs=seen, say=say)
     start = tuple(Unit(case, index) for case, index in read_json(place.start))
 
     def prepare() -> dict[str, int]:
         n_cases = len(split.pool) + len(split.test)
         with reporter.task(f"{title}: preprocessing {n_cases} cases", n_cases) as advance:
-            trainer.preprocess(split, pool, start, advance)
+            write_json(place.prepared, trainer.preprocess(split, pool, start, advance))
         return {"n_cases": n_cases}
 
-    if verify and load_stage(folder, "prepare") is not None and not trainer.is_intact(split):
-        reporter.say(f"{title}: a preprocessed file is damaged or missing, preprocessing that case again")
+    if verify and load_stage(folder, "prepare") and (change := changed_file(folder, read_json(place.prepared))):
+        say(f"preprocessing again what is not as it was: {change}")
         forget_stage(folder, "prepare")
-    run_stage(folder, "prepare", [], prepare)
+    run_stage(folder, "prepare", [PREPARED], prepare, inputs=[place.pool, place.start], say=say)
     n_folds = study.config.protocol.training.folds
     folds = assign_folds(split.pool, n_folds, generator(study.dataset.name, seed, "folds"), study.groups)
     return SeedSetup(seed, split, pool, start, trainer, folds)

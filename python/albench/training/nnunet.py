@@ -21,7 +21,7 @@ from albench.training.base import PoolScan, Tick, TrainingReport
 from albench.training.model import NnunetModel
 from albench.training.nnunet_env import nnunet_base
 from albench.training.planning import geometry_fingerprint, intensity_properties, plan, slicing_axis
-from albench.training.preprocess import POOL_NAME, PreprocessedStore, is_whole, preprocess, require_units
+from albench.training.preprocess import POOL_NAME, PreprocessedStore, preprocess, require_units, stored_files
 from albench.training.recovery import halving, is_dead_loader
 from albench.training.scan import CaseScan, likely_axis, scan_case
 from albench.training.trainer import ALTrainer, TrainingRequest
@@ -69,7 +69,7 @@ class NnunetTrainer:
         self._device = device
         self._n_loaders = n_loader_processes
         self._shared_memory = shared_memory
-        self._base = nnunet_base(work)
+        self._work, self._base = work, nnunet_base(work)
         scratch.use_folder(work)  # the disk of the preprocessed data has room
         self._title = "".join(letter if letter.isascii() and letter.isalnum() else "_" for letter in dataset.name)
         self._name = f"Dataset{_POOL_ID:03d}_{self._title}"
@@ -102,7 +102,7 @@ class NnunetTrainer:
         patch_size = settings.patch_size or default_patch_size(self._scans)
         return patch_pool(cases, self._scans, patch_size, n_labels, kind=settings.patch_grid, describe=describe)
 
-    def preprocess(self, split: Split, pool: Pool, start: Sequence[Unit], on_case: Tick) -> None:
+    def preprocess(self, split: Split, pool: Pool, start: Sequence[Unit], on_case: Tick) -> dict[str, str]:
         """Fingerprint, plan, preprocess."""
         cases = self._raw(split.pool, _POOL_ID)
         for case in cases:
@@ -116,10 +116,8 @@ class NnunetTrainer:
         pool.save(store.folder / POOL_NAME)
         preprocess(store, [*cases, *self._raw(split.test, _TEST_ID)], on_case)
         require_units(store)
-
-    def is_intact(self, split: Split) -> bool:
-        """Whether every preprocessed case is there with the content it was written with."""
-        return all(is_whole(self.store, case) for case in (*split.pool, *split.test))
+        files = stored_files(store, [*split.pool, *split.test])
+        return {str(path.relative_to(self._work)): digest for path, digest in files.items()}
 
     def _scan(self, case: Case, describe_axis: int | None = None) -> None:
         n_labels = self._dataset.n_labels if self._protocol.network.configuration == "2d" else None

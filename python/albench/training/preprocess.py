@@ -6,7 +6,7 @@ import errno
 import os
 import shutil
 import tempfile
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -194,6 +194,17 @@ def preprocess(store: PreprocessedStore, cases: Sequence[Case], on_case: Callabl
                     written.replace(store.case_folder / written.name)
                 write_json(_checksums(store, case.name), digests)
         on_case()
+
+
+def stored_files(store: PreprocessedStore, cases: Iterable[str]) -> dict[Path, str]:
+    """SHA-256 of all that trainings and predictions read of the store, by path."""
+    plans = store.folder / f"{PLANS_NAME}.json"
+    described = [plans, *(store.folder / name for name in ("dataset.json", "dataset_fingerprint.json", POOL_NAME))]
+    digests = {path: sha256(path) for path in described}
+    for case in cases:
+        for name, digest in read_json(_checksums(store, case)).items():
+            digests[store.case_folder / name] = digest
+    return digests
 
 
 def _checksums(store: PreprocessedStore, case: str) -> Path:

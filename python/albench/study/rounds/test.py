@@ -34,4 +34,4 @@ def test(step: Round, labelled: Sequence[Unit], models: Sequence[Path]) -> None:
         step.say(f"{len(labelled)} units, mean foreground Dice {dice:.3f}")
         return {"peak_rss_mib": peak_rss_mib(), "warnings": model.warnings}
 
-    step.stage("evaluate", [EVALUATION], compute)
+    step.stage("evaluate", [EVALUATION], models, compute)

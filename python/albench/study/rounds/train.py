@@ -22,7 +22,8 @@ def train(step: Round, labelled: Sequence[Unit], iterations: int, initial: Seque
         def compute(fold: int = fold, start_from: Path | None = start_from) -> dict[str, Any]:
             return _train_fold(step, fold, labelled, iterations, start_from)
 
-        step.stage(stage, [step.models[fold].name], compute)
+        inputs = step.annotated if start_from is None else (*step.annotated, start_from)
+        step.stage(stage, [step.models[fold].name], inputs, compute)
     return step.models
 
 
