@@ -78,12 +78,20 @@ def claim_folder(out: Path, configs: Sequence[StudyConfig]) -> None:
         If the folder holds one of the data sets under another configuration, or files that are not ours.
     """
     run = RunFolder(out)
-    if run.config.is_file():
-        stored = Settings.read(run)
-    elif any(not entry.name.startswith(".") for entry in out.iterdir()):
-        raise InputError(f"--out {out}: expected an empty folder or one made by al-bench, found other files")
-    else:
+    if not any(not entry.name.startswith(".") for entry in out.iterdir()):
         stored = Settings()
+    else:
+        try:
+            stored = Settings.read(run)
+        except InputError as error:
+            if run.config.exists() or run.datasets():
+                raise InputError(
+                    f"{error}; no data set's folder has a whole copy: choose another folder, or --fresh to set this "
+                    f"one aside"
+                ) from None
+            raise InputError(
+                f"--out {out}: expected an empty folder or one made by al-bench, found other files"
+            ) from None
     known = {study.dataset: study.values for study in stored.studies}
     unfinished = []
     for config in configs:

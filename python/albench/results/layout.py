@@ -5,7 +5,7 @@
     OUT/
       config.json  results.parquet  rounds.parquet  report/
       tensorboard/<data set>/<strategy>/seed-<seed>/
-      <data set>/
+      <data set>/                 config.json, a copy
         _shared/seed-<seed>/      pool.parquet  start.json  descriptors.npy  prepared.json
           round-0/                model.pth  evaluation.parquet  scores/
         <strategy>/seed-<seed>/
@@ -141,6 +141,11 @@ class StudyFolder:
     def path(self) -> Path:
         """The folder."""
         return self.run.path / self.dataset
+
+    @property
+    def config(self) -> Path:
+        """Copy of the settings of all studies."""
+        return self.path / CONFIG_FILE
 
     def seed(self, seed: int) -> SeedFolder:
         """Folder of what all chains of a seed share, there or not."""

@@ -8,7 +8,7 @@ from typing import Any
 import pandas as pd
 
 from albench.errors import InputError
-from albench.machine.files import read_json
+from albench.machine.files import read_json, read_parquet
 
 
 def read_object(path: Path) -> dict[str, Any]:
@@ -41,7 +41,7 @@ def read_rows(path: Path) -> pd.DataFrame:
     if not path.is_file():
         raise InputError(f"{path}: expected a table written by `al-bench run`, found no such file")
     try:
-        return pd.read_parquet(path)
+        return read_parquet(path)
     except (ValueError, OSError) as error:
         reason = str(error).splitlines()[0]
         raise InputError(f"{path}: expected a Parquet table, found an unreadable file ({reason})") from error

@@ -1,17 +1,21 @@
-"""The settings of the studies in a results folder: the file ``config.json``, as it is stored."""
+"""The settings of the studies in a results folder: the file ``config.json``, as it is stored.
+
+Each study's folder has a copy, from which a lost or damaged file is restored.
+"""
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from typing import Any
+from pathlib import Path
+from typing import Any, ClassVar
 
 from albench.config import StudyConfig
 from albench.data.registry import list_entries
 from albench.errors import InputError, unknown_name
-from albench.machine.files import write_json
-from albench.results.layout import RunFolder, plain_name
-from albench.results.reading import read_object
+from albench.results.layout import CONFIG_FILE, RunFolder, plain_name
+from albench.results.sealed import read_sealed, write_sealed
 
 _HASH, _KIND = "config_hash", "dataset_kind"
 
@@ -86,19 +90,34 @@ class StudySettings:
 class Settings:
     """Settings of every study of a results folder, in the order they were added."""
 
+    FORMAT: ClassVar[int] = 2
+    """Of the files that `write` makes; files without a format, of al-bench 0.1, have no digest."""
+
     studies: tuple[StudySettings, ...] = ()
 
     @classmethod
     def read(cls, run: RunFolder) -> Settings:
-        """Read the file.
+        """Read the file, or where that is missing or damaged the fullest of its copies.
 
         Raises
         ------
         InputError
-            There is none, it is damaged, or a data set has a name that is no folder's.
+            There is none that is whole, or a data set has a name that is no folder's.
         """
-        file = run.config
-        stored = read_object(file)
+        try:
+            return cls._read(run.config)
+        except InputError:
+            copies = []
+            for file in run.path.glob(f"*/{CONFIG_FILE}"):
+                with contextlib.suppress(InputError):
+                    copies.append(cls._read(file))
+            if not copies:
+                raise
+            return max(copies, key=lambda copy: len(copy.studies))
+
+    @classmethod
+    def _read(cls, file: Path) -> Settings:
+        stored = read_sealed(file, format=cls.FORMAT)
         datasets = stored.get("datasets")
         if not isinstance(datasets, dict) or not all(isinstance(value, dict) for value in datasets.values()):
             found = ", ".join(stored) or "none"
@@ -106,14 +125,16 @@ class Settings:
         return cls(tuple(StudySettings(plain_name(f"{file}: data set", name), datasets[name]) for name in datasets))
 
     def write(self, run: RunFolder) -> None:
-        """Write the file.
+        """Write the file, and its copies.
 
         Raises
         ------
         InputError
             No space left, or no permission.
         """
-        write_json(run.config, {"datasets": {study.dataset: dict(study.stored) for study in self.studies}})
+        values = {"datasets": {study.dataset: dict(study.stored) for study in self.studies}}
+        for file in (run.config, *(run.study(study.dataset).config for study in self.studies)):
+            write_sealed(file, values, format=self.FORMAT)
 
     @property
     def datasets(self) -> list[str]:

@@ -1,0 +1,139 @@
+"""Damage to any file of a results folder: a resumed run heals it, and never comes to other numbers."""
+
+from __future__ import annotations
+
+import os
+import random
+import shutil
+from collections import Counter
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pandas as pd
+import pytest
+
+from albench.data import Dataset
+from albench.results.tables import read_results, read_rounds
+from albench.study.workers import run_studies
+from tests.support.damage import attempt, with_flipped_bit
+from tests.support.fake_study import fake_study
+
+STRATEGIES = ("random", "usim-f", "full")
+N_CORRUPTIONS = int(os.environ.get("ALBENCH_CORRUPTIONS", "500"))
+
+Damage = Callable[[Path, random.Random], None]
+
+
+def flip(path: Path, rng: random.Random) -> None:
+    content = path.read_bytes()
+    path.write_bytes(with_flipped_bit(content, rng.randrange(8 * len(content))))
+
+
+def change_digit(path: Path, rng: random.Random) -> None:
+    """Another digit in place of one: still JSON, where it was."""
+    content = bytearray(path.read_bytes())
+    digits = [place for place, byte in enumerate(content) if chr(byte).isdigit()]
+    if digits:
+        place = rng.choice(digits)
+        content[place] = ord(rng.choice("123456789".replace(chr(content[place]), "")))
+        path.write_bytes(content)
+    else:
+        flip(path, rng)
+
+
+def cut(path: Path, rng: random.Random) -> None:
+    path.write_bytes(path.read_bytes()[: rng.randrange(path.stat().st_size)])
+
+
+def empty(path: Path, rng: random.Random) -> None:
+    path.write_bytes(b"")
+
+
+def delete(path: Path, rng: random.Random) -> None:
+    path.unlink()
+
+
+def other(path: Path, rng: random.Random) -> None:
+    """Bytes that are no text."""
+    path.write_bytes(rng.randbytes(path.stat().st_size))
+
+
+def sibling(path: Path, rng: random.Random) -> None:
+    """Another whole file of the folder: of another round, strategy or seed where there is one of that name."""
+    root = next(folder for folder in path.parents if (folder / "results.parquet").is_file())
+    others = sorted(file for file in root.rglob(path.name) if file.read_bytes() != path.read_bytes())
+    if others:
+        path.write_bytes(rng.choice(others).read_bytes())
+    else:
+        flip(path, rng)
+
+
+TIMED = ("rounds.csv", "rounds.parquet", "results.parquet")
+DAMAGES: tuple[Damage, ...] = (flip, flip, change_digit, cut, empty, delete, other, sibling)
+
+
+def artefacts(out: Path) -> dict[str, bytes]:
+    """All that a study leaves but what says how long something took."""
+    return {
+        str(path.relative_to(out)): path.read_bytes()
+        for path in sorted(out.rglob("*"))
+        if path.is_file()
+        and not path.name.startswith(".")
+        and not path.name.endswith(".stage.json")
+        and path.name not in TIMED
+    }
+
+
+def tables(out: Path) -> tuple[pd.DataFrame, pd.DataFrame]:
+    rounds = read_rounds(out)
+    times = [name for name in rounds if name.endswith("_s") and name != "annotation_s"]
+    # a stage that runs again may find another's scores
+    return read_results(out), rounds.drop(columns=[*times, "started_at", "peak_rss_mib", "cached_scores"])
+
+
+@pytest.fixture(scope="module")
+def finished(phantom: Dataset, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    out = tmp_path_factory.mktemp("study")
+    run_studies([fake_study(phantom, out)], STRATEGIES, [0], n_processes=1)
+    return out
+
+
+def damageable(out: Path) -> list[Path]:
+    return sorted(path for path in out.rglob("*") if path.is_file() and not path.name.startswith("."))
+
+
+def resumed(phantom: Dataset, finished: Path, out: Path, damage: Iterator[tuple[Path, Damage]], seed: int) -> bool:
+    """Damage a copy, resume it and compare; whether it was healed rather than refused."""
+    shutil.copytree(finished, out)
+    for file, change in damage:
+        change(out / file, random.Random(seed))
+
+    def resume() -> bool:
+        run_studies([fake_study(phantom, out)], STRATEGIES, [0], n_processes=1)
+        return True
+
+    healed = attempt("results folder", resume) is not None
+    if healed:
+        assert artefacts(out) == artefacts(finished)
+        for table, expected in zip(tables(out), tables(finished), strict=True):
+            pd.testing.assert_frame_equal(table, expected, check_exact=True)
+    shutil.rmtree(out)
+    return healed
+
+
+@pytest.mark.parametrize("change", dict.fromkeys(DAMAGES), ids=lambda change: change.__name__)
+@pytest.mark.parametrize("kind", ["config.json", "pool.parquet", "start.json", "prepared.json", "model.pth"])
+def test_a_resumed_run_heals(phantom: Dataset, finished: Path, tmp_path: Path, kind: str, change: Damage) -> None:
+    file = next(path for path in damageable(finished) if path.name == kind)
+    assert resumed(phantom, finished, tmp_path / "out", iter([(file.relative_to(finished), change)]), 0)
+
+
+@pytest.mark.slow
+def test_hundreds_of_corruptions(phantom: Dataset, finished: Path, tmp_path: Path) -> None:
+    files, rng, healed = damageable(finished), random.Random(1), Counter[bool]()
+    for number in range(N_CORRUPTIONS):
+        file, change = files[number % len(files)], DAMAGES[number // len(files) % len(DAMAGES)]
+        damage = iter([(file.relative_to(finished), change)])
+        healed[resumed(phantom, finished, tmp_path / f"out-{number}", damage, rng.randrange(2**31))] += 1
+    print(f"{healed[True]} of {N_CORRUPTIONS} healed, {healed[False]} refused in one line")
+    assert healed[True] == N_CORRUPTIONS
