@@ -10,8 +10,7 @@ from typing import Annotated, Any, ClassVar, Self
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, model_validator
 
 from albench.errors import InputError
-from albench.machine.files import write_json
-from albench.results.reading import read_object
+from albench.results.sealed import read_sealed, write_sealed
 from albench.units.pool import Unit
 
 Bounds = tuple[int, int, int]
@@ -92,8 +91,8 @@ class Query(BaseModel):
 
     model_config = ConfigDict(frozen=True)
 
-    FORMAT: ClassVar[int] = 1
-    """Of the files that `write` makes; files without a format, which al-bench 0.1 wrote, are of this one too."""
+    FORMAT: ClassVar[int] = 2
+    """Of the files that `write` makes; files without a format, of al-bench 0.1, have the same keys and no digest."""
 
     dataset: str
     strategy: str
@@ -116,14 +115,13 @@ class Query(BaseModel):
             No space left, or no permission.
         """
         header = {
-            "format": self.FORMAT,
             "dataset": self.dataset,
             "strategy": self.strategy,
             "parameters": self.parameters,
             "seed": self.seed,
             "round": self.round,
         }
-        write_json(path, header | {"units": [unit.as_json() for unit in self.units]})
+        write_sealed(path, header | {"units": [unit.as_json() for unit in self.units]}, format=self.FORMAT)
 
     @classmethod
     def read(cls, path: Path) -> Query:
@@ -132,15 +130,9 @@ class Query(BaseModel):
         Raises
         ------
         InputError
-            The file is missing, damaged or of a later format.
+            The file is missing, damaged, changed since it was written, or of another format.
         """
-        stored = read_object(path)
-        written_as = stored.get("format", 1)
-        if written_as != cls.FORMAT:
-            raise InputError(
-                f"{path}: expected a query of format {cls.FORMAT}, found {written_as!r}, which another version of "
-                f"al-bench wrote"
-            )
+        stored = read_sealed(path, format=cls.FORMAT)
         try:
             return cls.model_validate(stored)
         except ValidationError as error:

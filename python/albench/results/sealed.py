@@ -40,19 +40,19 @@ def read_sealed(path: Path, *, format: int) -> dict[str, Any]:
     stored = read_object(path)
     if _DIGEST not in stored and _FORMAT not in stored:
         return stored
+    written_as = stored.get(_FORMAT)
+    if written_as != format:
+        raise InputError(
+            f"{path}: expected format {format}, found {written_as!r}, which another version of al-bench wrote"
+        )
     digest = stored.pop(_DIGEST, None)
     try:
         whole = digest == _digest_of(stored)
     except (ValueError, RecursionError):  # NaN, or deeper nested than can be written
         whole = False
     if not whole:
-        raise InputError(f"{path}: expected the digest {_DIGEST!r} to fit the content, found a file that was changed")
-    written_as = stored.pop(_FORMAT, None)
-    if written_as != format:
-        raise InputError(
-            f"{path}: expected format {format}, found {written_as!r}, which another version of al-bench wrote"
-        )
-    return stored
+        raise InputError(f"{path}: expected the content it was written with, found another: '{_DIGEST}' does not fit")
+    return {key: value for key, value in stored.items() if key != _FORMAT}
 
 
 def _digest_of(content: Mapping[str, Any]) -> str:
