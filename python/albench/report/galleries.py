@@ -92,9 +92,9 @@ def _first_seeds(runs: list[RunKey]) -> list[RunKey]:
 
 def _gallery(inputs: Inputs, study: tuple[str, str], tiles: dict[RunKey, list[Tile]], n_kept: int) -> Gallery:
     rounds = []
-    for number in sorted({run[4] for run in tiles}):
-        of_round = {run[2]: own for run, own in tiles.items() if run[4] == number}
-        rounds.append((number, [(name, of_round[name]) for name in order(list(of_round))]))
+    for round_number in sorted({run[4] for run in tiles}):
+        of_round = {run[2]: own for run, own in tiles.items() if run[4] == round_number}
+        rounds.append((round_number, [(name, of_round[name]) for name in order(list(of_round))]))
     results = inputs.results[(inputs.results[STUDY_KEYS] == list(study)).all(axis=1) & (inputs.results["label"] > 0)]
     labels = results.drop_duplicates("label").sort_values("label")
     return Gallery(

@@ -188,7 +188,7 @@ def _describe(panel: Panel) -> str:
 
 
 def _selections(queries: pd.DataFrame, tables: Tables) -> list[AnnotatedUnits]:
-    found = []
+    selections = []
     for study, own in queries.groupby(STUDY_KEYS):
         key = (str(study[0]), str(study[1]))
         title = study_title(*key)
@@ -206,8 +206,8 @@ def _selections(queries: pd.DataFrame, tables: Tables) -> list[AnnotatedUnits]:
         units = [(name, list(of_seeds)) for name, of_seeds in by_strategy]
         records = [{str(key): value for key, value in row.items()} for row in rows]
         names, cells = _class_cells(_of_study(tables.classes, key), plural)
-        found.append(AnnotatedUnits(title, picture, unit, plural, records, names, cells, units))
-    return found
+        selections.append(AnnotatedUnits(title, picture, unit, plural, records, names, cells, units))
+    return selections
 
 
 def _class_cells(classes: pd.DataFrame, units: str) -> tuple[list[str], list[tuple[str, list[str]]]]:

@@ -67,21 +67,21 @@ class StatisticsSection:
 
     def files(self, statistics: Statistics) -> dict[str, bytes]:
         """Content of every file beside the page, by name: CSV of unrounded numbers; Markdown and LaTeX as shown."""
-        found: dict[str, bytes] = {}
+        files: dict[str, bytes] = {}
         for name in ("scores", "budget", "pairs", "penalty", "claims"):
-            found[f"{name}.csv"] = getattr(statistics, name).to_csv(index=False).encode()
+            files[f"{name}.csv"] = getattr(statistics, name).to_csv(index=False).encode()
             shown = [table for table in self.tables if table.file == name]
             if not shown:
                 continue
             parts = [f"{markdown(table.title, table.cells)}\n{table.note}\n" for table in shown]
-            found[f"{name}.md"] = "\n".join(parts).encode()
-            found[f"{name}.tex"] = "\n".join(
+            files[f"{name}.md"] = "\n".join(parts).encode()
+            files[f"{name}.tex"] = "\n".join(
                 latex(f"{table.title}. {table.note}", table.cells) for table in shown
             ).encode()
-        found["ranks.csv"] = statistics.ranks.ranks.rename("mean_rank").to_csv().encode()
+        files["ranks.csv"] = statistics.ranks.ranks.rename("mean_rank").to_csv().encode()
         if self.ranks_svg is not None:
-            found[RANKS_FIGURE] = self.ranks_svg
-        return found
+            files[RANKS_FIGURE] = self.ranks_svg
+        return files
 
 
 def build_statistics(results: pd.DataFrame, runs: pd.DataFrame) -> tuple[StatisticsSection, Statistics]:
