@@ -118,8 +118,8 @@ def renamed(row: Mapping[str, Any], names: Mapping[str, str] = RENAMED) -> dict[
     return {now.get(key, key): value for key, value in row.items()}
 
 
-def _names_now(found: Collection[str], names: Mapping[str, str]) -> dict[str, str]:
-    return {old: new for old, new in names.items() if old in found and new not in found}
+def _names_now(columns: Collection[str], names: Mapping[str, str]) -> dict[str, str]:
+    return {old: new for old, new in names.items() if old in columns and new not in columns}
 
 
 def read_results(path: Path, names: Mapping[str, str] = RENAMED) -> pd.DataFrame:
@@ -131,9 +131,9 @@ def read_results(path: Path, names: Mapping[str, str] = RENAMED) -> pd.DataFrame
     for metric, high in METRICS.items():
         outside = ~(table[metric].between(0.0, high) | table[metric].isna())
         if outside.any():
-            found = table.loc[outside, metric].iloc[0]
+            value = table.loc[outside, metric].iloc[0]
             expected = "at least 0" if high == np.inf else f"0 to {high:.0f}"
-            raise InputError(f"{file}: column '{metric}': expected {expected} or NaN, found {found}")
+            raise InputError(f"{file}: column '{metric}': expected {expected} or NaN, found {value}")
     _check_complete(table, file)
     return table
 
@@ -213,8 +213,8 @@ def _conform(df: pd.DataFrame, path: Path, like: str | None = None) -> pd.DataFr
     df = df.assign(**{column: np.nan for column in columns if column in _LATER_COLUMNS and column not in df})
     missing = [column for column in columns if column not in df.columns]
     if missing:
-        found = ", ".join(map(str, df.columns)) or "none"
-        raise InputError(f"{path}: expected column '{missing[0]}', found {found}")
+        names = ", ".join(map(str, df.columns)) or "none"
+        raise InputError(f"{path}: expected column '{missing[0]}', found {names}")
     extra = [column for column in df.columns if column not in columns]
     table = df[[*columns, *extra]].copy()
     for column, dtype in columns.items():
