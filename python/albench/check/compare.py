@@ -26,7 +26,7 @@ from scipy import stats
 from albench.check.baseline import START, Baseline, FirstQuery, cells_table, require_same_studies
 from albench.errors import InputError
 from albench.results.layout import CEILING
-from albench.results.tables import STUDY_KEYS
+from albench.results.tables import STUDY_KEYS, rows_of
 
 FALSE_ALARMS = 0.01
 """Probability that noise alone fails any Dice row of a whole check (Bonferroni over rows)."""
@@ -109,7 +109,7 @@ def _dice_rows(measured: pd.DataFrame, baseline: pd.DataFrame) -> list[Row]:
     n_rows = sum(len(before) for before, _ in cells)
     for (old, new), (before, after) in zip(levels, cells, strict=True):
         for study, old_study in old.groupby(STUDY_KEYS):
-            noise = _noise(old_study, shared=set(new.loc[(new[STUDY_KEYS] == list(study)).all(axis=1), "seed"]))
+            noise = _noise(old_study, shared=set(rows_of(new, study)["seed"]))
             if not noise.freedom:
                 raise InputError(f"--baseline: expected at least 2 finished seeds of {study[0]} to know their spread")
             quantile = float(stats.t.ppf(1 - FALSE_ALARMS / n_rows, noise.freedom))

@@ -7,7 +7,7 @@ here are allowed and kept: later metrics must not make older readers fail.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -90,6 +90,11 @@ A name that a column once had is never given to another.
 """
 
 _TABLES = {RESULTS_FILE: (RESULTS_COLUMNS, RESULT_KEYS), ROUNDS_FILE: (ROUNDS_COLUMNS, RUN_KEYS)}
+
+
+def rows_of(table: pd.DataFrame, study: Iterable[object]) -> pd.DataFrame:
+    """Rows of a study, named by its data set and protocol; an empty table may lack these columns."""
+    return table[(table[STUDY_KEYS] == list(study)).all(axis=1)] if len(table) else table
 
 
 def write_table(df: pd.DataFrame, path: Path) -> None:
