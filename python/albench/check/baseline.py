@@ -93,11 +93,11 @@ def summarise(out: Path) -> Baseline:
             dataset=dataset,
             protocol=protocol,
             strategy=strategy,
-            round=int(number),
+            round=int(round_number),
             dice={int(seed): (float(dice),) for seed, dice in zip(rows["seed"], rows["dice"], strict=True)},
         )
         for key, rows in curves.groupby([*STUDY_KEYS, "strategy", "round"])
-        for dataset, protocol, strategy, number in [cast(tuple[str, str, str, int], key)]
+        for dataset, protocol, strategy, round_number in [cast(tuple[str, str, str, int], key)]
     ]
     return Baseline(
         studies={study.dataset: study.portable() for study in Settings.read(run).studies},
@@ -106,7 +106,7 @@ def summarise(out: Path) -> Baseline:
     )
 
 
-def repeated(baseline: Baseline, found: Baseline) -> Baseline:
+def repeated(baseline: Baseline, repetition: Baseline) -> Baseline:
     """Return the baseline with a run's results as another repetition; new seeds, strategies and data sets are added.
 
     Raises
@@ -114,28 +114,28 @@ def repeated(baseline: Baseline, found: Baseline) -> Baseline:
     InputError
         If a data set is there under another configuration.
     """
-    require_same_studies(found, baseline)
+    require_same_studies(repetition, baseline)
 
     def key(cell: Cell) -> tuple[str, str, str, int]:
         return (cell.dataset, cell.protocol, cell.strategy, cell.round)
 
     cells = {key(cell): cell for cell in baseline.cells}
-    for cell in found.cells:
+    for cell in repetition.cells:
         known = cells[key(cell)].dice if key(cell) in cells else {}
         dice = {**known, **{seed: (*known.get(seed, ()), *values) for seed, values in cell.dice.items()}}
         cells[key(cell)] = cell.model_copy(update={"dice": dice})
-    queries = {(query.dataset, query.strategy, query.seed): query for query in (*found.queries, *baseline.queries)}
+    queries = {(query.dataset, query.strategy, query.seed): query for query in (*repetition.queries, *baseline.queries)}
     return Baseline(
-        studies={**found.studies, **baseline.studies},
+        studies={**repetition.studies, **baseline.studies},
         cells=tuple(cells[name] for name in sorted(cells)),
         queries=tuple(queries[name] for name in sorted(queries)),
     )
 
 
-def require_same_studies(found: Baseline, baseline: Baseline) -> None:
+def require_same_studies(other: Baseline, baseline: Baseline) -> None:
     """Raise InputError where the two hold a data set under different configurations."""
     for name, study in baseline.studies.items():
-        changed = difference(study, found.studies[name]) if name in found.studies else []
+        changed = difference(study, other.studies[name]) if name in other.studies else []
         if changed:
             raise InputError(f"--baseline: made under another configuration of {name} ({'; '.join(changed)})")
 

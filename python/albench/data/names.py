@@ -31,10 +31,10 @@ def require_names(path: Path, what: str, names: Iterable[str], *, of_files: bool
     for name in names:
         is_path = of_files and (name in (".", "..") or "/" in name)
         if not name.strip() or is_path or not is_plain(name):
-            found = f"{name!r:.200}"
+            got = f"{name!r:.200}"
         elif len(name.encode()) > LONGEST_NAME:
-            found = f"one of {len(name.encode())} bytes, {name:.40}..."
+            got = f"one of {len(name.encode())} bytes, {name:.40}..."
         else:
             continue
         expected = f"1 to {LONGEST_NAME} bytes of printable UTF-8{' without slashes' if of_files else ''}"
-        raise InputError(f"{path}: expected {what} names of {expected}, found {found}")
+        raise InputError(f"{path}: expected {what} names of {expected}, found {got}")

@@ -94,10 +94,10 @@ def _description(dataset: Dataset, cases: Sequence[Case], ignore: bool) -> dict[
 def _require_same(folder: Path, description: dict[str, Any]) -> None:
     path = folder / DATASET_JSON
     try:
-        found = json.loads(path.read_text(encoding="utf-8"))
+        stored = json.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError) as error:
         raise InputError(f"{path}: expected the nnU-Net raw data set made before, found: {error}") from error
-    differing = sorted(key for key in description if found.get(key) != description[key])
+    differing = sorted(key for key in description if stored.get(key) != description[key])
     if differing:
         raise InputError(
             f"{path}: expected the raw data set of the same cases of {description['source']}, found another "
@@ -127,8 +127,8 @@ def _write_images(case: Case, dataset: Dataset, folder: Path) -> None:
         return
     size = image.GetSize()
     if len(case.images) != 1 or image.GetDimension() != 4 or size[3] != len(targets):
-        found = size[3] if image.GetDimension() == 4 else len(case.images)
-        raise InputError(f"{case.images[0]}: expected {len(targets)} channels, found {found}")
+        n_channels = size[3] if image.GetDimension() == 4 else len(case.images)
+        raise InputError(f"{case.images[0]}: expected {len(targets)} channels, found {n_channels}")
     for index, target in enumerate(targets):
         channel = SimpleITK.Extract(image, (*size[:3], 0), (0, 0, 0, index))
         SimpleITK.WriteImage(channel, str(target), useCompression=True)

@@ -21,9 +21,9 @@ def memory_limit(root: Path = _ROOT) -> int | None:
     """Bytes that this process and those beside it in its control group may use; None where nothing limits them."""
     files = ("memory.max", "memory.high", "memory.limit_in_bytes")
     groups = list(control_groups("memory", root))
-    found = [int(word) for group in groups for file in files for word in words(group / file) if word != "max"]
+    limits = [int(word) for group in groups for file in files for word in words(group / file) if word != "max"]
     # Version 1 says a number beyond all memory where there is no limit.
-    return min((limit for limit in found if limit < psutil.virtual_memory().total), default=None)
+    return min((limit for limit in limits if limit < psutil.virtual_memory().total), default=None)
 
 
 def memory_bytes(root: Path = _ROOT) -> int:

@@ -122,23 +122,23 @@ def _read_queries(folder: Path, names: Mapping[str, str]) -> list[tuple[Any, ...
 
 
 def _find_galleries(out_dirs: Sequence[Path], names: Sequence[Mapping[str, str]]) -> dict[RunKey, Path]:
-    found: dict[RunKey, Path] = {}
+    galleries: dict[RunKey, Path] = {}
     for folder, own in zip(out_dirs, names, strict=True):
         for each in RunFolder(folder).rounds():
             if each.gallery.is_file():
                 run = (each.dataset, own.get(each.dataset, ""), each.strategy, each.seed, each.number)
-                found.setdefault(run, each.gallery)
-    return found
+                galleries.setdefault(run, each.gallery)
+    return galleries
 
 
 def _read_pools(
     out_dirs: Sequence[Path], names: Sequence[Mapping[str, str]]
 ) -> dict[tuple[str, str, int], pd.DataFrame]:
-    found = {}
+    pools = {}
     for folder, own in zip(out_dirs, names, strict=True):
         for study in RunFolder(folder).studies():
             for seed in study.seeds():
                 key = (study.dataset, own.get(study.dataset, ""), seed.seed)
-                if key not in found and seed.pool.is_file():
-                    found[key] = read_rows(seed.pool)
-    return found
+                if key not in pools and seed.pool.is_file():
+                    pools[key] = read_rows(seed.pool)
+    return pools

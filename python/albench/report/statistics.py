@@ -15,7 +15,7 @@ from albench.report.figures import as_svg
 from albench.report.latex import latex
 from albench.report.palette import GREY, label, oracle_aided, order, style
 from albench.report.texts import NBSP, NONE, interval_text, number_text, p_text
-from albench.results.tables import REFERENCE, STUDY_KEYS
+from albench.results.tables import REFERENCE, STUDY_KEYS, rows_of
 from albench.stats.budget import TARGETS
 from albench.stats.crossed import MIN_SEEDS
 from albench.stats.grid import Endpoint
@@ -67,21 +67,21 @@ class StatisticsSection:
 
     def files(self, statistics: Statistics) -> dict[str, bytes]:
         """Content of every file beside the page, by name: CSV of unrounded numbers; Markdown and LaTeX as shown."""
-        found: dict[str, bytes] = {}
+        files: dict[str, bytes] = {}
         for name in ("scores", "budget", "pairs", "penalty", "claims"):
-            found[f"{name}.csv"] = getattr(statistics, name).to_csv(index=False).encode()
+            files[f"{name}.csv"] = getattr(statistics, name).to_csv(index=False).encode()
             shown = [table for table in self.tables if table.file == name]
             if not shown:
                 continue
             parts = [f"{markdown(table.title, table.cells)}\n{table.note}\n" for table in shown]
-            found[f"{name}.md"] = "\n".join(parts).encode()
-            found[f"{name}.tex"] = "\n".join(
+            files[f"{name}.md"] = "\n".join(parts).encode()
+            files[f"{name}.tex"] = "\n".join(
                 latex(f"{table.title}. {table.note}", table.cells) for table in shown
             ).encode()
-        found["ranks.csv"] = statistics.ranks.ranks.rename("mean_rank").to_csv().encode()
+        files["ranks.csv"] = statistics.ranks.ranks.rename("mean_rank").to_csv().encode()
         if self.ranks_svg is not None:
-            found[RANKS_FIGURE] = self.ranks_svg
-        return found
+            files[RANKS_FIGURE] = self.ranks_svg
+        return files
 
 
 def build_statistics(results: pd.DataFrame, runs: pd.DataFrame) -> tuple[StatisticsSection, Statistics]:
@@ -99,15 +99,11 @@ def build_statistics(results: pd.DataFrame, runs: pd.DataFrame) -> tuple[Statist
         title = study_title(*study)
         strategies = order(list(scores["strategy"]))
         tables += _scores(title, scores.set_index("strategy").loc[strategies])
-        tables += _budgets(title, _of(statistics.budget, study), strategies)
-        tables += _pairs(title, _of(statistics.pairs, study), strategies)
-        tables += _penalty(title, _of(statistics.penalty, study), strategies)
+        tables += _budgets(title, rows_of(statistics.budget, study), strategies)
+        tables += _pairs(title, rows_of(statistics.pairs, study), strategies)
+        tables += _penalty(title, rows_of(statistics.penalty, study), strategies)
     svg, note = _ranks(statistics.ranks)
     return StatisticsSection(tables, svg, note), statistics
-
-
-def _of(table: pd.DataFrame, study: tuple[str, str]) -> pd.DataFrame:
-    return table[(table[STUDY_KEYS] == list(study)).all(axis=1)] if len(table) else table
 
 
 def _claims(claims: pd.DataFrame) -> list[StatisticsTable]:

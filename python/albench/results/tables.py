@@ -7,7 +7,7 @@ here are allowed and kept: later metrics must not make older readers fail.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -92,6 +92,11 @@ A name that a column once had is never given to another.
 _TABLES = {RESULTS_FILE: (RESULTS_COLUMNS, RESULT_KEYS), ROUNDS_FILE: (ROUNDS_COLUMNS, RUN_KEYS)}
 
 
+def rows_of(table: pd.DataFrame, study: Iterable[object]) -> pd.DataFrame:
+    """Rows of a study, named by its data set and protocol; an empty table may lack these columns."""
+    return table[(table[STUDY_KEYS] == list(study)).all(axis=1)] if len(table) else table
+
+
 def write_table(df: pd.DataFrame, path: Path) -> None:
     """Write a table as Parquet and, beside it, as CSV; each file appears whole or not at all.
 
@@ -118,8 +123,8 @@ def renamed(row: Mapping[str, Any], names: Mapping[str, str] = RENAMED) -> dict[
     return {now.get(key, key): value for key, value in row.items()}
 
 
-def _names_now(found: Collection[str], names: Mapping[str, str]) -> dict[str, str]:
-    return {old: new for old, new in names.items() if old in found and new not in found}
+def _names_now(columns: Collection[str], names: Mapping[str, str]) -> dict[str, str]:
+    return {old: new for old, new in names.items() if old in columns and new not in columns}
 
 
 def read_results(path: Path, names: Mapping[str, str] = RENAMED) -> pd.DataFrame:
@@ -131,9 +136,9 @@ def read_results(path: Path, names: Mapping[str, str] = RENAMED) -> pd.DataFrame
     for metric, high in METRICS.items():
         outside = ~(table[metric].between(0.0, high) | table[metric].isna())
         if outside.any():
-            found = table.loc[outside, metric].iloc[0]
+            value = table.loc[outside, metric].iloc[0]
             expected = "at least 0" if high == np.inf else f"0 to {high:.0f}"
-            raise InputError(f"{file}: column '{metric}': expected {expected} or NaN, found {found}")
+            raise InputError(f"{file}: column '{metric}': expected {expected} or NaN, found {value}")
     _check_complete(table, file)
     return table
 
@@ -213,8 +218,8 @@ def _conform(df: pd.DataFrame, path: Path, like: str | None = None) -> pd.DataFr
     df = df.assign(**{column: np.nan for column in columns if column in _LATER_COLUMNS and column not in df})
     missing = [column for column in columns if column not in df.columns]
     if missing:
-        found = ", ".join(map(str, df.columns)) or "none"
-        raise InputError(f"{path}: expected column '{missing[0]}', found {found}")
+        names = ", ".join(map(str, df.columns)) or "none"
+        raise InputError(f"{path}: expected column '{missing[0]}', found {names}")
     extra = [column for column in df.columns if column not in columns]
     table = df[[*columns, *extra]].copy()
     for column, dtype in columns.items():

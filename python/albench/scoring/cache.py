@@ -71,18 +71,18 @@ class ScoreCache:
             others will want them.
         """
         values = {need: value for need in needs if (value := self._load(need)) is not None}
-        found = Need.NOTHING
+        known = Need.NOTHING
         for need in values:
-            found |= need
-        missing = needs & ~found
+            known |= need
+        missing = needs & ~known
         if missing:
             made = compute(missing | FREE_MOMENTS if missing & MOMENTS else missing, _gathered(values))
             for need in Need:
                 value = getattr(made, _field(need))
-                if value is not None and need not in found:
+                if value is not None and need not in known:
                     values[need] = value
                     self._save(need, value)
-        return _gathered({need: value for need, value in values.items() if need in needs}), found
+        return _gathered({need: value for need, value in values.items() if need in needs}), known
 
     def _path(self, need: Need) -> Path:
         words = [getattr(self._gradients, name) for name in _DECIDED_BY.get(need, ())]

@@ -39,14 +39,14 @@ def knee(values: NDArray[np.float64]) -> int | None:
         return None
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # kneed warns where it finds no knee; None says so already
-        found = KneeLocator(
+        position = KneeLocator(
             np.arange(values.size),
             np.sort(values)[::-1],
             S=_KNEE_SENSITIVITY,
             curve="convex",
             direction="decreasing",
         ).knee
-    return None if found is None else int(found)
+    return None if position is None else int(position)
 
 
 def query_size(uncertainty: NDArray[np.float64], budget: int) -> int:

@@ -91,18 +91,18 @@ def get_strategy(name: str) -> type[Strategy]:
 def _load(entry: EntryPoint) -> type[Strategy]:
     """Import the strategy of another package."""
     try:
-        found = entry.load()
+        loaded = entry.load()
     except Exception as error:
         raise InputError(f"strategy '{entry.name}': cannot load {entry.value}: {error!r}") from error
-    if not (isinstance(found, type) and issubclass(found, Strategy) and getattr(found, "name", None) == entry.name):
+    if not (isinstance(loaded, type) and issubclass(loaded, Strategy) and getattr(loaded, "name", None) == entry.name):
         raise InputError(
-            f"strategy '{entry.name}': expected {entry.value} to be a Strategy class of that name, got {found!r}"
+            f"strategy '{entry.name}': expected {entry.value} to be a Strategy class of that name, got {loaded!r}"
         )
     try:
-        check_class(found)
+        check_class(loaded)
     except ValueError as error:
         raise InputError(str(error)) from None
-    return found
+    return loaded
 
 
 def make_strategy(text: str) -> Strategy:

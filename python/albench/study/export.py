@@ -12,7 +12,7 @@ from albench.training.export import export_model, prepared_in
 
 
 def export_round(
-    out: Path, *, dataset: str | None, strategy: str, seed: int, number: int | None, results: Path
+    out: Path, *, dataset: str | None, strategy: str, seed: int, round_number: int | None, results: Path
 ) -> Path:
     """Export the model of one round, or those of its folds, as an nnU-Net results folder.
 
@@ -22,7 +22,7 @@ def export_round(
         Results folder of the study.
     dataset
         Its data set; None where it has only one.
-    number
+    round_number
         Round; None takes the last that is finished.
     results
         Folder to write to, as ``nnUNet_results``.
@@ -42,10 +42,10 @@ def export_round(
         if strategy not in known:
             raise unknown_name(f"strategy of {study.path}", strategy, known)
         raise InputError(f"--seed {seed}: expected a seed of {study.path / strategy}, found none with a trained model")
-    number = max(rounds) if number is None else number
-    if number not in rounds:
-        raise InputError(f"--round {number}: expected one of {', '.join(map(str, sorted(rounds)))}")
-    folder = rounds[number].trained_in
+    round_number = max(rounds) if round_number is None else round_number
+    if round_number not in rounds:
+        raise InputError(f"--round {round_number}: expected one of {', '.join(map(str, sorted(rounds)))}")
+    folder = rounds[round_number].trained_in
     models = folder.models(settings.n_folds)
     for stage, model in zip(stages, models, strict=True):
         if load_stage(folder.path, stage) is None:

@@ -50,17 +50,17 @@ def read_study(file: Path) -> dict[str, Any]:
         raise InputError(f"{file}: expected YAML, got {' '.join(str(error).split())}") from None
     if not isinstance(values, dict):
         raise InputError(f"{file}: expected options by name, e.g. seeds: 3, got {values!r}")
-    found = {}
+    options = {}
     for key, value in values.items():
         if key not in request_fields():
             raise InputError(f"{file}: {unknown_name('key', str(key), request_fields())}")
         given = request_fields()[key].accept(value, f"{file}: {key}")
-        found[key] = _placed(key, given, lambda path: os.path.normpath(file.parent / path), file.parent)
+        options[key] = _placed(key, given, lambda path: os.path.normpath(file.parent / path), file.parent)
         try:
-            _check(key, found[key])
+            _check(key, options[key])
         except InputError as error:
             raise InputError(f"{file}: {key}: {error}") from None
-    return found
+    return options
 
 
 def write_study(request: RunRequest) -> Path:

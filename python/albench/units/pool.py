@@ -32,18 +32,18 @@ class Unit:
 
 def by_case(units: Iterable[Unit]) -> dict[str, list[Unit]]:
     """`units` by case, both in the order they come."""
-    found: dict[str, list[Unit]] = {}
+    units_of: dict[str, list[Unit]] = {}
     for unit in units:
-        found.setdefault(unit.case, []).append(unit)
-    return found
+        units_of.setdefault(unit.case, []).append(unit)
+    return units_of
 
 
 def positions_by_case(units: Sequence[Unit]) -> dict[str, NDArray[np.int64]]:
     """Positions, int64 ascending, of the units of each case; cases in the order they come."""
-    found: dict[str, list[int]] = {}
+    rows: dict[str, list[int]] = {}
     for position, unit in enumerate(units):
-        found.setdefault(unit.case, []).append(position)
-    return {case: np.array(positions, dtype=np.int64) for case, positions in found.items()}
+        rows.setdefault(unit.case, []).append(position)
+    return {case: np.array(positions, dtype=np.int64) for case, positions in rows.items()}
 
 
 def slice_boxes(shape: Sequence[int], axis: int, low: int, high: int) -> tuple[NDArray[np.int64], NDArray[np.int64]]:

@@ -151,8 +151,8 @@ def maximize(
     if e >= 1:
         raise check.wrong("epsilon", "a number in (0, 1)", epsilon)
     s = check.integer("seed", seed, 0, 2**64 - 1)
-    found = _core.maximize(f._f, k, name, e, s, pool, callback, check.threads(n_threads))
-    return Selection(*found)
+    selected = _core.maximize(f._f, k, name, e, s, pool, callback, check.threads(n_threads))
+    return Selection(*selected)
 
 
 def kcenter_greedy(

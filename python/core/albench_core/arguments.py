@@ -11,9 +11,9 @@ from albench_core.cores import n_cores
 from albench_core.errors import InputError
 
 
-def wrong(argument: str, expected: str, found: object) -> InputError:
+def wrong(argument: str, expected: str, got: object) -> InputError:
     """Make an error that names the argument, what was expected and what was found."""
-    return InputError(f"`{argument}`: expected {expected}, got {found}")
+    return InputError(f"`{argument}`: expected {expected}, got {got}")
 
 
 def threads(n_threads: int | None) -> int:
