@@ -8,15 +8,21 @@ import shutil
 from collections import Counter
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 import pytest
 
 from albench.data import Dataset
+from albench.machine.files import read_json
+from albench.report import build_report
 from albench.results.tables import read_results, read_rounds
+from albench.seeding import Key
 from albench.study.workers import run_studies
+from albench.training.base import TrainingReport
+from albench.training.fake import FakeTrainer
 from tests.support.damage import attempt, with_flipped_bit
-from tests.support.fake_study import fake_study
+from tests.support.fake_study import Listening, fake_study
 
 STRATEGIES = ("random", "usim-f", "full")
 N_CORRUPTIONS = int(os.environ.get("ALBENCH_CORRUPTIONS", "500"))
@@ -129,6 +135,50 @@ def resumed(phantom: Dataset, finished: Path, out: Path, damage: Iterator[tuple[
 def test_a_resumed_run_heals(phantom: Dataset, finished: Path, tmp_path: Path, kind: str, change: Damage) -> None:
     file = next(path for path in damageable(finished) if path.name == kind)
     assert resumed(phantom, finished, tmp_path / "out", iter([(file.relative_to(finished), change)]), 0)
+
+
+def test_copies_inside_a_study_change_nothing(phantom: Dataset, finished: Path, tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    shutil.copytree(finished, out)
+    study = out / phantom.name
+    shutil.copytree(study, out / f"{phantom.name}-copy")
+    shutil.copytree(study / "usim-f", study / "usim-f (copy)")
+    shutil.copytree(study / "usim-f/seed-0", study / "usim-f/seed-0-copy")
+    shutil.copytree(study / "usim-f/seed-0/round-1", study / "usim-f/seed-0/round-1-copy")
+    run_studies([fake_study(phantom, out)], STRATEGIES, [0], n_processes=1)
+    for table, expected in zip(tables(out), tables(finished), strict=True):
+        pd.testing.assert_frame_equal(table, expected, check_exact=True)
+    assert "(copy)" not in build_report(out).read_text()
+
+
+def test_what_followed_a_model_is_done_again_where_that_comes_out_differently(
+    phantom: Dataset, finished: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    out = tmp_path / "out"
+    shutil.copytree(finished, out)
+    chain = out / phantom.name / "usim-f/seed-0"
+    before, others = artefacts(chain), artefacts(out / phantom.name / "random")
+    (chain / "round-1/model.pth").unlink()
+    plain = FakeTrainer.train
+
+    def elsewhere(self: FakeTrainer, *args: Any, key: tuple[Key, ...], **named: Any) -> TrainingReport:
+        """As on a machine whose sums are rounded differently."""
+        return plain(self, *args, key=(*key, "elsewhere"), **named)
+
+    monkeypatch.setattr(FakeTrainer, "train", elsewhere)
+    reporter = Listening()
+    run_studies([fake_study(phantom, out)], STRATEGIES, [0], 1, reporter)
+    again = [line for line in reporter.heard if "runs again" in line]
+    assert [line.split("stage ")[1].split(" ")[0] for line in again if "round 1" in line] == ["'train'", "'evaluate'"]
+    assert any("round 2: stage 'query' runs again" in line and "model.pth has changed" in line for line in again)
+    after = artefacts(chain)
+    assert after["round-1/query.json"] == before["round-1/query.json"]
+    assert after["round-2/model.pth"] != before["round-2/model.pth"]
+    asked = {
+        (unit["case"], unit["index"]) for n in (0, 1, 2) for unit in read_json(chain / f"round-{n}/query.json")["units"]
+    }
+    assert {tuple(unit) for unit in read_json(chain / "round-2/model.pth")["units"]} == asked
+    assert artefacts(out / phantom.name / "random") == others
 
 
 @pytest.mark.slow

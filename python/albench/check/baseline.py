@@ -10,13 +10,11 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 
 from albench.config import difference
 from albench.errors import InputError
+from albench.machine.files import read_json, write_json
 from albench.results.layout import CEILING, RunFolder
 from albench.results.query import Query
-from albench.results.sealed import read_sealed, write_sealed
 from albench.results.settings import Settings
 from albench.results.tables import STUDY_KEYS, mean_dice, read_results, read_rounds
-
-_FORMAT = 2  # files without one have no digest
 
 START = "(start)"
 """Stands for the strategy in what all strategies of a seed share: the first model."""
@@ -167,8 +165,8 @@ def load_baseline(path: Path) -> Baseline:
     if not path.is_file():
         raise InputError(f"--baseline {path}: expected a file written by `al-bench check --update`, found none")
     try:
-        return Baseline.model_validate(read_sealed(path, format=_FORMAT))
-    except (InputError, ValidationError) as error:
+        return Baseline.model_validate(read_json(path))
+    except (ValidationError, ValueError) as error:
         reason = str(error).splitlines()[0]
         raise InputError(f"--baseline {path}: expected a file written by `al-bench check --update`: {reason}") from None
 
@@ -176,7 +174,7 @@ def load_baseline(path: Path) -> Baseline:
 def save_baseline(baseline: Baseline, path: Path) -> None:
     """Write a baseline."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    write_sealed(path, baseline.model_dump(mode="json"), format=_FORMAT)
+    write_json(path, baseline.model_dump(mode="json"))
 
 
 def cells_table(baseline: Baseline) -> pd.DataFrame:

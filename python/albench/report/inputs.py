@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from albench.errors import InputError
 from albench.report.merge import StudyConfiguration, joined, tell_apart
 from albench.results.layout import RunFolder
-from albench.results.query import Query
+from albench.results.query import queried_rounds
 from albench.results.reading import read_rows
 from albench.results.settings import Settings
 from albench.results.tables import RUN_KEYS, STUDY_KEYS, read_results, read_rounds
@@ -112,9 +112,8 @@ def _renamed(rows: pd.DataFrame, names: Mapping[str, str]) -> pd.DataFrame:
 
 
 def _read_queries(folder: Path, names: Mapping[str, str]) -> list[tuple[Any, ...]]:
-    files = (each.query for each in RunFolder(folder).rounds())
     rows = []
-    for query in (Query.read(file) for file in files if file.is_file()):
+    for _, query in queried_rounds(RunFolder(folder)):
         run = (query.dataset, names.get(query.dataset, ""), query.strategy, query.seed, query.round)
         units = (unit.as_json() for unit in query.units)
         rows += [(*run, place, *map(unit.get, QUERY_COLUMNS[len(run) + 1 :])) for place, unit in enumerate(units)]
@@ -124,7 +123,7 @@ def _read_queries(folder: Path, names: Mapping[str, str]) -> list[tuple[Any, ...
 def _find_galleries(out_dirs: Sequence[Path], names: Sequence[Mapping[str, str]]) -> dict[RunKey, Path]:
     galleries: dict[RunKey, Path] = {}
     for folder, own in zip(out_dirs, names, strict=True):
-        for each in RunFolder(folder).rounds():
+        for each, _ in queried_rounds(RunFolder(folder)):
             if each.gallery.is_file():
                 run = (each.dataset, own.get(each.dataset, ""), each.strategy, each.seed, each.number)
                 galleries.setdefault(run, each.gallery)

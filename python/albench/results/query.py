@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Annotated, Any, ClassVar, Self
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, model_validator
 
 from albench.errors import InputError
+from albench.results.layout import RoundFolder, RunFolder
 from albench.results.sealed import read_sealed, write_sealed
 from albench.units.pool import Unit
 
@@ -106,6 +107,15 @@ class Query(BaseModel):
         """The units by themselves, in order."""
         return [unit.unit for unit in self.units]
 
+    def is_of(self, folder: RoundFolder) -> bool:
+        """Whether it was made for this round: not so in a copy of another round's folder."""
+        return (self.dataset, self.strategy, self.seed, self.round) == (
+            folder.dataset,
+            folder.strategy,
+            folder.seed,
+            folder.number,
+        )
+
     def write(self, path: Path) -> None:
         """Write the query as JSON.
 
@@ -143,3 +153,18 @@ class Query(BaseModel):
             else:
                 message = f"expected the units of a query, found {place}: {first['msg']}"
             raise InputError(f"{path}: {message}") from None
+
+
+def queried_rounds(run: RunFolder) -> Iterator[tuple[RoundFolder, Query]]:
+    """Yield every chain's rounds that have a query, with that; copies of other rounds' folders are passed over.
+
+    Raises
+    ------
+    InputError
+        A query is damaged or of another format.
+    """
+    for folder in run.rounds():
+        if folder.query.is_file():
+            query = Query.read(folder.query)
+            if query.is_of(folder):
+                yield folder, query

@@ -84,10 +84,23 @@ def changed_file(folder: Path, digests: Mapping[str, str]) -> str | None:
 def load_stage(folder: Path, name: str) -> StageRecord | None:
     """Return the record of a finished stage; None where there is none that is whole, or a file of it has changed."""
     try:
-        record = StageRecord.read(folder, name)
+        return whole_stage(folder, name)
     except InputError:
         return None
-    return None if record.changed(folder) else record
+
+
+def whole_stage(folder: Path, name: str) -> StageRecord:
+    """Return the record of a finished stage.
+
+    Raises
+    ------
+    InputError
+        There is none that is whole, or a file that the stage read or wrote has changed.
+    """
+    record = StageRecord.read(folder, name)
+    if change := record.changed(folder):
+        raise InputError(change)
+    return record
 
 
 def forget_stage(folder: Path, name: str) -> None:
@@ -124,15 +137,12 @@ def run_stage(
     read = {os.path.relpath(path, folder): path for path in inputs}
     if stage_record(folder, name).exists():
         try:
-            record = StageRecord.read(folder, name)
-        except InputError as error:
-            reason: str | None = str(error)
-        else:
-            reason = record.changed(folder)
-            if record.files.keys() != set(outputs) or (record.inputs is not None and record.inputs.keys() != set(read)):
-                reason = reason or f"{stage_record(folder, name)} is of other files"
-            if reason is None:
+            record = whole_stage(folder, name)
+            if record.files.keys() == set(outputs) and (record.inputs is None or record.inputs.keys() == set(read)):
                 return record
+            reason = f"{stage_record(folder, name)} is of other files"
+        except InputError as error:
+            reason = str(error)
         say(f"stage '{name}' runs again: {reason}")
         # Else a kill, after the outputs are written, would leave the former record beside them.
         forget_stage(folder, name)
