@@ -5,7 +5,7 @@
     OUT/
       config.json  results.parquet  rounds.parquet  report/
       tensorboard/<data set>/<strategy>/seed-<seed>/
-      <data set>/                 config.json, a copy
+      <data set>/                 settings.json, which is config.json once more
         _shared/seed-<seed>/      pool.parquet  start.json  descriptors.npy  prepared.json
           round-0/                model.pth  evaluation.parquet  scores/
         <strategy>/seed-<seed>/
@@ -24,6 +24,7 @@ from pathlib import Path
 
 from albench.errors import InputError
 
+CONFIG_COPY = "settings.json"  # of another name, so that no folder of results folders is taken for one
 CONFIG_FILE, RESULTS_FILE, ROUNDS_FILE = "config.json", "results.parquet", "rounds.parquet"
 FORMER_NAMES = {ROUNDS_FILE: "runs.parquet"}
 """What al-bench 0.1 called a file, where that was another name."""
@@ -145,7 +146,7 @@ class StudyFolder:
     @property
     def config(self) -> Path:
         """Copy of the settings of all studies."""
-        return self.path / CONFIG_FILE
+        return self.path / CONFIG_COPY
 
     def seed(self, seed: int) -> SeedFolder:
         """Folder of what all chains of a seed share, there or not."""

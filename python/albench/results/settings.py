@@ -14,7 +14,7 @@ from typing import Any, ClassVar
 from albench.config import StudyConfig
 from albench.data.registry import list_entries
 from albench.errors import InputError, unknown_name
-from albench.results.layout import CONFIG_FILE, RunFolder, plain_name
+from albench.results.layout import CONFIG_COPY, RunFolder, plain_name
 from albench.results.sealed import read_sealed, write_sealed
 
 _HASH, _KIND = "config_hash", "dataset_kind"
@@ -108,7 +108,7 @@ class Settings:
             return cls._read(run.config)
         except InputError:
             copies = []
-            for file in run.path.glob(f"*/{CONFIG_FILE}"):
+            for file in run.path.glob(f"*/{CONFIG_COPY}"):
                 with contextlib.suppress(InputError):
                     copies.append(cls._read(file))
             if not copies:
