@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from albench.config import Protocol
+from albench.errors import InputError
 from albench.progress import Advance, Reporter
 from albench.results.layout import SHARED, ChainFolder, RoundFolder, train_stages
 from albench.results.stages import StageRecord, load_stage, run_stage
@@ -114,8 +115,17 @@ class Round:
         return self.chain.reporter.task(f"{self.title}: {text}", total)
 
     def stage(self, name: str, outputs: Sequence[str], compute: Callable[[], Mapping[str, Any]]) -> StageRecord:
-        """Run a stage of it, unless that is finished; `outputs` are files in its folder."""
-        return run_stage(self.folder.path, name, outputs, compute)
+        """Run a stage of it, unless that is finished; `outputs` are files in its folder.
+
+        Raises
+        ------
+        InputError
+            Numbers that are none came of it, as after a training that diverged.
+        """
+        try:
+            return run_stage(self.folder.path, name, outputs, compute)
+        except FloatingPointError as error:
+            raise InputError(f"{self.title}: {error}") from error
 
     def record(self, name: str) -> StageRecord | None:
         """Return what is remembered of a finished stage; None where it is not finished or not whole."""
