@@ -78,6 +78,28 @@ def write_parquet(table: pd.DataFrame, path: Path) -> None:
         table.to_parquet(temporary, index=False)
 
 
+def read_rows(path: Path) -> pd.DataFrame:
+    """Read a Parquet table.
+
+    Raises
+    ------
+    InputError
+        No such file, not readable, or no table.
+    """
+    if not path.is_file():
+        raise InputError(f"{path}: expected a table written by `al-bench run`, found no such file")
+    try:
+        return pd.read_parquet(path)
+    except Exception as error:  # of a damaged file pyarrow and pandas raise whatever they stumble over
+        raise InputError(f"{path}: expected a Parquet table, found an unreadable file ({reason(error)})") from error
+
+
+def reason(error: BaseException) -> str:
+    """First line of what an error of a library says, or the error's kind."""
+    lines = str(error).splitlines()
+    return lines[0][:300] if lines and lines[0] else type(error).__name__
+
+
 def write_array(array: NDArray[Any], path: Path) -> None:
     """Write an array in NumPy's ``.npy`` format."""
     with atomic_file(path) as temporary:

@@ -26,6 +26,8 @@ def read_text(path: Path, longest: int = LONGEST_TEXT, what: str = "file") -> st
             raise InputError(f"{path}: expected a {what}, found {'another kind' if path.exists() else 'none'}")
         with path.open("rb") as stream:
             content = stream.read(longest + 1)
+    except InputError:  # a ValueError, too
+        raise
     except OSError as error:
         raise InputError(f"{path}: cannot be read ({error.strerror})") from error
     except ValueError as error:  # a path with a null character
