@@ -10,9 +10,10 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 
 from albench.config import difference
 from albench.errors import InputError
-from albench.machine.files import read_json, write_json
+from albench.machine.files import write_json
 from albench.results.layout import CEILING, RunFolder
 from albench.results.query import Query
+from albench.results.reading import read_object
 from albench.results.settings import Settings
 from albench.results.tables import STUDY_KEYS, mean_dice, read_results, read_rounds
 
@@ -165,10 +166,13 @@ def load_baseline(path: Path) -> Baseline:
     if not path.is_file():
         raise InputError(f"--baseline {path}: expected a file written by `al-bench check --update`, found none")
     try:
-        return Baseline.model_validate(read_json(path))
-    except (ValidationError, ValueError) as error:
-        reason = str(error).splitlines()[0]
-        raise InputError(f"--baseline {path}: expected a file written by `al-bench check --update`: {reason}") from None
+        return Baseline.model_validate(read_object(path))
+    except ValidationError as error:
+        first = error.errors()[0]
+        found = f"{'.'.join(map(str, first['loc']))}: {first['msg']}"
+    except InputError as error:
+        found = str(error)
+    raise InputError(f"--baseline {path}: expected a file written by `al-bench check --update`: {found}")
 
 
 def save_baseline(baseline: Baseline, path: Path) -> None:

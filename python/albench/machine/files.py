@@ -16,14 +16,10 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import pandas as pd
-import pyarrow as pa
-import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
 from albench.errors import InputError
 
-_DIGEST = b"albench.sha256"
 _NO_SPACE = (errno.ENOSPC, errno.EDQUOT)
 
 
@@ -73,47 +69,6 @@ def write_json(path: Path, value: Any) -> None:
     """
     with writing_to(path.parent), atomic_file(path) as temporary:
         temporary.write_text(json.dumps(value, indent=1, allow_nan=False) + "\n", encoding="utf-8")
-
-
-def write_parquet(table: pd.DataFrame, path: Path) -> None:
-    """Write a table as Parquet, without its index, with a digest of its content: Parquet has no checksum of its own."""
-    stored = pa.Table.from_pandas(table, preserve_index=False)
-    stored = stored.replace_schema_metadata({**(stored.schema.metadata or {}), _DIGEST: _content_digest(stored)})
-    with atomic_file(path) as temporary:
-        pq.write_table(stored, temporary)
-
-
-def read_parquet(path: Path) -> pd.DataFrame:
-    """Read a Parquet table.
-
-    Raises
-    ------
-    OSError, ValueError
-        Not readable, no table, or not with the content that `write_parquet` wrote; tables of others have no digest.
-    """
-    try:
-        with path.open("rb") as stream:
-            stored = pq.read_table(stream)
-    except pa.ArrowNotImplementedError as error:  # of the library's errors the one that is no ValueError or OSError
-        raise ValueError(str(error)) from error
-    written_with = (stored.schema.metadata or {}).get(_DIGEST)
-    if written_with not in (None, _content_digest(stored)):
-        raise ValueError("its content has changed since it was written")
-    table: pd.DataFrame = stored.to_pandas()
-    return table
-
-
-def _content_digest(table: pa.Table) -> bytes:
-    """SHA-256 of names, types and values, hexadecimal; not of how they are packed."""
-    digest = hashlib.sha256((table.schema.metadata or {}).get(b"pandas", b""))
-    for name, column in zip(table.column_names, table.columns, strict=True):
-        digest.update(f"{name}\x1f{column.type}\x1f{len(column)}\x1f".encode("utf-8", "surrogatepass"))
-        digest.update(np.packbits(column.is_null().to_numpy()).tobytes())
-        if pa.types.is_primitive(column.type):
-            digest.update(column.fill_null(0 if not pa.types.is_boolean(column.type) else False).to_numpy().tobytes())
-        else:
-            digest.update("\x1f".join(map(str, column.to_pylist())).encode("utf-8", "surrogatepass"))
-    return digest.hexdigest().encode()
 
 
 def write_array(array: NDArray[Any], path: Path) -> None:

@@ -15,9 +15,8 @@ from albench.errors import InputError
 from albench.report.merge import StudyConfiguration, joined, tell_apart
 from albench.results.layout import RunFolder
 from albench.results.query import queried_rounds
-from albench.results.reading import read_rows
 from albench.results.settings import Settings
-from albench.results.tables import RUN_KEYS, STUDY_KEYS, read_results, read_rounds
+from albench.results.tables import RUN_KEYS, STUDY_KEYS, read_pool, read_results, read_rounds
 
 RunKey = tuple[str, str, str, int, int]
 """Data set, protocol, strategy, seed, round."""
@@ -75,7 +74,7 @@ def read_inputs(out_dirs: Sequence[Path]) -> Inputs:
     configs, names, conflicts = tell_apart(list(zip(out_dirs, stored, strict=True)))
     results = joined([_renamed(rows, own) for (rows, _), own in zip(tables, names, strict=True)], out_dirs)
     runs = pd.concat([_renamed(rows, own) for (_, rows), own in zip(tables, names, strict=True)], ignore_index=True)
-    if results.empty:
+    if results.empty or runs.empty:
         folders = ", ".join(map(str, out_dirs))
         raise InputError(f"{folders}: expected at least one finished round, found none")
     queries = [row for folder, own in zip(out_dirs, names, strict=True) for row in _read_queries(folder, own)]
@@ -116,7 +115,7 @@ def _read_queries(folder: Path, names: Mapping[str, str]) -> list[tuple[Any, ...
     for _, query in queried_rounds(RunFolder(folder)):
         run = (query.dataset, names.get(query.dataset, ""), query.strategy, query.seed, query.round)
         units = (unit.as_json() for unit in query.units)
-        rows += [(*run, place, *map(unit.get, QUERY_COLUMNS[len(run) + 1 :])) for place, unit in enumerate(units)]
+        rows += [(*run, n, *map(unit.get, QUERY_COLUMNS[len(run) + 1 :])) for n, unit in enumerate(units)]
     return rows
 
 
@@ -139,5 +138,5 @@ def _read_pools(
             for seed in study.seeds():
                 key = (study.dataset, own.get(study.dataset, ""), seed.seed)
                 if key not in pools and seed.pool.is_file():
-                    pools[key] = read_rows(seed.pool)
+                    pools[key] = read_pool(seed.pool)
     return pools

@@ -10,6 +10,7 @@ from typing import Any
 import pandas as pd
 from matplotlib.figure import Figure
 
+from albench.machine.spreadsheet import csv_bytes
 from albench.report.cells import P_HOLM, Cells, markdown, study_title
 from albench.report.figures import as_svg
 from albench.report.latex import latex
@@ -69,7 +70,7 @@ class StatisticsSection:
         """Content of every file beside the page, by name: CSV of unrounded numbers; Markdown and LaTeX as shown."""
         files: dict[str, bytes] = {}
         for name in ("scores", "budget", "pairs", "penalty", "claims"):
-            files[f"{name}.csv"] = getattr(statistics, name).to_csv(index=False).encode()
+            files[f"{name}.csv"] = csv_bytes(getattr(statistics, name))
             shown = [table for table in self.tables if table.file == name]
             if not shown:
                 continue
@@ -78,7 +79,7 @@ class StatisticsSection:
             files[f"{name}.tex"] = "\n".join(
                 latex(f"{table.title}. {table.note}", table.cells) for table in shown
             ).encode()
-        files["ranks.csv"] = statistics.ranks.ranks.rename("mean_rank").to_csv().encode()
+        files["ranks.csv"] = csv_bytes(statistics.ranks.ranks.rename("mean_rank").reset_index())
         if self.ranks_svg is not None:
             files[RANKS_FIGURE] = self.ranks_svg
         return files

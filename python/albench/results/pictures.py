@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import zipfile
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -13,6 +13,7 @@ from PIL import Image
 
 from albench.errors import InputError
 from albench.machine.files import atomic_file, writing_to
+from albench.machine.text import reason
 from albench.units.view import UnitView
 
 EDGE = 128
@@ -88,10 +89,22 @@ def load_gallery(path: Path) -> list[Picture]:
     InputError
         If the file is damaged or something else.
     """
-    names = [field.name for field in fields(Picture)]
     try:
         with path.open("rb") as handle, np.load(handle, allow_pickle=False) as stored:
-            n = len(stored.files) // len(names)
-            return [Picture(**{name: stored[f"{name}_{number}"] for name in names}) for number in range(n)]
-    except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile) as error:
-        raise InputError(f"{path}: expected pictures written by `al-bench run`, found another file ({error})") from None
+            return [_checked(stored, number) for number in range(len(stored.files) // len(fields(Picture)))]
+    except Exception as error:  # of a damaged file NumPy, zipfile and zlib raise whatever they stumble over
+        raise InputError(
+            f"{path}: expected pictures written by `al-bench run`, found another file ({reason(error)})"
+        ) from None
+
+
+def _checked(stored: Mapping[str, NDArray[Any]], number: int) -> Picture:
+    """Return a picture of a file; ValueError where its planes are none, or of several shapes."""
+    planes = {field.name: stored[f"{field.name}_{number}"] for field in fields(Picture)}
+    shapes = {plane.shape for plane in planes.values()}
+    for name, plane in planes.items():
+        if plane.dtype != np.uint8 or plane.ndim != 2 or not 0 < min(plane.shape) <= max(plane.shape) <= EDGE:
+            raise ValueError(f"{name}_{number} is {plane.dtype} of shape {plane.shape}")
+    if len(shapes) > 1:
+        raise ValueError(f"planes of picture {number} have shapes {shapes}")
+    return Picture(**planes)

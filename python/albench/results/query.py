@@ -7,14 +7,15 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Annotated, Any, ClassVar, Self
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, model_validator
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, model_validator
 
-from albench.errors import InputError
+from albench.errors import InputError, is_plain
 from albench.results.layout import RoundFolder, RunFolder
 from albench.results.sealed import read_sealed, write_sealed
 from albench.units.pool import Unit
 
-Bounds = tuple[int, int, int]
+_Count = Annotated[int, Field(ge=0, lt=2**31)]
+Bounds = tuple[_Count, _Count, _Count]
 """Voxels along z, y and x."""
 
 
@@ -22,6 +23,13 @@ def _none_if_nan(value: Any) -> Any:
     return None if isinstance(value, float) and math.isnan(value) else value
 
 
+def _plain(name: str) -> str:
+    if not is_plain(name):
+        raise ValueError(f"expected a text without control characters, got {name!r}")
+    return name
+
+
+_Name = Annotated[str, AfterValidator(_plain)]
 _Number = Annotated[float | None, BeforeValidator(_none_if_nan)]
 
 
@@ -44,9 +52,9 @@ class QueriedUnit(BaseModel):
 
     model_config = ConfigDict(frozen=True)
 
-    case: str
-    index: int
-    axis: int | None = None
+    case: _Name
+    index: _Count
+    axis: Annotated[int, Field(ge=0, le=2)] | None = None
     start: Bounds | None = None
     stop: Bounds | None = None
     score: _Number = None
@@ -95,11 +103,11 @@ class Query(BaseModel):
     FORMAT: ClassVar[int] = 2
     """Of the files that `write` makes; files without a format, of al-bench 0.1, have the same keys and no digest."""
 
-    dataset: str
-    strategy: str
+    dataset: _Name
+    strategy: _Name
     parameters: Mapping[str, Any] = Field(default_factory=dict)
-    seed: int
-    round: int
+    seed: _Count
+    round: _Count
     units: tuple[QueriedUnit, ...]
 
     @property

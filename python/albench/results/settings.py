@@ -17,6 +17,7 @@ from albench.errors import InputError, unknown_name
 from albench.results.layout import CONFIG_COPY, RunFolder, plain_name
 from albench.results.sealed import read_sealed, write_sealed
 
+_MOST_FOLDS = 1000
 _HASH, _KIND = "config_hash", "dataset_kind"
 
 # What another machine may set otherwise without the results meaning anything else.
@@ -122,6 +123,8 @@ class Settings:
         if not isinstance(datasets, dict) or not all(isinstance(value, dict) for value in datasets.values()):
             found = ", ".join(stored) or "none"
             raise InputError(f"{file}: expected key 'datasets' with the settings of each data set, found {found}")
+        for name, values in datasets.items():
+            _require_form(f"{file}: {name}", values)
         return cls(tuple(StudySettings(plain_name(f"{file}: data set", name), datasets[name]) for name in datasets))
 
     def write(self, run: RunFolder) -> None:
@@ -158,6 +161,19 @@ class Settings:
         """Return these settings with the given ones in place of those of the same data set, or after all."""
         kept = {study.dataset: study for study in self.studies}
         return Settings(tuple((kept | {config.dataset: StudySettings.of(config) for config in configs}).values()))
+
+
+def _require_form(where: str, stored: Mapping[str, Any]) -> None:
+    """Refuse settings of which something is there, but is not what every version made of it."""
+    groups = [("protocol",), *(("protocol", name) for name in ("pool", "network", "training", "scoring", "evaluation"))]
+    texts = [(_HASH,), (_KIND,), ("dataset",), ("device",), ("protocol", "name")]
+    for names, kind, what in [*((n, dict, "settings by name") for n in groups), *((n, str, "a text") for n in texts)]:
+        found = _part(stored, *names[:-1]).get(names[-1])
+        if found is not None and not isinstance(found, kind):
+            raise InputError(f"{where}: {'.'.join(names)}: expected {what}, found {found!r:.200}")
+    folds = _part(stored, "protocol", "training").get("folds", 1)
+    if not isinstance(folds, int) or not 1 <= folds <= _MOST_FOLDS:
+        raise InputError(f"{where}: protocol.training.folds: expected a number of folds, found {folds!r:.200}")
 
 
 def _part(stored: Mapping[str, Any], *names: str) -> Mapping[str, Any]:

@@ -14,8 +14,10 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from albench.errors import InputError
-from albench.machine.files import atomic_file, write_parquet
+from albench.errors import InputError, is_plain
+from albench.machine.files import atomic_file
+from albench.machine.spreadsheet import csv_bytes
+from albench.machine.tables import write_parquet
 from albench.results.layout import FORMER_NAMES, RESULTS_FILE, ROUNDS_FILE
 from albench.results.reading import read_rows
 
@@ -112,7 +114,7 @@ def write_table(df: pd.DataFrame, path: Path) -> None:
     try:
         write_parquet(table, path)
         with atomic_file(path.with_suffix(".csv")) as part:
-            table.to_csv(part, index=False)
+            part.write_bytes(csv_bytes(table))
     except OSError as error:
         raise InputError(f"cannot write {path}: {error.strerror or error}") from error
 
@@ -163,6 +165,19 @@ def _check_complete(table: pd.DataFrame, file: Path) -> None:
 def read_rounds(path: Path, names: Mapping[str, str] = RENAMED) -> pd.DataFrame:
     """Rows of ``rounds.parquet``, checked, as `read_results` reads its own."""
     return _read_table(path, ROUNDS_FILE, names)
+
+
+def read_pool(path: Path) -> pd.DataFrame:
+    """Units of a seed's pool, checked: case, index, ``n_voxels_<label>`` and whatever else the table has.
+
+    Raises
+    ------
+    InputError
+        The file is missing or damaged, or holds another table.
+    """
+    table = read_rows(path)
+    counts = [column for column in table.columns if str(column).startswith("n_voxels_")]
+    return _checked(table, {"case": "str", "index": "int64", **dict.fromkeys(counts, "int64")}, ["case", "index"], path)
 
 
 def mean_metric(results: pd.DataFrame, metric: str) -> pd.DataFrame:
@@ -216,6 +231,11 @@ def _conform(df: pd.DataFrame, path: Path, like: str | None = None) -> pd.DataFr
         return df
     columns, keys = _TABLES[name]
     df = df.assign(**{column: np.nan for column in columns if column in _LATER_COLUMNS and column not in df})
+    return _checked(df, columns, keys, path)
+
+
+def _checked(df: pd.DataFrame, columns: Mapping[str, str], keys: list[str], path: Path) -> pd.DataFrame:
+    """Cast `columns`, which come first, and refuse two rows with the same `keys`."""
     missing = [column for column in columns if column not in df.columns]
     if missing:
         names = ", ".join(map(str, df.columns)) or "none"
@@ -244,4 +264,6 @@ def _cast(column: pd.Series[Any], dtype: str, path: Path) -> pd.Series[Any]:
         raise InputError(f"{expected} {column.dtype} ({error})") from error
     if dtype == "int64" and not (cast == column).all():
         raise InputError(f"{expected} {column[cast != column].iloc[0]}")
+    if dtype == "str" and not all(map(is_plain, cast.unique())):
+        raise InputError(f"{expected} control characters")
     return cast

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import hashlib
-import zipfile
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -96,9 +95,10 @@ class ScoreCache:
                 if str(file["context"]) != self._context:
                     return None
                 parts = {name: file[name] for name in file.files if name != "context"}
-        except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile):
+            value = _PARTS[need](**parts) if need in _PARTS else parts["values"]
+        except Exception:  # of a damaged file NumPy, zipfile and zlib raise whatever they stumble over
             return None
-        return _PARTS[need](**parts) if need in _PARTS else parts["values"]
+        return value if all(part.dtype.kind == "f" and part.ndim > 0 for part in parts.values()) else None
 
     def _save(self, need: Need, value: Any) -> None:
         parts = vars(value) if need in _PARTS else {"values": value}

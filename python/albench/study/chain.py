@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from albench.config import Protocol
+from albench.errors import InputError
 from albench.progress import Advance, Reporter
 from albench.results.layout import CEILING, SHARED, ChainFolder, RoundFolder, train_stages
 from albench.results.stages import StageRecord, load_stage, run_stage
@@ -137,9 +138,17 @@ class Round:
             Files in its folder.
         inputs
             Files that it reads, beside the preprocessed cases.
+
+        Raises
+        ------
+        InputError
+            Numbers that are none came of it, as after a training that diverged.
         """
         inputs = (self.folder.chain.shared.prepared, *inputs)
-        return run_stage(self.folder.path, name, outputs, compute, inputs=inputs, say=self.say)
+        try:
+            return run_stage(self.folder.path, name, outputs, compute, inputs=inputs, say=self.say)
+        except FloatingPointError as error:
+            raise InputError(f"{self.title}: {error}") from error
 
     def record(self, name: str) -> StageRecord | None:
         """Return what is remembered of a finished stage; None where it is not finished or not whole."""

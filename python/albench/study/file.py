@@ -13,7 +13,9 @@ from albench.config import SPLITS, START_METHODS
 from albench.data.load import looks_like_path
 from albench.errors import InputError, unknown_name
 from albench.machine.files import atomic_file, writing_to
+from albench.machine.text import read_text
 from albench.protocols import is_protocol_file, load_protocol
+from albench.protocols.settings_text import LONGEST_YAML, parse_yaml
 from albench.strategies import make_strategy
 from albench.study.request import RunRequest, request_fields
 
@@ -42,14 +44,9 @@ def read_study(file: Path) -> dict[str, Any]:
     InputError
         The file cannot be read, has a key that is no option, or a value that the option cannot have.
     """
-    try:
-        values = yaml.safe_load(file.read_text(encoding="utf-8"))
-    except OSError as error:
-        raise InputError(f"{file}: expected a study file, got none ({error.strerror})") from None
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
-        raise InputError(f"{file}: expected YAML, got {' '.join(str(error).split())}") from None
+    values = parse_yaml(str(file), read_text(file, LONGEST_YAML, "study file"))
     if not isinstance(values, dict):
-        raise InputError(f"{file}: expected options by name, e.g. seeds: 3, got {values!r}")
+        raise InputError(f"{file}: expected options by name, e.g. seeds: 3, got {values!r:.200}")
     options = {}
     for key, value in values.items():
         if key not in request_fields():

@@ -15,7 +15,8 @@ from numpy.typing import NDArray
 
 from albench.config import PatchGrid
 from albench.errors import InputError
-from albench.machine.files import read_parquet, write_parquet
+from albench.machine.tables import read_rows, write_parquet
+from albench.machine.text import reason
 
 
 @dataclass(frozen=True, order=True, slots=True)
@@ -269,8 +270,8 @@ class Pool:
 
     @classmethod
     def load(cls, path: Path) -> Pool:
-        """Read a pool written by `save`; InputError where an earlier version wrote it."""
-        table = read_parquet(path)
+        """Read a pool written by `save`; InputError where it is damaged, or an earlier version wrote it."""
+        table = read_rows(path)
         labels = range(sum(name.startswith("n_voxels_") for name in table.columns))
         columns = {
             "voxel_counts": [f"n_voxels_{label}" for label in labels],
@@ -284,11 +285,14 @@ class Pool:
         missing = [name for names in columns.values() for name in names if name not in table.columns]
         if missing:
             raise InputError(f"{path}: expected column '{missing[0]}', found none: written by an earlier version")
-        return cls(
-            units=tuple(map(Unit, table["case"], table["index"])),
-            axes=dict(zip(table["case"], table["axis"], strict=True)) if "axis" in table else {},
-            **{field: table[names].to_numpy(np.int64) for field, names in columns.items()},
-        )
+        try:
+            return cls(
+                units=tuple(map(Unit, table["case"], table["index"].astype("int64"))),
+                axes=dict(zip(table["case"], table["axis"].astype("int64"), strict=True)) if "axis" in table else {},
+                **{field: table[names].to_numpy(np.int64) for field, names in columns.items()},
+            )
+        except Exception as error:  # columns may hold anything
+            raise InputError(f"{path}: expected the units of a pool, found another table ({reason(error)})") from error
 
 
 def _in_a_row(starts: NDArray[np.int64], stops: NDArray[np.int64]) -> int:

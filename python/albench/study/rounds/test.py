@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from albench.machine.facts import peak_rss_mib
-from albench.machine.files import write_parquet
+from albench.machine.tables import write_parquet
 from albench.metrics.evaluate import evaluate, surface_settings
 from albench.results.layout import EVALUATION
 from albench.study.chain import Round

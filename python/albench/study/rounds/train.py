@@ -52,14 +52,17 @@ def _train_fold(
             done += 1
             advance(f"loss {loss:.3f}")
 
-        report = chain.setup.trainer.train(
-            units,
-            iterations=iterations,
-            key=key,
-            initial=initial,
-            target=step.models[fold],
-            on_iteration=on_iteration,
-        )
+        try:
+            report = chain.setup.trainer.train(
+                units,
+                iterations=iterations,
+                key=key,
+                initial=initial,
+                target=step.models[fold],
+                on_iteration=on_iteration,
+            )
+        except FloatingPointError as error:
+            raise FloatingPointError(f"{of_fold}{error}") from error
     return {
         **_cost(step, labelled),
         "iterations": report.iterations,
