@@ -10,7 +10,8 @@ from albench.config import StudyConfig
 from albench.data.registry import list_entries
 from albench.errors import InputError, unknown_name
 from albench.machine.files import write_json
-from albench.results.layout import RunFolder, plain_name
+from albench.machine.names import plain_name
+from albench.results.layout import RESERVED, RunFolder
 from albench.results.reading import read_object
 
 _HASH, _KIND = "config_hash", "dataset_kind"
@@ -103,7 +104,8 @@ class Settings:
         if not isinstance(datasets, dict) or not all(isinstance(value, dict) for value in datasets.values()):
             found = ", ".join(stored) or "none"
             raise InputError(f"{file}: expected key 'datasets' with the settings of each data set, found {found}")
-        return cls(tuple(StudySettings(plain_name(f"{file}: data set", name), datasets[name]) for name in datasets))
+        names = [plain_name(f"{file}: data set", name, RESERVED) for name in datasets]
+        return cls(tuple(StudySettings(name, datasets[name]) for name in names))
 
     def write(self, run: RunFolder) -> None:
         """Write the file.

@@ -137,9 +137,16 @@ def run(request: RunRequest, reporter: Board = SILENT) -> Path:
     WorkerError
         A process died; nothing that was finished is lost.
     """
+    if ".." in request.out.parts:  # --fresh may move the current folder, from which the path counts
+        request = replace(request, out=request.out.resolve())
     resolved = resolve(request, reporter)
-    with output_folder(request.out, fresh=not request.resume):
-        claim_folder(request.out, [study.config for study in resolved.studies])
+    for study in resolved.studies:
+        if not request.resume and study.dataset.root.is_relative_to(request.out.resolve()):
+            raise InputError(f"--fresh: would set {study.dataset.root} aside, which is read; choose another --out")
+    with output_folder(request.out, fresh=not request.resume) as replaced:
+        set_aside = claim_folder(request.out, [study.config for study in resolved.studies])
+        for folder in [replaced, *set_aside] if replaced else set_aside:
+            reporter.say(f"what was in {request.out} under other settings is in {folder} now")
         write_study(resolved.request)
         run_studies(resolved.studies, resolved.request.strategy, range(request.seeds), resolved.n_processes, reporter)
         return build_report(request.out)
