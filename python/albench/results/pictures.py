@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import zipfile
 from collections.abc import Sequence
 from dataclasses import dataclass, fields
 from pathlib import Path
@@ -13,10 +12,14 @@ from PIL import Image
 
 from albench.errors import InputError
 from albench.machine.files import atomic_file, writing_to
+from albench.machine.foreign import read_arrays
 from albench.units.view import UnitView
 
 EDGE = 128
 """Pixels of a picture's longer edge at most."""
+
+MAX_BYTES = 2**27
+"""Of a file of pictures, unpacked: two thousand of them."""
 
 _WINDOW = (0.5, 99.5)
 _LARGEST_ASPECT = 4.0
@@ -88,10 +91,17 @@ def load_gallery(path: Path) -> list[Picture]:
     InputError
         If the file is damaged or something else.
     """
+    arrays = read_arrays(path, MAX_BYTES, "pictures")
     names = [field.name for field in fields(Picture)]
-    try:
-        with path.open("rb") as handle, np.load(handle, allow_pickle=False) as stored:
-            n = len(stored.files) // len(names)
-            return [Picture(**{name: stored[f"{name}_{number}"] for name in names}) for number in range(n)]
-    except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile) as error:
-        raise InputError(f"{path}: expected pictures written by `al-bench run`, found another file ({error})") from None
+    numbers = range(len(arrays) // len(names))
+    if set(arrays) != {f"{name}_{number}" for name in names for number in numbers}:
+        raise InputError(f"{path}: expected pictures written by `al-bench run`, found {', '.join(sorted(arrays)):.200}")
+    pictures = [Picture(**{name: arrays[f"{name}_{number}"] for name in names}) for number in numbers]
+    for picture in pictures:
+        planes = [getattr(picture, name) for name in names]
+        shape = planes[0].shape
+        if len(shape) != 2 or not 1 <= min(shape) <= max(shape) <= EDGE:
+            raise InputError(f"{path}: expected pictures of 1 to {EDGE} pixels an edge, found shape {shape}")
+        if any(plane.dtype != np.uint8 or plane.shape != shape for plane in planes):
+            raise InputError(f"{path}: expected the planes of a picture to be uint8 of one shape, found others")
+    return pictures

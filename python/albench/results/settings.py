@@ -14,6 +14,9 @@ from albench.machine.names import plain_name
 from albench.results.layout import RESERVED, RunFolder
 from albench.results.reading import read_object
 
+MAX_FOLDS = 10_000
+"""No study has so many; who wrote the file may have wanted a reader to count for long."""
+
 _HASH, _KIND = "config_hash", "dataset_kind"
 
 # What another machine may set otherwise without the results meaning anything else.
@@ -76,7 +79,10 @@ class StudySettings:
     @property
     def n_folds(self) -> int:
         """Models of a round."""
-        return int(_part(self.stored, "protocol", "training").get("folds", 1))
+        folds = _part(self.stored, "protocol", "training").get("folds", 1)
+        if not isinstance(folds, int) or not 1 <= folds <= MAX_FOLDS:
+            raise InputError(f"{self.dataset}: expected 1 to {MAX_FOLDS} folds in the settings, found {folds!r:.200}")
+        return folds
 
     def portable(self) -> dict[str, Any]:
         """Return the settings without the hash and without what belongs to the machine."""

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from albench.machine.files import read_json, sha256, write_json
+from albench.machine.names import is_file_name
 from albench.results.layout import stage_record
 
 
@@ -39,7 +40,7 @@ def load_stage(folder: Path, name: str) -> StageRecord | None:
         return None
     for file, digest in record.files.items():
         path = folder / file
-        if not path.is_file() or sha256(path) != digest:
+        if not is_file_name(file) or not path.is_file() or sha256(path) != digest:
             return None
     return record
 

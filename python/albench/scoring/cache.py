@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import hashlib
-import zipfile
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -12,7 +11,9 @@ from typing import Any
 
 import numpy as np
 
+from albench.errors import InputError
 from albench.machine.files import atomic_file
+from albench.machine.foreign import read_arrays
 from albench.scoring.request import (
     FREE_MOMENTS,
     MOMENTS,
@@ -91,14 +92,12 @@ class ScoreCache:
     def _load(self, need: Need) -> Any:
         """Return a quantity, or None where there is none, it is damaged, or it is of another model, pool or request."""
         try:
-            # Opened here: of a damaged file NumPy would leave it open.
-            with self._path(need).open("rb") as stream, np.load(stream, allow_pickle=False) as file:
-                if str(file["context"]) != self._context:
-                    return None
-                parts = {name: file[name] for name in file.files if name != "context"}
-        except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile):
+            parts = read_arrays(self._path(need), 2 * MAX_BYTES)
+            if str(parts.pop("context")) != self._context:
+                return None
+            return _PARTS[need](**parts) if need in _PARTS else parts["values"]
+        except (InputError, KeyError, TypeError):
             return None
-        return _PARTS[need](**parts) if need in _PARTS else parts["values"]
 
     def _save(self, need: Need, value: Any) -> None:
         parts = vars(value) if need in _PARTS else {"values": value}

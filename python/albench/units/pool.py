@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from albench.config import PatchGrid
 from albench.errors import InputError
 from albench.machine.files import write_parquet
+from albench.machine.foreign import read_table
 
 
 @dataclass(frozen=True, order=True, slots=True)
@@ -270,7 +271,7 @@ class Pool:
     @classmethod
     def load(cls, path: Path) -> Pool:
         """Read a pool written by `save`; InputError where an earlier version wrote it."""
-        table = pd.read_parquet(path)
+        table = read_table(path)
         labels = range(sum(name.startswith("n_voxels_") for name in table.columns))
         columns = {
             "voxel_counts": [f"n_voxels_{label}" for label in labels],
