@@ -23,6 +23,10 @@ from numpy.typing import NDArray
 from albench.errors import InputError
 from albench.machine.names import plain_name
 from albench.machine.removal import remove_tree
+from albench.machine.text import read_json_text
+
+LONGEST_JSON = 2**28
+"""Bytes; the query of a million units has half of them."""
 
 _NO_SPACE = (errno.ENOSPC, errno.EDQUOT)
 
@@ -88,8 +92,18 @@ def write_array(array: NDArray[Any], path: Path) -> None:
 
 
 def read_json(path: Path) -> Any:
-    """Read a JSON file."""
-    return json.loads(path.read_text(encoding="utf-8"))
+    """Read a JSON file; NaN and infinity are numbers.
+
+    Raises
+    ------
+    FileNotFoundError
+        There is none.
+    InputError
+        It is something else, larger than `LONGEST_JSON`, nested deeply, or no JSON.
+    """
+    if not path.exists():
+        raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT), str(path))
+    return read_json_text(path, LONGEST_JSON, nan=True)
 
 
 @contextlib.contextmanager

@@ -10,12 +10,9 @@ from typing import Any
 import pandas as pd
 
 from albench.errors import InputError
+from albench.machine.files import read_json
 from albench.machine.foreign import read_table, require_regular
 from albench.machine.removal import ASIDE
-from albench.machine.text import read_json_text
-
-LONGEST_JSON = 2**28
-"""Bytes; a query of a million units has half of them."""
 
 # nnU-Net's raw data are links to the images, which `albench.data.raw` makes anew where they lead elsewhere.
 _IMAGE_LINK = re.compile(r"[^/]+/_shared/seed-\d+/nnunet/raw/[^/]+/(images|labels)Tr/[^/]+")
@@ -60,7 +57,7 @@ def read_object(path: Path) -> dict[str, Any]:
     """
     require_regular(path)
     try:
-        value = read_json_text(path, LONGEST_JSON, nan=True)  # queries of 0.1 have scores that are NaN
+        value = read_json(path)
     except InputError as error:
         reason = str(error).removeprefix(f"{path}: ")
         raise InputError(f"{path}: expected a JSON object, found an unreadable file ({reason})") from None
