@@ -99,9 +99,17 @@ def planned(seed: Path, plans: dict[str, Any] | None = None) -> PreprocessedStor
     return PreprocessedStore(folder, next(iter((plans or PLANS)["configurations"])))
 
 
-def write_model(path: Path, store: PreprocessedStore) -> None:
-    """A model of that network, untrained."""
-    Checkpoint(build_network(store).state_dict(), store.configuration, 0, (0, 1)).write(path)
+def write_model(path: Path, store: PreprocessedStore, mark: float = 0.0) -> None:
+    """A model of that network, untrained; all weights of its first layer are `mark`."""
+    weights = build_network(store).state_dict()
+    weights[next(iter(weights))].fill_(mark)
+    Checkpoint(weights, store.configuration, 0, (0, 1)).write(path)
+
+
+def mark_of(path: Path) -> float:
+    """The mark of a model."""
+    weights = torch.load(path, weights_only=True)["network_weights"]
+    return float(next(iter(weights.values())).mean())
 
 
 def changed(values: dict[str, Any], *place: str, to: Any) -> dict[str, Any]:
