@@ -18,7 +18,6 @@ from albench.check.baseline import load_baseline, summarise
 from albench.check.compare import compare
 from albench.data import Dataset
 from albench.errors import InputError
-from albench.machine.files import write_json
 from albench.report import build_report
 from albench.report.inputs import read_inputs
 from albench.results.collect import write_tables
@@ -30,6 +29,7 @@ from albench.results.tables import read_results, read_rounds
 from albench.study.export import export_round
 from albench.study.forecast import Costs, _remaining, forecast
 from tests.support.fake_study import fake_study
+from tests.support.hostile import PLANS, mark_of, planned, sign, write_model
 
 HERE = Path(__file__).parent
 SLICES, PATCHES = "phantom-pair-seed0-n8-v1", "phantom-lesion-seed0-n8-v1"
@@ -110,15 +110,16 @@ def test_the_export(out: Path, tmp_path: Path) -> None:
     with pytest.raises(InputError, match="expected nnU-Net's plans of one data set, found 0"):
         export(**last)
     seed = RunFolder(out).study(PATCHES).seed(0)
-    prepared = seed.path / "nnunet" / "preprocessed" / "Dataset001_x"
-    for name in ("dataset.json", "dataset_fingerprint.json"):
-        write_json(prepared / name, {})
-    write_json(prepared / "nnUNetPlans.json", {"configurations": {"3d_fullres": {}}})
+    store = planned(seed.path)
+    with pytest.raises(InputError, match=r"model-0\.pth: expected a model that `al-bench run` trained here"):
+        export(**last)  # the models of this folder are those of the fake trainer
+    chain = RunFolder(out).study(PATCHES).chain("entropy", 0).round(1)
+    for fold, model in enumerate(chain.models(2)):
+        write_model(model, store, fold)
+    sign(chain.path)
     folder = export(**last)
-    models = RunFolder(out).study(PATCHES).chain("entropy", 0).round(1).models(2)
-    for fold, model in enumerate(models):
-        assert (folder / f"fold_{fold}" / "checkpoint_final.pth").read_bytes() == model.read_bytes()
-    assert json.loads((folder / "plans.json").read_text()) == {"configurations": {"3d_fullres": {}}}
+    assert [mark_of(folder / f"fold_{fold}" / "checkpoint_final.pth") for fold in range(2)] == [0, 1]
+    assert json.loads((folder / "plans.json").read_text()) == PLANS
     seed.first_round.models(2)[0].write_bytes(b"damaged")
     with pytest.raises(InputError, match="found it damaged"):
         export(**(last | {"round_number": 0}))

@@ -11,6 +11,10 @@ from albench.errors import InputError
 from albench.machine.files import write_json
 from albench.results.stages import run_stage
 from albench.study.export import export_round
+from albench.training.export import prepared_in
+from tests.support.hostile import PLANS, mark_of, planned, write_model
+
+PLACES = ("_shared/seed-0/round-0", "random/seed-0/round-1", "random/seed-0/round-2", "mcd/seed-0/round-1")
 
 
 @pytest.fixture
@@ -18,30 +22,33 @@ def out(tmp_path: Path) -> Path:
     """A results folder of one data set, two strategies and two rounds."""
     folder = tmp_path / "out"
     write_json(folder / "config.json", {"datasets": {"d": {"protocol": {"training": {"folds": 1}}}}})
-    for place in ("_shared/seed-0/round-0", "random/seed-0/round-1", "random/seed-0/round-2", "mcd/seed-0/round-1"):
-        here = folder / "d" / place
-
-        def train(here: Path = here, place: str = place) -> dict[str, object]:
-            (here / "model.pth").write_text(place)
-            return {}
-
-        run_stage(here, "train", ["model.pth"], train)
-    prepared = folder / "d" / "_shared" / "seed-0" / "nnunet" / "preprocessed" / "Dataset001_d"
-    for name in ("dataset.json", "dataset_fingerprint.json"):
-        write_json(prepared / name, {})
-    write_json(prepared / "nnUNetPlans.json", {"configurations": {"2d": {}}})
+    planned(folder / "d/_shared/seed-0")
+    for mark, place in enumerate(PLACES):
+        train(folder, folder / "d" / place, mark)
     return folder
+
+
+def train(out: Path, here: Path, mark: float, fold: int | None = None) -> None:
+    """A round's model, or that of a fold, that can be told from others."""
+    of_fold = "" if fold is None else f"-{fold}"
+    model = here / f"model{of_fold}.pth"
+
+    def compute() -> dict[str, object]:
+        write_model(model, prepared_in(out / "d/_shared/seed-0"), mark)
+        return {}
+
+    run_stage(here, f"train{of_fold}", [model.name], compute)
 
 
 def export(
     out: Path, *, strategy: str = "random", dataset: str | None = None, seed: int = 0, round_number: int | None = None
-) -> str:
+) -> float:
     folder = export_round(
         out, dataset=dataset, strategy=strategy, seed=seed, round_number=round_number, results=out.parent / "to"
     )
     assert folder == out.parent / "to" / "Dataset001_d" / "nnUNetTrainer__nnUNetPlans__2d"
-    assert json.loads((folder / "plans.json").read_text()) == {"configurations": {"2d": {}}}
-    return (folder / "fold_0" / "checkpoint_final.pth").read_text()
+    assert json.loads((folder / "plans.json").read_text()) == PLANS
+    return mark_of(folder / "fold_0" / "checkpoint_final.pth")
 
 
 @pytest.mark.parametrize(
@@ -49,7 +56,7 @@ def export(
     [(None, "random/seed-0/round-2"), (1, "random/seed-0/round-1"), (0, "_shared/seed-0/round-0")],
 )
 def test_the_round_that_is_asked_for(out: Path, round_number: int | None, place: str) -> None:
-    assert export(out, round_number=round_number) == place
+    assert export(out, round_number=round_number) == PLACES.index(place)
 
 
 @pytest.mark.parametrize(
@@ -71,18 +78,13 @@ def test_every_fold_has_a_folder_of_its_own(out: Path) -> None:
     here = out / "d" / "random" / "seed-0" / "round-2"
     (here / "train.stage.json").unlink()
     for fold in range(2):
-
-        def train(fold: int = fold) -> dict[str, object]:
-            (here / f"model-{fold}.pth").write_text(f"fold {fold}")
-            return {}
-
-        run_stage(here, f"train-{fold}", [f"model-{fold}.pth"], train)
+        train(out, here, 10 + fold, fold)
         if fold == 0:
             with pytest.raises(InputError, match="--seed 0: expected a seed"):  # the other fold is still to be trained
                 export(out)
-    assert export(out) == "fold 0"
+    assert export(out) == 10
     folder = out.parent / "to" / "Dataset001_d" / "nnUNetTrainer__nnUNetPlans__2d"
-    assert (folder / "fold_1" / "checkpoint_final.pth").read_text() == "fold 1"
+    assert mark_of(folder / "fold_1" / "checkpoint_final.pth") == 11
 
 
 def test_a_damaged_model_is_refused(out: Path) -> None:
@@ -104,12 +106,7 @@ def test_a_folder_that_is_no_study_is_refused(tmp_path: Path) -> None:
 
 def test_a_ceiling_has_not_gone_on_from_the_shared_start(out: Path) -> None:
     here = out / "d" / "full" / "seed-0" / "round-2"
-
-    def train() -> dict[str, object]:
-        (here / "model.pth").write_text("all labels")
-        return {}
-
-    run_stage(here, "train", ["model.pth"], train)
+    train(out, here, 20)
     with pytest.raises(InputError, match="--round 0: expected one of 2"):
         export(out, strategy="full", round_number=0)
-    assert export(out, strategy="full") == "all labels"
+    assert export(out, strategy="full") == 20

@@ -13,7 +13,7 @@ from albench.errors import InputError
 from albench.machine.files import write_json
 from albench.results.layout import CEILING, RunFolder
 from albench.results.query import Query
-from albench.results.reading import read_object
+from albench.results.reading import read_object, require_plain_files
 from albench.results.settings import Settings
 from albench.results.tables import STUDY_KEYS, mean_dice, read_results, read_rounds
 
@@ -83,6 +83,7 @@ def summarise(out: Path) -> Baseline:
     InputError
         If there are no results.
     """
+    require_plain_files(out)
     run = RunFolder(out)
     curves = mean_dice(read_results(out))
     shared = (curves["round"] == 0) & (curves["strategy"] != CEILING)

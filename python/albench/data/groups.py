@@ -13,8 +13,8 @@ from pathlib import Path
 
 from albench.data.dataset import Dataset
 from albench.data.msd import DATASET_JSON, read_json_object
-from albench.data.names import require_names
 from albench.errors import InputError
+from albench.machine.names import require_names
 from albench.machine.text import read_text
 
 GROUPS_CSV = "groups.csv"

@@ -16,7 +16,6 @@ from albench.data.groups import declared_groups
 from albench.data.label_values import annotation_of
 from albench.data.locate import find_source
 from albench.data.msd import DATASET_JSON, MsdContent, find_msd_root, read_json_object, read_msd
-from albench.data.names import require_names
 from albench.data.nnunet_layout import is_nnunet_layout, read_nnunet
 from albench.data.phantom import build_phantom
 from albench.data.plain_folder import find_pair, read_plain
@@ -24,6 +23,7 @@ from albench.data.registry import REGISTRY, DatasetEntry, PhantomKind, get_entry
 from albench.data.sums import require_listed, say_if_unpublished
 from albench.errors import InputError
 from albench.machine.files import build_folder, writing_to
+from albench.machine.names import require_names
 from albench.progress import Reporter, Silent
 
 

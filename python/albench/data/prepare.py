@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-import shutil
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -17,6 +16,7 @@ from albench.data.registry import DatasetEntry, get_entry, is_registered
 from albench.data.verify import verify_cases
 from albench.errors import InputError
 from albench.machine.files import build_folder, locked, read_json, sha256, write_json, writing_to
+from albench.machine.removal import remove_tree, set_aside
 from albench.progress import Reporter
 
 RAW_FOLDER = "nnUNet_raw"
@@ -109,7 +109,7 @@ def _download(
         _trust_first(entry, record, digest, archive, reporter)
     write_json(record, {"url": address, "sha256": digest, "checked_against": expected})
     build_folder(prepared_folder(entry, cache_dir), lambda made: unpack_data_set(archive, made, reporter))
-    shutil.rmtree(folder, ignore_errors=True)
+    remove_tree(folder, cache_dir / "downloads")
 
 
 def _trust_first(entry: DatasetEntry, record: Path, digest: str, archive: Path, reporter: Reporter) -> None:
@@ -135,7 +135,8 @@ def _lay_out(dataset: Dataset, entry: DatasetEntry, cache_dir: Path, reporter: R
     folder = out / f"Dataset{entry.nnunet_id:03d}_{name}"
     links = [path for path in folder.glob("*Tr/*") if path.is_symlink()]
     if not all(path.exists() for path in links):
-        shutil.rmtree(folder)  # the images have been moved since
+        # the images have been moved since; nnU-Net takes every DatasetXXX in that folder for a data set
+        reporter.say(f"{entry.name}: links in {folder} lead nowhere, it is {set_aside(folder, cache_dir)} now")
     if folder.is_dir():
         return write_nnunet_raw(dataset, dataset.case_names, out, entry.nnunet_id, name, ignore=False)
     with reporter.task(f"{entry.name}: laying out {folder.name}"):

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import shutil
 from collections.abc import Sequence
 from pathlib import Path
@@ -15,6 +14,7 @@ from albench.data.images import read_image
 from albench.data.msd import DATASET_JSON
 from albench.errors import InputError
 from albench.machine.files import build_folder, write_json
+from albench.machine.text import read_json_text
 
 
 def write_nnunet_raw(
@@ -72,7 +72,26 @@ def write_nnunet_raw(
 
     build_folder(folder, fill)
     _require_same(folder, description)
+    _lead_back(folder, dataset, chosen)
     return folder
+
+
+def _lead_back(folder: Path, dataset: Dataset, cases: Sequence[Case]) -> None:
+    """Have links of a folder that was there lead to the images again: these were moved, or somebody else made them."""
+    for case in cases:
+        links = {folder / "labelsTr" / f"{case.name}{dataset.file_ending}": case.label}
+        images = [folder / "imagesTr" / f"{case.name}_{i:04d}{dataset.file_ending}" for i in range(dataset.n_channels)]
+        if len(case.images) == len(images):
+            links |= dict(zip(images, case.images, strict=True))
+        elif images[0].is_symlink():
+            links[images[0]] = case.images[0]
+        for link, source in links.items():
+            if link.is_symlink() and link.readlink() != source.resolve():
+                link.unlink()
+                _link(source, link)
+        for image in set(images) - set(links):
+            if image.is_symlink():
+                raise InputError(f"{image}: expected a channel of {case.images[0]}, found a link; remove it")
 
 
 def _description(dataset: Dataset, cases: Sequence[Case], ignore: bool) -> dict[str, Any]:
@@ -94,8 +113,10 @@ def _description(dataset: Dataset, cases: Sequence[Case], ignore: bool) -> dict[
 def _require_same(folder: Path, description: dict[str, Any]) -> None:
     path = folder / DATASET_JSON
     try:
-        stored = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
+        stored = read_json_text(path)
+        if not isinstance(stored, dict):
+            raise InputError(f"a JSON {type(stored).__name__}")
+    except InputError as error:
         raise InputError(f"{path}: expected the nnU-Net raw data set made before, found: {error}") from error
     differing = sorted(key for key in description if stored.get(key) != description[key])
     if differing:

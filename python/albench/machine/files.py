@@ -5,20 +5,27 @@ from __future__ import annotations
 import contextlib
 import errno
 import fcntl
+import glob
 import hashlib
 import json
 import os
-import shutil
+import stat
 import tempfile
 import uuid
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from albench.errors import InputError
+from albench.machine.names import plain_name
+from albench.machine.removal import remove_tree
+from albench.machine.text import read_json_text
+
+LONGEST_JSON = 2**28
+"""Bytes; the query of a million units has half of them."""
 
 _NO_SPACE = (errno.ENOSPC, errno.EDQUOT)
 
@@ -78,8 +85,18 @@ def write_array(array: NDArray[Any], path: Path) -> None:
 
 
 def read_json(path: Path) -> Any:
-    """Read a JSON file."""
-    return json.loads(path.read_text(encoding="utf-8"))
+    """Read a JSON file; NaN and infinity are numbers.
+
+    Raises
+    ------
+    FileNotFoundError
+        There is none.
+    InputError
+        It is something else, larger than `LONGEST_JSON`, nested deeply, or no JSON.
+    """
+    if not path.exists():
+        raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT), str(path))
+    return read_json_text(path, LONGEST_JSON, nan=True)
 
 
 @contextlib.contextmanager
@@ -103,13 +120,33 @@ def writing_to(path: Path) -> Iterator[None]:
         raise
 
 
+def lock_file(path: Path) -> IO[str]:
+    """Open a file to lock, made if need be; nothing that is in it is changed.
+
+    Raises
+    ------
+    InputError
+        Something else is there: a link, which could lead to a file of the user's, or a pipe, which would not open.
+    """
+    try:
+        descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC, 0o644)
+    except OSError as error:
+        if error.errno not in (errno.ELOOP, errno.EISDIR, errno.ENXIO):
+            raise
+        raise InputError(f"{path}: expected a lock file, found something else; remove it") from None
+    if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+        os.close(descriptor)
+        raise InputError(f"{path}: expected a lock file, found something else; remove it")
+    return os.fdopen(descriptor, "r+")
+
+
 @contextlib.contextmanager
 def locked(path: Path, on_wait: Callable[[], None] = lambda: None) -> Iterator[bool]:
     """Hold an exclusive lock between processes; yields False where the file system has no locks.
 
     The lock ends with the process that holds it, `kill -9` included. `on_wait` is called once where another has it.
     """
-    with path.open("w") as stream:
+    with lock_file(path) as stream:
         try:
             try:
                 fcntl.flock(stream, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -151,6 +188,7 @@ def build_folder(final: Path, fill: Callable[[Path], None]) -> Path:
     """
     if final.is_dir():
         return final
+    plain_name("folder to make", final.name)
     prefix = f".{final.name}.building-"
     with writing_to(final.parent):
         final.parent.mkdir(parents=True, exist_ok=True)
@@ -158,9 +196,9 @@ def build_folder(final: Path, fill: Callable[[Path], None]) -> Path:
             if final.is_dir():
                 return final
             if held:
-                for left_over in final.parent.glob(f"{prefix}*"):
-                    shutil.rmtree(left_over, ignore_errors=True)
-            temporary = final.with_name(f"{prefix}{uuid.uuid4().hex}")
+                for left_over in final.parent.glob(f"{glob.escape(prefix)}*"):
+                    remove_tree(left_over, final.parent)
+            temporary = final.with_name(f"{prefix}{uuid.uuid4().hex[:16]}")
             temporary.mkdir()
             try:
                 fill(temporary)
@@ -172,5 +210,5 @@ def build_folder(final: Path, fill: Callable[[Path], None]) -> Path:
                     if not final.is_dir():
                         raise
             finally:
-                shutil.rmtree(temporary, ignore_errors=True)
+                remove_tree(temporary, final.parent)
     return final

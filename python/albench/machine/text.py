@@ -40,17 +40,17 @@ def read_text(path: Path, longest: int = LONGEST_TEXT, what: str = "file") -> st
         raise InputError(f"{path}: expected UTF-8, found byte {content[error.start]:#x} at {error.start}") from error
 
 
-def read_json_text(path: Path) -> Any:
-    """Return the content of a JSON file.
+def read_json_text(path: Path, longest: int = LONGEST_TEXT, *, nan: bool = False) -> Any:
+    """Return the content of a JSON file; with `nan`, NaN and infinity are numbers.
 
     Raises
     ------
     InputError
         As `read_text`; or it is no JSON, has NaN or infinity, or is nested in more than 100 levels.
     """
-    text = read_text(path)
+    text = read_text(path, longest)
     try:
-        content = json.loads(text, parse_constant=_refuse_constant)
+        content = json.loads(text, parse_constant=None if nan else _refuse_constant)
         if not _is_deep(content):
             return content
     except ValueError as error:

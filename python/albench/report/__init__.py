@@ -26,6 +26,9 @@ from albench.results.tables import STUDY_KEYS, mean_dice
 
 __all__ = ["build_report", "print_summary", "summary_table"]
 
+_LONGEST_PART = 100
+"""Letters of a data set's or protocol's name in the name of a file."""
+
 
 def build_report(out_dirs: Path | Sequence[Path], report_dir: Path | None = None) -> Path:
     """Write the report of one or more run folders.
@@ -109,7 +112,9 @@ def _units_figures(queries: pd.DataFrame) -> dict[str, bytes]:
     chosen = chosen_units(queries)
     files: dict[str, bytes] = {}
     for study, own in chosen.groupby(STUDY_KEYS):
-        name = "-".join(re.sub(r"[^A-Za-z0-9]+", "-", str(part)).strip("-") for part in study)
+        name = "-".join(re.sub(r"[^A-Za-z0-9]+", "-", str(part)).strip("-")[:_LONGEST_PART] for part in study)
+        while f"units-{name}.svg" in files:  # names that differ in other signs
+            name += "-2"
         files |= _figure_files(f"units-{name}", units_figure(own))
     return files
 

@@ -15,6 +15,7 @@ from albench.errors import InputError
 from albench.report.merge import StudyConfiguration, joined, tell_apart
 from albench.results.layout import RunFolder
 from albench.results.query import queried_rounds
+from albench.results.reading import require_plain_files
 from albench.results.settings import Settings
 from albench.results.tables import RUN_KEYS, STUDY_KEYS, read_pool, read_results, read_rounds
 
@@ -69,6 +70,8 @@ def read_inputs(out_dirs: Sequence[Path]) -> Inputs:
     InputError
         A file is missing or malformed, there are no rows, or two folders hold one run with different results.
     """
+    for folder in out_dirs:
+        require_plain_files(folder)
     tables = [(read_results(folder), read_rounds(folder)) for folder in out_dirs]
     stored = [Settings.read(RunFolder(folder)) for folder in out_dirs]
     configs, names, conflicts = tell_apart(list(zip(out_dirs, stored, strict=True)))

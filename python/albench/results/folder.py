@@ -6,12 +6,13 @@ import contextlib
 import errno
 import fcntl
 import os
-import shutil
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from albench.config import StudyConfig, difference
 from albench.errors import InputError
+from albench.machine.files import lock_file
+from albench.machine.removal import ASIDE, aside_folder, free_name, is_mounted, set_aside
 from albench.results.layout import RunFolder
 from albench.results.settings import Settings, StudySettings
 
@@ -19,8 +20,11 @@ _LOCK = ".lock"
 
 
 @contextlib.contextmanager
-def output_folder(out: Path, *, fresh: bool) -> Iterator[None]:
-    """Hold `out` for this process; with `fresh`, what is there is renamed to ``<out>.old-<n>`` first.
+def output_folder(out: Path, *, fresh: bool) -> Iterator[Path | None]:
+    """Hold `out` for this process; yields the folder that `fresh` set what was there aside in, or None.
+
+    That is ``<out>.old-<n>`` beside it, or ``OUT/set-aside/results-<n>`` where nothing can be moved out of the folder:
+    it is a mount point, as in a container, or what is above it is not ours.
 
     Raises
     ------
@@ -29,7 +33,9 @@ def output_folder(out: Path, *, fresh: bool) -> Iterator[None]:
     """
     try:
         out.mkdir(parents=True, exist_ok=True)
-        (out / _LOCK).touch()
+        if not os.path.lexists(out / _LOCK):
+            (out / _LOCK).touch()
+        lock_file(out / _LOCK).close()
     except OSError as error:
         if error.errno not in (errno.EACCES, errno.EPERM, errno.EROFS):
             raise
@@ -39,38 +45,65 @@ def output_folder(out: Path, *, fresh: bool) -> Iterator[None]:
             f"{nearest.stat().st_uid} ({os.strerror(error.errno)})"
         ) from None
     with _lock(out):
-        if fresh and any(entry.name != _LOCK for entry in out.iterdir()):
-            number = 1
-            while (aside := out.with_name(f"{out.name}.old-{number}")).exists():
-                number += 1
-            aside.mkdir()
-            for entry in list(out.iterdir()):
-                if entry.name != _LOCK:
-                    entry.rename(aside / entry.name)
-        yield
+        yield _clear(out) if fresh else None
+
+
+def _clear(out: Path) -> Path | None:
+    """Move all but the lock out of the way; return where it is, None where there was nothing."""
+    entries = [entry for entry in out.iterdir() if entry.name not in (_LOCK, ASIDE)]
+    if not entries:
+        return None
+    for entry in entries:
+        if is_mounted(entry):
+            raise InputError(f"--fresh: expected {entry} to be movable, found a mount point; choose another --out")
+    aside = _folder_beside(out) or free_name(aside_folder(out) / "results")
+    aside.mkdir(exist_ok=True)
+    for entry in entries:
+        entry.rename(aside / entry.name)
+    return aside
+
+
+def _folder_beside(out: Path) -> Path | None:
+    """Make a folder beside `out` that its content can be renamed into; None where that cannot be."""
+    real, number = out.resolve(), 1
+    if is_mounted(real):
+        return None
+    while os.path.lexists(aside := real.with_name(f"{real.name}.old-{number}")):
+        number += 1
+    try:
+        aside.mkdir()
+    except OSError as error:
+        if error.errno in (errno.EACCES, errno.EPERM, errno.EROFS, errno.ENAMETOOLONG):
+            return None
+        raise
+    return aside
 
 
 @contextlib.contextmanager
 def _lock(out: Path) -> Iterator[None]:
-    with (out / _LOCK).open("a+") as handle:
+    with lock_file(out / _LOCK) as handle:
         try:
             # Not flock, which forked data loaders inherit: after a kill -9 they would hold the folder for seconds.
             fcntl.lockf(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except (BlockingIOError, PermissionError):  # which of them is up to the system
-            handle.seek(0)
             holder = handle.read().strip() or "unknown"
             raise InputError(f"--out {out}: in use by another al-bench, process {holder}") from None
-        handle.truncate(0)
+        handle.truncate()
         handle.write(str(os.getpid()))
         handle.flush()
         yield
 
 
-def claim_folder(out: Path, configs: Sequence[StudyConfig]) -> None:
+def claim_folder(out: Path, configs: Sequence[StudyConfig]) -> list[Path]:
     """Write the studies' configurations into the folder's settings, or check that they are there already.
 
     A configuration under which nothing was finished yet, say because its budget turned out to exceed the pool,
-    binds nobody: it is replaced, with what it left.
+    binds nobody: it is replaced, and what it left is set aside.
+
+    Returns
+    -------
+    list of Path
+        Where that is now.
 
     Raises
     ------
@@ -78,7 +111,8 @@ def claim_folder(out: Path, configs: Sequence[StudyConfig]) -> None:
         If the folder holds one of the data sets under another configuration, or files that are not ours.
     """
     run = RunFolder(out)
-    if not any(not entry.name.startswith(".") for entry in out.iterdir()):
+    folders = {config.dataset: run.study(config.dataset) for config in configs}
+    if not any(entry.name != ASIDE and not entry.name.startswith(".") for entry in out.iterdir()):
         stored = Settings()
     else:
         try:
@@ -98,13 +132,13 @@ def claim_folder(out: Path, configs: Sequence[StudyConfig]) -> None:
         changed = difference(known.get(config.dataset, {}), StudySettings.of(config).values)
         if config.dataset not in known or not changed:
             continue
-        folder = run.study(config.dataset)
+        folder = folders[config.dataset]
         if folder.has_finished_stage():
             raise InputError(
                 f"--out {out}: holds results of {config.dataset} under another configuration "
                 f"({'; '.join(changed)}); choose another folder, or --fresh to set this one aside"
             )
         unfinished.append(folder.path)
-    for path in unfinished:
-        shutil.rmtree(path, ignore_errors=True)
+    aside = [set_aside(path, out) for path in unfinished if path.is_dir()]
     stored.updated(configs).write(run)
+    return aside

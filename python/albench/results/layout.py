@@ -3,8 +3,9 @@
 ::
 
     OUT/
-      config.json  results.parquet  rounds.parquet  report/
+      config.json  results.parquet  rounds.parquet  study.yaml  report/
       tensorboard/<data set>/<strategy>/seed-<seed>/
+      set-aside/<what>-<number>/  what was there before, see `albench.machine.removal`
       <data set>/                 settings.json, which is config.json once more
         _shared/seed-<seed>/      pool.parquet  start.json  descriptors.npy  prepared.json
           round-0/                model.pth  evaluation.parquet  scores/
@@ -16,13 +17,13 @@ With folds, a round has ``model-0.pth`` and on. Beside what a stage wrote lies i
 
 from __future__ import annotations
 
-import os
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from albench.errors import InputError
+from albench.machine.names import plain_name
+from albench.machine.removal import ASIDE
 
 CONFIG_COPY = "settings.json"  # of another name, so that no folder of results folders is taken for one
 CONFIG_FILE, RESULTS_FILE, ROUNDS_FILE = "config.json", "results.parquet", "rounds.parquet"
@@ -32,12 +33,18 @@ FORMER_NAMES = {ROUNDS_FILE: "runs.parquet"}
 POOL, DESCRIPTORS, START, PREPARED = "pool.parquet", "descriptors.npy", "start.json", "prepared.json"
 QUERY, GALLERY, EVALUATION, SCORES = "query.json", "gallery.npz", "evaluation.parquet", "scores"
 REPORT, TENSORBOARD = "report", "tensorboard"
+STUDY_FILE = "study.yaml"
+"""The request, so that it can be repeated."""
 
 SHARED = "_shared"
 """Folder, in place of a strategy's, of what all strategies of a seed have in common."""
 
 CEILING = "full"
 """The strategy that trains on every label of the pool; its one round per seed is the ceiling of the study."""
+
+_CSV = [str(Path(name).with_suffix(".csv")) for name in (RESULTS_FILE, ROUNDS_FILE)]
+RESERVED = {SHARED, REPORT, TENSORBOARD, ASIDE, STUDY_FILE, CONFIG_FILE, RESULTS_FILE, ROUNDS_FILE, *_CSV}
+"""Names that no data set can have, since something else has them in a results folder."""
 
 _RECORD = ".stage.json"
 _SEED, _ROUND = "seed-", "round-"
@@ -54,24 +61,6 @@ def train_stages(n_folds: int) -> dict[str, str]:
 def stage_record(folder: Path, name: str) -> Path:
     """Record of the stage `name` that writes into `folder`."""
     return folder / f"{name}{_RECORD}"
-
-
-def plain_name(what: str, name: str) -> str:
-    """Return a name that becomes a folder's, if it is one.
-
-    Parameters
-    ----------
-    what
-        What is named, for the message.
-
-    Raises
-    ------
-    InputError
-        `name` is empty, or a path: it would lead elsewhere.
-    """
-    if name in ("", ".", "..") or any(char in name for char in ("/", os.sep, "\0")):
-        raise InputError(f"{what}: expected a plain name, which can be a folder's, got {name!r}")
-    return name
 
 
 @dataclass(frozen=True)
@@ -109,7 +98,8 @@ class RunFolder:
         return [
             name
             for name in _subfolders(self.path)
-            if any(_numbers(self.path / name / chain, _SEED) for chain in _subfolders(self.path / name))
+            if name not in RESERVED
+            and any(_numbers(self.path / name / chain, _SEED) for chain in _subfolders(self.path / name))
         ]
 
     def studies(self) -> Iterator[StudyFolder]:
@@ -136,7 +126,7 @@ class StudyFolder:
     dataset: str
 
     def __post_init__(self) -> None:
-        plain_name("data set", self.dataset)
+        plain_name("data set", self.dataset, RESERVED)
 
     @property
     def path(self) -> Path:

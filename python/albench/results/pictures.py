@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, fields
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -13,11 +12,14 @@ from PIL import Image
 
 from albench.errors import InputError
 from albench.machine.files import atomic_file, writing_to
-from albench.machine.text import reason
+from albench.machine.foreign import read_arrays
 from albench.units.view import UnitView
 
 EDGE = 128
 """Pixels of a picture's longer edge at most."""
+
+MAX_BYTES = 2**27
+"""Of a file of pictures, unpacked: two thousand of them."""
 
 _WINDOW = (0.5, 99.5)
 _LARGEST_ASPECT = 4.0
@@ -89,22 +91,17 @@ def load_gallery(path: Path) -> list[Picture]:
     InputError
         If the file is damaged or something else.
     """
-    try:
-        with path.open("rb") as handle, np.load(handle, allow_pickle=False) as stored:
-            return [_checked(stored, number) for number in range(len(stored.files) // len(fields(Picture)))]
-    except Exception as error:  # of a damaged file NumPy, zipfile and zlib raise whatever they stumble over
-        raise InputError(
-            f"{path}: expected pictures written by `al-bench run`, found another file ({reason(error)})"
-        ) from None
-
-
-def _checked(stored: Mapping[str, NDArray[Any]], number: int) -> Picture:
-    """Return a picture of a file; ValueError where its planes are none, or of several shapes."""
-    planes = {field.name: stored[f"{field.name}_{number}"] for field in fields(Picture)}
-    shapes = {plane.shape for plane in planes.values()}
-    for name, plane in planes.items():
-        if plane.dtype != np.uint8 or plane.ndim != 2 or not 0 < min(plane.shape) <= max(plane.shape) <= EDGE:
-            raise ValueError(f"{name}_{number} is {plane.dtype} of shape {plane.shape}")
-    if len(shapes) > 1:
-        raise ValueError(f"planes of picture {number} have shapes {shapes}")
-    return Picture(**planes)
+    arrays = read_arrays(path, MAX_BYTES, "pictures")
+    names = [field.name for field in fields(Picture)]
+    numbers = range(len(arrays) // len(names))
+    if set(arrays) != {f"{name}_{number}" for name in names for number in numbers}:
+        raise InputError(f"{path}: expected pictures written by `al-bench run`, found {', '.join(sorted(arrays)):.200}")
+    pictures = [Picture(**{name: arrays[f"{name}_{number}"] for name in names}) for number in numbers]
+    for picture in pictures:
+        planes = [getattr(picture, name) for name in names]
+        shape = planes[0].shape
+        if len(shape) != 2 or not 1 <= min(shape) <= max(shape) <= EDGE:
+            raise InputError(f"{path}: expected pictures of 1 to {EDGE} pixels an edge, found shape {shape}")
+        if any(plane.dtype != np.uint8 or plane.shape != shape for plane in planes):
+            raise InputError(f"{path}: expected the planes of a picture to be uint8 of one shape, found others")
+    return pictures

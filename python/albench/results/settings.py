@@ -14,10 +14,13 @@ from typing import Any, ClassVar
 from albench.config import StudyConfig
 from albench.data.registry import list_entries
 from albench.errors import InputError, unknown_name
-from albench.results.layout import CONFIG_COPY, RunFolder, plain_name
+from albench.machine.names import plain_name
+from albench.results.layout import CONFIG_COPY, RESERVED, RunFolder
 from albench.results.sealed import read_sealed, write_sealed
 
-_MOST_FOLDS = 1000
+MAX_FOLDS = 10_000
+"""No study has so many; who wrote the file may have wanted a reader to count for long."""
+
 _HASH, _KIND = "config_hash", "dataset_kind"
 
 # What another machine may set otherwise without the results meaning anything else.
@@ -125,7 +128,8 @@ class Settings:
             raise InputError(f"{file}: expected key 'datasets' with the settings of each data set, found {found}")
         for name, values in datasets.items():
             _require_form(f"{file}: {name}", values)
-        return cls(tuple(StudySettings(plain_name(f"{file}: data set", name), datasets[name]) for name in datasets))
+        names = [plain_name(f"{file}: data set", name, RESERVED) for name in datasets]
+        return cls(tuple(StudySettings(name, datasets[name]) for name in names))
 
     def write(self, run: RunFolder) -> None:
         """Write the file, and its copies.
@@ -172,8 +176,8 @@ def _require_form(where: str, stored: Mapping[str, Any]) -> None:
         if found is not None and not isinstance(found, kind):
             raise InputError(f"{where}: {'.'.join(names)}: expected {what}, found {found!r:.200}")
     folds = _part(stored, "protocol", "training").get("folds", 1)
-    if not isinstance(folds, int) or not 1 <= folds <= _MOST_FOLDS:
-        raise InputError(f"{where}: protocol.training.folds: expected a number of folds, found {folds!r:.200}")
+    if not isinstance(folds, int) or not 1 <= folds <= MAX_FOLDS:
+        raise InputError(f"{where}: protocol.training.folds: expected 1 to {MAX_FOLDS} folds, found {folds!r:.200}")
 
 
 def _part(stored: Mapping[str, Any], *names: str) -> Mapping[str, Any]:

@@ -220,6 +220,8 @@ def _file(path: Path, name: str) -> Path:
 
 def _read_table(path: Path, name: str, names: Mapping[str, str]) -> pd.DataFrame:
     file = _file(path, name)
+    if path.is_dir() and file.is_symlink():
+        raise InputError(f"{file}: expected a table written by `al-bench run`, found a link to {file.readlink()}")
     table = read_rows(file)
     return _conform(table.rename(columns=_names_now(table.columns, names)), file, like=name)
 

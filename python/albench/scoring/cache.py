@@ -11,7 +11,9 @@ from typing import Any
 
 import numpy as np
 
+from albench.errors import InputError
 from albench.machine.files import atomic_file
+from albench.machine.foreign import read_arrays
 from albench.scoring.request import (
     FREE_MOMENTS,
     MOMENTS,
@@ -90,13 +92,11 @@ class ScoreCache:
     def _load(self, need: Need) -> Any:
         """Return a quantity, or None where there is none, it is damaged, or it is of another model, pool or request."""
         try:
-            # Opened here: of a damaged file NumPy would leave it open.
-            with self._path(need).open("rb") as stream, np.load(stream, allow_pickle=False) as file:
-                if str(file["context"]) != self._context:
-                    return None
-                parts = {name: file[name] for name in file.files if name != "context"}
+            parts = read_arrays(self._path(need), 2 * MAX_BYTES)
+            if str(parts.pop("context")) != self._context:
+                return None
             value = _PARTS[need](**parts) if need in _PARTS else parts["values"]
-        except Exception:  # of a damaged file NumPy, zipfile and zlib raise whatever they stumble over
+        except (InputError, KeyError, TypeError):
             return None
         return value if all(part.dtype.kind == "f" and part.ndim > 0 for part in parts.values()) else None
 

@@ -6,6 +6,7 @@ from pathlib import Path
 
 from albench.errors import InputError, unknown_name
 from albench.results.layout import SHARED, ChainFolder, RoundFolder, RunFolder, train_stages
+from albench.results.reading import require_plain_files
 from albench.results.settings import Settings
 from albench.results.stages import load_stage
 from albench.training.export import export_model, prepared_in
@@ -32,6 +33,7 @@ def export_round(
     InputError
         No such data set, chain or round; damaged model; the model is there already.
     """
+    require_plain_files(out)
     run = RunFolder(out)
     settings = Settings.read(run).study(dataset)
     study, stages = run.study(settings.dataset), train_stages(settings.n_folds)

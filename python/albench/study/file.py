@@ -16,11 +16,9 @@ from albench.machine.files import atomic_file, writing_to
 from albench.machine.text import read_text
 from albench.protocols import is_protocol_file, load_protocol
 from albench.protocols.settings_text import LONGEST_YAML, parse_yaml
+from albench.results.layout import STUDY_FILE
 from albench.strategies import make_strategy
 from albench.study.request import RunRequest, request_fields
-
-STUDY_FILE = "study.yaml"
-"""Name of the file with the request in a results folder."""
 
 DEVICES = ("auto", "cpu", "cuda")
 _CHOICES = {"device": DEVICES, "start": START_METHODS, "split_by": SPLITS}

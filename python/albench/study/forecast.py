@@ -14,6 +14,7 @@ import numpy as np
 from albench.config import StartMethod, runs
 from albench.progress import SILENT, Reporter
 from albench.results.layout import CEILING, RunFolder
+from albench.results.reading import require_plain_files
 from albench.scoring.request import Need, class_weights
 from albench.seeding import generator
 from albench.stats.power import SPREADS, Power, power_of
@@ -142,6 +143,8 @@ def forecast_studies(request: RunRequest, reporter: Reporter, sd: float | None =
     sd
         Standard deviation over seeds of a difference in AUBC; None: that of `SPREADS`, where it has the protocol.
     """
+    if request.resume:
+        require_plain_files(request.out)
     resolved = resolve(request, reporter)
     forecasts = [
         forecast_study(study, resolved.request.strategy, request.seeds, resolved.n_processes, reporter)

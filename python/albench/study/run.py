@@ -17,6 +17,7 @@ from albench.progress import SILENT, Board, Reporter
 from albench.protocols import load_protocol
 from albench.report import build_report
 from albench.results.folder import claim_folder, output_folder
+from albench.results.reading import require_plain_files
 from albench.strategies import label_of, make_strategy
 from albench.study.events import require_tensorboard
 from albench.study.file import DEVICES, write_study
@@ -137,9 +138,17 @@ def run(request: RunRequest, reporter: Board = SILENT) -> Path:
     WorkerError
         A process died; nothing that was finished is lost.
     """
+    if ".." in request.out.parts:  # --fresh may move the current folder, from which the path counts
+        request = replace(request, out=request.out.resolve())
     resolved = resolve(request, reporter)
-    with output_folder(request.out, fresh=not request.resume):
-        claim_folder(request.out, [study.config for study in resolved.studies])
+    for study in resolved.studies:
+        if not request.resume and study.dataset.root.is_relative_to(request.out.resolve()):
+            raise InputError(f"--fresh: would set {study.dataset.root} aside, which is read; choose another --out")
+    with output_folder(request.out, fresh=not request.resume) as replaced:
+        require_plain_files(request.out)
+        set_aside = claim_folder(request.out, [study.config for study in resolved.studies])
+        for folder in [replaced, *set_aside] if replaced else set_aside:
+            reporter.say(f"what was in {request.out} under other settings is in {folder} now")
         write_study(resolved.request)
         run_studies(resolved.studies, resolved.request.strategy, range(request.seeds), resolved.n_processes, reporter)
         return build_report(request.out)

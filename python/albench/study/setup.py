@@ -15,6 +15,7 @@ from albench.coldstart.choose import choose_start
 from albench.config import StartMethod, runs
 from albench.errors import InputError
 from albench.machine.files import read_json, write_array, write_json
+from albench.machine.foreign import read_array
 from albench.progress import Reporter
 from albench.results.layout import DESCRIPTORS, POOL, PREPARED, START
 from albench.results.stages import changed_file, forget_stage, load_stage, run_stage
@@ -146,7 +147,7 @@ def setup_seed(study: Study, seed: int, reporter: Reporter, *, verify: bool = Tr
         rng = generator(study.dataset.name, seed, "start")
         if by_looks:
             with reporter.task(f"{title}: choosing {settings.start} of {len(pool)} units to start with"):
-                descriptors = np.load(place.descriptors)
+                descriptors = read_array(place.descriptors)
                 units = start_units(pool, settings.start, rng, settings.start_method, descriptors)
         else:
             units = start_units(pool, settings.start, rng, settings.start_method)

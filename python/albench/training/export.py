@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-import shutil
 from collections.abc import Sequence
 from pathlib import Path
 
 from albench.errors import InputError
-from albench.machine.files import build_folder, read_json
+from albench.machine.files import build_folder, write_json
+from albench.machine.names import plain_name
+from albench.machine.text import read_json_text
+from albench.training.checkpoint import read_checkpoint
 from albench.training.nnunet_env import nnunet_base
-from albench.training.planning import PLANS_NAME
 from albench.training.preprocess import PreprocessedStore
+from albench.training.stored_plans import PLANS_NAME, read_plans
 
 _FINGERPRINT = "dataset_fingerprint.json"
 
@@ -27,12 +29,15 @@ def prepared_in(work: Path) -> PreprocessedStore:
     plans = sorted(base.glob(f"Dataset*/{PLANS_NAME}.json"))
     if len(plans) != 1:
         raise InputError(f"{base}: expected nnU-Net's plans of one data set, found {len(plans)}")
-    (configuration,) = read_json(plans[0])["configurations"]
+    (configuration,) = read_plans(plans[0])["configurations"]
     return PreprocessedStore(plans[0].parent, configuration)
 
 
 def export_model(store: PreprocessedStore, checkpoints: Sequence[Path], results: Path) -> Path:
     """Lay checkpoints out as nnU-Net's results folder of a training.
+
+    nnU-Net loads them in a way that runs what is in them, and imports what plans name: everything is read here as what
+    it has to be, and written anew.
 
     Parameters
     ----------
@@ -52,18 +57,20 @@ def export_model(store: PreprocessedStore, checkpoints: Sequence[Path], results:
     Raises
     ------
     InputError
-        The model folder exists already, or cannot be written.
+        The model folder exists already, or cannot be written; a file of the study is not what al-bench wrote.
     """
-    folder = results / store.folder.name / f"nnUNetTrainer__{PLANS_NAME}__{store.configuration}"
+    title = plain_name("data set of nnU-Net", store.folder.name)
+    folder = results / title / f"nnUNetTrainer__{PLANS_NAME}__{plain_name('configuration', store.configuration)}"
     if folder.exists():
         raise InputError(f"--to {results}: expected no model yet, found {folder}")
+    models = [read_checkpoint(path, store) for path in checkpoints]
+    texts = {"plans.json": store.plans, "dataset.json": store.dataset_json}
+    texts[_FINGERPRINT] = read_json_text(store.folder / _FINGERPRINT)
 
     def fill(temporary: Path) -> None:
-        shutil.copyfile(store.folder / f"{PLANS_NAME}.json", temporary / "plans.json")
-        for name in ("dataset.json", _FINGERPRINT):
-            shutil.copyfile(store.folder / name, temporary / name)
-        for fold, checkpoint in enumerate(checkpoints):
-            (temporary / f"fold_{fold}").mkdir()
-            shutil.copyfile(checkpoint, temporary / f"fold_{fold}" / "checkpoint_final.pth")
+        for name, content in texts.items():
+            write_json(temporary / name, content)
+        for fold, model in enumerate(models):
+            model.write(temporary / f"fold_{fold}" / "checkpoint_final.pth")
 
     return build_folder(folder, fill)

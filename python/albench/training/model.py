@@ -12,7 +12,6 @@ from typing import Any
 import numpy as np
 import torch
 from nnunetv2.inference.predict_from_raw_data import nnUNetPredictor
-from nnunetv2.utilities.get_network_from_plans import get_network_from_plans
 from numpy.typing import NDArray
 from torch import nn
 
@@ -24,6 +23,7 @@ from albench.scoring.fisher import bottleneck_embedding, fisher_embedding, last_
 from albench.scoring.moments import Members, ensemble, mc_dropout, mean_entropy, mean_softmax, moments, softmax_entropy
 from albench.scoring.request import MOMENTS, Features, FisherEmbedding, Need, Scores, ScoringRequest, uncertainty
 from albench.seeding import generator
+from albench.training.checkpoint import build_network
 from albench.training.dropout import drop_in_words
 from albench.training.nnunet_env import quiet
 from albench.training.norm import normalise_by_groups
@@ -79,7 +79,7 @@ class NnunetModel:
         self._divisors = tuple(np.prod(store.configuration_manager.pool_op_kernel_sizes, axis=0).tolist())
         self._networks = []
         for state in weights:
-            network = _build(store).to(device).eval().requires_grad_(False)
+            network = build_network(store).to(device).eval().requires_grad_(False)
             network.load_state_dict(dict(state))
             normalise_by_groups(network, device)
             drop_in_words(network, device)
@@ -336,17 +336,3 @@ def _require_finite(what: str, values: NDArray[np.floating]) -> None:
         raise FloatingPointError(
             f"the network computes no numbers: {what} is not finite; a lower learning rate may help"
         )
-
-
-def _build(store: PreprocessedStore) -> nn.Module:
-    configuration = store.configuration_manager
-    network: nn.Module = get_network_from_plans(
-        configuration.network_arch_class_name,
-        configuration.network_arch_init_kwargs,
-        configuration.network_arch_init_kwargs_req_import,
-        len(store.dataset_json["channel_names"]),
-        store.label_manager.num_segmentation_heads,
-        allow_init=False,
-        deep_supervision=False,
-    )
-    return network

@@ -2,22 +2,20 @@
 
 from __future__ import annotations
 
-import io
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 import torch
 
 from albench.config import Protocol
 from albench.data import Case, Dataset, write_nnunet_raw
 from albench.machine import scratch
-from albench.machine.files import atomic_file
 from albench.seeding import Key
 from albench.training.annotated import AnnotatedDataset
 from albench.training.base import PoolScan, Tick, TrainingReport
+from albench.training.checkpoint import Checkpoint, read_checkpoint
 from albench.training.model import NnunetModel
 from albench.training.nnunet_env import nnunet_base
 from albench.training.planning import geometry_fingerprint, intensity_properties, plan, slicing_axis
@@ -196,44 +194,26 @@ class NnunetTrainer:
             store, AnnotatedDataset(store, units), training, self._device, self._base / "results"
         )
         if initial is not None:
-            weights = _read_checkpoint(initial)["network_weights"]
+            weights = dict(read_checkpoint(initial, store).weights)
             if settings.reinitialise_heads:
                 weights |= {name: w for name, w in trainer.plain_network.state_dict().items() if _HEADS in name}
             trainer.plain_network.load_state_dict(weights)
         ready = time.perf_counter()
         loss = trainer.fit(n_workers=n_loaders, shared_memory=self._shared_memory, on_iteration=on_iteration)
         done = time.perf_counter()
-        _write_checkpoint(target, trainer)
+        axes = trainer.inference_allowed_mirroring_axes
+        Checkpoint(trainer.plain_network.state_dict(), trainer.configuration_name, trainer.fold, axes).write(target)
         return TrainingReport(iterations, loss, setup_s=ready - started, fit_s=done - ready)
 
     def load(self, *paths: Path) -> NnunetModel:
         """Open checkpoints, one a fold."""
-        checkpoints = [_read_checkpoint(path) for path in paths]
-        mirror_axes = checkpoints[0]["inference_allowed_mirroring_axes"] or ()
+        store = self.store
+        checkpoints = [read_checkpoint(path, store) for path in paths]
         return NnunetModel(
-            self.store,
+            store,
             {case.name: case for case in self._dataset.cases},
-            [checkpoint["network_weights"] for checkpoint in checkpoints],
+            [checkpoint.weights for checkpoint in checkpoints],
             self._device,
             self._protocol.scoring.batch_size,
-            mirror_axes if self._protocol.evaluation.mirroring else (),
+            (checkpoints[0].mirror_axes or ()) if self._protocol.evaluation.mirroring else (),
         )
-
-
-def _write_checkpoint(path: Path, trainer: ALTrainer) -> None:
-    checkpoint = {
-        "network_weights": trainer.plain_network.state_dict(),
-        "trainer_name": "nnUNetTrainer",
-        "init_args": {"configuration": trainer.configuration_name, "fold": trainer.fold},
-        "inference_allowed_mirroring_axes": trainer.inference_allowed_mirroring_axes,
-    }
-    # Serialised in memory first: torch reports a full disk as an unspecific RuntimeError, the file system as OSError.
-    buffer = io.BytesIO()
-    torch.save(checkpoint, buffer)
-    with atomic_file(path) as temporary:
-        temporary.write_bytes(buffer.getbuffer())
-
-
-def _read_checkpoint(path: Path) -> dict[str, Any]:
-    checkpoint: dict[str, Any] = torch.load(path, map_location="cpu", weights_only=True)
-    return checkpoint

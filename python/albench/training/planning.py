@@ -22,11 +22,11 @@ from albench.machine.files import write_json
 from albench.training.nnunet_env import nnunet_folders, quiet
 from albench.training.reading import read_case_images, read_label
 from albench.training.scan import CaseScan
+from albench.training.stored_plans import PLANS_NAME
 from albench.units.pool import Pool, Unit, by_case
 
 _N_INTENSITIES = 10_000_000  # nnU-Net's cap on foreground voxels for the intensity statistics, over all cases
 _PERCENTILES = (0.5, 50.0, 99.5)
-PLANS_NAME = "nnUNetPlans"
 
 # The planner lists files in a dozen forked processes, which hold each other's pipes: after kill -9 they wait for ever.
 utils.Pool = lambda processes: ThreadPool(1)

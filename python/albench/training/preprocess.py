@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import errno
+import hashlib
+import math
 import os
 import shutil
 import tempfile
@@ -14,7 +16,6 @@ from typing import Any
 
 import blosc2
 import numpy as np
-from batchgenerators.utilities.file_and_folder_operations import load_json, load_pickle
 from nnunetv2.preprocessing.preprocessors.default_preprocessor import DefaultPreprocessor
 from nnunetv2.training.dataloading.nnunet_dataset import comp_blosc2_params, nnUNetDatasetBlosc2
 from nnunetv2.utilities.label_handling.label_handling import LabelManager
@@ -22,21 +23,27 @@ from nnunetv2.utilities.plans_handling.plans_handler import ConfigurationManager
 from numpy.typing import NDArray
 
 from albench.data import Case
-from albench.machine.files import read_json, sha256, sync, write_json
+from albench.errors import InputError
+from albench.machine.files import sha256, sync, write_json
+from albench.machine.foreign import require_regular
+from albench.machine.text import read_json_text
 from albench.training.grids import CaseGrid, require_voxels
 from albench.training.nnunet_env import quiet
-from albench.training.planning import PLANS_NAME
+from albench.training.properties import read_properties, write_properties
 from albench.training.reading import read_label
+from albench.training.stored_plans import PLANS_NAME, read_description, read_plans
 from albench.units.pool import Pool, Unit, by_case
 
 POOL_NAME = "pool.parquet"
-_CASE_FILES = (".b2nd", "_seg.b2nd", ".pkl")
+_IMAGE, _LABELS = ".b2nd", "_seg.b2nd"
+_PICKLE = ".pkl"  # nnU-Net's properties of a case: read by nobody, and not kept
+_MAX_VOXELS = 2**36
 _FULL_BYTES = 16 * 2**20  # with less than this left, a failed write is taken for a full disk
 
 
 @dataclass(frozen=True)
 class PreprocessedStore:
-    """A planned and preprocessed data set on disk, in nnU-Net's own format.
+    """A planned and preprocessed data set on disk, in nnU-Net's own format but for the properties of cases.
 
     Attributes
     ----------
@@ -52,12 +59,12 @@ class PreprocessedStore:
     @cached_property
     def plans(self) -> dict[str, Any]:
         """The plans file."""
-        return dict(load_json(str(self.folder / f"{PLANS_NAME}.json")))
+        return read_plans(self.folder / f"{PLANS_NAME}.json")
 
     @cached_property
     def dataset_json(self) -> dict[str, Any]:
         """nnU-Net's dataset.json, ignore label included."""
-        return dict(load_json(str(self.folder / "dataset.json")))
+        return read_description(self.folder / "dataset.json")
 
     @cached_property
     def plans_manager(self) -> PlansManager:
@@ -86,14 +93,14 @@ class PreprocessedStore:
 
     def open_image(self, case: str) -> blosc2.NDArray:
         """Preprocessed image, float32 (channel, z, y, x) with axes transposed as planned; what is indexed is read."""
-        return _opened(self.case_folder / f"{case}.b2nd")
+        return _opened(self.case_folder / f"{case}{_IMAGE}", np.float32)
 
     def open_reference(self, case: str) -> blosc2.NDArray:
         """Preprocessed complete label map, int16 (1, z, y, x) as the image; -1 outside the non-zero region.
 
         For cases of the pool: that of a test case is 0 inside the region.
         """
-        return _opened(self.case_folder / f"{case}_seg.b2nd")
+        return _opened(self.case_folder / f"{case}{_LABELS}", np.int16)
 
     def image(self, case: str) -> NDArray[np.float32]:
         """Return all of `open_image`."""
@@ -105,7 +112,19 @@ class PreprocessedStore:
 
     def properties(self, case: str) -> dict[str, Any]:
         """nnU-Net's record of how the case was cropped and resampled."""
-        return dict(load_pickle(str(self.case_folder / f"{case}.pkl")))
+        return read_properties(self.properties_file(case))
+
+    def properties_file(self, case: str) -> Path:
+        """Where `properties` are."""
+        return self.folder / "properties" / f"{case}.json"
+
+    def case_files(self, case: str) -> dict[str, Path]:
+        """All files of a case, by what their checksums are noted under."""
+        return {
+            "image": self.case_folder / f"{case}{_IMAGE}",
+            "labels": self.case_folder / f"{case}{_LABELS}",
+            "properties": self.properties_file(case),
+        }
 
     @cached_property
     def pool(self) -> Pool:
@@ -142,9 +161,18 @@ class PreprocessedStore:
         return int(self.properties(case)["bbox_used_for_cropping"][0][0])
 
 
-def _opened(path: Path) -> blosc2.NDArray:
-    # One thread: blosc2's own do not survive the fork of loader processes.
-    return blosc2.open(urlpath=str(path), mode="r", mmap_mode="r", dparams={"nthreads": 1})
+def _opened(path: Path, dtype: type[np.generic]) -> blosc2.NDArray:
+    """Open an array and nothing else: `blosc2.open` also makes what a file describes, expressions and code among it."""
+    require_regular(path)
+    try:
+        # One thread: blosc2's own do not survive the fork of loader processes.
+        found = blosc2.blosc2_ext.open(str(path), "r", 0, mmap_mode="r", dparams={"nthreads": 1})
+        plain = type(found) is blosc2.NDArray and found.dtype == dtype and len(found.shape) == 4
+        if plain and 0 < math.prod(found.shape) <= _MAX_VOXELS:
+            return found
+    except Exception as error:  # blosc2 raises what the damaged place happens to lead to
+        raise InputError(f"{path}: expected a preprocessed image, found a damaged file ({error})") from None
+    raise InputError(f"{path}: expected {np.dtype(dtype)} (channel, z, y, x), found another array or object")
 
 
 class _Preprocessor(DefaultPreprocessor):  # type: ignore[misc]
@@ -186,13 +214,15 @@ def preprocess(store: PreprocessedStore, cases: Sequence[Case], on_case: Callabl
         if not is_whole(store, case.name):
             with tempfile.TemporaryDirectory(prefix=".writing-", dir=store.folder) as temporary:
                 _run_case(preprocessor, store, case, units.get(case.name, ()), Path(temporary))
-                digests = {}
-                for suffix in _CASE_FILES:
-                    written = Path(temporary, case.name + suffix)
-                    digests[written.name] = sha256(written)
+                digests = {"made_with": _made_with(store)}
+                for part, target in store.case_files(case.name).items():
+                    written = Path(temporary, target.name)
+                    digests[part] = sha256(written)
                     sync(written)
-                    written.replace(store.case_folder / written.name)
+                    target.parent.mkdir(exist_ok=True)
+                    written.replace(target)
                 write_json(_checksums(store, case.name), digests)
+            (store.case_folder / f"{case.name}{_PICKLE}").unlink(missing_ok=True)
         on_case()
 
 
@@ -200,11 +230,8 @@ def stored_files(store: PreprocessedStore, cases: Iterable[str]) -> dict[Path, s
     """SHA-256 of all that trainings and predictions read of the store, by path."""
     plans = store.folder / f"{PLANS_NAME}.json"
     described = [plans, *(store.folder / name for name in ("dataset.json", "dataset_fingerprint.json", POOL_NAME))]
-    digests = {path: sha256(path) for path in described}
-    for case in cases:
-        for name, digest in read_json(_checksums(store, case)).items():
-            digests[store.case_folder / name] = digest
-    return digests
+    files = [*described, *(path for case in cases for path in store.case_files(case).values())]
+    return {path: sha256(path) for path in files}
 
 
 def _checksums(store: PreprocessedStore, case: str) -> Path:
@@ -214,10 +241,17 @@ def _checksums(store: PreprocessedStore, case: str) -> Path:
 def is_whole(store: PreprocessedStore, case: str) -> bool:
     """Whether a case's preprocessed files are there with the content they were written with."""
     try:
-        digests = read_json(_checksums(store, case))
-        return all(sha256(store.case_folder / name) == digest for name, digest in digests.items())
-    except (FileNotFoundError, ValueError):
+        digests = read_json_text(_checksums(store, case))
+        present = {part: sha256(path) for part, path in store.case_files(case).items()}
+    except (FileNotFoundError, InputError):
         return False
+    return bool(digests == {"made_with": _made_with(store), **present})
+
+
+def _made_with(store: PreprocessedStore) -> str:
+    """Digest of all that decides what an image becomes: plans, channels and labels, and the units."""
+    files = (f"{PLANS_NAME}.json", "dataset.json", POOL_NAME)
+    return hashlib.sha256(" ".join(sha256(store.folder / name) for name in files).encode()).hexdigest()
 
 
 def _run_case(
@@ -233,6 +267,7 @@ def _run_case(
         labels = _labels(case, preprocessor.outside, store, properties, grid, units)
     try:
         _save(folder / case.name, image, labels.astype(np.int16, copy=False), properties, configuration)
+        write_properties(folder / store.properties_file(case.name).name, properties)
     except RuntimeError as error:
         # blosc2 says that a write failed, but not why.
         if shutil.disk_usage(folder).free < _FULL_BYTES:
@@ -274,7 +309,7 @@ def _save(
     properties: dict[str, Any],
     configuration: ConfigurationManager,
 ) -> None:
-    """Write a case as nnU-Net does."""
+    """Write a case as nnU-Net does, its pickle too."""
     (blocks, chunks), (blocks_seg, chunks_seg) = (
         comp_blosc2_params(array.shape, tuple(configuration.patch_size), array.itemsize) for array in (image, labels)
     )

@@ -15,7 +15,8 @@ from numpy.typing import NDArray
 
 from albench.config import PatchGrid
 from albench.errors import InputError
-from albench.machine.tables import read_rows, write_parquet
+from albench.machine.foreign import read_table
+from albench.machine.tables import write_parquet
 from albench.machine.text import reason
 
 
@@ -271,7 +272,7 @@ class Pool:
     @classmethod
     def load(cls, path: Path) -> Pool:
         """Read a pool written by `save`; InputError where it is damaged, or an earlier version wrote it."""
-        table = read_rows(path)
+        table = read_table(path)
         labels = range(sum(name.startswith("n_voxels_") for name in table.columns))
         columns = {
             "voxel_counts": [f"n_voxels_{label}" for label in labels],
