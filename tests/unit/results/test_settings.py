@@ -115,8 +115,8 @@ def test_missing_settings_are_named(tmp_path: Path) -> None:
         ({"protocol": {"training": 3}}, "protocol.training: expected settings by name, found 3"),
         ({"protocol": {"pool": ["a"]}}, "protocol.pool: expected settings by name, found"),
         ({"protocol": {"name": []}}, "protocol.name: expected a text, found"),
-        ({"protocol": {"training": {"folds": "2"}}}, "protocol.training.folds: expected a number of folds, found '2'"),
-        ({"protocol": {"training": {"folds": 10**9}}}, "protocol.training.folds: expected a number of folds"),
+        ({"protocol": {"training": {"folds": "2"}}}, "protocol.training.folds: expected 1 to 10000 folds, found '2'"),
+        ({"protocol": {"training": {"folds": 10**9}}}, "protocol.training.folds: expected 1 to 10000 folds"),
         ({"device": {}}, "mine: device: expected a text"),
     ],
 )
