@@ -12,6 +12,7 @@ import pandas as pd
 import pytest
 
 from albench.data import Dataset
+from albench.results.folder import output_folder
 from albench.results.tables import read_results
 from albench.study.workers import run_studies
 from tests.support.fake_study import STRATEGIES, fake_study
@@ -20,7 +21,8 @@ N_KILLS = int(os.environ.get("ALBENCH_KILLS", "200"))
 
 
 def _run(dataset: Dataset, out: Path) -> None:
-    run_studies([fake_study(dataset, out)], STRATEGIES, [0, 1], n_processes=1)
+    with output_folder(out, fresh=False):
+        run_studies([fake_study(dataset, out)], STRATEGIES, [0, 1], n_processes=1)
 
 
 def files(out: Path) -> dict[str, bytes]:
@@ -58,7 +60,7 @@ def kills_until_finished(phantom: Dataset, out: Path, rng: random.Random, most: 
 
 
 def require_same(out: Path, finished: Path) -> None:
-    assert files(out) == files(finished)
+    assert files(out) == files(finished), "half-written files among them"
     pd.testing.assert_frame_equal(read_results(out), read_results(finished))
 
 

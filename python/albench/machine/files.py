@@ -27,6 +27,9 @@ from albench.machine.text import read_json_text
 LONGEST_JSON = 2**28
 """Bytes; the query of a million units has half of them."""
 
+HALF_WRITTEN = ".writing-"
+"""What names of files and folders begin with until they are whole."""
+
 _NO_SPACE = (errno.ENOSPC, errno.EDQUOT)
 
 
@@ -46,7 +49,7 @@ def atomic_file(path: Path) -> Iterator[Path]:
     The suffix of `path` is kept, for writers that choose a format by it.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
-    descriptor, name = tempfile.mkstemp(prefix=f".{path.name}.", suffix=path.suffix, dir=path.parent)
+    descriptor, name = tempfile.mkstemp(prefix=f"{HALF_WRITTEN}{path.name}.", suffix=path.suffix, dir=path.parent)
     os.close(descriptor)
     temporary = Path(name)
     try:
@@ -58,6 +61,12 @@ def atomic_file(path: Path) -> Iterator[Path]:
     except BaseException:
         temporary.unlink(missing_ok=True)
         raise
+
+
+def remove_half_written(folder: Path) -> None:
+    """Delete what processes that were killed left below a folder that nobody else writes to."""
+    for path in list(folder.rglob(f"{HALF_WRITTEN}*")):
+        remove_tree(path, folder)
 
 
 def sha256(path: Path) -> str:

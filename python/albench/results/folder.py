@@ -11,7 +11,7 @@ from pathlib import Path
 
 from albench.config import StudyConfig, difference
 from albench.errors import InputError
-from albench.machine.files import lock_file
+from albench.machine.files import lock_file, remove_half_written
 from albench.machine.removal import ASIDE, aside_folder, free_name, is_mounted, set_aside
 from albench.results.layout import CONFIG_COPY, RunFolder
 from albench.results.settings import Settings, StudySettings
@@ -45,6 +45,7 @@ def output_folder(out: Path, *, fresh: bool) -> Iterator[Path | None]:
             f"{nearest.stat().st_uid} ({os.strerror(error.errno)})"
         ) from None
     with _lock(out):
+        remove_half_written(out)
         yield _clear(out) if fresh else None
 
 

@@ -6,7 +6,6 @@ such as a model that was trained anew and came out differently, is run again, an
 
 from __future__ import annotations
 
-import glob
 import os
 import time
 from collections.abc import Callable, Mapping, Sequence
@@ -148,8 +147,6 @@ def run_stage(
         # Else a kill, after the outputs are written, would leave the former record beside them.
         forget_stage(folder, name)
     folder.mkdir(parents=True, exist_ok=True)
-    for left_over in (path for file in outputs for path in folder.glob(f".{glob.escape(file)}.*")):
-        left_over.unlink()  # half written, by a process that was killed
     digests = {file: sha256(path) for file, path in read.items()}  # before: as `compute` finds them
     started = time.perf_counter()
     notes = dict(compute())
@@ -180,6 +177,6 @@ def _digest(path: Path) -> str | None:
         signature = (status.st_dev, status.st_ino, status.st_size, status.st_mtime_ns)
         if path not in _known or _known[path][0] != signature:
             _known[path] = (signature, sha256(path))
-    except OSError:
+    except (OSError, ValueError):  # a name that no file can have
         return None
     return _known[path][1]

@@ -6,9 +6,9 @@ from pathlib import Path
 
 from albench.errors import InputError, unknown_name
 from albench.results.layout import SHARED, ChainFolder, RoundFolder, RunFolder, train_stages
-from albench.results.reading import require_plain_files
+from albench.results.reading import read_object, require_plain_files
 from albench.results.settings import Settings
-from albench.results.stages import load_stage
+from albench.results.stages import changed_file, whole_stage
 from albench.training.export import export_model, prepared_in
 
 
@@ -49,10 +49,22 @@ def export_round(
         raise InputError(f"--round {round_number}: expected one of {', '.join(map(str, sorted(rounds)))}")
     folder = rounds[round_number].trained_in
     models = folder.models(settings.n_folds)
-    for stage, model in zip(stages, models, strict=True):
-        if load_stage(folder.path, stage) is None:
-            raise InputError(f"{model}: expected the model that was trained here, found it damaged; rerun first")
+    for stage in stages:
+        _require_whole(folder.path, stage)
+    prepared = chain.shared.prepared
+    if prepared.exists():  # not so in folders of 0.1
+        _require_whole(prepared.parent, "prepare")
+        digests = {name: digest for name, digest in read_object(prepared).items() if not name.endswith(".b2nd")}
+        if change := changed_file(prepared.parent, digests):
+            raise InputError(f"{change}: expected what the model was trained with; rerun first")
     return export_model(prepared_in(chain.shared.path), models, results)
+
+
+def _require_whole(folder: Path, stage: str) -> None:
+    try:
+        whole_stage(folder, stage)
+    except InputError as error:
+        raise InputError(f"expected the model as it was trained, found it damaged ({error}); rerun first") from None
 
 
 def _trained_rounds(chain: ChainFolder, last_stage: str) -> dict[int, RoundFolder]:

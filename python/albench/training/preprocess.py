@@ -24,7 +24,7 @@ from numpy.typing import NDArray
 
 from albench.data import Case
 from albench.errors import InputError
-from albench.machine.files import sha256, sync, write_json
+from albench.machine.files import HALF_WRITTEN, sha256, sync, write_json
 from albench.machine.foreign import require_regular
 from albench.machine.text import read_json_text
 from albench.training.grids import CaseGrid, require_voxels
@@ -212,7 +212,7 @@ def preprocess(store: PreprocessedStore, cases: Sequence[Case], on_case: Callabl
     preprocessor, units = _Preprocessor(verbose=False), by_case(store.pool.units)
     for case in cases:
         if not is_whole(store, case.name):
-            with tempfile.TemporaryDirectory(prefix=".writing-", dir=store.folder) as temporary:
+            with tempfile.TemporaryDirectory(prefix=HALF_WRITTEN, dir=store.folder) as temporary:
                 _run_case(preprocessor, store, case, units.get(case.name, ()), Path(temporary))
                 digests = {"made_with": _made_with(store)}
                 for part, target in store.case_files(case.name).items():
