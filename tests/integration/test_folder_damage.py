@@ -6,7 +6,7 @@ import os
 import random
 import shutil
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -21,61 +21,13 @@ from albench.seeding import Key
 from albench.study.workers import run_studies
 from albench.training.base import TrainingReport
 from albench.training.fake import FakeTrainer
-from tests.support.damage import attempt, with_flipped_bit
+from tests.support.damage import DAMAGES, Damage, attempt
 from tests.support.fake_study import Listening, fake_study
 
 STRATEGIES = ("random", "usim-f", "full")
 N_CORRUPTIONS = int(os.environ.get("ALBENCH_CORRUPTIONS", "500"))
 
-Damage = Callable[[Path, random.Random], None]
-
-
-def flip(path: Path, rng: random.Random) -> None:
-    content = path.read_bytes()
-    path.write_bytes(with_flipped_bit(content, rng.randrange(8 * len(content))))
-
-
-def change_digit(path: Path, rng: random.Random) -> None:
-    """Another digit in place of one: still JSON, where it was."""
-    content = bytearray(path.read_bytes())
-    digits = [place for place, byte in enumerate(content) if chr(byte).isdigit()]
-    if digits:
-        place = rng.choice(digits)
-        content[place] = ord(rng.choice("123456789".replace(chr(content[place]), "")))
-        path.write_bytes(content)
-    else:
-        flip(path, rng)
-
-
-def cut(path: Path, rng: random.Random) -> None:
-    path.write_bytes(path.read_bytes()[: rng.randrange(path.stat().st_size)])
-
-
-def empty(path: Path, rng: random.Random) -> None:
-    path.write_bytes(b"")
-
-
-def delete(path: Path, rng: random.Random) -> None:
-    path.unlink()
-
-
-def other(path: Path, rng: random.Random) -> None:
-    """Bytes that are no text."""
-    path.write_bytes(rng.randbytes(path.stat().st_size))
-
-
-def sibling(path: Path, rng: random.Random) -> None:
-    """Another whole file of the folder: of another round, strategy or seed where there is one of that name."""
-    root = next(folder for folder in path.parents if (folder / "results.parquet").is_file())
-    others = sorted(file for file in root.rglob(path.name) if file.read_bytes() != path.read_bytes())
-    if others:
-        path.write_bytes(rng.choice(others).read_bytes())
-    else:
-        flip(path, rng)
-
-
 TIMED = ("rounds.csv", "rounds.parquet", "results.parquet")
-DAMAGES: tuple[Damage, ...] = (flip, flip, change_digit, cut, empty, delete, other, sibling)
 
 
 def artefacts(out: Path) -> dict[str, bytes]:

@@ -14,11 +14,19 @@ from albench.data.images import read_image
 from albench.data.msd import DATASET_JSON
 from albench.errors import InputError
 from albench.machine.files import build_folder, write_json
+from albench.machine.removal import remove_tree
 from albench.machine.text import read_json_text
 
 
 def write_nnunet_raw(
-    dataset: Dataset, cases: Sequence[str], out: Path, dataset_id: int, dataset_name: str, *, ignore: bool = True
+    dataset: Dataset,
+    cases: Sequence[str],
+    out: Path,
+    dataset_id: int,
+    dataset_name: str,
+    *,
+    ignore: bool = True,
+    replace: bool = False,
 ) -> Path:
     """Make an nnU-Net v2 raw data set of some of the cases.
 
@@ -41,6 +49,9 @@ def write_nnunet_raw(
     ignore
         Whether labels include the ignore label, one above the highest value, as partial annotations need it.
 
+    replace
+        Whether a folder of that name whose ``dataset.json`` says something else, or is damaged, is made anew.
+
     Returns
     -------
     Path
@@ -50,7 +61,7 @@ def write_nnunet_raw(
     ------
     InputError
         Unknown or repeated case, id or name outside what nnU-Net takes, an image that cannot be read, no
-        space left, or a folder of that name with other content.
+        space left, or a folder of that name with other content that is not to be replaced.
     """
     if not 1 <= dataset_id <= 999:
         raise InputError(f"dataset_id: expected 1 to 999, found {dataset_id}")
@@ -71,7 +82,13 @@ def write_nnunet_raw(
         write_json(temporary / DATASET_JSON, description)
 
     build_folder(folder, fill)
-    _require_same(folder, description)
+    try:
+        _require_same(folder, description)
+    except InputError:
+        if not replace:
+            raise
+        remove_tree(folder, Path(out))
+        build_folder(folder, fill)
     _lead_back(folder, dataset, chosen)
     return folder
 

@@ -123,7 +123,7 @@ class NnunetTrainer:
 
     def _raw(self, names: Sequence[str], number: int) -> list[Case]:
         """Cases as nnU-Net's raw format has them: one file a channel, or one photograph."""
-        folder = write_nnunet_raw(self._dataset, names, self._base / "raw", number, self._title)
+        folder = write_nnunet_raw(self._dataset, names, self._base / "raw", number, self._title, replace=True)
         ending, images, channels = self._dataset.file_ending, folder / "imagesTr", range(self._dataset.n_channels)
         return [
             Case(
