@@ -14,7 +14,7 @@ import pandas as pd
 import pytest
 
 from albench.data import Dataset
-from albench.machine.files import read_json
+from albench.machine.files import read_json, sha256, write_json
 from albench.report import build_report
 from albench.results.tables import read_results, read_rounds
 from albench.seeding import Key
@@ -131,6 +131,37 @@ def test_what_followed_a_model_is_done_again_where_that_comes_out_differently(
     }
     assert {tuple(unit) for unit in read_json(chain / "round-2/model.pth")["units"]} == asked
     assert artefacts(out / phantom.name / "random") == others
+
+
+def as_version_0_1(out: Path) -> None:
+    """Rewrite a study as al-bench 0.1 left it: no digests, no inputs, no copy of the settings."""
+    for file in [*out.rglob("*.stage.json"), *out.rglob("query.json"), out / "config.json"]:
+        values = read_json(file)
+        for key in ("format", "digest", "inputs"):
+            values.pop(key, None)
+        if file.name == "prepare.stage.json":
+            values["files"] = {}
+        write_json(file, values)
+    for name in ("prepared.json", "settings.json"):
+        for file in out.rglob(name):
+            file.unlink()
+
+
+def test_a_study_of_version_0_1_goes_on_where_it_was(phantom: Dataset, finished: Path, tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    shutil.copytree(finished, out)
+    as_version_0_1(out)
+    for file in out.rglob("query.stage.json"):  # 0.1 wrote these after the queries
+        write_json(file, read_json(file) | {"files": {"query.json": sha256(file.with_name("query.json"))}})
+    shutil.rmtree(out / phantom.name / "usim-f/seed-0/round-2")
+    reporter = Listening()
+    run_studies([fake_study(phantom, out)], STRATEGIES, [0], 1, reporter)
+    assert [line for line in reporter.heard if "runs again" in line] == [
+        f"{phantom.name} seed 0: stage 'prepare' runs again: "
+        f"{out / phantom.name / '_shared/seed-0/prepare.stage.json'} is of other files"
+    ]
+    for table, expected in zip(tables(out), tables(finished), strict=True):
+        pd.testing.assert_frame_equal(table, expected, check_exact=True)
 
 
 @pytest.mark.slow

@@ -171,7 +171,8 @@ def setup_seed(study: Study, seed: int, reporter: Reporter, *, verify: bool = Tr
             write_json(place.prepared, trainer.preprocess(split, pool, start, advance))
         return {"n_cases": n_cases}
 
-    if verify and load_stage(folder, "prepare") and (change := changed_file(folder, read_json(place.prepared))):
+    prepared = load_stage(folder, "prepare") if verify else None
+    if prepared and PREPARED in prepared.files and (change := changed_file(folder, read_json(place.prepared))):
         say(f"preprocessing again what is not as it was: {change}")
         forget_stage(folder, "prepare")
     run_stage(folder, "prepare", [PREPARED], prepare, inputs=[place.pool, place.start], say=say)
