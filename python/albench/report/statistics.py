@@ -8,13 +8,13 @@ from dataclasses import dataclass
 from typing import Any
 
 import pandas as pd
-from matplotlib.figure import Figure
 
 from albench.machine.spreadsheet import csv_bytes
 from albench.report.cells import P_HOLM, Cells, markdown, study_title
 from albench.report.figures import as_svg
 from albench.report.latex import latex
-from albench.report.palette import GREY, label, oracle_aided, order, style
+from albench.report.palette import label, oracle_aided, order
+from albench.report.ranks import ranks_figure
 from albench.report.texts import NBSP, NONE, interval_text, number_text, p_text
 from albench.results.tables import REFERENCE, STUDY_KEYS, rows_of
 from albench.stats.budget import TARGETS
@@ -269,19 +269,8 @@ def _ranks(ranks: Ranks) -> tuple[bytes | None, str]:
             None,
             f"No critical-difference diagram: Friedman's test does not reject equal ranks (p {ranks.p:.2g}, {n}).",
         )
-    from scikit_posthocs import critical_difference_diagram  # slow to import, seldom needed
-
-    figure = Figure(figsize=(7.5, 0.9 + 0.25 * len(ranks.ranks)), layout="constrained")
-    axes = figure.add_subplot()
-    colors = {strategy: style(strategy).color for strategy in ranks.ranks.index}
-    critical_difference_diagram(ranks.ranks, ranks.p_pairs, ax=axes, color_palette=colors)
-    # The library's own ruler lies across the axis' numbers.
-    begin, below = ranks.ranks.min(), axes.dataLim.y0 - 1
-    end = begin + ranks.critical_difference
-    axes.plot([begin, end], [below, below], color=GREY, marker="|")
-    axes.text(end, below, f"  critical difference {ranks.critical_difference:.2f}", va="center", color=GREY)
     note = (
         f"Mean ranks of AUBC over {n}; a bar joins strategies that Nemenyi's test does not tell apart (critical "
         f"difference {ranks.critical_difference:.2f} at 5 %). Friedman's test: p {p_text(ranks.p)}."
     )
-    return as_svg(figure), note
+    return as_svg(ranks_figure(ranks)), note
