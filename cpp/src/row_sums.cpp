@@ -100,6 +100,14 @@ void RowSums::for_rows(const Index* rows, Index count, ThreadPool& pool, const P
       poll);
 }
 
+GraphCut::GraphCut(Source source, std::vector<double> weights, double lambda, Negative negative,
+                   ThreadPool& pool, const Poll& poll)
+    : RowSums(std::move(source), std::move(weights), negative, pool, poll), factor_(2.0 * lambda) {
+  std::vector<double> start(sums_.size());
+  start_bounds(start.data());
+  require_representable(start);
+}
+
 void GraphCut::gains(const Index* rows, Index count, double* out, ThreadPool&, const Poll&) {
   for (Index j = 0; j < count; ++j) out[j] = factor_ * sums_[static_cast<std::size_t>(rows[j])];
 }
@@ -124,6 +132,7 @@ ConcaveOverModular::ConcaveOverModular(Source source, std::vector<double> weight
   std::vector<Index> all(sums_.size());
   std::iota(all.begin(), all.end(), Index{0});
   gains(all.data(), source_.rows(), start_.data(), pool, poll);
+  require_representable(start_);
 }
 
 double ConcaveOverModular::gain_of(Index row, const float* s) const {
@@ -149,6 +158,7 @@ void ConcaveOverModular::start_bounds(double* out) const {
 void ConcaveOverModular::commit(Index row, ThreadPool&) {
   std::vector<float> s(static_cast<std::size_t>(source_.cols()));
   source_.read(&row, 1, s.data(), scratch_.front());
+  source_.require_finite(row, s.data());
   for (std::size_t c = 0; c < s.size(); ++c) memo_[c] += positive(s[c]);
 }
 
