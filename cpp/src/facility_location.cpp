@@ -195,6 +195,7 @@ double FacilityLocation::evaluate(const Index* rows, Index count) {
   double value = 0.0;
   for (const Index row : members) {
     source_.read(&row, 1, s.data(), scratch);
+    source_.require_finite(row, s.data());
     for (std::size_t c = 0; c < q; ++c) largest[c] = std::max(largest[c], s[c]);
     value += modular_[static_cast<std::size_t>(row)];
   }

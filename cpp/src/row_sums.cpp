@@ -7,8 +7,9 @@
 namespace albench {
 namespace {
 
+// What is no number stays.
 double positive(float s) {
-  return s > 0.0F ? static_cast<double>(s) : 0.0;
+  return s <= 0.0F ? 0.0 : static_cast<double>(s);
 }
 
 double psi_of(Concave psi, double x) {
@@ -27,7 +28,7 @@ double psi_of(Concave psi, double x) {
 double psi_rise(Concave psi, double memo, double s) {
   switch (psi) {
     case Concave::sqrt:
-      return s > 0.0 ? s / (std::sqrt(memo + s) + std::sqrt(memo)) : 0.0;
+      return s == 0.0 ? 0.0 : s / (std::sqrt(memo + s) + std::sqrt(memo));
     case Concave::log:
       return std::log1p(s / (1.0 + memo));
     case Concave::inverse:
@@ -169,6 +170,7 @@ double ConcaveOverModular::evaluate(const Index* rows, Index count) {
   double value = 0.0;
   for (const Index row : distinct(rows, count)) {
     source_.read(&row, 1, s.data(), scratch);
+    source_.require_finite(row, s.data());
     for (std::size_t c = 0; c < s.size(); ++c) sum[c] += positive(s[c]);
     value += eta_ * psi_of(psi_, sums_[static_cast<std::size_t>(row)]);
   }
