@@ -37,7 +37,7 @@ class Lent {
  public:
   Lent(const char* name, const py::array& a) : name_(name) {
     for (py::object owner = a; py::isinstance<py::array>(owner); owner = owner.attr("base"))
-      owners_.push_back(Owner(py::reinterpret_borrow<py::array>(owner)));
+      owners_.emplace_back(py::reinterpret_borrow<py::array>(owner));
   }
 
   void require_in_place() const {

@@ -183,7 +183,7 @@ void never_made_empty(PyHeapTypeObject* type) {
 }  // namespace
 
 void register_functions(py::module_& m) {
-  py::class_<Input>(m, "Source", py::is_final(), py::custom_type_setup(never_made_empty));
+  const py::class_<Input> source(m, "Source", py::is_final(), py::custom_type_setup(never_made_empty));
   m.def("matrix_source", from_matrix, py::arg("S"));
   m.def("feature_source", from_features, py::arg("X"), py::arg("Q"), py::arg("metric"), py::arg("scale"),
         py::arg("n_threads"));

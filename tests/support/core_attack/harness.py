@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import os
 import resource
+import select
 import signal
 import sys
 from collections import Counter
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 
 # What the core may raise. `BufferError` is NumPy's, where memory is lent.
@@ -58,6 +60,7 @@ def _in_a_child(attempts: Sequence[Attempt]) -> tuple[list[str], str]:
     child = os.fork()
     if child == 0:
         os.close(reading)
+        os.setpgid(0, 0)
         if not SANITIZED:  # whose shadow memory has terabytes of addresses
             resource.setrlimit(resource.RLIMIT_AS, (_MEMORY, _MEMORY))
         resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
@@ -66,9 +69,16 @@ def _in_a_child(attempts: Sequence[Attempt]) -> tuple[list[str], str]:
             os.write(writing, f"{_outcome(attempt)}\n".encode(errors="backslashreplace"))
         os._exit(0)
     os.close(writing)
-    with os.fdopen(reading, encoding="utf-8") as pipe:
-        outcomes = [line.rstrip("\n") for line in pipe]
-    _, status = os.waitpid(child, 0)
+    said = b""
+    ended = status = 0
+    while not ended:
+        ended, status = os.waitpid(child, os.WNOHANG)
+        while select.select([reading], [], [], 0 if ended else 0.05)[0] and (part := os.read(reading, 65536)):
+            said += part
+    os.close(reading)
+    with suppress(ProcessLookupError):  # what it forked itself and left behind
+        os.killpg(child, signal.SIGKILL)
+    outcomes = said.decode().splitlines()
     code = os.waitstatus_to_exitcode(status)
     return outcomes, signal.Signals(-code).name if code < 0 else f"exit status {code}"
 

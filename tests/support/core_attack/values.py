@@ -29,7 +29,7 @@ LISTS = (
     [None], [True, False], [[0, 1]], np.array(2), np.array([2]), np.arange(N)[::-1], np.arange(N, dtype=np.uint64),
     np.arange(N, dtype=">i4"), np.ma.arange(3),
 )
-CALLABLES = (object, print, lambda *_: False, lambda *_: 1 / 0)
+CALLABLES = (object, max, lambda *_: False, lambda *_: 1 / 0)
 # fmt: on
 
 
