@@ -61,7 +61,8 @@ lint: setup
 	$(BIN)/check-jsonschema --builtin-schema vendor.github-workflows .github/workflows/*.yml
 	$(BIN)/check-jsonschema --builtin-schema vendor.citation-file-format CITATION.cff
 	$(BIN)/clang-format --dry-run --Werror $(shell find cpp -name '*.cpp' -o -name '*.hpp')
-	ls cpp/src/*.cpp | xargs -P 2 -I{} $(BIN)/clang-tidy --quiet {} -- -std=c++17 -Icpp/include
+	ls cpp/*/*.cpp | xargs -P 2 -I{} $(BIN)/clang-tidy --quiet {} -- -std=c++17 -Icpp/include -DALBENCH_FUZZ_MAIN \
+		$(patsubst -I%,-isystem %,$(shell $(BIN)/python -m pybind11 --includes))
 
 format: setup
 	$(BIN)/ruff check --fix .
