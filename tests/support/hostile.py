@@ -122,6 +122,43 @@ def changed(values: dict[str, Any], *place: str, to: Any) -> dict[str, Any]:
     return result
 
 
+def hostile_plans(canary: str, plans: dict[str, Any] = PLANS) -> dict[str, dict[str, Any]]:
+    """Plans that would run a command, lead elsewhere or fill the memory; others are changed in one place each."""
+    ((name, planned_as),) = plans["configurations"].items()
+    architecture = ("configurations", name, "architecture")
+    arguments = (*architecture, "arch_kwargs")
+    run = {"command": f"mkdir {canary}"}
+    twice = changed(plans, *arguments, "nonlin", to="os.system")
+    dropped = changed(plans, *arguments, "dropout_op", to="os.system")
+    escaped = changed(plans, "configurations", to={"../../../x": planned_as})
+    return {
+        "activation": changed(twice, *arguments, "nonlin_kwargs", to=run),
+        "dropout": changed(dropped, *arguments, "dropout_op_kwargs", to=run),
+        "network": changed(plans, *architecture, "network_class_name", to="os.system"),
+        "module": changed(plans, *architecture, "network_class_name", to="antigravity"),
+        "import": changed(plans, *architecture, "_kw_requires_import", to=["n_stages"]),
+        "other arguments": changed(plans, *arguments, "block", to="os.system"),
+        "convolution": changed(plans, *arguments, "conv_op", to="builtins.exec"),
+        "features": changed(plans, *arguments, "features_per_stage", to=[10**9, 10**9]),
+        "stages": changed(plans, *arguments, "n_stages", to=10**9),
+        "kernel": changed(plans, *arguments, "kernel_sizes", to=[[10**6, 10**6]] * 2),
+        "name": escaped,
+        "folder of cases": changed(plans, "configurations", name, "data_identifier", to="../../x"),
+        "patch": changed(plans, "configurations", name, "patch_size", to=[10**6, 10**6]),
+        "spacing": changed(plans, "configurations", name, "spacing", to=[float("1e999"), 1.0]),
+        "resampling": changed(plans, "configurations", name, "resampling_fn_data", to="os.system"),
+        "preprocessor": changed(plans, "configurations", name, "preprocessor_name", to="../x"),
+        "normalization": changed(plans, "configurations", name, "normalization_schemes", to=["os.system"]),
+        "inherited": changed(plans, "configurations", name, "inherits_from", to=name),
+        "two": changed(plans, "configurations", "3d_fullres", to=planned_as),
+        "none": changed(plans, "configurations", to={}),
+        "labels": changed(plans, "label_manager", to="os.system"),
+        "reader": changed(plans, "image_reader_writer", to="os.system"),
+        "axes": changed(plans, "transpose_forward", to=[0, 0, 10**9]),
+        "title": changed(plans, "dataset_name", to="../../x"),
+    }
+
+
 class Bomb:
     """Makes a file when it is unpickled."""
 

@@ -11,6 +11,7 @@ import numpy as np
 from nnunetv2.training.dataloading.nnunet_dataset import nnUNetBaseDataset
 from numpy.typing import NDArray
 
+from albench.errors import InputError
 from albench.machine import scratch
 from albench.training.preprocess import PreprocessedStore
 from albench.units.pool import Unit, by_case
@@ -170,8 +171,13 @@ class AnnotatedDataset(nnUNetBaseDataset):  # type: ignore[misc]
             properties["class_locations"] = {label: rows[part] for label, part in of_case.items()}
 
     def _open(self, case: str) -> tuple[blosc2.NDArray, AnnotatedLabels]:
-        labels = AnnotatedLabels(self._store.open_reference(case), self._boxes[case], self._ignore)
-        return self._store.open_image(case), labels
+        image, reference = self._store.open_image(case), self._store.open_reference(case)
+        if image.shape[1:] != reference.shape[1:] or reference.shape[0] != 1:
+            raise InputError(
+                f"{self._store.case_folder}: expected a label for each voxel of {case}, found an image of "
+                f"{image.shape} and labels of {reference.shape}"
+            )
+        return image, AnnotatedLabels(reference, self._boxes[case], self._ignore)
 
     def load_case(self, identifier: str) -> tuple[Any, Any, None, dict[str, Any]]:
         """Image, annotated labels, no earlier stage, properties with class locations.
