@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 
+from albench.errors import InputError
 from albench.machine.files import atomic_file
 from albench.scoring.request import (
     FREE_MOMENTS,
@@ -105,7 +106,7 @@ class ScoreCache:
         if sum(part.nbytes for part in parts.values()) > MAX_BYTES:
             return
         # Nobody misses what cannot be written, say for want of space: it is only computed again.
-        with contextlib.suppress(OSError), atomic_file(self._path(need)) as temporary:
+        with contextlib.suppress(OSError, InputError), atomic_file(self._path(need)) as temporary:
             np.savez(temporary, context=np.array(self._context), **parts)
 
 
