@@ -51,7 +51,7 @@ coverage: setup
 
 fuzz: setup
 	ALBENCH_FUZZ_EXAMPLES=$(FUZZ_EXAMPLES) ALBENCH_FUZZ_COUNTS=1 $(BIN)/python -m pytest -s --hypothesis-profile=fuzz \
-		tests/unit/data/test_fuzz_formats.py
+		tests/unit/data/test_fuzz_formats.py tests/unit/results/test_fuzz_results.py
 
 lint: setup
 	$(BIN)/ruff check .

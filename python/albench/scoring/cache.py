@@ -105,7 +105,7 @@ class ScoreCache:
         if sum(part.nbytes for part in parts.values()) > MAX_BYTES:
             return
         # Nobody misses what cannot be written, say for want of space: it is only computed again.
-        with contextlib.suppress(OSError), atomic_file(self._path(need)) as temporary:
+        with contextlib.suppress(OSError, InputError), atomic_file(self._path(need)) as temporary:
             np.savez(temporary, context=np.array(self._context), **parts)
 
 

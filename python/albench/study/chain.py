@@ -9,12 +9,12 @@ from pathlib import Path
 from typing import Any
 
 from albench.config import Protocol
-from albench.errors import InputError
 from albench.progress import Advance, Reporter
 from albench.results.layout import CEILING, SHARED, ChainFolder, RoundFolder, train_stages
 from albench.results.stages import StageRecord, load_stage, run_stage
 from albench.seeding import Key
 from albench.strategies import Strategy, label_of
+from albench.study.limits import named
 from albench.study.setup import SeedSetup
 from albench.study.study import Study
 from albench.units.pool import Pool
@@ -142,13 +142,11 @@ class Round:
         Raises
         ------
         InputError
-            Numbers that are none came of it, as after a training that diverged.
+            What `albench.study.limits.named` names.
         """
         inputs = (self.folder.chain.shared.prepared, *inputs)
-        try:
+        with named(self.title, self.folder.path):
             return run_stage(self.folder.path, name, outputs, compute, inputs=inputs, say=self.say)
-        except FloatingPointError as error:
-            raise InputError(f"{self.title}: {error}") from error
 
     def record(self, name: str) -> StageRecord | None:
         """Return what is remembered of a finished stage; None where it is not finished or not whole."""

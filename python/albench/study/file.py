@@ -12,7 +12,7 @@ import yaml
 from albench.config import SPLITS, START_METHODS
 from albench.data.load import looks_like_path
 from albench.errors import InputError, unknown_name
-from albench.machine.files import atomic_file, writing_to
+from albench.machine.files import atomic_file
 from albench.machine.text import read_text
 from albench.protocols import is_protocol_file, load_protocol
 from albench.protocols.settings_text import LONGEST_YAML, parse_yaml
@@ -80,7 +80,7 @@ def write_study(request: RunRequest) -> Path:
         if value not in (None, ()) and key != "resume":
             values[key] = list(value) if isinstance(value, tuple) else str(value) if isinstance(value, Path) else value
     values["out"] = "."
-    with writing_to(out), atomic_file(out / STUDY_FILE) as part:
+    with atomic_file(out / STUDY_FILE) as part:
         # escapes for what is not ASCII: written as they are, some line breaks would be read as spaces
         part.write_text(yaml.safe_dump(values, sort_keys=False), encoding="utf-8")
     return out / STUDY_FILE

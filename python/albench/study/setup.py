@@ -20,6 +20,7 @@ from albench.progress import Reporter
 from albench.results.layout import DESCRIPTORS, POOL, PREPARED, START
 from albench.results.stages import changed_file, forget_stage, load_stage, run_stage
 from albench.seeding import generator
+from albench.study.limits import named
 from albench.study.study import Study
 from albench.training.base import Trainer
 from albench.units.pool import Pool, Split, Unit
@@ -120,6 +121,11 @@ def setup_seed(study: Study, seed: int, reporter: Reporter, *, verify: bool = Tr
 
     With `verify`, every preprocessed file is compared with its checksum, and a damaged one made again.
     """
+    with named(f"{study.dataset.name} seed {seed}", study.folder.seed(seed).path):
+        return _setup_seed(study, seed, reporter, verify=verify)
+
+
+def _setup_seed(study: Study, seed: int, reporter: Reporter, *, verify: bool) -> SeedSetup:
     place = study.folder.seed(seed)
     folder = place.path
     trainer = study.make_trainer(folder)

@@ -242,6 +242,8 @@ def _explain(error: Exception) -> str | None:
         return str(usage())
     if isinstance(error, InputError):
         return str(error)
+    if isinstance(error, MemoryError) or "failed to map segment" in str(error):  # the latter where a library is loaded
+        return f"out of memory ({error}); `ulimit -v` has the limit of this process, if it has one"
     if isinstance(error, OSError):
         return f"{error.strerror or error}{f': {error.filename}' if error.filename else ''}"
     return None
