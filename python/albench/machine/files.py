@@ -130,7 +130,10 @@ def read_rows(path: Path) -> pd.DataFrame:
     if not path.is_file():
         raise InputError(f"{path}: expected a table written by `al-bench run`, found no such file")
     try:
-        return pd.read_parquet(path)
+        table = pd.read_parquet(path)
+        for column in table.select_dtypes(exclude=["number", "bool"]):
+            table[column].tolist()  # texts that are not UTF-8 show only now
+        return table
     except Exception as error:  # of a damaged file pyarrow and pandas raise whatever they stumble over
         raise InputError(f"{path}: expected a Parquet table, found an unreadable file ({reason(error)})") from error
 
