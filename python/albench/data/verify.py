@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass
@@ -216,7 +217,8 @@ def verify_cases(dataset: Dataset, *, n_workers: int, reporter: Reporter | None 
     """
     verdict = _verdict_path(dataset)
     if verdict is not None and verdict.is_file():
-        return [Problem(**problem) for problem in read_json(verdict)["problems"]]
+        with contextlib.suppress(InputError, KeyError, TypeError):  # damaged: read again
+            return [Problem(**problem) for problem in read_json(verdict)["problems"]]
     problems = find_problems(dataset, n_workers=n_workers, reporter=reporter)
     stopping = [problem for problem in problems if problem.stops_a_run]
     if stopping:

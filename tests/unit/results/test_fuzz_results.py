@@ -62,7 +62,7 @@ VALUES = st.recursive(
     max_leaves=5,
 )
 UNIT = {"case": "a", "index": 1, "axis": 0, "score": 0.5, "gain": None}
-QUERY: dict[str, Any] = {"format": 1, "dataset": "d", "strategy": "s", "parameters": {}, "seed": 0, "round": 1}
+QUERY: dict[str, Any] = {"dataset": "d", "strategy": "s", "parameters": {}, "seed": 0, "round": 1}
 QUERY |= {"units": [UNIT]}
 CONFIG: dict[str, Any] = {"datasets": {"d": {"protocol": {"name": "quick", "training": {"folds": 2}}, "device": "cpu"}}}
 BASELINE: dict[str, Any] = {"format": 2, "studies": {"d": {}}, "cells": [], "queries": []}

@@ -48,7 +48,7 @@ def test_a_failed_write_leaves_the_old_table(tmp_path: Path, monkeypatch: pytest
         raise OSError(28, "No space left on device")
 
     monkeypatch.setattr("pyarrow.parquet.write_table", full_disk)
-    with pytest.raises(InputError, match=r"results\.parquet: No space left on device"):
+    with pytest.raises(InputError, match=r"results\.parquet: no space left on the device"):
         write_table(rows(TABLE, seed=5), file)
 
     assert list(read_results(file)["seed"].unique()) == [0]
