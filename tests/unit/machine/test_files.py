@@ -13,9 +13,11 @@ import pandas as pd
 import pytest
 
 from albench.errors import InputError
-from albench.machine.files import atomic_file, read_rows, write_json, write_parquet
+from albench.machine.files import atomic_file, write_json
+from albench.machine.foreign import read_table
 from albench.machine.limits import allow_open_files
 from albench.machine.spreadsheet import csv_bytes
+from albench.machine.tables import write_parquet
 from albench.study.limits import named
 
 REFUSALS = {
@@ -52,7 +54,8 @@ import resource, sys
 from pathlib import Path
 import numpy as np, pandas as pd
 from albench.errors import InputError
-from albench.machine.files import write_array, write_json, write_parquet
+from albench.machine.files import write_array, write_json
+from albench.machine.tables import write_parquet
 resource.setrlimit(resource.RLIMIT_FSIZE, (4096, 4096))
 folder = Path(sys.argv[1])
 rows = np.random.default_rng(0).random((4096, 4))
@@ -116,7 +119,7 @@ def test_open_files_are_raised_to_what_is_allowed_or_refused(monkeypatch: pytest
 def test_tables_that_are_none(content: bytes, tmp_path: Path) -> None:
     (tmp_path / "a.parquet").write_bytes(content)
     with pytest.raises(InputError, match=r"a\.parquet: expected a Parquet table"):
-        read_rows(tmp_path / "a.parquet")
+        read_table(tmp_path / "a.parquet")
 
 
 def test_formulas_are_texts_and_numbers_stay(tmp_path: Path) -> None:
@@ -131,4 +134,4 @@ def test_formulas_are_texts_and_numbers_stay(tmp_path: Path) -> None:
     assert found.startswith("'=name,x,bounds\n") and ",-1.5," in found
     assert table["=name"].tolist() == [*hostile, *harmless]  # the table itself is as it was
     write_parquet(table, tmp_path / "a.parquet")
-    assert read_rows(tmp_path / "a.parquet")["=name"].tolist() == [*hostile, *harmless]
+    assert read_table(tmp_path / "a.parquet")["=name"].tolist() == [*hostile, *harmless]
