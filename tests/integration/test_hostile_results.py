@@ -211,6 +211,13 @@ def test_what_is_no_file_is_refused_by_every_command(
     assert (outside / "file").read_text() == "theirs" and [p.name for p in outside.iterdir()] == ["file"]
 
 
+def test_what_nothing_reads_may_hold_links(out: Path, commands: dict[str, Callable[[], object]]) -> None:
+    for name in ("set-aside", ".cache"):
+        (out / name).mkdir()
+        (out / name / "link").symlink_to("/etc")
+    assert not attempt(commands["report"]) and not attempt(commands["check"]) and not attempt(commands["run"])
+
+
 def test_a_lock_that_is_a_link_is_not_written_through(
     out: Path, commands: dict[str, Callable[[], object]], tmp_path: Path
 ) -> None:
