@@ -18,9 +18,16 @@ SOURCES := $(shell find cpp -type f) CMakeLists.txt pyproject.toml python/core/p
 .PHONY: setup demo test test-all coverage fuzz lint format docs clean
 setup: $(VENV)/.installed
 
-$(VENV)/.locked: requirements/lock.txt
+# Nothing that an index hands out is installed unless its SHA-256 stands in the lists; what comes as source is built with
+# the tools of build.txt. PyTorch for CPUs is taken where pip's configuration knows a place that has it, else PyPI's.
+LISTS := $(wildcard requirements/*.txt)
+INSTALL = $(BIN)/python -m pip install -q --no-deps --no-build-isolation --require-hashes $(PIP_ARGS)
+$(VENV)/.locked: $(LISTS)
 	$(PYTHON) -m venv $(VENV)
-	$(BIN)/python -m pip install -q $(PIP_ARGS) -r requirements/lock.txt
+	$(INSTALL) -r requirements/build.txt
+	$(INSTALL) -r requirements/runtime.txt -r requirements/dev.txt
+	$(INSTALL) -r requirements/cpu.txt 2>/dev/null || $(INSTALL) -r requirements/cu130.txt
+	$(BIN)/python -m pip check
 	touch $@
 
 $(VENV)/.installed: $(VENV)/.locked $(SOURCES)
@@ -44,7 +51,7 @@ coverage: setup
 
 fuzz: setup
 	ALBENCH_FUZZ_EXAMPLES=$(FUZZ_EXAMPLES) ALBENCH_FUZZ_COUNTS=1 $(BIN)/python -m pytest -s --hypothesis-profile=fuzz \
-		tests/unit/data/test_fuzz_formats.py
+		tests/unit/data/test_fuzz_formats.py tests/unit/results/test_fuzz_results.py
 
 lint: setup
 	$(BIN)/ruff check .
@@ -54,7 +61,8 @@ lint: setup
 	$(BIN)/check-jsonschema --builtin-schema vendor.github-workflows .github/workflows/*.yml
 	$(BIN)/check-jsonschema --builtin-schema vendor.citation-file-format CITATION.cff
 	$(BIN)/clang-format --dry-run --Werror $(shell find cpp -name '*.cpp' -o -name '*.hpp')
-	ls cpp/src/*.cpp | xargs -P 2 -I{} $(BIN)/clang-tidy --quiet {} -- -std=c++17 -Icpp/include
+	ls cpp/*/*.cpp | xargs -P 2 -I{} $(BIN)/clang-tidy --quiet {} -- -std=c++17 -Icpp/include -DALBENCH_FUZZ_MAIN \
+		$(patsubst -I%,-isystem %,$(shell $(BIN)/python -m pybind11 --includes))
 
 format: setup
 	$(BIN)/ruff check --fix .

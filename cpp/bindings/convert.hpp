@@ -11,6 +11,7 @@
 
 #include "albench/similarity.hpp"
 #include "albench/types.hpp"
+#include "gil.hpp"
 
 namespace albench::bindings {
 
@@ -26,6 +27,45 @@ inline std::string shape_of(const py::array& a) {
   for (py::ssize_t axis = 0; axis < a.ndim(); ++axis)
     text += (axis > 0 ? ", " : "") + std::to_string(a.shape(axis));
   return text + ")";
+}
+
+// An array whose memory the core reads. NumPy refuses to resize an array, with or without its `refcheck`,
+// while there is a weak reference to it: there is one to this array and to all that it is a view of. What
+// else may give an array other memory, `__setstate__`, is noticed the next time that the memory is to be
+// read.
+class Lent {
+ public:
+  Lent(const char* name, const py::array& a) : name_(name) {
+    for (py::object owner = a; py::isinstance<py::array>(owner); owner = owner.attr("base"))
+      owners_.emplace_back(py::reinterpret_borrow<py::array>(owner));
+  }
+
+  void require_in_place() const {
+    for (const Owner& owner : owners_)
+      if (owner.array.data() != owner.data || owner.array.nbytes() != owner.bytes)
+        throw InputError(name_, "memory that stays where it is while it is borrowed",
+                         "an array with another");
+  }
+
+ private:
+  struct Owner {
+    explicit Owner(const py::array& a) : array(a), weak(py::handle(a)), data(a.data()), bytes(a.nbytes()) {}
+    py::array array;
+    py::weakref weak;
+    const void* data;
+    py::ssize_t bytes;
+  };
+
+  const char* name_;
+  std::vector<Owner> owners_;
+};
+
+// Sizes of similarities have to fit an index.
+inline void require_countable(Index rows, Index queries) {
+  constexpr Index kMost = Index{1} << 60U;
+  if (rows > kMost / queries)
+    throw InputError("X", "at most " + std::to_string(kMost / queries) + " rows for these queries",
+                     std::to_string(rows));
 }
 
 inline int threads(int n_threads) {
@@ -71,6 +111,8 @@ inline const float* matrix(const char* name, const FloatMatrix& a, Index rows, I
                      "shape (" + (rows < 0 ? std::string("n") : std::to_string(rows)) + ", " +
                          (cols < 0 ? std::string("q") : std::to_string(cols)) + ")",
                      shape_of(a));
+  if (reinterpret_cast<std::uintptr_t>(a.data()) % alignof(float) != 0)
+    throw InputError(name, "aligned memory", "an address between two numbers");
   return a.data();
 }
 
@@ -82,13 +124,13 @@ inline std::vector<double> doubles(const char* name, const py::object& values, I
     throw InputError(name, "shape (" + std::to_string(expected) + ",)", shape_of(a));
   std::vector<double> out(a.data(), a.data() + expected);
   for (const double value : out)
-    if (!(std::isfinite(value) && value >= 0.0))
-      throw InputError(name, "finite numbers >= 0", std::to_string(value));
+    if (!(std::isfinite(value) && value >= 0.0)) throw InputError(name, "finite numbers >= 0", text(value));
   return out;
 }
 
 inline double number(const char* name, double value, double high = 1e300) {
-  if (!(value >= 0.0 && value <= high)) throw InputError(name, "a finite number >= 0", std::to_string(value));
+  if (!(value >= 0.0 && value <= high))
+    throw InputError(name, "a finite number in 0.." + text(high), text(value));
   return value;
 }
 
@@ -101,16 +143,17 @@ inline std::vector<Index> indices(const char* name, const Indices& a, Index size
 }
 
 // Lets Python handle a pending signal; throws if the handler raised (KeyboardInterrupt). Call without the
-// GIL. Taking the GIL may cost milliseconds where another thread holds it, so it is asked for at most 20
-// times a second.
+// GIL (`WithoutGil`). Taking the GIL may cost milliseconds where another thread holds it, so it is asked for
+// at most 20 times a second.
 inline void poll_signals() {
   using Clock = std::chrono::steady_clock;
   thread_local Clock::time_point last = Clock::now();
   const Clock::time_point now = Clock::now();
   if (now - last < std::chrono::milliseconds(50)) return;
   last = now;
-  const py::gil_scoped_acquire gil;
-  if (PyErr_CheckSignals() != 0) throw py::error_already_set();
+  with_gil([] {
+    if (PyErr_CheckSignals() != 0) throw py::error_already_set();
+  });
 }
 
 template <class T>

@@ -1,5 +1,7 @@
 #include "albench/distances.hpp"
 
+#include <optional>
+
 #include "convert.hpp"
 #include "register.hpp"
 
@@ -15,6 +17,7 @@ Index checked_budget(Index budget, Index available) {
 Indices kcenter(const py::array& x, Index budget, const py::object& centres, const Indices& taken,
                 int n_threads) {
   const Features rows = features("X", x);
+  const Lent lent("X", x);
   const std::vector<Index> already = indices("labelled", taken, rows.rows);
   std::vector<std::uint8_t> seen(static_cast<std::size_t>(rows.rows), 0);
   for (const Index i : already)
@@ -22,10 +25,15 @@ Indices kcenter(const py::array& x, Index budget, const py::object& centres, con
       throw InputError("labelled", "distinct indices", std::to_string(i));
   checked_budget(budget, rows.rows - static_cast<Index>(already.size()));
   Features given;
-  if (!centres.is_none()) given = features("labelled", py::cast<py::array>(centres), rows.cols);
+  std::optional<Lent> lent_centres;
+  if (!centres.is_none()) {
+    const auto array = py::cast<py::array>(centres);
+    given = features("labelled", array, rows.cols);
+    lent_centres.emplace("labelled", array);
+  }
   std::vector<Index> chosen;
   {
-    const py::gil_scoped_release release;
+    const WithoutGil without;
     ThreadPool pool(threads(n_threads));
     chosen =
         kcenter_greedy(rows, budget, given.data != nullptr ? &given : nullptr, already, pool, poll_signals);
@@ -35,10 +43,11 @@ Indices kcenter(const py::array& x, Index budget, const py::object& centres, con
 
 Indices kmeans(const py::array& x, Index budget, std::uint64_t seed, int n_threads) {
   const Features rows = features("X", x);
+  const Lent lent("X", x);
   checked_budget(budget, rows.rows);
   std::vector<Index> chosen;
   {
-    const py::gil_scoped_release release;
+    const WithoutGil without;
     ThreadPool pool(threads(n_threads));
     chosen = kmeans_plusplus(rows, budget, seed, pool, poll_signals);
   }

@@ -10,16 +10,17 @@
 
 namespace albench::bindings {
 
-// With what it borrows, what has been committed, and a lock: two Python threads must not drive one memo.
+// With what it has borrowed, what has been committed, and a lock: two Python threads must not drive one memo.
 struct Function {
   std::unique_ptr<SetFunction> f;
-  std::vector<py::object> borrowed;
+  std::vector<Lent> lent;
   std::vector<std::uint8_t> members;
   std::mutex in_use;
 
   std::unique_lock<std::mutex> hold() {
     std::unique_lock<std::mutex> lock(in_use, std::try_to_lock);
     if (!lock) throw std::runtime_error("this function is in use by another thread, or by its own callback");
+    for (const Lent& each : lent) each.require_in_place();
     return lock;
   }
 
@@ -29,5 +30,12 @@ struct Function {
     return static_cast<std::size_t>(i);
   }
 };
+
+inline double finite(const char* name, double value) {
+  if (!std::isfinite(value))
+    throw InputError(name, "similarities that stay finite and whose sums fit double precision",
+                     "a value of " + text(value));
+  return value;
+}
 
 }  // namespace albench::bindings

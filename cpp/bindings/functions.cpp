@@ -1,4 +1,5 @@
 #include <limits>
+#include <utility>
 
 #include "albench/facility_location.hpp"
 #include "albench/log_determinant.hpp"
@@ -12,14 +13,14 @@ namespace {
 // Where similarities come from, together with what keeps the memory alive.
 struct Input {
   std::shared_ptr<Source> source;
-  std::vector<py::object> borrowed;
+  std::vector<Lent> lent;
 };
 
 Input from_matrix(const FloatMatrix& s) {
   Input input;
   const float* data = matrix("S", s, -1, -1);
   input.source = std::make_shared<Source>(data, s.shape(0), s.shape(1));
-  input.borrowed.push_back(s);
+  input.lent.emplace_back("S", s);
   return input;
 }
 
@@ -30,38 +31,47 @@ Input from_features(const py::array& x, const py::array& q, const std::string& m
   const Features queries = features("Q", q, rows.cols);
   const std::vector<double> factors = doubles("scale", scale, rows.cols);
   const Metric chosen = metric_from(metric);
-  input.borrowed.push_back(x);
-  const py::gil_scoped_release release;
+  require_countable(rows.rows, queries.rows);
+  input.lent.emplace_back("X", x);
+  const Lent while_packed("Q", q);
+  const WithoutGil without;
   ThreadPool pool(threads(n_threads));
   QueryPanels panels(queries, chosen, factors.empty() ? nullptr : factors.data(), pool);
   input.source = std::make_shared<Source>(rows, std::move(panels));
   return input;
 }
 
+// A source serves once, whether a function comes of it or not.
+Input used(Input& input) {
+  if (input.source == nullptr) throw InputError("source", "one that has not been used", "a used one");
+  for (const Lent& each : input.lent) each.require_in_place();
+  return std::exchange(input, Input());
+}
+
 // Builds a function with the GIL released; `make` gets the source, a pool, and nothing of Python.
 template <class Make>
 std::unique_ptr<Function> build(Input& input, int n_threads, const Make& make) {
-  if (input.source == nullptr) throw InputError("source", "one that has not been used", "a used one");
   auto made = std::make_unique<Function>();
-  made->borrowed = std::move(input.borrowed);
-  const py::gil_scoped_release release;
+  made->lent = std::move(input.lent);
+  const WithoutGil without;
   ThreadPool pool(threads(n_threads));
   made->f = make(std::move(*input.source), pool);
-  input.source.reset();
   made->members.assign(static_cast<std::size_t>(made->f->size()), 0);
   return made;
 }
 
-std::unique_ptr<Function> facility_location(Input& input, const py::object& weights, double eta,
+std::unique_ptr<Function> facility_location(Input& given, const py::object& weights, double eta,
                                             const py::object& caps, Index held_bytes, Index bound_bytes,
                                             int n_threads) {
-  if (input.source == nullptr) throw InputError("source", "one that has not been used", "a used one");
+  Input input = used(given);
   std::vector<double> w = doubles("weights", weights, input.source->cols());
   const std::vector<double> wide_caps = doubles("caps", caps, input.source->cols());
   number("eta", eta);
   return build(input, n_threads, [&](Source&& source, ThreadPool& pool) {
     std::vector<float> cut(wide_caps.size());
-    for (std::size_t c = 0; c < cut.size(); ++c) cut[c] = static_cast<float>(wide_caps[c]);
+    for (std::size_t c = 0; c < cut.size(); ++c)
+      cut[c] =
+          static_cast<float>(std::min(wide_caps[c], static_cast<double>(std::numeric_limits<float>::max())));
     const Index whole = source.rows() * source.cols() * static_cast<Index>(sizeof(float));
     if (source.dense() == nullptr && held_bytes >= whole) {
       source.hold(pool, poll_signals);
@@ -74,9 +84,9 @@ std::unique_ptr<Function> facility_location(Input& input, const py::object& weig
   });
 }
 
-std::unique_ptr<Function> graph_cut(Input& input, const py::object& weights, double lambda, bool clip,
+std::unique_ptr<Function> graph_cut(Input& given, const py::object& weights, double lambda, bool clip,
                                     int n_threads) {
-  if (input.source == nullptr) throw InputError("source", "one that has not been used", "a used one");
+  Input input = used(given);
   std::vector<double> w = doubles("weights", weights, input.source->cols());
   number("lam", lambda);
   return build(input, n_threads, [&](Source&& source, ThreadPool& pool) {
@@ -86,9 +96,9 @@ std::unique_ptr<Function> graph_cut(Input& input, const py::object& weights, dou
   });
 }
 
-std::unique_ptr<Function> concave(Input& input, const py::object& weights, double eta, const std::string& psi,
+std::unique_ptr<Function> concave(Input& given, const py::object& weights, double eta, const std::string& psi,
                                   int n_threads) {
-  if (input.source == nullptr) throw InputError("source", "one that has not been used", "a used one");
+  Input input = used(given);
   std::vector<double> w = doubles("weights", weights, input.source->cols());
   number("eta", eta);
   if (psi != "sqrt" && psi != "log" && psi != "inverse")
@@ -101,26 +111,29 @@ std::unique_ptr<Function> concave(Input& input, const py::object& weights, doubl
   });
 }
 
-std::unique_ptr<Function> log_determinant(Input& input, const py::array& ground, const FloatMatrix& queries,
+std::unique_ptr<Function> log_determinant(Input& given, const py::array& ground, const FloatMatrix& queries,
                                           const std::string& metric, const py::object& scale, double eta,
                                           double regularization, int n_threads) {
-  if (input.source == nullptr) throw InputError("source", "one that has not been used", "a used one");
+  Input input = used(given);
   const Index n = input.source->rows();
   const Index q = input.source->cols();
   number("eta", eta, 1.0);
   if (!(regularization > 0.0 && regularization < 1e300))
-    throw InputError("regularization", "a finite number > 0", std::to_string(regularization));
+    throw InputError("regularization", "a finite number > 0", text(regularization));
   const float* among_queries = matrix("queries", queries, q, q);
+  const Lent while_factorised("queries", queries);
   // From features where the source is made of features, else from an (n, n) matrix.
   GroundKernel kernel(nullptr, n);
   if (input.source->dense() == nullptr) {
     const Features x = features("X", ground);
     if (x.rows != n) throw InputError("X", std::to_string(n) + " rows", std::to_string(x.rows));
     kernel = GroundKernel(x, metric_from(metric), doubles("scale", scale, x.cols));
+    input.lent.emplace_back("X", ground);
   } else {
-    kernel = GroundKernel(matrix("ground", py::cast<FloatMatrix>(ground), n, n), n);
+    const auto among = py::cast<FloatMatrix>(ground);
+    kernel = GroundKernel(matrix("ground", among, n, n), n);
+    input.lent.emplace_back("ground", among);
   }
-  input.borrowed.push_back(ground);
   return build(input, n_threads, [&](Source&& source, ThreadPool& pool) {
     source.prepare(pool, poll_signals);
     return std::make_unique<LogDeterminant>(std::move(kernel), source, among_queries, eta, regularization,
@@ -134,7 +147,7 @@ double gain(Function& self, Index i) {
   ThreadPool alone(1);
   double value = 0.0;
   self.f->gains(&i, 1, &value, alone, Poll());
-  return value;
+  return finite("gain", value);
 }
 
 void commit(Function& self, Index i) {
@@ -155,18 +168,26 @@ void reset(Function& self) {
 double evaluate(Function& self, const Indices& rows) {
   const auto lock = self.hold();
   const std::vector<Index> set = indices("indices", rows, self.f->size());
-  const py::gil_scoped_release release;
-  return self.f->evaluate(set.data(), static_cast<Index>(set.size()));
+  const WithoutGil without;
+  return finite("evaluate", self.f->evaluate(set.data(), static_cast<Index>(set.size())));
+}
+
+// The functions below make objects; `__new__` alone would make one without anything in it.
+void never_made_empty(PyHeapTypeObject* type) {
+  type->ht_type.tp_new = [](PyTypeObject* self, PyObject*, PyObject*) -> PyObject* {
+    PyErr_Format(PyExc_TypeError, "%s is made by functions of albench_core alone", self->tp_name);
+    return nullptr;
+  };
 }
 
 }  // namespace
 
 void register_functions(py::module_& m) {
-  py::class_<Input>(m, "Source")
-      .def(py::init(&from_matrix), py::arg("S"))
-      .def(py::init(&from_features), py::arg("X"), py::arg("Q"), py::arg("metric"), py::arg("scale"),
-           py::arg("n_threads"));
-  py::class_<Function>(m, "Function")
+  const py::class_<Input> source(m, "Source", py::is_final(), py::custom_type_setup(never_made_empty));
+  m.def("matrix_source", from_matrix, py::arg("S"));
+  m.def("feature_source", from_features, py::arg("X"), py::arg("Q"), py::arg("metric"), py::arg("scale"),
+        py::arg("n_threads"));
+  py::class_<Function>(m, "Function", py::is_final(), py::custom_type_setup(never_made_empty))
       .def_property_readonly("size", [](const Function& self) { return self.f->size(); })
       .def_property_readonly("diminishing", [](const Function& self) { return self.f->diminishing(); })
       .def("gain", gain, py::arg("i"))

@@ -23,8 +23,7 @@ py::tuple maximize_function(Function& function, Index budget, const std::string&
   GreedyOptions options;
   options.optimizer = optimizer_from(optimizer);
   options.budget = budget;
-  if (!(epsilon > 0.0 && epsilon < 1.0))
-    throw InputError("epsilon", "a number in (0, 1)", std::to_string(epsilon));
+  if (!(epsilon > 0.0 && epsilon < 1.0)) throw InputError("epsilon", "a number in (0, 1)", text(epsilon));
   options.epsilon = epsilon;
   options.seed = seed;
   options.candidates = indices("candidates", candidates, function.f->size());
@@ -37,17 +36,17 @@ py::tuple maximize_function(Function& function, Index budget, const std::string&
   options.poll = poll_signals;
   if (!callback.is_none())
     options.progress = [&callback](Index chosen, Index index, double gain) {
-      const py::gil_scoped_acquire gil;
-      return !callback(chosen, index, gain).is(py::bool_(false));
+      return with_gil([&] { return !callback(chosen, index, gain).is(py::bool_(false)); });
     };
   std::fill(function.members.begin(), function.members.end(), std::uint8_t{0});
   Selection selection;
   double value = 0.0;
   try {
-    const py::gil_scoped_release release;
+    const WithoutGil without;
     ThreadPool pool(threads(n_threads));
     selection = maximize(*function.f, options, pool);
-    value = function.f->evaluate(selection.indices.data(), static_cast<Index>(selection.indices.size()));
+    value = finite(
+        "f", function.f->evaluate(selection.indices.data(), static_cast<Index>(selection.indices.size())));
   } catch (...) {
     // Interrupted: leave the function as good as new.
     ThreadPool alone(1);

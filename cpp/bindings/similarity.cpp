@@ -21,10 +21,12 @@ py::array_t<float> similarity_of(const py::array& x, const py::array& q, const s
   const Features queries = features("Q", q, rows.cols);
   const std::vector<double> factors = doubles("scale", scale, rows.cols);
   const Metric chosen = metric_from(metric);
+  require_countable(rows.rows, queries.rows);
+  const Lent lent[] = {Lent("X", x), Lent("Q", q)};
   py::array_t<float> out({rows.rows, queries.rows});
   float* to = out.mutable_data();
   {
-    const py::gil_scoped_release release;
+    const WithoutGil without;
     ThreadPool pool(threads(n_threads));
     const QueryPanels panels(queries, chosen, factors.empty() ? nullptr : factors.data(), pool);
     similarity(rows, panels, to, pool, poll_signals);

@@ -142,8 +142,8 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
 }
 
 #ifdef ALBENCH_FUZZ_MAIN
-int main(int argc, char** argv) {
-  const long runs = argc > 1 ? std::atol(argv[1]) : 2000;
+int main(int argc, char** argv) {  // NOLINT(misc-const-correctness): the standard wants it so
+  const long runs = argc > 1 ? std::strtol(argv[1], nullptr, 10) : 2000;
   albench::Random random(1);
   for (long k = 0; k < runs; ++k) {
     std::vector<std::uint8_t> input(static_cast<std::size_t>(random.below(3000)));

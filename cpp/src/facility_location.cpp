@@ -61,6 +61,7 @@ void FacilityLocation::first_pass(ThreadPool& pool, const Poll& poll) {
   };
   pool.run((n + block - 1) / block, task, poll);
   bad.throw_if_any(source_.argument());
+  require_representable(start_);
   if (bounds_) bounds_->reset();
 }
 
@@ -170,13 +171,15 @@ void FacilityLocation::commit(Index row, ThreadPool&) {
     source_.read(&row, 1, scratch_[0].values.data(), scratch_[0]);
     s = scratch_[0].values.data();
   }
+  source_.require_finite(row, s);
   changes_.clear();
   for (Index c = 0; c < q; ++c) {
     const auto column = static_cast<std::size_t>(c);
-    if (s[c] <= memo_[column]) continue;
-    changes_.push_back({c, memo_[column], s[c]});
-    memo_[column] = s[c];
-    memo_wide_[column] = static_cast<double>(s[c]);
+    const float value = s[c];
+    if (!(value > memo_[column])) continue;
+    changes_.push_back({c, memo_[column], value});
+    memo_[column] = value;
+    memo_wide_[column] = static_cast<double>(value);
   }
   if (bounds_) bounds_->committed(changes_);
 }
@@ -192,6 +195,7 @@ double FacilityLocation::evaluate(const Index* rows, Index count) {
   double value = 0.0;
   for (const Index row : members) {
     source_.read(&row, 1, s.data(), scratch);
+    source_.require_finite(row, s.data());
     for (std::size_t c = 0; c < q; ++c) largest[c] = std::max(largest[c], s[c]);
     value += modular_[static_cast<std::size_t>(row)];
   }

@@ -31,13 +31,13 @@ void keep_largest(const std::vector<Index>& batch, const std::vector<double>& ga
 
 }  // namespace
 
-bool take(SetFunction& f, const GreedyOptions& options, ThreadPool& pool, Selection& out, Index index,
-          double gain) {
-  f.commit(index, pool);
-  out.indices.push_back(index);
-  out.gains.push_back(gain);
+bool take(SetFunction& f, const GreedyOptions& options, ThreadPool& pool, Selection& out, const Best& best) {
+  best.require_finite();
+  f.commit(best.index, pool);
+  out.indices.push_back(best.index);
+  out.gains.push_back(best.gain);
   if (options.poll) options.poll();
-  return !options.progress || options.progress(static_cast<Index>(out.indices.size()), index, gain);
+  return !options.progress || options.progress(static_cast<Index>(out.indices.size()), best.index, best.gain);
 }
 
 Selection naive_greedy(SetFunction& f, const GreedyOptions& options, ThreadPool& pool) {
@@ -46,12 +46,10 @@ Selection naive_greedy(SetFunction& f, const GreedyOptions& options, ThreadPool&
   std::vector<double> gain(left.size());
   for (Index step = 0; step < options.budget; ++step) {
     f.gains(left.data(), static_cast<Index>(left.size()), gain.data(), pool, options.poll);
-    std::size_t best = 0;
-    for (std::size_t j = 1; j < left.size(); ++j)
-      if (gain[j] > gain[best]) best = j;  // `left` ascends, so the first of equals has the lowest index
-    const Index index = left[best];
-    left.erase(left.begin() + static_cast<std::ptrdiff_t>(best));
-    if (!take(f, options, pool, out, index, gain[best])) break;
+    Best best;
+    for (std::size_t j = 0; j < left.size(); ++j) best.see(left[j], gain[j]);
+    left.erase(std::lower_bound(left.begin(), left.end(), best.index));
+    if (!take(f, options, pool, out, best)) break;
   }
   return out;
 }
@@ -95,7 +93,7 @@ Selection lazy_greedy(SetFunction& f, const GreedyOptions& options, ThreadPool& 
         bounds.set(batch[j], gain[j]);
         if (i + 1 == end || block(i + 1) != block(i)) bounds.settle(batch[j]);
         // What is not exact lies below the largest, which is.
-        if (gain[j] >= threshold) of_part.see(batch[j], gain[j]);
+        if (!(gain[j] < threshold)) of_part.see(batch[j], gain[j]);
       }
       const std::scoped_lock lock(one_at_a_time);
       if (of_part.index >= 0) best.see(of_part.index, of_part.gain);
@@ -110,6 +108,7 @@ Selection lazy_greedy(SetFunction& f, const GreedyOptions& options, ThreadPool& 
     if (std::find(batch.begin(), batch.end(), top) == batch.end()) batch.push_back(top);
     std::sort(batch.begin(), batch.end());
     refine(Bounds::kRemoved);
+    best.require_finite();
 
     bounds.reaching(best.gain / f.bound_factor(), batch, pool);
     if (batch.size() > kLargeBatch) {
@@ -126,9 +125,9 @@ Selection lazy_greedy(SetFunction& f, const GreedyOptions& options, ThreadPool& 
     refine(best.gain);
     keep_largest(batch, gain, best.index, kRunnersUp, runners_up);
 
+    if (!take(f, options, pool, out, best)) break;
     bounds.set(best.index, Bounds::kRemoved);
     bounds.settle(best.index);
-    if (!take(f, options, pool, out, best.index, best.gain)) break;
   }
   return out;
 }

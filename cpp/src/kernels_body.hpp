@@ -138,7 +138,7 @@ ALBENCH_TARGET ALBENCH_INLINE void gain_terms(Lanes& lanes, const float* s, cons
 #pragma GCC unroll 8
   for (int p = 0; p < kParts; ++p) {
     const Index at = kDoubles * p;
-    const Half v = larger(load<Half>(s + at), load<Half>(memo + at));
+    const Half v = larger(load<Half>(memo + at), load<Half>(s + at));  // the second where one is no number
     add_terms<Weighted>(lanes.part[p], wide(v) - load<Doubles>(memo_wide + at), w + (Weighted ? at : 0));
   }
 }

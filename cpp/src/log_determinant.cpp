@@ -136,6 +136,9 @@ void LogDeterminant::commit(Index row, ThreadPool& pool) {
   const Index n = size();
   std::vector<float> kernel(static_cast<std::size_t>(n));
   ground_.column(row, kernel.data(), pool);
+  if (!all_finite(kernel.data(), n))
+    throw InputError("ground", "values that stay finite while they are borrowed",
+                     "NaN or infinity in row " + std::to_string(row));
   std::vector<double> free_column(kernel.size());
   std::vector<double> given_column(kernel.size());
   const auto at = static_cast<std::size_t>(row);

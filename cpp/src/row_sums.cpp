@@ -7,8 +7,9 @@
 namespace albench {
 namespace {
 
+// What is no number stays.
 double positive(float s) {
-  return s > 0.0F ? static_cast<double>(s) : 0.0;
+  return s <= 0.0F ? 0.0 : static_cast<double>(s);
 }
 
 double psi_of(Concave psi, double x) {
@@ -27,7 +28,7 @@ double psi_of(Concave psi, double x) {
 double psi_rise(Concave psi, double memo, double s) {
   switch (psi) {
     case Concave::sqrt:
-      return s > 0.0 ? s / (std::sqrt(memo + s) + std::sqrt(memo)) : 0.0;
+      return s == 0.0 ? 0.0 : s / (std::sqrt(memo + s) + std::sqrt(memo));
     case Concave::log:
       return std::log1p(s / (1.0 + memo));
     case Concave::inverse:
@@ -100,6 +101,14 @@ void RowSums::for_rows(const Index* rows, Index count, ThreadPool& pool, const P
       poll);
 }
 
+GraphCut::GraphCut(Source source, std::vector<double> weights, double lambda, Negative negative,
+                   ThreadPool& pool, const Poll& poll)
+    : RowSums(std::move(source), std::move(weights), negative, pool, poll), factor_(2.0 * lambda) {
+  std::vector<double> start(sums_.size());
+  start_bounds(start.data());
+  require_representable(start);
+}
+
 void GraphCut::gains(const Index* rows, Index count, double* out, ThreadPool&, const Poll&) {
   for (Index j = 0; j < count; ++j) out[j] = factor_ * sums_[static_cast<std::size_t>(rows[j])];
 }
@@ -124,6 +133,7 @@ ConcaveOverModular::ConcaveOverModular(Source source, std::vector<double> weight
   std::vector<Index> all(sums_.size());
   std::iota(all.begin(), all.end(), Index{0});
   gains(all.data(), source_.rows(), start_.data(), pool, poll);
+  require_representable(start_);
 }
 
 double ConcaveOverModular::gain_of(Index row, const float* s) const {
@@ -149,6 +159,7 @@ void ConcaveOverModular::start_bounds(double* out) const {
 void ConcaveOverModular::commit(Index row, ThreadPool&) {
   std::vector<float> s(static_cast<std::size_t>(source_.cols()));
   source_.read(&row, 1, s.data(), scratch_.front());
+  source_.require_finite(row, s.data());
   for (std::size_t c = 0; c < s.size(); ++c) memo_[c] += positive(s[c]);
 }
 
@@ -159,6 +170,7 @@ double ConcaveOverModular::evaluate(const Index* rows, Index count) {
   double value = 0.0;
   for (const Index row : distinct(rows, count)) {
     source_.read(&row, 1, s.data(), scratch);
+    source_.require_finite(row, s.data());
     for (std::size_t c = 0; c < s.size(); ++c) sum[c] += positive(s[c]);
     value += eta_ * psi_of(psi_, sums_[static_cast<std::size_t>(row)]);
   }

@@ -15,7 +15,9 @@ namespace {
 
 Index sample_size(const GreedyOptions& options) {
   const double share = static_cast<double>(options.candidates.size()) / static_cast<double>(options.budget);
-  return static_cast<Index>(std::max(1.0, std::ceil(share * std::log(1.0 / options.epsilon))));
+  const double wanted =
+      std::ceil(share * std::log(1.0 / options.epsilon));  // infinite for the smallest epsilon
+  return static_cast<Index>(std::clamp(wanted, 1.0, static_cast<double>(options.candidates.size())));
 }
 
 // Best of an ascending sample, by bounds: the exact gain of the most promising, then of what still reaches
@@ -31,13 +33,14 @@ Best best_by_bounds(SetFunction& f, const std::vector<Index>& sample, std::vecto
     f.refine(batch.data(), static_cast<Index>(batch.size()), threshold, gain.data(), pool, poll);
     for (std::size_t j = 0; j < batch.size(); ++j) {
       bound[static_cast<std::size_t>(batch[j])] = gain[j];
-      if (gain[j] >= threshold) best.see(batch[j], gain[j]);
+      if (!(gain[j] < threshold)) best.see(batch[j], gain[j]);
     }
   };
   batch = {*std::max_element(sample.begin(), sample.end(), [&](Index a, Index b) {
     return bound[static_cast<std::size_t>(a)] < bound[static_cast<std::size_t>(b)];
   })};
   refine(-std::numeric_limits<double>::infinity());
+  best.require_finite();
   batch.clear();
   for (const Index i : sample)
     if (bound[static_cast<std::size_t>(i)] * f.bound_factor() >= best.gain) batch.push_back(i);
@@ -81,7 +84,7 @@ Selection sampled_greedy(SetFunction& f, const GreedyOptions& options, ThreadPoo
         std::find(left.begin(), left.begin() + static_cast<std::ptrdiff_t>(count), best.index);
     *chosen = left.back();
     left.pop_back();
-    if (!take(f, options, pool, out, best.index, best.gain)) break;
+    if (!take(f, options, pool, out, best)) break;
   }
   return out;
 }

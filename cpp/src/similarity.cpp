@@ -1,8 +1,7 @@
 #include "albench/similarity.hpp"
 
 #include <algorithm>
-#include <atomic>
-#include <cmath>
+#include <limits>
 #include <numeric>
 #include <string>
 
@@ -14,16 +13,6 @@ namespace {
 constexpr Index kBlockRows = 6 * kMicroRows;
 
 constexpr Index kPackedRows = 8 * kMicroRows;  // rows packed at a time, a chunk deep
-
-// The first row from `row` on that holds NaN or infinity.
-Index first_bad_row(const Features& x, Index row) {
-  std::vector<float> values(static_cast<std::size_t>(x.cols));
-  for (; row < x.rows; ++row) {
-    x.load(row, 0, x.cols, values.data());
-    if (!std::isfinite(kernels().sum_of_squares(values.data(), x.cols))) break;
-  }
-  return row;
-}
 
 bool by_distance(Metric metric) {
   return metric == Metric::euclidean || metric == Metric::rbf;
@@ -46,17 +35,22 @@ QueryPanels::QueryPanels(const Features& queries, Metric metric, const double* s
   packed_.resize(static_cast<std::size_t>(panels_ * kPanel * dim_));
   std::vector<double> largest(static_cast<std::size_t>(panels_));
   std::vector<Buffer<float>> rows(static_cast<std::size_t>(pool.size()));
+  BadRow bad(size_);
   pool.run(panels_, [&](Index panel, int worker) {
-    largest[static_cast<std::size_t>(panel)] =
-        pack(queries, metric == Metric::dot ? scale : nullptr, panel, rows[static_cast<std::size_t>(worker)]);
+    largest[static_cast<std::size_t>(panel)] = pack(queries, metric == Metric::dot ? scale : nullptr, panel,
+                                                    rows[static_cast<std::size_t>(worker)], bad);
   });
-  for (std::size_t panel = 0; panel < largest.size(); ++panel) {
-    if (!std::isfinite(largest[panel]))
-      throw InputError("Q", "finite values within float32",
-                       "NaN or infinity in row " +
-                           std::to_string(first_bad_row(queries, static_cast<Index>(panel) * kPanel)));
-    largest_norm_ = std::max(largest_norm_, std::sqrt(largest[panel]));
-  }
+  bad.throw_if_any("Q");
+  largest_norm_ = std::sqrt(*std::max_element(largest.begin(), largest.end()));
+}
+
+bool QueryPanels::fits(double squares) const {
+  if (!std::isfinite(squares)) return false;
+  // One part in a thousand covers the rounding of float32 products.
+  constexpr double kMost = static_cast<double>(std::numeric_limits<float>::max()) / 1.001;
+  if (metric_ == Metric::dot) return std::sqrt(squares) * largest_norm_ <= kMost;
+  if (metric_ == Metric::cosine) return std::sqrt(squares) <= kMost && std::isfinite(inverse_norm(squares));
+  return true;
 }
 
 float QueryPanels::inverse_norm(double squares) {
@@ -99,7 +93,8 @@ double QueryPanels::squares(const Features& x, Index row, TileScratch& scratch) 
   return sum;
 }
 
-double QueryPanels::pack(const Features& queries, const double* scale, Index panel, Buffer<float>& rows) {
+double QueryPanels::pack(const Features& queries, const double* scale, Index panel, Buffer<float>& rows,
+                         BadRow& bad) {
   const Index first = panel * kPanel;
   const Index count = std::min(kPanel, size_ - first);
   // An odd number of cache lines apart: columns of the panel are read across rows.
@@ -118,8 +113,8 @@ double QueryPanels::pack(const Features& queries, const double* scale, Index pan
     if (scale != nullptr)
       for (Index k = 0; k < dim_; ++k) row[k] = static_cast<float>(static_cast<double>(row[k]) * scale[k]);
     const double squares = kernels().sum_of_squares(row, dim_);
-    // The first value that is not finite stays: no comparison with it is true.
-    if (!(squares <= largest) && std::isfinite(largest)) largest = squares;
+    if (!std::isfinite(squares)) bad.report(first + j);
+    largest = std::max(largest, squares);
     if (metric_ == Metric::cosine) {
       const double factor = squares > 0.0 ? 1.0 / std::sqrt(squares) : 0.0;
       for (Index k = 0; k < dim_; ++k) row[k] = static_cast<float>(static_cast<double>(row[k]) * factor);
@@ -134,8 +129,8 @@ double QueryPanels::pack(const Features& queries, const double* scale, Index pan
   return largest;
 }
 
-bool QueryPanels::tile(const Features& x, const Index* rows, Index count, Index from, Index to, float* out,
-                       Index ldo, const float* row_norm, float* found_norm, TileScratch& scratch) const {
+Index QueryPanels::tile(const Features& x, const Index* rows, Index count, Index from, Index to, float* out,
+                        Index ldo, const float* row_norm, float* found_norm, TileScratch& scratch) const {
   const KernelTable& kernel = kernels();
   const auto product = by_distance(metric_) ? kernel.square_distance : kernel.dot;
   scratch.packed.resize(static_cast<std::size_t>(kPackedRows * kRowStride));
@@ -163,13 +158,11 @@ bool QueryPanels::tile(const Features& x, const Index* rows, Index count, Index 
     }
   }
 
-  bool finite = true;
+  Index bad = count;
   for (Index r = 0; r < count; ++r) {
     float factor = 1.0F;
     if (need_squares) {
-      const double squares = scratch.squares[static_cast<std::size_t>(r)];
-      finite = finite && std::isfinite(squares);
-      factor = inverse_norm(squares);
+      factor = inverse_norm(scratch.squares[static_cast<std::size_t>(r)]);
       if (found_norm != nullptr) found_norm[r] = factor;
     }
     if (row_norm != nullptr) factor = row_norm[r];
@@ -184,8 +177,11 @@ bool QueryPanels::tile(const Features& x, const Index* rows, Index count, Index 
       const float scale = -1.0F / static_cast<float>(dim_);
       for (Index j = 0; j < n; ++j) s[j] = std::exp(scale * std::sqrt(s[j]));
     }
+    if (found_norm == nullptr || bad < count) continue;
+    const double squares = scratch.squares[static_cast<std::size_t>(r)];
+    if (!fits(squares) && !(std::isfinite(squares) && all_finite(s, n))) bad = r;
   }
-  return finite;
+  return bad;
 }
 
 void similarity(const Features& x, const QueryPanels& queries, float* out, ThreadPool& pool,
@@ -194,7 +190,7 @@ void similarity(const Features& x, const QueryPanels& queries, float* out, Threa
   std::vector<TileScratch> scratch(static_cast<std::size_t>(pool.size()));
   std::vector<Index> rows(static_cast<std::size_t>(x.rows));
   std::iota(rows.begin(), rows.end(), Index{0});
-  std::atomic<Index> bad{x.rows};
+  BadRow bad(x.rows);
   const Index blocks = (x.rows + kBlockRows - 1) / kBlockRows;
   pool.run(
       blocks,
@@ -202,18 +198,12 @@ void similarity(const Features& x, const QueryPanels& queries, float* out, Threa
         const Index begin = task * kBlockRows;
         const Index count = std::min(kBlockRows, x.rows - begin);
         float norms[kBlockRows];
-        const bool finite = queries.tile(x, rows.data() + begin, count, 0, q, out + begin * q, q, nullptr,
-                                         norms, scratch[static_cast<std::size_t>(worker)]);
-        if (!finite) {
-          Index seen = bad.load();
-          while (begin < seen && !bad.compare_exchange_weak(seen, begin)) {
-          }
-        }
+        const Index at = queries.tile(x, rows.data() + begin, count, 0, q, out + begin * q, q, nullptr, norms,
+                                      scratch[static_cast<std::size_t>(worker)]);
+        if (at < count) bad.report(begin + at);
       },
       poll);
-  if (bad.load() < x.rows)
-    throw InputError("X", "finite values within float32",
-                     "NaN or infinity in row " + std::to_string(first_bad_row(x, bad.load())));
+  bad.throw_if_any("X");
 }
 
 }  // namespace albench

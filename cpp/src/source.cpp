@@ -16,27 +16,18 @@ void Source::prepare(ThreadPool& pool, const Poll& poll) {
   norms_.resize(static_cast<std::size_t>(n_));
   BadRow bad(n_);
   const Index tasks = (n_ + kRowsPerTask - 1) / kRowsPerTask;
-  std::vector<double> largest(static_cast<std::size_t>(tasks), 0.0);
   std::vector<TileScratch> scratch(static_cast<std::size_t>(pool.size()));
   pool.run(
       tasks,
       [&](Index task, int worker) {
         for (Index row = task * kRowsPerTask; row < std::min(n_, (task + 1) * kRowsPerTask); ++row) {
           const double squares = panels_->squares(x_, row, scratch[static_cast<std::size_t>(worker)]);
-          if (!std::isfinite(squares)) bad.report(row);
+          if (!panels_->fits(squares)) bad.report(row);
           norms_[static_cast<std::size_t>(row)] = QueryPanels::inverse_norm(squares);
-          largest[static_cast<std::size_t>(task)] =
-              std::max(largest[static_cast<std::size_t>(task)], squares);
         }
       },
       poll);
   bad.throw_if_any("X");
-  const double norm = std::sqrt(*std::max_element(largest.begin(), largest.end()));
-  // One part in a thousand covers the rounding of float32 products.
-  const double largest_possible =
-      (panels_->metric() == Metric::dot ? norm * panels_->largest_norm() : 1.0) * 1.001;
-  if (!std::isfinite(static_cast<float>(largest_possible)))
-    throw InputError("X", "features whose products fit float32", "norms whose product does not");
 }
 
 void Source::cap(std::vector<float> caps, ThreadPool& pool) {

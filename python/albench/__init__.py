@@ -49,20 +49,20 @@ _PLACES = {
 
 
 def __getattr__(name: str) -> Any:
-    found: Any
+    value: Any
     if name == "__version__":
         from importlib.metadata import version
 
-        found = version("al-bench")
+        value = version("al-bench")
     elif name == "core":
-        found = importlib.import_module("albench.core")
+        value = importlib.import_module("albench.core")
     elif name in _PLACES:
         module, attribute = _PLACES[name]
-        found = getattr(importlib.import_module(module), attribute)
+        value = getattr(importlib.import_module(module), attribute)
     else:
         raise AttributeError(f"module 'albench' has no attribute {name!r}")
-    globals()[name] = found
-    return found
+    globals()[name] = value
+    return value
 
 
 def __dir__() -> list[str]:

@@ -299,10 +299,10 @@ class Protocol(_Settings):
             raise ValueError("evaluation.mirroring: expected training.mirroring true as well, got false")
         return self
 
-    def iterations_before(self, number: int) -> int:
-        """Count the iterations of a chain before its round `number`."""
+    def iterations_before(self, round_number: int) -> int:
+        """Count the iterations of a chain before its round `round_number`."""
         training = self.training
-        return training.first_iterations + (number - 1) * training.round_iterations if number else 0
+        return training.first_iterations + (round_number - 1) * training.round_iterations if round_number else 0
 
     @property
     def chain_iterations(self) -> int:

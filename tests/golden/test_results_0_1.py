@@ -106,7 +106,7 @@ def test_the_export(out: Path, tmp_path: Path) -> None:
     def export(**which: object) -> Path:
         return export_round(out, results=tmp_path / "to", **which)  # type: ignore[arg-type]
 
-    last = {"dataset": PATCHES, "strategy": "entropy", "seed": 0, "number": None}
+    last = {"dataset": PATCHES, "strategy": "entropy", "seed": 0, "round_number": None}
     with pytest.raises(InputError, match="expected nnU-Net's plans of one data set, found 0"):
         export(**last)
     seed = RunFolder(out).study(PATCHES).seed(0)
@@ -122,7 +122,7 @@ def test_the_export(out: Path, tmp_path: Path) -> None:
     assert json.loads((folder / "plans.json").read_text()) == PLANS
     seed.first_round.models(2)[0].write_bytes(b"damaged")
     with pytest.raises(InputError, match="found it damaged"):
-        export(**(last | {"number": 0}))
+        export(**(last | {"round_number": 0}))
 
 
 def test_a_damaged_pool_is_named(out: Path) -> None:

@@ -41,19 +41,22 @@ def train(out: Path, here: Path, mark: float, fold: int | None = None) -> None:
 
 
 def export(
-    out: Path, *, strategy: str = "random", dataset: str | None = None, seed: int = 0, number: int | None = None
+    out: Path, *, strategy: str = "random", dataset: str | None = None, seed: int = 0, round_number: int | None = None
 ) -> float:
-    folder = export_round(out, dataset=dataset, strategy=strategy, seed=seed, number=number, results=out.parent / "to")
+    folder = export_round(
+        out, dataset=dataset, strategy=strategy, seed=seed, round_number=round_number, results=out.parent / "to"
+    )
     assert folder == out.parent / "to" / "Dataset001_d" / "nnUNetTrainer__nnUNetPlans__2d"
     assert json.loads((folder / "plans.json").read_text()) == PLANS
     return mark_of(folder / "fold_0" / "checkpoint_final.pth")
 
 
 @pytest.mark.parametrize(
-    ("number", "place"), [(None, "random/seed-0/round-2"), (1, "random/seed-0/round-1"), (0, "_shared/seed-0/round-0")]
+    ("round_number", "place"),
+    [(None, "random/seed-0/round-2"), (1, "random/seed-0/round-1"), (0, "_shared/seed-0/round-0")],
 )
-def test_the_round_that_is_asked_for(out: Path, number: int | None, place: str) -> None:
-    assert export(out, number=number) == PLACES.index(place)
+def test_the_round_that_is_asked_for(out: Path, round_number: int | None, place: str) -> None:
+    assert export(out, round_number=round_number) == PLACES.index(place)
 
 
 @pytest.mark.parametrize(
@@ -62,7 +65,7 @@ def test_the_round_that_is_asked_for(out: Path, number: int | None, place: str) 
         ({"dataset": "e"}, "unknown data set of this study 'e'"),
         ({"strategy": "rnadom"}, "unknown strategy of .*'rnadom'; did you mean random"),
         ({"seed": 1}, "--seed 1: expected a seed"),
-        ({"number": 3}, "--round 3: expected one of 0, 1, 2"),
+        ({"round_number": 3}, "--round 3: expected one of 0, 1, 2"),
     ],
 )
 def test_what_is_not_there_is_named(out: Path, arguments: dict[str, object], message: str) -> None:
@@ -105,5 +108,5 @@ def test_a_ceiling_has_not_gone_on_from_the_shared_start(out: Path) -> None:
     here = out / "d" / "full" / "seed-0" / "round-2"
     train(out, here, 20)
     with pytest.raises(InputError, match="--round 0: expected one of 2"):
-        export(out, strategy="full", number=0)
+        export(out, strategy="full", round_number=0)
     assert export(out, strategy="full") == 20

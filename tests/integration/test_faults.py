@@ -157,12 +157,12 @@ def test_scoring_and_predicting_out_of_memory_go_on(
 def test_a_damaged_preprocessed_file_is_made_again(
     trainer: NnunetTrainer, pool: Pool, split: Split, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    assert trainer.is_intact(split)
+    cases = [*split.pool, *split.test]
+    digests = preprocess.stored_files(trainer.store, cases)
     damaged, missing = (trainer.store.case_folder / f"{case}.b2nd" for case in split.pool[:2])
     before = {path: path.read_bytes() for path in (damaged, missing)}
     damaged.write_bytes(before[damaged][:-1] + b"?")
     missing.unlink()
-    assert not trainer.is_intact(split)
     made, run = [], preprocess._run_case
 
     def recorded(preprocessor: Any, store: Any, case: Case, units: Any, folder: Path) -> None:
@@ -172,4 +172,16 @@ def test_a_damaged_preprocessed_file_is_made_again(
     monkeypatch.setattr(preprocess, "_run_case", recorded)
     trainer.preprocess(split, pool, pool.units[::9], lambda: None)
     assert made == list(split.pool[:2])
-    assert trainer.is_intact(split)
+    assert preprocess.stored_files(trainer.store, cases) == digests
+
+
+@pytest.mark.parametrize("name", ["nnUNetPlans.json", "dataset.json", "pool.parquet"])
+def test_all_cases_are_made_again_where_the_plans_or_units_were_others(
+    trainer: NnunetTrainer, split: Split, name: str
+) -> None:
+    assert preprocess.is_whole(trainer.store, split.pool[0])
+    file = trainer.store.folder / name
+    before = file.read_bytes()
+    file.write_bytes(before + b" ")
+    assert not preprocess.is_whole(trainer.store, split.pool[0])
+    file.write_bytes(before)

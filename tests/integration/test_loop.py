@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import multiprocessing
 import os
-import random
 import signal
 import subprocess
 import sys
@@ -111,27 +110,6 @@ def test_a_damaged_model_is_trained_again(finished: Path, phantom: Dataset) -> N
 
 def _run(dataset: Dataset, out: Path) -> None:
     run_studies([fake_study(dataset, out)], STRATEGIES, [0, 1], n_processes=1)
-
-
-@pytest.mark.slow
-def test_killed_thirty_times_the_study_ends_the_same(finished: Path, phantom: Dataset, tmp_path: Path) -> None:
-    context = multiprocessing.get_context("fork")
-    rng = random.Random(0)
-    n_killed = 0
-    for _ in range(200):
-        process = context.Process(target=_run, args=(phantom, tmp_path))
-        process.start()
-        process.join(rng.uniform(0.02, 0.35) if n_killed < 30 else None)
-        if process.is_alive():
-            assert process.pid is not None
-            os.kill(process.pid, signal.SIGKILL)
-            process.join()
-            n_killed += 1
-        elif process.exitcode == 0:
-            break
-    assert n_killed >= 5
-    assert queries(tmp_path) == queries(finished)
-    pd.testing.assert_frame_equal(read_results(tmp_path), read_results(finished))
 
 
 def test_a_budget_beyond_the_pool_is_refused_and_binds_nobody(phantom: Dataset, tmp_path: Path) -> None:

@@ -14,7 +14,6 @@ from albench.config import Protocol
 from albench.data import Dataset
 from albench.errors import InputError
 from albench.machine.files import read_json
-from albench.progress import Silent
 from albench.results.layout import SHARED
 from albench.results.tables import read_rounds
 from albench.scoring.request import Need, ScoringRequest
@@ -24,7 +23,7 @@ from albench.study.workers import run_studies
 from albench.training.nnunet import NnunetTrainer
 from albench.training.runtime import configure_cpu
 from albench.units.pool import Pool, Split
-from tests.support.fake_study import fake_study, patch_protocol
+from tests.support.fake_study import Listening, fake_study, patch_protocol
 
 STRATEGIES = ("random", "usim-f", "coreset", "full")
 
@@ -33,14 +32,6 @@ def overlapping_protocol(**pool: Any) -> Protocol:
     values = patch_protocol(max_per_case=2).model_dump()
     values["pool"] |= {"patch_grid": "overlapping", "start_method": "all-classes"} | pool
     return Protocol.model_validate(values | {"budget": 4})
-
-
-class Listening(Silent):
-    def __init__(self) -> None:
-        self.heard: list[str] = []
-
-    def say(self, text: str) -> None:
-        self.heard.append(text)
 
 
 @pytest.fixture(scope="module")

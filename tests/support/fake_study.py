@@ -7,6 +7,7 @@ from pathlib import Path
 
 from albench.config import PatchGrid, PoolSettings, Protocol, StudyConfig
 from albench.data import Dataset
+from albench.progress import Silent
 from albench.protocols import load_protocol
 from albench.results.folder import claim_folder
 from albench.strategies import strategy_names
@@ -21,6 +22,16 @@ MANY = (
     "usim-f+query=expected",
     "power-bald+beta=5",
 )
+
+
+class Listening(Silent):
+    """Keeps the lines that a study says."""
+
+    def __init__(self) -> None:
+        self.heard: list[str] = []
+
+    def say(self, text: str) -> None:
+        self.heard.append(text)
 
 
 def fake_protocol(*, rounds: int = 3, budget: int = 6) -> Protocol:

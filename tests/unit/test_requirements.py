@@ -1,69 +1,150 @@
-"""What the container installs is what was tested: requirements/runtime.txt against the lock and the package."""
+"""One list of dependencies: requirements holds, with versions and hashes, what pyproject.toml asks for."""
 
 from __future__ import annotations
 
 import re
 import tomllib
-from importlib.metadata import distribution
+from importlib.metadata import PackageNotFoundError, distribution
 from pathlib import Path
+from typing import Any
 
 import pytest
+from packaging.markers import Marker
 from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
 ROOT = Path(__file__).parents[2]
-TORCH = {"torch", "torchvision"}  # from an index of their own
-OURS = "albench-core"  # built from this repository, beside al-bench
-REMEDY = "run requirements/hash"
+LISTS = ("build", "runtime", "cpu", "cu130", "dev")
+TORCH = {"torch", "torchvision"}
+OURS = {"al-bench", "albench-core"}
+REMEDY = "run requirements/lock"
+ENTRY = re.compile(r"([a-z0-9.-]+)==(\S+)( ; [^\\]+?)?( +--hash=sha256:[0-9a-f]{64})+")
 
 
-def pinned(path: Path) -> dict[str, str]:
-    """Version by name."""
-    found = re.findall(r"^([A-Za-z0-9._-]+)==(\S+)", path.read_text(), re.MULTILINE)
-    return {canonicalize_name(name): version for name, version in found}
+def toml(path: str) -> dict[str, Any]:
+    return tomllib.loads((ROOT / path).read_text())
 
 
-@pytest.fixture(scope="module")
-def runtime() -> dict[str, str]:
-    return pinned(ROOT / "requirements/runtime.txt")
+def entries(name: str) -> list[str]:
+    return (ROOT / f"requirements/{name}.txt").read_text().replace(" \\\n", " ").splitlines()[1:]
 
 
-def project() -> dict[str, object]:
-    parsed: dict[str, object] = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
-    return parsed
+def pinned(name: str) -> dict[str, str]:
+    """Version by name of what this machine would install of a list."""
+    matches = [ENTRY.fullmatch(entry) for entry in entries(name)]
+    return {each[1]: each[2] for each in matches if each and (not each[3] or Marker(each[3].strip(" ;")).evaluate())}
 
 
-def test_versions_are_those_of_the_lock(runtime: dict[str, str]) -> None:
-    lock = pinned(ROOT / "requirements/lock.txt")
-    other = {name: version for name, version in runtime.items() if lock.get(name, version) != version}
-    assert not other, REMEDY
-    assert not TORCH & set(runtime)
-    assert set(lock) >= TORCH
+def of_group(name: str) -> list[Requirement]:
+    members = toml("pyproject.toml")["dependency-groups"][name]
+    own = [Requirement(each) for each in members if isinstance(each, str)]
+    return own + [one for each in members if isinstance(each, dict) for one in of_group(each["include-group"])]
 
 
-def test_every_file_has_a_hash() -> None:
-    entries = (ROOT / "requirements/runtime.txt").read_text().replace("\\\n", " ").splitlines()[1:]
-    assert all(re.fullmatch(r"\S+==\S+( +--hash=sha256:[0-9a-f]{64})+", entry.strip()) for entry in entries)
-
-
-def test_nothing_that_the_package_needs_is_missing(runtime: dict[str, str]) -> None:
-    dependencies = project()["dependencies"]
-    assert isinstance(dependencies, list)
-    waiting = [Requirement(text) for text in dependencies]
-    needed: set[str] = set()
+def needed(asked: list[Requirement]) -> dict[str, list[Requirement]]:
+    """What is asked for and all that it needs, by the metadata of what is installed."""
+    waiting = [(each, frozenset({""})) for each in asked]
+    wanted: dict[str, list[Requirement]] = {}
+    seen: set[tuple[str, frozenset[str]]] = set()
     while waiting:
-        requirement = waiting.pop()
+        requirement, extras = waiting.pop()
         name = canonicalize_name(requirement.name)
-        if name in needed or (requirement.marker and not requirement.marker.evaluate({"extra": ""})):
+        if requirement.marker and not any(requirement.marker.evaluate({"extra": extra}) for extra in extras):
             continue
-        needed.add(name)
-        if name == OURS:
-            waiting += map(Requirement, distribution(name).requires or ())
-        elif name not in TORCH:
-            assert name in runtime, f"{name}: {REMEDY}"
-            assert requirement.specifier.contains(runtime[name], prereleases=True), f"{name}: {REMEDY}"
-            waiting += map(Requirement, distribution(name).requires or ())
+        wanted.setdefault(name, []).append(requirement)
+        below = frozenset({"", *requirement.extras})
+        if (name, below) in seen:
+            continue
+        seen.add((name, below))
+        try:
+            waiting += [(Requirement(text), below) for text in distribution(name).requires or ()]
+        except PackageNotFoundError:
+            assert name.startswith(("nvidia", "cuda", "triton")), name  # PyTorch for CPUs has none of these
+    return wanted
 
 
-def test_the_image_is_labelled_with_the_version() -> None:
-    assert f"\nARG VERSION={distribution('al-bench').version}\n" in (ROOT / "docker/Dockerfile").read_text()
+@pytest.mark.parametrize("name", LISTS)
+def test_every_entry_has_a_version_and_hashes(name: str) -> None:
+    assert entries(name)
+    assert [entry for entry in entries(name) if not ENTRY.fullmatch(entry)] == []
+
+
+def test_a_version_is_the_same_in_every_list() -> None:
+    versions: dict[str, set[str]] = {}
+    for name in LISTS:
+        for key, version in pinned(name).items():
+            versions.setdefault(key, set()).add(version.partition("+")[0])
+    assert [key for key, own in versions.items() if len(own) > 1] == []
+
+
+def asked(name: str) -> list[Requirement]:
+    if name == "build":
+        return of_group("build")
+    if name == "runtime":
+        projects = [toml("pyproject.toml")["project"], toml("python/core/pyproject.toml")["project"]]
+        return [Requirement(text) for project in projects for text in project["dependencies"]]
+    return [each for group in toml("pyproject.toml")["dependency-groups"] for each in of_group(group)]
+
+
+@pytest.mark.parametrize("name", ["runtime", "build", "dev"])
+def test_what_pyproject_asks_for_is_in_the_lists(name: str) -> None:
+    available: dict[str, str] = {}
+    for each in LISTS if name == "dev" else (name, "cu130"):
+        available |= pinned(each)
+    for requirement in asked(name):
+        key = canonicalize_name(requirement.name)
+        if key not in OURS:
+            assert requirement.specifier.contains(available.get(key, "0"), prereleases=True), f"{key}: {REMEDY}"
+
+
+@pytest.mark.parametrize("name", ["runtime", "build", "dev"])
+def test_a_list_has_all_that_is_needed_and_nothing_else(name: str) -> None:
+    available = pinned(name) | pinned("cu130")
+    if name == "dev":
+        available |= pinned("runtime") | pinned("build")
+    try:
+        differing = [key for key in pinned(name) if distribution(key).version != pinned(name)[key]]
+    except PackageNotFoundError as error:
+        differing = [str(error)]
+    if differing:
+        pytest.skip(f"not installed from requirements: {differing[0]}")
+    wanted = needed(asked(name))
+    for key, requirements in wanted.items():
+        if key not in OURS:
+            fits = [each.specifier.contains(available.get(key, "0"), prereleases=True) for each in requirements]
+            assert all(fits), f"{key}: {REMEDY}"
+    assert set(pinned(name)) - set(wanted) == set(), REMEDY
+
+
+def test_the_build_needs_nothing_else() -> None:
+    systems = [toml("pyproject.toml")["build-system"], toml("python/core/pyproject.toml")["build-system"]]
+    group = {each.name for each in of_group("build")}
+    assert {Requirement(text).name for system in systems for text in system["requires"]} <= group
+    extras = [text for own in toml("pyproject.toml")["project"]["optional-dependencies"].values() for text in own]
+    assert set(map(str, map(Requirement, extras))) <= set(map(str, of_group("test")))
+
+
+def test_pytorch_has_lists_of_its_own() -> None:
+    assert set(pinned("cpu")) == TORCH
+    assert pinned("cpu")["torch"].endswith("+cpu")  # PyPI's needs CUDA
+    assert set(pinned("cu130")) > TORCH
+    assert pinned("runtime").keys().isdisjoint(pinned("cu130"))
+
+
+@pytest.mark.parametrize("path", ["Makefile", "docker/Dockerfile"])
+def test_nothing_is_installed_unchecked(path: str) -> None:
+    text = (ROOT / path).read_text().replace("\\\n", " ")
+    parts = [part for line in text.splitlines() if not line.startswith("#") for part in re.split(r"&&|\|\|", line)]
+    commands = [part for part in parts if re.search(r"\bpip\b.* (install|wheel)\b", part)]
+    assert len(commands) > 1
+    for command in commands:
+        # hashes, or what lies here already
+        assert re.search(r"--require-hashes|--no-index|\./python/core|-e python/core", command), command
+        assert "--no-deps" in command, command
+
+
+def test_the_image_is_built_on_a_digest_and_labelled_with_the_version() -> None:
+    text = (ROOT / "docker/Dockerfile").read_text()
+    assert re.search(r"^ARG BASE_DIGEST=sha256:[0-9a-f]{64}$", text, re.MULTILINE)
+    assert "\nFROM ${BASE}${BASE_DIGEST:+@${BASE_DIGEST}} AS base\n" in text
+    assert f"\nARG VERSION={distribution('al-bench').version}\n" in text

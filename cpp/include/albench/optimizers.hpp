@@ -39,17 +39,22 @@ Selection naive_greedy(SetFunction& f, const GreedyOptions& options, ThreadPool&
 Selection lazy_greedy(SetFunction& f, const GreedyOptions& options, ThreadPool& pool);
 Selection sampled_greedy(SetFunction& f, const GreedyOptions& options, ThreadPool& pool);
 
-// The choice so far: commits, records, reports. False if the caller asked to stop.
-bool take(SetFunction& f, const GreedyOptions& options, ThreadPool& pool, Selection& out, Index index,
-          double gain);
-
-// The best candidate seen so far; of equals the one with the lowest index.
+// The best candidate seen so far; of equals the one with the lowest index. A gain that is no number stays.
 struct Best {
   Index index = -1;
   double gain = 0.0;
   void see(Index i, double g) {
-    if (index < 0 || g > gain || (g == gain && i < index)) index = i, gain = g;
+    if (index < 0 || g > gain || (g == gain && i < index) || std::isnan(g)) index = i, gain = g;
+  }
+  // Borrowed similarities may have changed since they were looked at first.
+  void require_finite() const {
+    if (index < 0 || !std::isfinite(gain))
+      throw InputError("f", "similarities that stay finite and whose sums fit double precision",
+                       "a gain of " + text(gain) + " for element " + std::to_string(index));
   }
 };
+
+// The choice so far: commits, records, reports. False if the caller asked to stop.
+bool take(SetFunction& f, const GreedyOptions& options, ThreadPool& pool, Selection& out, const Best& best);
 
 }  // namespace albench

@@ -38,8 +38,7 @@ class RowSums : public SetFunction {
 class GraphCut : public RowSums {
  public:
   GraphCut(Source source, std::vector<double> weights, double lambda, Negative negative, ThreadPool& pool,
-           const Poll& poll)
-      : RowSums(std::move(source), std::move(weights), negative, pool, poll), factor_(2.0 * lambda) {}
+           const Poll& poll);
 
   void reset(ThreadPool&, const Poll&) override {}
   void gains(const Index* rows, Index count, double* out, ThreadPool& pool, const Poll& poll) override;

@@ -1,6 +1,8 @@
 // What an optimiser knows of a set function.
 #pragma once
 
+#include <vector>
+
 #include "albench/parallel.hpp"
 #include "albench/types.hpp"
 
@@ -48,5 +50,15 @@ class SetFunction {
   // f of any set, from its definition and without touching the memo. Repeated members count once.
   virtual double evaluate(const Index* rows, Index count) = 0;
 };
+
+// The value of a set is at most what its members gain alone, added up: that has to fit double with room for
+// rounding.
+inline void require_representable(const std::vector<double>& start) {
+  double sum = 0.0;
+  for (const double gain : start) sum += std::fabs(gain);
+  if (!(sum <= 1e300))
+    throw InputError(
+        "weights", "weights and factors whose products with similarities add up to at most 1e300", text(sum));
+}
 
 }  // namespace albench

@@ -1,6 +1,8 @@
 // Similarities of feature rows to query rows, tile by tile.
 #pragma once
 
+#include <algorithm>
+#include <atomic>
 #include <vector>
 
 #include "albench/buffer.hpp"
@@ -10,6 +12,30 @@
 #include "albench/types.hpp"
 
 namespace albench {
+
+inline bool all_finite(const float* s, Index n) {
+  return std::all_of(s, s + n, [](float value) { return std::isfinite(value); });
+}
+
+// Reports the lowest row that was found to hold NaN or infinity; any thread may call `report`.
+class BadRow {
+ public:
+  explicit BadRow(Index none) : row_(none), none_(none) {}
+  void report(Index row) {
+    Index seen = row_.load();
+    while (row < seen && !row_.compare_exchange_weak(seen, row)) {
+    }
+  }
+  void throw_if_any(const std::string& argument) const {
+    if (row_.load() < none_)
+      throw InputError(argument, "finite values within float32, also when scaled and multiplied",
+                       "NaN or infinity in row " + std::to_string(row_.load()));
+  }
+
+ private:
+  std::atomic<Index> row_;
+  Index none_;
+};
 
 enum class Metric { cosine, dot, euclidean, rbf };
 
@@ -32,8 +58,6 @@ class QueryPanels {
 
   Index size() const { return size_; }
   Index dim() const { return dim_; }
-  Metric metric() const { return metric_; }
-  double largest_norm() const { return largest_norm_; }  // of the packed queries
 
   // Fills this with the given columns of `all`, in the given order; buffers are reused between calls.
   void select(const QueryPanels& all, const std::vector<Index>& columns);
@@ -41,21 +65,23 @@ class QueryPanels {
   // Sum of the scaled squares of a row; not finite where a value is not.
   double squares(const Features& x, Index row, TileScratch& scratch) const;
   static float inverse_norm(double squares);
+  // Whether similarities of a row with these squares are finite; its norm may be too small to divide by.
+  bool fits(double squares) const;
 
   // Similarities of `count` rows of X to query columns [from, to), `from` a multiple of kPanel; out has row
   // stride ldo. `row_norm`, where given, takes the factor of each row from an earlier call (cosine: 1 /
-  // norm). Where `found_norm` is given it receives those factors, and false comes back if a row holds NaN or
-  // infinity.
-  bool tile(const Features& x, const Index* rows, Index count, Index from, Index to, float* out, Index ldo,
-            const float* row_norm, float* found_norm, TileScratch& scratch) const;
+  // norm). Where `found_norm` is given it receives those factors. Comes back with the place in `rows` of the
+  // first row that is not finite or whose similarities are not, as far as found_norm has that looked at; else
+  // with count.
+  Index tile(const Features& x, const Index* rows, Index count, Index from, Index to, float* out, Index ldo,
+             const float* row_norm, float* found_norm, TileScratch& scratch) const;
 
   // An empty selection, to be filled by `select`.
   QueryPanels() = default;
 
  private:
-  // Packs panel `panel`, whose rows pass through `rows`; returns the largest sum of squares among them, not
-  // finite where a value is not.
-  double pack(const Features& queries, const double* scale, Index panel, Buffer<float>& rows);
+  // Packs panel `panel`, whose rows pass through `rows`; returns the largest sum of squares among them.
+  double pack(const Features& queries, const double* scale, Index panel, Buffer<float>& rows, BadRow& bad);
 
   Metric metric_ = Metric::dot;
   Index size_ = 0;

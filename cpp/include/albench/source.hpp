@@ -2,33 +2,12 @@
 // demand.
 #pragma once
 
-#include <atomic>
 #include <memory>
 #include <vector>
 
 #include "albench/similarity.hpp"
 
 namespace albench {
-
-// Reports the lowest row that was found to hold NaN or infinity; any thread may call `report`.
-class BadRow {
- public:
-  explicit BadRow(Index none) : row_(none), none_(none) {}
-  void report(Index row) {
-    Index seen = row_.load();
-    while (row < seen && !row_.compare_exchange_weak(seen, row)) {
-    }
-  }
-  void throw_if_any(const std::string& argument) const {
-    if (row_.load() < none_)
-      throw InputError(argument, "finite values within float32",
-                       "NaN or infinity in row " + std::to_string(row_.load()));
-  }
-
- private:
-  std::atomic<Index> row_;
-  Index none_;
-};
 
 class Source {
  public:
@@ -47,6 +26,12 @@ class Source {
   const float* dense() const { return dense_; }  // null where rows are made on demand
   const QueryPanels* panels() const { return panels_.get(); }
   const char* argument() const { return panels_ ? "X" : "S"; }
+  // Similarities that are borrowed, or made of what is, may no longer be what they were when looked at first.
+  void require_finite(Index row, const float* s) const {
+    if (!all_finite(s, q_))
+      throw InputError(argument(), "values that stay finite while they are borrowed",
+                       "NaN or infinity in row " + std::to_string(row));
+  }
 
   // Similarities are cut at these values, one a column (facility-location mutual information).
   void cap(std::vector<float> caps, ThreadPool& pool);

@@ -10,10 +10,10 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 
 from albench.config import difference
 from albench.errors import InputError
-from albench.machine.files import read_json, write_json
+from albench.machine.files import write_json
 from albench.results.layout import CEILING, RunFolder
 from albench.results.query import Query
-from albench.results.reading import require_plain_files
+from albench.results.reading import read_object, require_plain_files
 from albench.results.settings import Settings
 from albench.results.tables import STUDY_KEYS, mean_dice, read_results, read_rounds
 
@@ -93,11 +93,11 @@ def summarise(out: Path) -> Baseline:
             dataset=dataset,
             protocol=protocol,
             strategy=strategy,
-            round=int(number),
+            round=int(round_number),
             dice={int(seed): (float(dice),) for seed, dice in zip(rows["seed"], rows["dice"], strict=True)},
         )
         for key, rows in curves.groupby([*STUDY_KEYS, "strategy", "round"])
-        for dataset, protocol, strategy, number in [cast(tuple[str, str, str, int], key)]
+        for dataset, protocol, strategy, round_number in [cast(tuple[str, str, str, int], key)]
     ]
     return Baseline(
         studies={study.dataset: study.portable() for study in Settings.read(run).studies},
@@ -106,7 +106,7 @@ def summarise(out: Path) -> Baseline:
     )
 
 
-def repeated(baseline: Baseline, found: Baseline) -> Baseline:
+def repeated(baseline: Baseline, repetition: Baseline) -> Baseline:
     """Return the baseline with a run's results as another repetition; new seeds, strategies and data sets are added.
 
     Raises
@@ -114,28 +114,28 @@ def repeated(baseline: Baseline, found: Baseline) -> Baseline:
     InputError
         If a data set is there under another configuration.
     """
-    require_same_studies(found, baseline)
+    require_same_studies(repetition, baseline)
 
     def key(cell: Cell) -> tuple[str, str, str, int]:
         return (cell.dataset, cell.protocol, cell.strategy, cell.round)
 
     cells = {key(cell): cell for cell in baseline.cells}
-    for cell in found.cells:
+    for cell in repetition.cells:
         known = cells[key(cell)].dice if key(cell) in cells else {}
         dice = {**known, **{seed: (*known.get(seed, ()), *values) for seed, values in cell.dice.items()}}
         cells[key(cell)] = cell.model_copy(update={"dice": dice})
-    queries = {(query.dataset, query.strategy, query.seed): query for query in (*found.queries, *baseline.queries)}
+    queries = {(query.dataset, query.strategy, query.seed): query for query in (*repetition.queries, *baseline.queries)}
     return Baseline(
-        studies={**found.studies, **baseline.studies},
+        studies={**repetition.studies, **baseline.studies},
         cells=tuple(cells[name] for name in sorted(cells)),
         queries=tuple(queries[name] for name in sorted(queries)),
     )
 
 
-def require_same_studies(found: Baseline, baseline: Baseline) -> None:
+def require_same_studies(other: Baseline, baseline: Baseline) -> None:
     """Raise InputError where the two hold a data set under different configurations."""
     for name, study in baseline.studies.items():
-        changed = difference(study, found.studies[name]) if name in found.studies else []
+        changed = difference(study, other.studies[name]) if name in other.studies else []
         if changed:
             raise InputError(f"--baseline: made under another configuration of {name} ({'; '.join(changed)})")
 
@@ -167,10 +167,13 @@ def load_baseline(path: Path) -> Baseline:
     if not path.is_file():
         raise InputError(f"--baseline {path}: expected a file written by `al-bench check --update`, found none")
     try:
-        return Baseline.model_validate(read_json(path))
-    except (ValidationError, ValueError) as error:
-        reason = str(error).splitlines()[0]
-        raise InputError(f"--baseline {path}: expected a file written by `al-bench check --update`: {reason}") from None
+        return Baseline.model_validate(read_object(path))
+    except ValidationError as error:
+        first = error.errors()[0]
+        found = f"{'.'.join(map(str, first['loc']))}: {first['msg']}"
+    except InputError as error:
+        found = str(error)
+    raise InputError(f"--baseline {path}: expected a file written by `al-bench check --update`: {found}")
 
 
 def save_baseline(baseline: Baseline, path: Path) -> None:

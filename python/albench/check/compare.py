@@ -26,7 +26,7 @@ from scipy import stats
 from albench.check.baseline import START, Baseline, FirstQuery, cells_table, require_same_studies
 from albench.errors import InputError
 from albench.results.layout import CEILING
-from albench.results.tables import STUDY_KEYS
+from albench.results.tables import STUDY_KEYS, rows_of
 
 FALSE_ALARMS = 0.01
 """Probability that noise alone fails any Dice row of a whole check (Bonferroni over rows)."""
@@ -90,7 +90,7 @@ class Row:
         return asdict(self) | {"found": None if math.isnan(self.found) else self.found, "passed": self.passed}
 
 
-def compare(found: Baseline, baseline: Baseline) -> list[Row]:
+def compare(measured: Baseline, baseline: Baseline) -> list[Row]:
     """Compare a summarised results folder with a baseline, row by row.
 
     Raises
@@ -98,30 +98,30 @@ def compare(found: Baseline, baseline: Baseline) -> list[Row]:
     InputError
         If the two are of different configurations, or the baseline has a single seed and hence no spread.
     """
-    require_same_studies(found, baseline)
-    return [*_dice_rows(cells_table(found), cells_table(baseline)), *_query_rows(found.queries, baseline.queries)]
+    require_same_studies(measured, baseline)
+    return [*_dice_rows(cells_table(measured), cells_table(baseline)), *_query_rows(measured.queries, baseline.queries)]
 
 
-def _dice_rows(found: pd.DataFrame, baseline: pd.DataFrame) -> list[Row]:
+def _dice_rows(measured: pd.DataFrame, baseline: pd.DataFrame) -> list[Row]:
     rows: list[Row] = []
-    levels = [(baseline, found), (_later_rounds(baseline), _later_rounds(found))]
+    levels = [(baseline, measured), (_later_rounds(baseline), _later_rounds(measured))]
     cells = [(_by_cell(old), _by_cell(new)) for old, new in levels]
     n_rows = sum(len(before) for before, _ in cells)
     for (old, new), (before, after) in zip(levels, cells, strict=True):
         for study, old_study in old.groupby(STUDY_KEYS):
-            noise = _noise(old_study, shared=set(new.loc[(new[STUDY_KEYS] == list(study)).all(axis=1), "seed"]))
+            noise = _noise(old_study, shared=set(rows_of(new, study)["seed"]))
             if not noise.freedom:
                 raise InputError(f"--baseline: expected at least 2 finished seeds of {study[0]} to know their spread")
             quantile = float(stats.t.ppf(1 - FALSE_ALARMS / n_rows, noise.freedom))
             for key in sorted(key for key in before if key[:2] == study):
-                dataset, _, strategy, number = key
+                dataset, _, strategy, round_number = key
                 expected, value, scale = (_paired if noise.paired else _unpaired)(before[key], after.get(key, {}))
                 rows.append(
                     Row(
                         dataset=dataset,
                         strategy=strategy,
                         what="dice",
-                        round=None if number == _LATER else int(number),
+                        round=None if round_number == _LATER else int(round_number),
                         expected=expected,
                         found=value,
                         threshold=expected - quantile * noise.deviation * scale,
@@ -136,10 +136,10 @@ Values = dict[int, list[float]]
 
 def _by_cell(table: pd.DataFrame) -> dict[tuple[str, str, str, int], Values]:
     """Values of every cell, in the order of the table."""
-    found: dict[tuple[str, str, str, int], Values] = {}
+    by_cell: dict[tuple[str, str, str, int], Values] = {}
     for *key, seed, dice in table[[*_CELL, "seed", "dice"]].itertuples(index=False, name=None):
-        found.setdefault(cast(tuple[str, str, str, int], tuple(key)), {}).setdefault(seed, []).append(dice)
-    return found
+        by_cell.setdefault(cast(tuple[str, str, str, int], tuple(key)), {}).setdefault(seed, []).append(dice)
+    return by_cell
 
 
 def _paired(before: Values, after: Values) -> tuple[float, float, float]:
@@ -217,9 +217,9 @@ def _pooled(deviations: NDArray[np.float64], freedom: int, *, paired: bool) -> _
     return _Noise(math.sqrt(total / len(covariance)), freedom * share, paired)
 
 
-def _query_rows(found: tuple[FirstQuery, ...], baseline: tuple[FirstQuery, ...]) -> list[Row]:
-    chosen = {(query.dataset, query.strategy, query.seed): set(query.units) for query in found}
-    seeds = {(query.dataset, query.seed) for query in found}
+def _query_rows(measured: tuple[FirstQuery, ...], baseline: tuple[FirstQuery, ...]) -> list[Row]:
+    chosen = {(query.dataset, query.strategy, query.seed): set(query.units) for query in measured}
+    seeds = {(query.dataset, query.seed) for query in measured}
     by_strategy: dict[tuple[str, str], list[FirstQuery]] = {}
     for query in baseline:
         if (query.dataset, query.seed) in seeds:  # fewer seeds are a choice

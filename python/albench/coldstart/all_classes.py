@@ -56,10 +56,10 @@ def all_classes(pool: Pool, n: int, rng: np.random.Generator) -> NDArray[np.int6
         )
     while cases_of:
         label = min(cases_of, key=lambda label: len(cases_of[label]))
-        found = 0
+        n_chosen = 0
         for case in rng.permutation(np.array(cases_of.pop(label), dtype=object)):
-            if found < _PER_CLASS and draw.unit(case, pool.voxel_counts[:, label]):
-                found += 1
+            if n_chosen < _PER_CLASS and draw.unit(case, pool.voxel_counts[:, label]):
+                n_chosen += 1
                 cases_of = {other: [name for name in names if name != case] for other, names in cases_of.items()}
     _fill(draw, n)
     return np.array(draw.chosen, dtype=np.int64)

@@ -92,5 +92,5 @@ def _clusters(X: NDArray[np.float64], n_clusters: int, seed: int) -> NDArray[np.
 
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", ConvergenceWarning)
-        found = KMeans(n_clusters, n_init=_N_INITS, random_state=seed).fit(X)
-    return np.asarray(found.labels_, dtype=np.int64)
+        clusters = KMeans(n_clusters, n_init=_N_INITS, random_state=seed).fit(X)
+    return np.asarray(clusters.labels_, dtype=np.int64)

@@ -112,7 +112,7 @@ class Dataset:
     @property
     def is_partial(self) -> bool:
         """Whether voxels of some case are unlabelled: they carry the ignore label."""
-        return self.annotation is not None and any(found != "complete" for found in self.annotation.values())
+        return self.annotation is not None and any(extent != "complete" for extent in self.annotation.values())
 
     @property
     def complete_cases(self) -> tuple[str, ...]:

@@ -193,10 +193,10 @@ def _refuse(url: str, response: requests.Response) -> None:
 def _extent(response: requests.Response) -> tuple[int, int | None]:
     """First byte that comes, and size of the whole file where the server tells."""
     if response.status_code == 206:
-        found = re.fullmatch(r"bytes (\d+)-\d+/(\d+|\*)", response.headers.get("Content-Range", ""))
-        if found is None:
+        extent = re.fullmatch(r"bytes (\d+)-\d+/(\d+|\*)", response.headers.get("Content-Range", ""))
+        if extent is None:
             raise _BrokenOffError("the server sends a part without saying which")
-        return int(found[1]), None if found[2] == "*" else int(found[2])
+        return int(extent[1]), None if extent[2] == "*" else int(extent[2])
     length = response.headers.get("Content-Length", "")
     return 0, int(length) if length.isdigit() else None
 
@@ -258,9 +258,9 @@ def fetch(
         raise
     except ValueError as error:
         downloader.part.discard()
-        found = re.search(r"but got '?(?:\w+:)?([0-9a-f]+)", str(error))
+        digest = re.search(r"but got '?(?:\w+:)?([0-9a-f]+)", str(error))
         raise InputError(
-            f"{url}: expected a file with the checksum {checksum}, found {found[1] if found else 'another'}; "
+            f"{url}: expected a file with the checksum {checksum}, found {digest[1] if digest else 'another'}; "
             "it was removed. Download again, or give the right one with --checksum"
         ) from error
     downloader.part.discard()

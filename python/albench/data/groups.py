@@ -126,8 +126,8 @@ def case_groups(dataset: Dataset, group_by: str) -> CaseGroups:
         groups = {case: dataset.groups.get(case, f"case {case}") for case in dataset.case_names}
         return _shared(groups, "as the data set says")
     for form, pattern in KNOWN_NAMES.items():
-        found = {case: re.fullmatch(pattern, case) for case in dataset.case_names}
-        groups = {case: match[1] for case, match in found.items() if match}
+        matches = {case: re.fullmatch(pattern, case) for case in dataset.case_names}
+        groups = {case: match[1] for case, match in matches.items() if match}
         if len(groups) == len(dataset.case_names):
             return _shared(groups, f"cases are named {form}; --group-by none treats each by itself")
     return CaseGroups({})

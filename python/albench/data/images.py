@@ -150,9 +150,9 @@ def require_readable(path: Path) -> None:
         )
     pattern = _ELSEWHERE.get(path.suffix.lower())
     with path.open("rb") as stream:
-        found = pattern.search(stream.read(_TEXT_HEADER)) if pattern else None
-    if found:
-        raise InputError(f"{path}: unreadable: expected its voxels in itself, found {found[0].strip()!r:.200}")
+        elsewhere = pattern.search(stream.read(_TEXT_HEADER)) if pattern else None
+    if elsewhere:
+        raise InputError(f"{path}: unreadable: expected its voxels in itself, found {elsewhere[0].strip()!r:.200}")
 
 
 def read_image(path: Path) -> Any:

@@ -40,9 +40,9 @@ def label_values(paths: Sequence[Path], root: Path, cache_dir: Path, reporter: R
     if unknown:
         title = f"{root.name}: reading the labels of {len(unknown)} cases"
         with reporter.task(title, len(unknown)) as advance, ThreadPoolExecutor(os.cpu_count()) as executor:
-            for digest, found in zip(unknown, executor.map(_values, unknown.values()), strict=True):
-                if found is not None:
-                    known[digest] = found
+            for digest, values in zip(unknown, executor.map(_values, unknown.values()), strict=True):
+                if values is not None:
+                    known[digest] = values
                 advance()
         write_json(store, {digest: known[digest] for digest in hashes if digest in known})
     return [tuple(known[digest]) if digest in known else None for digest in hashes]
@@ -60,8 +60,8 @@ def annotation_of(
     cases: Sequence[Case], ignore: int, root: Path, cache_dir: Path, reporter: Reporter
 ) -> Mapping[str, Annotation]:
     """How much of each case is labelled, by which values beside and besides the ignore label its file holds."""
-    found = label_values([case.label for case in cases], root, cache_dir, reporter)
-    return {case.name: _annotation(values or (), ignore) for case, values in zip(cases, found, strict=True)}
+    values_of_cases = label_values([case.label for case in cases], root, cache_dir, reporter)
+    return {case.name: _annotation(values or (), ignore) for case, values in zip(cases, values_of_cases, strict=True)}
 
 
 def _annotation(values: Values, ignore: int) -> Annotation:

@@ -148,8 +148,8 @@ def _content(root: Path, cache_dir: Path, reporter: Reporter) -> tuple[MsdConten
     if not (root / DATASET_JSON).is_file():
         return read_plain(root, cache_dir, reporter)
     content = read_json_object(root / DATASET_JSON)
-    found = read_nnunet(root, content) if is_nnunet_layout(content) else read_msd(root, content)
-    return replace(found, kind=_kind(content)), ()
+    described = read_nnunet(root, content) if is_nnunet_layout(content) else read_msd(root, content)
+    return replace(described, kind=_kind(content)), ()
 
 
 def _kind(content: Mapping[str, Any]) -> Kind:

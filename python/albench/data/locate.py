@@ -37,9 +37,9 @@ def find_source(entry: DatasetEntry, data_dir: Path | None, cache_dir: Path) -> 
     InputError
         Neither is there; one line with the place looked at and how to get the data set.
     """
-    found = look_up(entry, data_dir, cache_dir)
-    if found is not None:
-        return found
+    place = look_up(entry, data_dir, cache_dir)
+    if place is not None:
+        return place
     base, chosen = _data_place(data_dir, cache_dir)
     if not base.exists():
         there = "no such folder"

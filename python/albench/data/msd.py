@@ -50,10 +50,10 @@ def find_msd_root(folder: Path) -> Path:
     """
     if (folder / DATASET_JSON).is_file():
         return folder
-    found = sorted(path.parent for path in folder.glob(f"*/{DATASET_JSON}"))
-    if len(found) == 1:
-        return found[0]
-    names = ", ".join(path.name for path in found) or "none"
+    folders = sorted(path.parent for path in folder.glob(f"*/{DATASET_JSON}"))
+    if len(folders) == 1:
+        return folders[0]
+    names = ", ".join(path.name for path in folders) or "none"
     raise InputError(
         f"{folder}: expected one data set ({DATASET_JSON} in it or in one folder, or images and labels), found {names}"
     )

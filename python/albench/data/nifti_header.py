@@ -80,8 +80,8 @@ def read_nifti_header(path: Path, start: bytes) -> NiftiHeader:
     except (HeaderDataError, KeyError):
         dtype = np.dtype("V0")
     if dtype.kind not in "iuf" or dtype.itemsize > 8 or int(header["bitpix"]) != 8 * dtype.itemsize:
-        found = f"datatype {int(header['datatype'])} with {int(header['bitpix'])} bits"
-        raise _wrong(path, "whole or real numbers of 8 to 64 bits", found)
+        actual = f"datatype {int(header['datatype'])} with {int(header['bitpix'])} bits"
+        raise _wrong(path, "whole or real numbers of 8 to 64 bits", actual)
     offset = float(header["vox_offset"])
     if not HEADER_BYTES + 4 <= offset <= _FURTHEST or offset != int(offset):
         raise _wrong(path, f"voxels from byte {HEADER_BYTES + 4} on", f"vox_offset {offset}")
@@ -115,5 +115,5 @@ def _scaling(path: Path, header: Any) -> tuple[float, float]:
     return by_itk
 
 
-def _wrong(path: Path, expected: str, found: str) -> InputError:
-    return InputError(f"{path}: unreadable: expected {expected}, found {found}")
+def _wrong(path: Path, expected: str, actual: str) -> InputError:
+    return InputError(f"{path}: unreadable: expected {expected}, found {actual}")

@@ -64,8 +64,8 @@ def read_plain(root: Path, cache_dir: Path, reporter: Reporter) -> tuple[MsdCont
     channel_names = _channel_names(root, cases)
     used = {path for case in cases for path in case.images}
     spare = sum(path not in used for path in images.values())
-    found = label_values([case.label for case in cases], root, cache_dir, reporter)
-    values = _classes(cases, found)
+    values_of_cases = label_values([case.label for case in cases], root, cache_dir, reporter)
+    values = _classes(cases, values_of_cases)
     notes = [
         f"no dataset.json: {len(cases)} cases with {len(channel_names)} "
         f"{'channel' if len(channel_names) == 1 else 'channels'} and the label values "
@@ -83,23 +83,23 @@ def read_plain(root: Path, cache_dir: Path, reporter: Reporter) -> tuple[MsdCont
 
 def _files(folder: Path) -> dict[str, Path]:
     """Image files by name without ending."""
-    found: dict[str, Path] = {}
+    files: dict[str, Path] = {}
     for path in sorted(folder.iterdir()):
         ending = next((ending for ending in ENDINGS if path.name.lower().endswith(ending)), None)
         if ending is None or path.name.startswith(".") or not path.is_file():
             continue
         stem = path.name[: -len(ending)]
-        if stem in found:
-            raise InputError(f"{folder}: expected one file a name, found {found[stem].name} and {path.name}")
-        found[stem] = path
-    return found
+        if stem in files:
+            raise InputError(f"{folder}: expected one file a name, found {files[stem].name} and {path.name}")
+        files[stem] = path
+    return files
 
 
 def _one_ending(root: Path, paths: Sequence[Path]) -> str:
     counts = Counter(next(ending for ending in ENDINGS if path.name.lower().endswith(ending)) for path in paths)
     if len(counts) > 1:
-        found = ", ".join(f"{number} {ending}" for ending, number in sorted(counts.items()))
-        raise InputError(f"{root}: expected images and labels of one format, as nnU-Net does, found {found}")
+        endings = ", ".join(f"{number} {ending}" for ending, number in sorted(counts.items()))
+        raise InputError(f"{root}: expected images and labels of one format, as nnU-Net does, found {endings}")
     ending = next(iter(counts))
     upper = next((path for path in paths if not path.name.endswith(ending)), None)
     if upper is not None:
@@ -128,10 +128,10 @@ def _channel_names(root: Path, cases: Sequence[Case]) -> tuple[str, ...]:
     return ("image",) if n_channels == 1 else tuple(f"channel-{number}" for number in range(n_channels))
 
 
-def _classes(cases: Sequence[Case], found: Sequence[tuple[float, ...] | None]) -> list[int]:
+def _classes(cases: Sequence[Case], values_of_cases: Sequence[tuple[float, ...] | None]) -> list[int]:
     """Label values of all cases, background included."""
     values = {0}
-    for case, in_case in zip(cases, found, strict=True):
+    for case, in_case in zip(cases, values_of_cases, strict=True):
         wrong = [value for value in in_case or () if not 0 <= value <= _HIGHEST or value != int(value)]
         if wrong or len(in_case or ()) > _MOST_CLASSES:
             what = f"{wrong[0]}" if wrong else f"{len(in_case or ())} values: is it an image?"

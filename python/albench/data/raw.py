@@ -14,11 +14,19 @@ from albench.data.images import read_image
 from albench.data.msd import DATASET_JSON
 from albench.errors import InputError
 from albench.machine.files import build_folder, write_json
+from albench.machine.removal import remove_tree
 from albench.machine.text import read_json_text
 
 
 def write_nnunet_raw(
-    dataset: Dataset, cases: Sequence[str], out: Path, dataset_id: int, dataset_name: str, *, ignore: bool = True
+    dataset: Dataset,
+    cases: Sequence[str],
+    out: Path,
+    dataset_id: int,
+    dataset_name: str,
+    *,
+    ignore: bool = True,
+    replace: bool = False,
 ) -> Path:
     """Make an nnU-Net v2 raw data set of some of the cases.
 
@@ -41,6 +49,9 @@ def write_nnunet_raw(
     ignore
         Whether labels include the ignore label, one above the highest value, as partial annotations need it.
 
+    replace
+        Whether a folder of that name whose ``dataset.json`` says something else, or is damaged, is made anew.
+
     Returns
     -------
     Path
@@ -50,7 +61,7 @@ def write_nnunet_raw(
     ------
     InputError
         Unknown or repeated case, id or name outside what nnU-Net takes, an image that cannot be read, no
-        space left, or a folder of that name with other content.
+        space left, or a folder of that name with other content that is not to be replaced.
     """
     if not 1 <= dataset_id <= 999:
         raise InputError(f"dataset_id: expected 1 to 999, found {dataset_id}")
@@ -71,7 +82,13 @@ def write_nnunet_raw(
         write_json(temporary / DATASET_JSON, description)
 
     build_folder(folder, fill)
-    _require_same(folder, description)
+    try:
+        _require_same(folder, description)
+    except InputError:
+        if not replace:
+            raise
+        remove_tree(folder, Path(out))
+        build_folder(folder, fill)
     _lead_back(folder, dataset, chosen)
     return folder
 
@@ -113,12 +130,12 @@ def _description(dataset: Dataset, cases: Sequence[Case], ignore: bool) -> dict[
 def _require_same(folder: Path, description: dict[str, Any]) -> None:
     path = folder / DATASET_JSON
     try:
-        found = read_json_text(path)
-        if not isinstance(found, dict):
-            raise InputError(f"a JSON {type(found).__name__}")
+        stored = read_json_text(path)
+        if not isinstance(stored, dict):
+            raise InputError(f"a JSON {type(stored).__name__}")
     except InputError as error:
         raise InputError(f"{path}: expected the nnU-Net raw data set made before, found: {error}") from error
-    differing = sorted(key for key in description if found.get(key) != description[key])
+    differing = sorted(key for key in description if stored.get(key) != description[key])
     if differing:
         raise InputError(
             f"{path}: expected the raw data set of the same cases of {description['source']}, found another "
@@ -148,8 +165,8 @@ def _write_images(case: Case, dataset: Dataset, folder: Path) -> None:
         return
     size = image.GetSize()
     if len(case.images) != 1 or image.GetDimension() != 4 or size[3] != len(targets):
-        found = size[3] if image.GetDimension() == 4 else len(case.images)
-        raise InputError(f"{case.images[0]}: expected {len(targets)} channels, found {found}")
+        n_channels = size[3] if image.GetDimension() == 4 else len(case.images)
+        raise InputError(f"{case.images[0]}: expected {len(targets)} channels, found {n_channels}")
     for index, target in enumerate(targets):
         channel = SimpleITK.Extract(image, (*size[:3], 0), (0, 0, 0, index))
         SimpleITK.WriteImage(channel, str(target), useCompression=True)

@@ -36,9 +36,9 @@ def say_if_unpublished(archive: Path, entry: DatasetEntry, reporter: Reporter) -
         return
     algorithm, _, expected = entry.checksum.partition(":")
     with reporter.task(f"{archive.name}: comparing with the published checksum"), archive.open("rb") as stream:
-        found = hashlib.file_digest(stream, algorithm).hexdigest()
-    if found != expected:
+        digest = hashlib.file_digest(stream, algorithm).hexdigest()
+    if digest != expected:
         reporter.say(
             f"{archive}: is not the archive that {entry.checksum_source or 'the registry'} has the checksum of, "
-            f"{entry.checksum}, but {algorithm}:{found}; used as it is. If it was not packed anew, it is damaged"
+            f"{entry.checksum}, but {algorithm}:{digest}; used as it is. If it was not packed anew, it is damaged"
         )

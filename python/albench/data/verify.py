@@ -77,9 +77,9 @@ def _grid_differences(image: Header, label: Header) -> Iterator[tuple[ProblemKin
         return
     spacing = np.array(image.spacing)
     if not np.allclose(spacing, label.spacing, rtol=_SPACING_TOLERANCE, atol=0):
-        found = tuple(round(value, 4) for value in label.spacing[::-1])
+        actual = tuple(round(value, 4) for value in label.spacing[::-1])
         expected = tuple(round(value, 4) for value in image.spacing[::-1])
-        yield "spacing", f"expected the image's spacing {expected} mm (z, y, x), found {found}"
+        yield "spacing", f"expected the image's spacing {expected} mm (z, y, x), found {actual}"
     shift = np.abs(np.array(image.origin) - np.array(label.origin))
     if np.any(shift > _POSITION_TOLERANCE_VOXELS * spacing.min() + 1e-6 * np.abs(image.origin)):
         yield "affine", f"expected the image's origin {image.origin} mm (x, y, z), found {label.origin}"
@@ -118,8 +118,8 @@ def check_case(case: Case, dataset: Dataset) -> CaseCheck:
     n_channels = sum(header.n_channels for _, header in headers)
     if n_channels != dataset.n_channels and len(headers) == len(case.images):
         names = ", ".join(dataset.channel_names)
-        found = "1 channel" if n_channels == 1 else f"{n_channels} channels"
-        report("channels", f"{case.images[0]}: expected {dataset.n_channels} channels ({names}), found {found}")
+        channels = "1 channel" if n_channels == 1 else f"{n_channels} channels"
+        report("channels", f"{case.images[0]}: expected {dataset.n_channels} channels ({names}), found {channels}")
     for kind, message in _label_problems(case, dataset, headers):
         report(kind, message)
     for path, header in headers[1:]:
@@ -146,10 +146,10 @@ def _label_problems(
     wrong = scan.values[~np.isin(scan.values, known)]
     if wrong.size:
         # .item(): "7" and not "np.uint8(7)".
-        found = ", ".join(str(value.item()) for value in wrong[:5]) + (", ..." if wrong.size > 5 else "")
+        values = ", ".join(str(value.item()) for value in wrong[:5]) + (", ..." if wrong.size > 5 else "")
         more = f" ({MANY_VALUES} values or more: is it an image?)" if wrong.size >= MANY_VALUES - 10 else ""
         allowed = ", ".join(map(str, known))
-        yield "label value", f"{path}: expected only label values {allowed} (dataset.json), found {found}{more}"
+        yield "label value", f"{path}: expected only label values {allowed} (dataset.json), found {values}{more}"
     elif not scan.values.any():
         yield "empty label", f"{path}: expected a foreground voxel, found background alone"
     if headers:

@@ -78,7 +78,7 @@ class _Collector:
     ) -> None:
         self._digest = hashlib.sha256(f"{shape} {dtype.str}".encode())
         self._collects = values
-        self._found: set[Any] = set()
+        self._values: set[Any] = set()
         self._scaling = slope, intercept
         self._is_scaled = (slope, intercept) != (1.0, 0.0)
         self._bounds = dtype.kind == "f" or self._is_scaled  # whole numbers are finite
@@ -90,8 +90,8 @@ class _Collector:
             # either is NaN as soon as a voxel is
             self._least = np.minimum(self._least, np.float64(voxels.min()))
             self._most = np.maximum(self._most, np.float64(voxels.max()))
-        if self._collects and len(self._found) < MANY_VALUES:
-            self._found.update(_distinct(voxels).tolist())
+        if self._collects and len(self._values) < MANY_VALUES:
+            self._values.update(_distinct(voxels).tolist())
 
     def scan(self) -> VoxelScan:
         slope, intercept = self._scaling
@@ -99,10 +99,10 @@ class _Collector:
             # scaling is monotonous: where the extremes are finite, all is
             extremes = np.array([self._least, self._most]) * slope + intercept
             finite = not self._bounds or bool(np.isfinite(extremes.astype(np.float32)).all())
-            found = np.array(sorted(self._found)[:MANY_VALUES])
+            distinct = np.array(sorted(self._values)[:MANY_VALUES])
             if self._is_scaled:
-                found = np.unique(found * slope + intercept)
-        return VoxelScan(self._digest.hexdigest(), finite, found)
+                distinct = np.unique(distinct * slope + intercept)
+        return VoxelScan(self._digest.hexdigest(), finite, distinct)
 
 
 def _distinct(voxels: NDArray[Any]) -> NDArray[Any]:

@@ -37,13 +37,13 @@ def utc_now() -> str:
 @cache
 def versions() -> str:
     """JSON object, library to version."""
-    found = {"python": platform.python_version()}
+    by_library = {"python": platform.python_version()}
     for name in _LIBRARIES:
         try:
-            found[name] = version("al-bench" if name == "albench" else name)
+            by_library[name] = version("al-bench" if name == "albench" else name)
         except PackageNotFoundError:
-            found[name] = "absent"
-    return json.dumps(found)
+            by_library[name] = "absent"
+    return json.dumps(by_library)
 
 
 @cache

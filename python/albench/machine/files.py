@@ -9,6 +9,7 @@ import glob
 import hashlib
 import json
 import os
+import shutil
 import stat
 import tempfile
 import uuid
@@ -17,7 +18,6 @@ from pathlib import Path
 from typing import IO, Any
 
 import numpy as np
-import pandas as pd
 from numpy.typing import NDArray
 
 from albench.errors import InputError
@@ -28,7 +28,13 @@ from albench.machine.text import read_json_text
 LONGEST_JSON = 2**28
 """Bytes; the query of a million units has half of them."""
 
+HALF_WRITTEN = ".writing-"
+"""What names of files and folders begin with until they are whole."""
+
 _NO_SPACE = (errno.ENOSPC, errno.EDQUOT)
+_REFUSED = (errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOTDIR, errno.EIO, errno.ENAMETOOLONG, errno.ELOOP)
+_BEYOND_LIMIT = {errno.EMFILE: "-n", errno.ENFILE: "-n", errno.EFBIG: "-f", errno.EAGAIN: "-u"}
+"""What a user may exceed, by the option of ``ulimit`` that shows it."""
 
 
 def sync(path: Path) -> None:
@@ -41,24 +47,68 @@ def sync(path: Path) -> None:
 
 
 @contextlib.contextmanager
+def writing_to(path: Path) -> Iterator[None]:
+    """Turn what the system refuses, such as a write to a full disk, into a one-line error.
+
+    Raises
+    ------
+    InputError
+        No space left at ``path``, no permission for it, or a limit of the process reached; a file that the system's own
+        error names comes first.
+    """
+    try:
+        yield
+    except OSError as error:
+        message, where = os.strerror(error.errno) if error.errno else "", error.filename or path
+        if error.errno in _NO_SPACE:
+            raise InputError(
+                f"{where}: no space left on the device ({_free(path)} free); free some or choose another folder"
+            ) from error
+        if error.errno in _BEYOND_LIMIT:
+            raise InputError(f"{where}: {message}; `ulimit {_BEYOND_LIMIT[error.errno]}` has the limit") from error
+        if error.errno in _REFUSED:
+            raise InputError(f"{where}: cannot be written or read ({message})") from error
+        if error.errno is None and "requested and" in str(error):  # NumPy's, which says no more
+            raise InputError(f"{where}: cannot be written whole ({error}; {_free(path)} free)") from error
+        raise
+
+
+def _free(path: Path) -> str:
+    nearest = next(folder for folder in (path, *path.absolute().parents) if folder.exists())
+    return f"{shutil.disk_usage(nearest).free / 1e6:.1f} MB"
+
+
+@contextlib.contextmanager
 def atomic_file(path: Path) -> Iterator[Path]:
     """Yield a temporary path beside `path`; on success it replaces `path`, on error it is removed.
 
     The suffix of `path` is kept, for writers that choose a format by it.
+
+    Raises
+    ------
+    InputError
+        As `writing_to`, naming `path`.
     """
-    path.parent.mkdir(parents=True, exist_ok=True)
-    descriptor, name = tempfile.mkstemp(prefix=f".{path.name}.", suffix=path.suffix, dir=path.parent)
-    os.close(descriptor)
-    temporary = Path(name)
-    try:
-        yield temporary
-        sync(temporary)
-        temporary.chmod(0o644)
-        temporary.replace(path)
-        sync(path.parent)
-    except BaseException:
-        temporary.unlink(missing_ok=True)
-        raise
+    with writing_to(path):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        descriptor, name = tempfile.mkstemp(prefix=f"{HALF_WRITTEN}{path.name}.", suffix=path.suffix, dir=path.parent)
+        os.close(descriptor)
+        temporary = Path(name)
+        try:
+            yield temporary
+            sync(temporary)
+            temporary.chmod(0o644)
+            temporary.replace(path)
+            sync(path.parent)
+        except BaseException:
+            temporary.unlink(missing_ok=True)
+            raise
+
+
+def remove_half_written(folder: Path) -> None:
+    """Delete what processes that were killed left below a folder that nobody else writes to."""
+    for path in list(folder.rglob(f"{HALF_WRITTEN}*")):
+        remove_tree(path, folder)
 
 
 def sha256(path: Path) -> str:
@@ -75,14 +125,8 @@ def write_json(path: Path, value: Any) -> None:
     InputError
         No space left, or no permission.
     """
-    with writing_to(path.parent), atomic_file(path) as temporary:
-        temporary.write_text(json.dumps(value, indent=1, allow_nan=False) + "\n", encoding="utf-8")
-
-
-def write_parquet(table: pd.DataFrame, path: Path) -> None:
-    """Write a table as Parquet, without its index."""
     with atomic_file(path) as temporary:
-        table.to_parquet(temporary, index=False)
+        temporary.write_text(json.dumps(value, indent=1, allow_nan=False) + "\n", encoding="utf-8")
 
 
 def write_array(array: NDArray[Any], path: Path) -> None:
@@ -104,27 +148,6 @@ def read_json(path: Path) -> Any:
     if not path.exists():
         raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT), str(path))
     return read_json_text(path, LONGEST_JSON, nan=True)
-
-
-@contextlib.contextmanager
-def writing_to(path: Path) -> Iterator[None]:
-    """Turn a full disk or a folder we may not write to into a one-line error.
-
-    Raises
-    ------
-    InputError
-        No space left at, or no permission for, ``path``.
-    """
-    try:
-        yield
-    except OSError as error:
-        if error.errno in _NO_SPACE:
-            message = f"{path}: no space left on the device; free some or choose another folder"
-            raise InputError(message) from error
-        if error.errno in (errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOTDIR):
-            where = error.filename or path
-            raise InputError(f"{where}: cannot be written or read ({os.strerror(error.errno)})") from error
-        raise
 
 
 def lock_file(path: Path) -> IO[str]:

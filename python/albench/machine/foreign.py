@@ -15,6 +15,8 @@ import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
 from albench.errors import InputError
+from albench.machine.tables import DIGEST, content_digest
+from albench.machine.text import reason
 
 MAX_VALUES = 2 * 10**8
 """Rows times columns of a table: a few kilobytes can declare more than any memory holds."""
@@ -47,14 +49,14 @@ def read_table(path: Path) -> pd.DataFrame:
     Raises
     ------
     InputError
-        It is missing, unreadable, declares more than `MAX_VALUES` or `MAX_TABLE_BYTES`, or has nested columns.
+        It is missing, unreadable, declares more than `MAX_VALUES` or `MAX_TABLE_BYTES`, has nested columns, or another
+        content than `albench.machine.tables.write_parquet` wrote; tables of others have no digest to tell.
     """
     require_regular(path)
     try:
         return _read_table(path)
     except Exception as error:  # Arrow has a class of its own for every way of being damaged
-        reason = next(iter(str(error).splitlines()), type(error).__name__)
-        raise InputError(f"{path}: expected a Parquet table, found an unreadable file ({reason:.200})") from None
+        raise InputError(f"{path}: expected a Parquet table, found an unreadable file ({reason(error)})") from None
 
 
 def _read_table(path: Path) -> pd.DataFrame:
@@ -78,7 +80,10 @@ def _read_table(path: Path) -> pd.DataFrame:
         n_bytes += pc.sum(lengths.take(chunk.indices)).as_py() or 0
     if n_bytes > MAX_TABLE_BYTES:
         raise ValueError(f"{n_bytes / 1e9:.0f} GB of text, more than are read")
-    frame: pd.DataFrame = table.cast(schema).to_pandas()
+    plain = table.cast(schema)
+    if (schema.metadata or {}).get(DIGEST) not in (None, content_digest(plain)):
+        raise ValueError("its content has changed since it was written")
+    frame: pd.DataFrame = plain.to_pandas()
     return frame
 
 
@@ -126,5 +131,4 @@ def read_array(path: Path) -> NDArray[Any]:
 
 
 def _no_arrays(path: Path, what: str, error: Exception) -> InputError:
-    reason = next(iter(str(error).splitlines()), type(error).__name__)
-    return InputError(f"{path}: expected {what} written by `al-bench run`, found another file ({reason:.200})")
+    return InputError(f"{path}: expected {what} written by `al-bench run`, found another file ({reason(error)})")

@@ -26,6 +26,8 @@ def read_text(path: Path, longest: int = LONGEST_TEXT, what: str = "file") -> st
             raise InputError(f"{path}: expected a {what}, found {'another kind' if path.exists() else 'none'}")
         with path.open("rb") as stream:
             content = stream.read(longest + 1)
+    except InputError:  # a ValueError, too
+        raise
     except OSError as error:
         raise InputError(f"{path}: cannot be read ({error.strerror})") from error
     except ValueError as error:  # a path with a null character
@@ -72,3 +74,9 @@ def _is_deep(content: Any) -> bool:
             for inner in (outer.values() if isinstance(outer, dict) else outer)
         ]
     return bool(level)
+
+
+def reason(error: BaseException) -> str:
+    """First line of what an error of a library says, or the error's kind."""
+    lines = str(error).splitlines()
+    return lines[0][:300] if lines and lines[0] else type(error).__name__

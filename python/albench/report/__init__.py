@@ -11,6 +11,7 @@ from matplotlib.figure import Figure
 
 from albench.errors import InputError
 from albench.machine.files import atomic_file
+from albench.machine.spreadsheet import csv_bytes
 from albench.report.cells import markdown, print_summary, study_title, summary_cells, timing_cells
 from albench.report.classes import class_coverage
 from albench.report.coverage import chosen_units, coverage_table
@@ -126,7 +127,7 @@ def _table_files(inputs: Inputs, tables: Tables) -> dict[str, bytes]:
         "classes.csv": tables.classes,
         "queries.csv": inputs.queries,
     }
-    files = {name: table.to_csv(index=False).encode() for name, table in plain.items()}
+    files = {name: csv_bytes(table) for name, table in plain.items()}
     for name, table, cells in [("summary", tables.summary, summary_cells), ("timing", tables.timing, timing_cells)]:
         parts = [(study_title(*map(str, study)), cells(part)) for study, part in table.groupby(STUDY_KEYS)]
         for ending, written in [("md", markdown), ("tex", latex)]:

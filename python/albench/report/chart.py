@@ -31,13 +31,13 @@ def budget_columns(curves: pd.DataFrame) -> dict[str, str]:
     """
     others = [name for name in curves.columns if name.startswith(_PREFIXES) and name not in _BUDGETS]
     names = _BUDGETS | {name: name.removeprefix("n_").replace("_", " ").removeprefix("annotated ") for name in others}
-    found: dict[str, str] = {}
+    budgets: dict[str, str] = {}
     for column, name in names.items():
         if column not in curves.columns or curves[column].isna().any():
             continue
-        if not any((curves[column] == curves[earlier]).all() for earlier in found):
-            found[column] = name
-    return found
+        if not any((curves[column] == curves[earlier]).all() for earlier in budgets):
+            budgets[column] = name
+    return budgets
 
 
 def chart_data(panel: Panel) -> dict[str, Any]:
@@ -70,10 +70,10 @@ def _axis(key: str, name: str) -> dict[str, str]:
 def _strategy(name: str, own: pd.DataFrame, columns: list[str]) -> dict[str, Any]:
     look = style(name)
     points = []
-    for number, cell in own.groupby("round"):
+    for round_number, cell in own.groupby("round"):
         points.append(
             {
-                "round": int(str(number)),
+                "round": int(str(round_number)),
                 "x": [_number(cell[column].mean(), 1) for column in columns],
                 "dice": _number(cell["dice"].mean()),
                 "sd": _number(cell["dice"].std()),

@@ -64,11 +64,11 @@ def chosen_units(queries: pd.DataFrame) -> pd.DataFrame:
 
 def annotated_units(queries: pd.DataFrame) -> list[Annotated]:
     """All units of each strategy and seed of one study, start included, ceiling left out."""
-    found = []
+    annotated = []
     for strategy in order([name for name in queries["strategy"] if name != CEILING]):
         for seed, own in queries[queries["strategy"] == strategy].groupby("seed"):
             cases = [
                 (str(case), ", ".join(map(str, sorted(indices)))) for case, indices in own.groupby("case")["index"]
             ]
-            found.append(Annotated(strategy, int(str(seed)), len(own), cases))
-    return found
+            annotated.append(Annotated(strategy, int(str(seed)), len(own), cases))
+    return annotated

@@ -18,7 +18,7 @@ from albench.report.cells import study_title
 from albench.report.inputs import Inputs, RunKey, unit_word
 from albench.report.palette import BLUE, GREEN, ORANGE, PURPLE, SKY, VERMILLION, YELLOW, order
 from albench.results.pictures import Picture, load_gallery
-from albench.results.tables import STUDY_KEYS
+from albench.results.tables import STUDY_KEYS, rows_of
 from albench.units.borders import border
 
 MAX_BYTES = 5_500_000
@@ -92,11 +92,11 @@ def _first_seeds(runs: list[RunKey]) -> list[RunKey]:
 
 def _gallery(inputs: Inputs, study: tuple[str, str], tiles: dict[RunKey, list[Tile]], n_kept: int) -> Gallery:
     rounds = []
-    for number in sorted({run[4] for run in tiles}):
-        of_round = {run[2]: own for run, own in tiles.items() if run[4] == number}
-        rounds.append((number, [(name, of_round[name]) for name in order(list(of_round))]))
-    results = inputs.results[(inputs.results[STUDY_KEYS] == list(study)).all(axis=1) & (inputs.results["label"] > 0)]
-    labels = results.drop_duplicates("label").sort_values("label")
+    for round_number in sorted({run[4] for run in tiles}):
+        of_round = {run[2]: own for run, own in tiles.items() if run[4] == round_number}
+        rounds.append((round_number, [(name, of_round[name]) for name in order(list(of_round))]))
+    results = rows_of(inputs.results, study)
+    labels = results[results["label"] > 0].drop_duplicates("label").sort_values("label")
     return Gallery(
         title=study_title(*study),
         seed=next(iter(tiles))[3],

@@ -14,10 +14,10 @@ from numpy.typing import NDArray
 from albench.errors import InputError
 from albench.report.merge import StudyConfiguration, joined, tell_apart
 from albench.results.layout import RunFolder
-from albench.results.query import Query
-from albench.results.reading import read_rows, require_plain_files
+from albench.results.query import queried_rounds
+from albench.results.reading import require_plain_files
 from albench.results.settings import Settings
-from albench.results.tables import RUN_KEYS, STUDY_KEYS, read_results, read_rounds
+from albench.results.tables import RUN_KEYS, STUDY_KEYS, read_pool, read_results, read_rounds
 
 RunKey = tuple[str, str, str, int, int]
 """Data set, protocol, strategy, seed, round."""
@@ -77,7 +77,7 @@ def read_inputs(out_dirs: Sequence[Path]) -> Inputs:
     configs, names, conflicts = tell_apart(list(zip(out_dirs, stored, strict=True)))
     results = joined([_renamed(rows, own) for (rows, _), own in zip(tables, names, strict=True)], out_dirs)
     runs = pd.concat([_renamed(rows, own) for (_, rows), own in zip(tables, names, strict=True)], ignore_index=True)
-    if results.empty:
+    if results.empty or runs.empty:
         folders = ", ".join(map(str, out_dirs))
         raise InputError(f"{folders}: expected at least one finished round, found none")
     queries = [row for folder, own in zip(out_dirs, names, strict=True) for row in _read_queries(folder, own)]
@@ -114,33 +114,32 @@ def _renamed(rows: pd.DataFrame, names: Mapping[str, str]) -> pd.DataFrame:
 
 
 def _read_queries(folder: Path, names: Mapping[str, str]) -> list[tuple[Any, ...]]:
-    files = (each.query for each in RunFolder(folder).rounds())
     rows = []
-    for query in (Query.read(file) for file in files if file.is_file()):
+    for _, query in queried_rounds(RunFolder(folder)):
         run = (query.dataset, names.get(query.dataset, ""), query.strategy, query.seed, query.round)
         units = (unit.as_json() for unit in query.units)
-        rows += [(*run, place, *map(unit.get, QUERY_COLUMNS[len(run) + 1 :])) for place, unit in enumerate(units)]
+        rows += [(*run, n, *map(unit.get, QUERY_COLUMNS[len(run) + 1 :])) for n, unit in enumerate(units)]
     return rows
 
 
 def _find_galleries(out_dirs: Sequence[Path], names: Sequence[Mapping[str, str]]) -> dict[RunKey, Path]:
-    found: dict[RunKey, Path] = {}
+    galleries: dict[RunKey, Path] = {}
     for folder, own in zip(out_dirs, names, strict=True):
-        for each in RunFolder(folder).rounds():
+        for each, _ in queried_rounds(RunFolder(folder)):
             if each.gallery.is_file():
                 run = (each.dataset, own.get(each.dataset, ""), each.strategy, each.seed, each.number)
-                found.setdefault(run, each.gallery)
-    return found
+                galleries.setdefault(run, each.gallery)
+    return galleries
 
 
 def _read_pools(
     out_dirs: Sequence[Path], names: Sequence[Mapping[str, str]]
 ) -> dict[tuple[str, str, int], pd.DataFrame]:
-    found = {}
+    pools = {}
     for folder, own in zip(out_dirs, names, strict=True):
         for study in RunFolder(folder).studies():
             for seed in study.seeds():
                 key = (study.dataset, own.get(study.dataset, ""), seed.seed)
-                if key not in found and seed.pool.is_file():
-                    found[key] = read_rows(seed.pool)
-    return found
+                if key not in pools and seed.pool.is_file():
+                    pools[key] = read_pool(seed.pool)
+    return pools

@@ -52,9 +52,9 @@ def tell_apart(
         for settings in stored.studies:
             dataset, name = settings.dataset, settings.protocol
             known = kinds.setdefault((dataset, name), [])
-            for number, (first, other) in enumerate(known):
+            for place, (first, other) in enumerate(known):
                 if not difference(other.portable(), settings.portable()):
-                    kind_of[-1][dataset] = (name, number)
+                    kind_of[-1][dataset] = (name, place)
                     changed = difference(other.values, settings.values)
                     if changed:
                         notes.append(
@@ -65,22 +65,22 @@ def tell_apart(
             else:
                 kind_of[-1][dataset] = (name, len(known))
                 known.append((folder, settings))
-    for (dataset, name), found in kinds.items():
-        first, settings = found[0]
-        for number, (folder, other) in enumerate(found[1:], start=1):
+    for (dataset, name), variants in kinds.items():
+        first, settings = variants[0]
+        for place, (folder, other) in enumerate(variants[1:], start=1):
             lines = "; ".join(difference(settings.portable(), other.portable()))
             notes.append(
-                f"{dataset}, {name}: {first} (A) and {folder} ({_letter(number)}) have different settings and stand "
+                f"{dataset}, {name}: {first} (A) and {folder} ({_letter(place)}) have different settings and stand "
                 f"side by side: {lines}."
             )
     own_names = [
-        {dataset: _name(name, number, len(kinds[dataset, name])) for dataset, (name, number) in own.items()}
+        {dataset: _name(name, place, len(kinds[dataset, name])) for dataset, (name, place) in own.items()}
         for own in kind_of
     ]
     configs = [
-        StudyConfiguration(dataset, _name(name, number, len(found)), dict(settings.stored))
-        for (dataset, name), found in kinds.items()
-        for number, (_, settings) in enumerate(found)
+        StudyConfiguration(dataset, _name(name, place, len(variants)), dict(settings.stored))
+        for (dataset, name), variants in kinds.items()
+        for place, (_, settings) in enumerate(variants)
     ]
     return configs, own_names, notes
 
@@ -106,9 +106,9 @@ def joined(tables: Sequence[pd.DataFrame], folders: Sequence[Path]) -> pd.DataFr
     return table.drop_duplicates(RESULT_KEYS, ignore_index=True).drop(columns="_folder")
 
 
-def _name(protocol: str, number: int, n_kinds: int) -> str:
-    return protocol if n_kinds == 1 else f"{protocol} ({_letter(number)})"
+def _name(protocol: str, place: int, n_kinds: int) -> str:
+    return protocol if n_kinds == 1 else f"{protocol} ({_letter(place)})"
 
 
-def _letter(number: int) -> str:
-    return string.ascii_uppercase[number] if number < len(string.ascii_uppercase) else str(number + 1)
+def _letter(place: int) -> str:
+    return string.ascii_uppercase[place] if place < len(string.ascii_uppercase) else str(place + 1)

@@ -25,7 +25,7 @@ from albench.report.palette import label, oracle_aided, order, style, swatch_pat
 from albench.report.statistics import StatisticsSection
 from albench.report.texts import NONE
 from albench.results.layout import CEILING
-from albench.results.tables import REFERENCE, STUDY_KEYS
+from albench.results.tables import REFERENCE, STUDY_KEYS, rows_of
 from albench.stats.crossed import MIN_SEEDS
 from albench.stats.pairs import pairs_of
 
@@ -148,8 +148,8 @@ def _study(
 ) -> Study:
     # the section's heading is the title
     untitled = replace(panel, title="")
-    of_study = _of_study(tables.timing, study)
-    versus = matrix(pairs_of(_of_study(tables.pairs, study)))
+    of_study = rows_of(tables.timing, study)
+    versus = matrix(pairs_of(rows_of(tables.pairs, study)))
     return Study(
         anchor=anchor,
         title=study_title(*study),
@@ -188,7 +188,7 @@ def _describe(panel: Panel) -> str:
 
 
 def _selections(queries: pd.DataFrame, tables: Tables) -> list[AnnotatedUnits]:
-    found = []
+    selections = []
     for study, own in queries.groupby(STUDY_KEYS):
         key = (str(study[0]), str(study[1]))
         title = study_title(*key)
@@ -201,13 +201,13 @@ def _selections(queries: pd.DataFrame, tables: Tables) -> list[AnnotatedUnits]:
             )
             wide, narrow = (as_svg(units_figure(chosen, layout)) for layout in (WIDE, NARROW))
             picture = Picture(_data_url(wide), _data_url(narrow), alt)
-        rows = _of_study(tables.coverage, key).to_dict(orient="records")
+        rows = rows_of(tables.coverage, key).to_dict(orient="records")
         by_strategy = itertools.groupby(annotated_units(own), key=lambda units: units.strategy)
         units = [(name, list(of_seeds)) for name, of_seeds in by_strategy]
         records = [{str(key): value for key, value in row.items()} for row in rows]
-        names, cells = _class_cells(_of_study(tables.classes, key), plural)
-        found.append(AnnotatedUnits(title, picture, unit, plural, records, names, cells, units))
-    return found
+        names, cells = _class_cells(rows_of(tables.classes, key), plural)
+        selections.append(AnnotatedUnits(title, picture, unit, plural, records, names, cells, units))
+    return selections
 
 
 def _class_cells(classes: pd.DataFrame, units: str) -> tuple[list[str], list[tuple[str, list[str]]]]:
@@ -223,11 +223,6 @@ def _class_cells(classes: pd.DataFrame, units: str) -> tuple[list[str], list[tup
             texts.append(f"{100 * shares[number]:.1f} [{by_label.loc[number, 'units']:.0f} {units}]" if known else NONE)
         cells.append((str(strategy), texts))
     return list(map(str, names["label_name"])), cells
-
-
-def _of_study(table: pd.DataFrame, study: tuple[str, str]) -> pd.DataFrame:
-    """Rows of one data set and protocol."""
-    return table[(table[STUDY_KEYS] == list(study)).all(axis=1)]
 
 
 def _data_url(svg: bytes) -> str:

@@ -8,14 +8,15 @@ from dataclasses import dataclass
 from typing import Any
 
 import pandas as pd
-from matplotlib.figure import Figure
 
+from albench.machine.spreadsheet import csv_bytes
 from albench.report.cells import P_HOLM, Cells, markdown, study_title
 from albench.report.figures import as_svg
 from albench.report.latex import latex
-from albench.report.palette import GREY, label, oracle_aided, order, style
+from albench.report.palette import label, oracle_aided, order
+from albench.report.ranks import ranks_figure
 from albench.report.texts import NBSP, NONE, interval_text, number_text, p_text
-from albench.results.tables import REFERENCE, STUDY_KEYS
+from albench.results.tables import REFERENCE, STUDY_KEYS, rows_of
 from albench.stats.budget import TARGETS
 from albench.stats.crossed import MIN_SEEDS
 from albench.stats.grid import Endpoint
@@ -67,21 +68,21 @@ class StatisticsSection:
 
     def files(self, statistics: Statistics) -> dict[str, bytes]:
         """Content of every file beside the page, by name: CSV of unrounded numbers; Markdown and LaTeX as shown."""
-        found: dict[str, bytes] = {}
+        files: dict[str, bytes] = {}
         for name in ("scores", "budget", "pairs", "penalty", "claims"):
-            found[f"{name}.csv"] = getattr(statistics, name).to_csv(index=False).encode()
+            files[f"{name}.csv"] = csv_bytes(getattr(statistics, name))
             shown = [table for table in self.tables if table.file == name]
             if not shown:
                 continue
             parts = [f"{markdown(table.title, table.cells)}\n{table.note}\n" for table in shown]
-            found[f"{name}.md"] = "\n".join(parts).encode()
-            found[f"{name}.tex"] = "\n".join(
+            files[f"{name}.md"] = "\n".join(parts).encode()
+            files[f"{name}.tex"] = "\n".join(
                 latex(f"{table.title}. {table.note}", table.cells) for table in shown
             ).encode()
-        found["ranks.csv"] = statistics.ranks.ranks.rename("mean_rank").to_csv().encode()
+        files["ranks.csv"] = csv_bytes(statistics.ranks.ranks.rename("mean_rank").reset_index())
         if self.ranks_svg is not None:
-            found[RANKS_FIGURE] = self.ranks_svg
-        return found
+            files[RANKS_FIGURE] = self.ranks_svg
+        return files
 
 
 def build_statistics(results: pd.DataFrame, runs: pd.DataFrame) -> tuple[StatisticsSection, Statistics]:
@@ -99,15 +100,11 @@ def build_statistics(results: pd.DataFrame, runs: pd.DataFrame) -> tuple[Statist
         title = study_title(*study)
         strategies = order(list(scores["strategy"]))
         tables += _scores(title, scores.set_index("strategy").loc[strategies])
-        tables += _budgets(title, _of(statistics.budget, study), strategies)
-        tables += _pairs(title, _of(statistics.pairs, study), strategies)
-        tables += _penalty(title, _of(statistics.penalty, study), strategies)
+        tables += _budgets(title, rows_of(statistics.budget, study), strategies)
+        tables += _pairs(title, rows_of(statistics.pairs, study), strategies)
+        tables += _penalty(title, rows_of(statistics.penalty, study), strategies)
     svg, note = _ranks(statistics.ranks)
     return StatisticsSection(tables, svg, note), statistics
-
-
-def _of(table: pd.DataFrame, study: tuple[str, str]) -> pd.DataFrame:
-    return table[(table[STUDY_KEYS] == list(study)).all(axis=1)] if len(table) else table
 
 
 def _claims(claims: pd.DataFrame) -> list[StatisticsTable]:
@@ -272,19 +269,8 @@ def _ranks(ranks: Ranks) -> tuple[bytes | None, str]:
             None,
             f"No critical-difference diagram: Friedman's test does not reject equal ranks (p {ranks.p:.2g}, {n}).",
         )
-    from scikit_posthocs import critical_difference_diagram  # slow to import, seldom needed
-
-    figure = Figure(figsize=(7.5, 0.9 + 0.25 * len(ranks.ranks)), layout="constrained")
-    axes = figure.add_subplot()
-    colors = {strategy: style(strategy).color for strategy in ranks.ranks.index}
-    critical_difference_diagram(ranks.ranks, ranks.p_pairs, ax=axes, color_palette=colors)
-    # The library's own ruler lies across the axis' numbers.
-    begin, below = ranks.ranks.min(), axes.dataLim.y0 - 1
-    end = begin + ranks.critical_difference
-    axes.plot([begin, end], [below, below], color=GREY, marker="|")
-    axes.text(end, below, f"  critical difference {ranks.critical_difference:.2f}", va="center", color=GREY)
     note = (
         f"Mean ranks of AUBC over {n}; a bar joins strategies that Nemenyi's test does not tell apart (critical "
         f"difference {ranks.critical_difference:.2f} at 5 %). Friedman's test: p {p_text(ranks.p)}."
     )
-    return as_svg(figure), note
+    return as_svg(ranks_figure(ranks)), note

@@ -9,7 +9,7 @@ import pandas as pd
 
 from albench.report.palette import order
 from albench.results.layout import CEILING
-from albench.results.tables import OVERHEAD_STAGES, REFERENCE, STUDY_KEYS, mean_dice
+from albench.results.tables import OVERHEAD_STAGES, REFERENCE, STUDY_KEYS, mean_dice, rows_of
 from albench.stats import curve_scores, mean_interval, share_of_ceiling
 from albench.stats.pairs import Pair, pair_tables, pairs_of
 
@@ -40,7 +40,7 @@ def summary_table(results: pd.DataFrame) -> pd.DataFrame:
     all_pairs = pair_tables(results)
     rows: list[dict[Hashable, object]] = []
     for study, of_study in scores.groupby(STUDY_KEYS):
-        pairs = pairs_of(all_pairs[(all_pairs[STUDY_KEYS] == list(study)).all(axis=1)])
+        pairs = pairs_of(rows_of(all_pairs, study))
         ceiling = of_study[of_study["strategy"] == CEILING].set_index("seed")["final_dice"]
         for strategy in order(list(of_study["strategy"])):
             own = of_study[of_study["strategy"] == strategy].set_index("seed")

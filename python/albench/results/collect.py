@@ -9,15 +9,22 @@ from typing import Any
 
 import pandas as pd
 
-from albench.results.layout import RoundFolder, RunFolder, train_stages
+from albench.errors import InputError
+from albench.results.layout import RoundFolder, RunFolder, stage_record, train_stages
+from albench.results.query import Query
 from albench.results.reading import read_rows
 from albench.results.settings import Settings, StudySettings
-from albench.results.stages import load_stage
+from albench.results.stages import whole_stage
 from albench.results.tables import ANNOTATED, COSTS, renamed, write_table
 
 
-def write_tables(out: Path) -> None:
+def write_tables(out: Path) -> list[str]:
     """Collect all finished rounds below `out` into ``results.parquet`` and ``rounds.parquet``.
+
+    Returns
+    -------
+    list of str
+        Rounds that were finished once and are left out, each with the reason, such as a model that has changed since.
 
     Raises
     ------
@@ -25,27 +32,36 @@ def write_tables(out: Path) -> None:
         The settings are missing or damaged, or a table cannot be written.
     """
     run = RunFolder(out)
-    results, runs = [], []
+    results, runs, left_out = [], [], []
     for settings in Settings.read(run).studies:
         for folder in run.study(settings.dataset).rounds():
-            rows = _rows(folder, settings)
+            try:
+                rows = _rows(folder, settings)
+            except InputError as error:
+                left_out.append(f"{folder.path} is left out of the tables: {error}")
+                continue
+            except (KeyError, TypeError, ValueError) as error:
+                left_out.append(f"{folder.path} is left out of the tables: records of another form ({error!r})")
+                continue
             if rows is not None:
                 results.append(rows[0])
                 runs.append(rows[1])
     if results:
         write_table(pd.concat(results, ignore_index=True), run.result_table)
         write_table(pd.DataFrame(runs), run.round_table)
+    return left_out
 
 
 def _rows(own: RoundFolder, settings: StudySettings) -> tuple[pd.DataFrame, dict[str, Any]] | None:
-    """Return result rows and run row of one round, or None where it is not finished."""
-    place, common = own.trained_in, own.chain.shared
-    scan, start, prepare = (load_stage(common.path, stage) for stage in ("scan", "start", "prepare"))
-    query, test = load_stage(own.path, "query"), load_stage(place.path, "evaluate")
-    folds = [load_stage(place.path, stage) for stage in train_stages(settings.n_folds)]
-    trained = [renamed(fold.notes) for fold in folds if fold is not None]
-    if scan is None or start is None or prepare is None or query is None or test is None or len(trained) < len(folds):
+    """Return result rows and run row of one round, or None where it is not finished; InputError where it was once."""
+    place, common = own.trained_in.path, own.chain.shared.path
+    stages = [(common, "scan"), (common, "start"), (common, "prepare"), (own.path, "query"), (place, "evaluate")]
+    stages += [(place, stage) for stage in train_stages(settings.n_folds)]
+    if not all(stage_record(*stage).exists() for stage in stages):
         return None
+    scan, start, prepare, query, test, *folds = (whole_stage(*stage) for stage in stages)
+    _require_own(own)
+    trained = [renamed(fold.notes) for fold in folds]
     keys: dict[str, Any] = {
         "dataset": own.dataset,
         "protocol": settings.protocol,
@@ -80,7 +96,14 @@ def _rows(own: RoundFolder, settings: StudySettings) -> tuple[pd.DataFrame, dict
         "config_hash": settings.config_hash,
         "device": settings.device,
     }
-    return read_rows(place.evaluation).assign(**keys, **counts), run
+    return read_rows(own.trained_in.evaluation).assign(**keys, **counts), run
+
+
+def _require_own(folder: RoundFolder) -> None:
+    """Refuse a copy of another chain's or round's folder."""
+    query = Query.read(folder.query)
+    if not query.is_of(folder):
+        raise InputError(f"its query is of {query.dataset} {query.strategy} seed {query.seed} round {query.round}")
 
 
 def _together(folds: Sequence[Mapping[str, Any]]) -> dict[str, Any]:

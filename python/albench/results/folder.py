@@ -11,9 +11,9 @@ from pathlib import Path
 
 from albench.config import StudyConfig, difference
 from albench.errors import InputError
-from albench.machine.files import lock_file
+from albench.machine.files import lock_file, remove_half_written
 from albench.machine.removal import ASIDE, aside_folder, free_name, is_mounted, set_aside
-from albench.results.layout import RunFolder
+from albench.results.layout import CONFIG_COPY, RunFolder
 from albench.results.settings import Settings, StudySettings
 
 _LOCK = ".lock"
@@ -45,6 +45,7 @@ def output_folder(out: Path, *, fresh: bool) -> Iterator[Path | None]:
             f"{nearest.stat().st_uid} ({os.strerror(error.errno)})"
         ) from None
     with _lock(out):
+        remove_half_written(out)
         yield _clear(out) if fresh else None
 
 
@@ -112,12 +113,20 @@ def claim_folder(out: Path, configs: Sequence[StudyConfig]) -> list[Path]:
     """
     run = RunFolder(out)
     folders = {config.dataset: run.study(config.dataset) for config in configs}
-    if run.config.is_file():
-        stored = Settings.read(run)
-    elif any(entry.name != ASIDE and not entry.name.startswith(".") for entry in out.iterdir()):
-        raise InputError(f"--out {out}: expected an empty folder or one made by al-bench, found other files")
-    else:
+    if not any(entry.name != ASIDE and not entry.name.startswith(".") for entry in out.iterdir()):
         stored = Settings()
+    else:
+        try:
+            stored = Settings.read(run)
+        except InputError as error:
+            if run.config.exists() or run.datasets():
+                raise InputError(
+                    f"{error}; no data set's folder has a whole copy: choose another folder, or --fresh to set this "
+                    f"one aside"
+                ) from None
+            raise InputError(
+                f"--out {out}: expected an empty folder or one made by al-bench, found other files"
+            ) from None
     known = {study.dataset: study.values for study in stored.studies}
     unfinished = []
     for config in configs:
@@ -131,6 +140,9 @@ def claim_folder(out: Path, configs: Sequence[StudyConfig]) -> list[Path]:
                 f"({'; '.join(changed)}); choose another folder, or --fresh to set this one aside"
             )
         unfinished.append(folder.path)
-    aside = [set_aside(path, out) for path in unfinished if path.is_dir()]
+    begun = [
+        path for path in unfinished if path.is_dir() and any(entry.name != CONFIG_COPY for entry in path.iterdir())
+    ]
+    aside = [set_aside(path, out) for path in begun]
     stored.updated(configs).write(run)
     return aside

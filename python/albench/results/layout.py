@@ -6,8 +6,8 @@
       config.json  results.parquet  rounds.parquet  study.yaml  report/
       tensorboard/<data set>/<strategy>/seed-<seed>/
       set-aside/<what>-<number>/  what was there before, see `albench.machine.removal`
-      <data set>/
-        _shared/seed-<seed>/      pool.parquet  start.json  descriptors.npy
+      <data set>/                 settings.json, which is config.json once more
+        _shared/seed-<seed>/      pool.parquet  start.json  descriptors.npy  prepared.json
           round-0/                model.pth  evaluation.parquet  scores/
         <strategy>/seed-<seed>/
           round-<number>/         query.json  gallery.npz  model.pth  evaluation.parquet
@@ -25,11 +25,12 @@ from pathlib import Path
 from albench.machine.names import plain_name
 from albench.machine.removal import ASIDE
 
+CONFIG_COPY = "settings.json"  # of another name, so that no folder of results folders is taken for one
 CONFIG_FILE, RESULTS_FILE, ROUNDS_FILE = "config.json", "results.parquet", "rounds.parquet"
 FORMER_NAMES = {ROUNDS_FILE: "runs.parquet"}
 """What al-bench 0.1 called a file, where that was another name."""
 
-POOL, DESCRIPTORS, START = "pool.parquet", "descriptors.npy", "start.json"
+POOL, DESCRIPTORS, START, PREPARED = "pool.parquet", "descriptors.npy", "start.json", "prepared.json"
 QUERY, GALLERY, EVALUATION, SCORES = "query.json", "gallery.npz", "evaluation.parquet", "scores"
 REPORT, TENSORBOARD = "report", "tensorboard"
 STUDY_FILE = "study.yaml"
@@ -132,6 +133,11 @@ class StudyFolder:
         """The folder."""
         return self.run.path / self.dataset
 
+    @property
+    def config(self) -> Path:
+        """Copy of the settings of all studies."""
+        return self.path / CONFIG_COPY
+
     def seed(self, seed: int) -> SeedFolder:
         """Folder of what all chains of a seed share, there or not."""
         return SeedFolder(self, seed)
@@ -193,6 +199,11 @@ class SeedFolder:
     def start(self) -> Path:
         """Units that are annotated before the first training."""
         return self.path / START
+
+    @property
+    def prepared(self) -> Path:
+        """Digests of the preprocessed cases and of all else that trainings read of them."""
+        return self.path / PREPARED
 
     @property
     def first_round(self) -> RoundFolder:

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from albench.errors import InputError
-from albench.machine.files import atomic_file, writing_to
+from albench.machine.files import atomic_file
 from albench.machine.foreign import read_arrays
 from albench.units.view import UnitView
 
@@ -79,7 +79,7 @@ def save_gallery(path: Path, views: Sequence[UnitView], n_labels: int) -> None:
         for number, made in enumerate(picture(view, n_labels) for view in views)
         for field in fields(Picture)
     }
-    with writing_to(path.parent), atomic_file(path) as temporary:
+    with atomic_file(path) as temporary:
         np.savez_compressed(temporary, **arrays)
 
 

@@ -3,18 +3,19 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Annotated, Any, ClassVar, Self
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, model_validator
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, model_validator
 
-from albench.errors import InputError
-from albench.machine.files import write_json
-from albench.results.reading import read_object
+from albench.errors import InputError, is_plain
+from albench.results.layout import RoundFolder, RunFolder
+from albench.results.sealed import read_sealed, write_sealed
 from albench.units.pool import Unit
 
-Bounds = tuple[int, int, int]
+_Count = Annotated[int, Field(ge=0, lt=2**31)]
+Bounds = tuple[_Count, _Count, _Count]
 """Voxels along z, y and x."""
 
 
@@ -22,6 +23,13 @@ def _none_if_nan(value: Any) -> Any:
     return None if isinstance(value, float) and math.isnan(value) else value
 
 
+def _plain(name: str) -> str:
+    if not is_plain(name):
+        raise ValueError(f"expected a text without control characters, got {name!r}")
+    return name
+
+
+_Name = Annotated[str, AfterValidator(_plain)]
 _Number = Annotated[float | None, BeforeValidator(_none_if_nan)]
 
 
@@ -44,9 +52,9 @@ class QueriedUnit(BaseModel):
 
     model_config = ConfigDict(frozen=True)
 
-    case: str
-    index: int
-    axis: int | None = None
+    case: _Name
+    index: _Count
+    axis: Annotated[int, Field(ge=0, le=2)] | None = None
     start: Bounds | None = None
     stop: Bounds | None = None
     score: _Number = None
@@ -92,20 +100,29 @@ class Query(BaseModel):
 
     model_config = ConfigDict(frozen=True)
 
-    FORMAT: ClassVar[int] = 1
-    """Of the files that `write` makes; files without a format, which al-bench 0.1 wrote, are of this one too."""
+    FORMAT: ClassVar[int] = 2
+    """Of the files that `write` makes; files without a format, of al-bench 0.1, have the same keys and no digest."""
 
-    dataset: str
-    strategy: str
+    dataset: _Name
+    strategy: _Name
     parameters: Mapping[str, Any] = Field(default_factory=dict)
-    seed: int
-    round: int
+    seed: _Count
+    round: _Count
     units: tuple[QueriedUnit, ...]
 
     @property
     def chosen(self) -> list[Unit]:
         """The units by themselves, in order."""
         return [unit.unit for unit in self.units]
+
+    def is_of(self, folder: RoundFolder) -> bool:
+        """Whether it was made for this round: not so in a copy of another round's folder."""
+        return (self.dataset, self.strategy, self.seed, self.round) == (
+            folder.dataset,
+            folder.strategy,
+            folder.seed,
+            folder.number,
+        )
 
     def write(self, path: Path) -> None:
         """Write the query as JSON.
@@ -116,14 +133,13 @@ class Query(BaseModel):
             No space left, or no permission.
         """
         header = {
-            "format": self.FORMAT,
             "dataset": self.dataset,
             "strategy": self.strategy,
             "parameters": self.parameters,
             "seed": self.seed,
             "round": self.round,
         }
-        write_json(path, header | {"units": [unit.as_json() for unit in self.units]})
+        write_sealed(path, header | {"units": [unit.as_json() for unit in self.units]}, format=self.FORMAT)
 
     @classmethod
     def read(cls, path: Path) -> Query:
@@ -132,15 +148,9 @@ class Query(BaseModel):
         Raises
         ------
         InputError
-            The file is missing, damaged or of a later format.
+            The file is missing, damaged, changed since it was written, or of another format.
         """
-        stored = read_object(path)
-        written_as = stored.get("format", 1)
-        if written_as != cls.FORMAT:
-            raise InputError(
-                f"{path}: expected a query of format {cls.FORMAT}, found {written_as!r}, which another version of "
-                f"al-bench wrote"
-            )
+        stored = read_sealed(path, format=cls.FORMAT)
         try:
             return cls.model_validate(stored)
         except ValidationError as error:
@@ -151,3 +161,18 @@ class Query(BaseModel):
             else:
                 message = f"expected the units of a query, found {place}: {first['msg']}"
             raise InputError(f"{path}: {message}") from None
+
+
+def queried_rounds(run: RunFolder) -> Iterator[tuple[RoundFolder, Query]]:
+    """Yield every chain's rounds that have a query, with that; copies of other rounds' folders are passed over.
+
+    Raises
+    ------
+    InputError
+        A query is damaged or of another format.
+    """
+    for folder in run.rounds():
+        if folder.query.is_file():
+            query = Query.read(folder.query)
+            if query.is_of(folder):
+                yield folder, query

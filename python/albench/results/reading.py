@@ -54,7 +54,7 @@ def read_object(path: Path) -> dict[str, Any]:
     Raises
     ------
     InputError
-        No such file, not readable, no JSON, or JSON of another type.
+        No such file, not readable, no JSON, JSON of another type, or with texts that are not Unicode.
     """
     require_regular(path)
     try:

@@ -1,18 +1,22 @@
-"""The settings of the studies in a results folder: the file ``config.json``, as it is stored."""
+"""The settings of the studies in a results folder: the file ``config.json``, as it is stored.
+
+Each study's folder has a copy, from which a lost or damaged file is restored.
+"""
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from typing import Any
+from pathlib import Path
+from typing import Any, ClassVar
 
 from albench.config import StudyConfig
 from albench.data.registry import list_entries
 from albench.errors import InputError, unknown_name
-from albench.machine.files import write_json
 from albench.machine.names import plain_name
-from albench.results.layout import RESERVED, RunFolder
-from albench.results.reading import read_object
+from albench.results.layout import CONFIG_COPY, RESERVED, RunFolder
+from albench.results.sealed import read_sealed, write_sealed
 
 MAX_FOLDS = 10_000
 """No study has so many; who wrote the file may have wanted a reader to count for long."""
@@ -79,10 +83,7 @@ class StudySettings:
     @property
     def n_folds(self) -> int:
         """Models of a round."""
-        folds = _part(self.stored, "protocol", "training").get("folds", 1)
-        if not isinstance(folds, int) or not 1 <= folds <= MAX_FOLDS:
-            raise InputError(f"{self.dataset}: expected 1 to {MAX_FOLDS} folds in the settings, found {folds!r:.200}")
-        return folds
+        return int(_part(self.stored, "protocol", "training").get("folds", 1))
 
     def portable(self) -> dict[str, Any]:
         """Return the settings without the hash and without what belongs to the machine."""
@@ -93,35 +94,54 @@ class StudySettings:
 class Settings:
     """Settings of every study of a results folder, in the order they were added."""
 
+    FORMAT: ClassVar[int] = 2
+    """Of the files that `write` makes; files without a format, of al-bench 0.1, have no digest."""
+
     studies: tuple[StudySettings, ...] = ()
 
     @classmethod
     def read(cls, run: RunFolder) -> Settings:
-        """Read the file.
+        """Read the file, or where that is missing or damaged the fullest of its copies.
 
         Raises
         ------
         InputError
-            There is none, it is damaged, or a data set has a name that is no folder's.
+            There is none that is whole, or a data set has a name that is no folder's.
         """
-        file = run.config
-        stored = read_object(file)
+        try:
+            return cls._read(run.config)
+        except InputError:
+            copies = []
+            for file in run.path.glob(f"*/{CONFIG_COPY}"):
+                with contextlib.suppress(InputError):
+                    copies.append(cls._read(file))
+            if not copies:
+                raise
+            return max(copies, key=lambda copy: len(copy.studies))
+
+    @classmethod
+    def _read(cls, file: Path) -> Settings:
+        stored = read_sealed(file, format=cls.FORMAT)
         datasets = stored.get("datasets")
         if not isinstance(datasets, dict) or not all(isinstance(value, dict) for value in datasets.values()):
             found = ", ".join(stored) or "none"
             raise InputError(f"{file}: expected key 'datasets' with the settings of each data set, found {found}")
+        for name, values in datasets.items():
+            _require_form(f"{file}: {name}", values)
         names = [plain_name(f"{file}: data set", name, RESERVED) for name in datasets]
         return cls(tuple(StudySettings(name, datasets[name]) for name in names))
 
     def write(self, run: RunFolder) -> None:
-        """Write the file.
+        """Write the file, and its copies.
 
         Raises
         ------
         InputError
             No space left, or no permission.
         """
-        write_json(run.config, {"datasets": {study.dataset: dict(study.stored) for study in self.studies}})
+        values = {"datasets": {study.dataset: dict(study.stored) for study in self.studies}}
+        for file in (run.config, *(run.study(study.dataset).config for study in self.studies)):
+            write_sealed(file, values, format=self.FORMAT)
 
     @property
     def datasets(self) -> list[str]:
@@ -145,6 +165,19 @@ class Settings:
         """Return these settings with the given ones in place of those of the same data set, or after all."""
         kept = {study.dataset: study for study in self.studies}
         return Settings(tuple((kept | {config.dataset: StudySettings.of(config) for config in configs}).values()))
+
+
+def _require_form(where: str, stored: Mapping[str, Any]) -> None:
+    """Refuse settings of which something is there, but is not what every version made of it."""
+    groups = [("protocol",), *(("protocol", name) for name in ("pool", "network", "training", "scoring", "evaluation"))]
+    texts = [(_HASH,), (_KIND,), ("dataset",), ("device",), ("protocol", "name")]
+    for names, kind, what in [*((n, dict, "settings by name") for n in groups), *((n, str, "a text") for n in texts)]:
+        found = _part(stored, *names[:-1]).get(names[-1])
+        if found is not None and not isinstance(found, kind):
+            raise InputError(f"{where}: {'.'.join(names)}: expected {what}, found {found!r:.200}")
+    folds = _part(stored, "protocol", "training").get("folds", 1)
+    if not isinstance(folds, int) or not 1 <= folds <= MAX_FOLDS:
+        raise InputError(f"{where}: protocol.training.folds: expected 1 to {MAX_FOLDS} folds, found {folds!r:.200}")
 
 
 def _part(stored: Mapping[str, Any], *names: str) -> Mapping[str, Any]:

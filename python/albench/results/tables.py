@@ -7,15 +7,17 @@ here are allowed and kept: later metrics must not make older readers fail.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pandas as pd
 
-from albench.errors import InputError
-from albench.machine.files import atomic_file, write_parquet
+from albench.errors import InputError, is_plain
+from albench.machine.files import atomic_file
+from albench.machine.spreadsheet import csv_bytes
+from albench.machine.tables import write_parquet
 from albench.results.layout import FORMER_NAMES, RESULTS_FILE, ROUNDS_FILE
 from albench.results.reading import read_rows
 
@@ -92,6 +94,11 @@ A name that a column once had is never given to another.
 _TABLES = {RESULTS_FILE: (RESULTS_COLUMNS, RESULT_KEYS), ROUNDS_FILE: (ROUNDS_COLUMNS, RUN_KEYS)}
 
 
+def rows_of(table: pd.DataFrame, study: Iterable[object]) -> pd.DataFrame:
+    """Rows of a study, named by its data set and protocol; an empty table may lack these columns."""
+    return table[(table[STUDY_KEYS] == list(study)).all(axis=1)] if len(table) else table
+
+
 def write_table(df: pd.DataFrame, path: Path) -> None:
     """Write a table as Parquet and, beside it, as CSV; each file appears whole or not at all.
 
@@ -107,7 +114,7 @@ def write_table(df: pd.DataFrame, path: Path) -> None:
     try:
         write_parquet(table, path)
         with atomic_file(path.with_suffix(".csv")) as part:
-            table.to_csv(part, index=False)
+            part.write_bytes(csv_bytes(table))
     except OSError as error:
         raise InputError(f"cannot write {path}: {error.strerror or error}") from error
 
@@ -118,8 +125,8 @@ def renamed(row: Mapping[str, Any], names: Mapping[str, str] = RENAMED) -> dict[
     return {now.get(key, key): value for key, value in row.items()}
 
 
-def _names_now(found: Collection[str], names: Mapping[str, str]) -> dict[str, str]:
-    return {old: new for old, new in names.items() if old in found and new not in found}
+def _names_now(columns: Collection[str], names: Mapping[str, str]) -> dict[str, str]:
+    return {old: new for old, new in names.items() if old in columns and new not in columns}
 
 
 def read_results(path: Path, names: Mapping[str, str] = RENAMED) -> pd.DataFrame:
@@ -131,9 +138,9 @@ def read_results(path: Path, names: Mapping[str, str] = RENAMED) -> pd.DataFrame
     for metric, high in METRICS.items():
         outside = ~(table[metric].between(0.0, high) | table[metric].isna())
         if outside.any():
-            found = table.loc[outside, metric].iloc[0]
+            value = table.loc[outside, metric].iloc[0]
             expected = "at least 0" if high == np.inf else f"0 to {high:.0f}"
-            raise InputError(f"{file}: column '{metric}': expected {expected} or NaN, found {found}")
+            raise InputError(f"{file}: column '{metric}': expected {expected} or NaN, found {value}")
     _check_complete(table, file)
     return table
 
@@ -158,6 +165,19 @@ def _check_complete(table: pd.DataFrame, file: Path) -> None:
 def read_rounds(path: Path, names: Mapping[str, str] = RENAMED) -> pd.DataFrame:
     """Rows of ``rounds.parquet``, checked, as `read_results` reads its own."""
     return _read_table(path, ROUNDS_FILE, names)
+
+
+def read_pool(path: Path) -> pd.DataFrame:
+    """Units of a seed's pool, checked: case, index, ``n_voxels_<label>`` and whatever else the table has.
+
+    Raises
+    ------
+    InputError
+        The file is missing or damaged, or holds another table.
+    """
+    table = read_rows(path)
+    counts = [column for column in table.columns if str(column).startswith("n_voxels_")]
+    return _checked(table, {"case": "str", "index": "int64", **dict.fromkeys(counts, "int64")}, ["case", "index"], path)
 
 
 def mean_metric(results: pd.DataFrame, metric: str) -> pd.DataFrame:
@@ -213,10 +233,15 @@ def _conform(df: pd.DataFrame, path: Path, like: str | None = None) -> pd.DataFr
         return df
     columns, keys = _TABLES[name]
     df = df.assign(**{column: np.nan for column in columns if column in _LATER_COLUMNS and column not in df})
+    return _checked(df, columns, keys, path)
+
+
+def _checked(df: pd.DataFrame, columns: Mapping[str, str], keys: list[str], path: Path) -> pd.DataFrame:
+    """Cast `columns`, which come first, and refuse two rows with the same `keys`."""
     missing = [column for column in columns if column not in df.columns]
     if missing:
-        found = ", ".join(map(str, df.columns)) or "none"
-        raise InputError(f"{path}: expected column '{missing[0]}', found {found}")
+        names = ", ".join(map(str, df.columns)) or "none"
+        raise InputError(f"{path}: expected column '{missing[0]}', found {names}")
     extra = [column for column in df.columns if column not in columns]
     table = df[[*columns, *extra]].copy()
     for column, dtype in columns.items():
@@ -241,4 +266,6 @@ def _cast(column: pd.Series[Any], dtype: str, path: Path) -> pd.Series[Any]:
         raise InputError(f"{expected} {column.dtype} ({error})") from error
     if dtype == "int64" and not (cast == column).all():
         raise InputError(f"{expected} {column[cast != column].iloc[0]}")
+    if dtype == "str" and not all(map(is_plain, cast.unique())):
+        raise InputError(f"{expected} control characters")
     return cast

@@ -74,18 +74,18 @@ class ScoreCache:
             others will want them.
         """
         values = {need: value for need in needs if (value := self._load(need)) is not None}
-        found = Need.NOTHING
+        known = Need.NOTHING
         for need in values:
-            found |= need
-        missing = needs & ~found
+            known |= need
+        missing = needs & ~known
         if missing:
             made = compute(missing | FREE_MOMENTS if missing & MOMENTS else missing, _gathered(values))
             for need in Need:
                 value = getattr(made, _field(need))
-                if value is not None and need not in found:
+                if value is not None and need not in known:
                     values[need] = value
                     self._save(need, value)
-        return _gathered({need: value for need, value in values.items() if need in needs}), found
+        return _gathered({need: value for need, value in values.items() if need in needs}), known
 
     def _path(self, need: Need) -> Path:
         words = [getattr(self._gradients, name) for name in _DECIDED_BY.get(need, ())]
@@ -97,16 +97,17 @@ class ScoreCache:
             parts = read_arrays(self._path(need), _MOST_BYTES)
             if str(parts.pop("context")) != self._context:
                 return None
-            return _PARTS[need](**parts) if need in _PARTS else parts["values"]
+            value = _PARTS[need](**parts) if need in _PARTS else parts["values"]
         except (InputError, KeyError, TypeError):
             return None
+        return value if all(part.dtype.kind == "f" and part.ndim > 0 for part in parts.values()) else None
 
     def _save(self, need: Need, value: Any) -> None:
         parts = vars(value) if need in _PARTS else {"values": value}
         if sum(part.nbytes for part in parts.values()) > MAX_BYTES:
             return
         # Nobody misses what cannot be written, say for want of space: it is only computed again.
-        with contextlib.suppress(OSError), atomic_file(self._path(need)) as temporary:
+        with contextlib.suppress(OSError, InputError), atomic_file(self._path(need)) as temporary:
             np.savez(temporary, context=np.array(self._context), **parts)
 
 

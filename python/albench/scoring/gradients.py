@@ -97,9 +97,9 @@ def _soft_dice_loss(logits: torch.Tensor, target: torch.Tensor, weight: torch.Te
     """nnU-Net's soft Dice loss of each unit, mean over the foreground classes (`MemoryEfficientSoftDiceLoss`); (b,)."""
     spatial = tuple(range(2, logits.ndim))
     truth = functional.one_hot(target, logits.shape[1]).movedim(-1, 1)[:, 1:] * weight[:, None]
-    found = torch.softmax(logits, dim=1)[:, 1:] * weight[:, None]
-    both = (found * truth).sum(dim=spatial)
-    size = found.sum(dim=spatial) + truth.sum(dim=spatial)
+    predicted = torch.softmax(logits, dim=1)[:, 1:] * weight[:, None]
+    both = (predicted * truth).sum(dim=spatial)
+    size = predicted.sum(dim=spatial) + truth.sum(dim=spatial)
     dice = (2 * both + _DICE_SMOOTH) / (size + _DICE_SMOOTH).clamp(min=1e-8)
     return -dice.mean(dim=1)
 

@@ -137,27 +137,27 @@ class Accumulator:
 
     def means(self, needs: Need) -> dict[str, torch.Tensor]:
         """Means over the voxels of each unit by the names of `Scores`, float64 (u,) or (u, n_labels)."""
-        found = {}
+        means = {}
         n_voxels = self._batch.n_voxels()
         if Need.VARIANCE in needs:
-            found["variance"] = self._batch.sums(self._squares, classes=True) / n_voxels[:, None] / self._n
+            means["variance"] = self._batch.sums(self._squares, classes=True) / n_voxels[:, None] / self._n
         if self._with_entropies:
             own = self._entropy / (self._n * n_voxels)
         if Need.EXPECTED_ENTROPY in needs:
-            found["expected_entropy"] = own
+            means["expected_entropy"] = own
         if Need.EXPECTED_DICE in needs:
-            found["expected_dice"] = torch.stack([self._dice(member) for member in self._members]).mean(dim=0)
+            means["expected_dice"] = torch.stack([self._dice(member) for member in self._members]).mean(dim=0)
         if needs & _OF_THE_MEAN:
             entropy = softmax_entropy(self._mean)[:, None]
             predictive = self._batch.sums(entropy, classes=False) / n_voxels
             if Need.PREDICTIVE_ENTROPY in needs:
-                found["predictive_entropy"] = predictive
+                means["predictive_entropy"] = predictive
             if Need.MUTUAL_INFORMATION in needs:
                 # Jensen: never negative but for rounding.
-                found["mutual_information"] = (predictive - own).clamp_(min=0)
+                means["mutual_information"] = (predictive - own).clamp_(min=0)
             if Need.CLASS_ENTROPY in needs:
-                found["class_entropy"] = self._batch.sums(self._mean * entropy, classes=True) / n_voxels[:, None]
-        return found
+                means["class_entropy"] = self._batch.sums(self._mean * entropy, classes=True) / n_voxels[:, None]
+        return means
 
     def _dice(self, member: torch.Tensor) -> torch.Tensor:
         """Soft Dice of a member with the mean, mean over the classes that either has any of; float64 (u,)."""

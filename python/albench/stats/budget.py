@@ -79,7 +79,7 @@ def budget_table(curves: pd.DataFrame) -> pd.DataFrame:
 
 def _needed(curves: pd.DataFrame, ceilings: pd.Series, target: float, measure: str) -> dict[str, pd.DataFrame]:
     """Budget needed by strategy, one row a seed: needed, and whether it is the first round's."""
-    found: dict[str, pd.DataFrame] = {}
+    budgets: dict[str, pd.DataFrame] = {}
     for strategy, of_strategy in curves.groupby("strategy"):
         by_seed = {}
         for seed, curve in of_strategy.groupby("seed"):
@@ -87,8 +87,8 @@ def _needed(curves: pd.DataFrame, ceilings: pd.Series, target: float, measure: s
             if not math.isnan(ceiling):
                 needed = budget_to_reach(curve[measure], curve["dice"], target * ceiling)
                 by_seed[seed] = (needed, needed == curve[measure].iloc[0])
-        found[str(strategy)] = pd.DataFrame.from_dict(by_seed, orient="index", columns=["needed", "at_start"])
-    return found
+        budgets[str(strategy)] = pd.DataFrame.from_dict(by_seed, orient="index", columns=["needed", "at_start"])
+    return budgets
 
 
 def _summary(own: pd.DataFrame, reference: pd.DataFrame | None, is_reference: bool) -> dict[str, Any]:

@@ -148,9 +148,9 @@ def _loss(pair: Pair) -> float:
 
 
 def _crossed(grid: DiceGrid, weights: Mapping[str, float], claim: str) -> Claim:
-    found = crossed_test(grid.contrast(weights, PRIMARY))
-    ends = (found.mean, found.low, found.high, found.p, math.nan)
-    return Claim(claim, "crossed seeds and cases", *ends, found.n_seeds, found.n_cases, len(weights) - 1)
+    tested = crossed_test(grid.contrast(weights, PRIMARY))
+    ends = (tested.mean, tested.low, tested.high, tested.p, math.nan)
+    return Claim(claim, "crossed seeds and cases", *ends, tested.n_seeds, tested.n_cases, len(weights) - 1)
 
 
 def _joint(grids: Sequence[DiceGrid], weights: Mapping[str, float], claim: str) -> Claim:
@@ -159,13 +159,13 @@ def _joint(grids: Sequence[DiceGrid], weights: Mapping[str, float], claim: str) 
     Student's t speaks of other data sets like these, whether a strategy helps some more than others or not, and holds
     its level however unlike their errors are (Ibragimov and Müller, J Bus Econ Stat 2010).
     """
-    found = [crossed_test(grid.contrast(weights, PRIMARY)) for grid in grids]
-    means = np.array([own.mean for own in found])
-    n_seeds = min(own.n_seeds for own in found)
+    tests = [crossed_test(grid.contrast(weights, PRIMARY)) for grid in grids]
+    means = np.array([own.mean for own in tests])
+    n_seeds = min(own.n_seeds for own in tests)
     over = mean_interval(means)
     tested = (over.low, over.high, paired_t(means)) if n_seeds >= MIN_SEEDS else (math.nan,) * 3
-    counts = (n_seeds, sum(own.n_cases for own in found), len(weights) - 1)
-    return Claim(claim, f"Student's t over {len(found)} data sets", over.mean, *tested, math.nan, *counts)
+    counts = (n_seeds, sum(own.n_cases for own in tests), len(weights) - 1)
+    return Claim(claim, f"Student's t over {len(tests)} data sets", over.mean, *tested, math.nan, *counts)
 
 
 def _corrected(claims: Sequence[Claim]) -> list[Claim]:

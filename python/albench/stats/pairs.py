@@ -101,12 +101,12 @@ def pair_tables(results: pd.DataFrame) -> pd.DataFrame:
 
 def pairs_of(table: pd.DataFrame, endpoint: Endpoint = PRIMARY) -> Mapping[tuple[str, str], Pair]:
     """Pairs of one study's table by (strategy, the one it is compared with), each in both directions."""
-    found = {}
+    pairs = {}
     for _, row in table[table["endpoint"] == endpoint].iterrows():
         pair = _pair(row)
-        found[row["strategy"], row["reference"]] = pair
-        found[row["reference"], row["strategy"]] = pair.reversed()
-    return found
+        pairs[row["strategy"], row["reference"]] = pair
+        pairs[row["reference"], row["strategy"]] = pair.reversed()
+    return pairs
 
 
 def _pair(row: pd.Series[Any]) -> Pair:

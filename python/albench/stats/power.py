@@ -48,13 +48,13 @@ class Power:
 
     def as_text(self) -> str:
         """Return a line for people."""
-        found = (
+        detected = (
             "nothing with a single seed"
             if math.isnan(self.detectable)
             else f"a difference in AUBC of {self.detectable:.3f}"
         )
         needed = ", ".join(f"{difference:g} needs {n} seeds" for difference, n in self.seeds_needed.items())
-        return f"{found} with 80 % power (two-sided 5 %, one comparison, SD over seeds {self.sd:g}); {needed}"
+        return f"{detected} with 80 % power (two-sided 5 %, one comparison, SD over seeds {self.sd:g}); {needed}"
 
 
 def power_of(n_seeds: int, sd: float) -> Power:

@@ -25,8 +25,6 @@ class Ranks:
         Of Friedman's test that all strategies rank alike.
     critical_difference
         Mean ranks further apart differ at 5 % by Nemenyi's test; NaN where Friedman's test does not reject.
-    p_pairs
-        Of Nemenyi's test, strategies by strategies; empty without a test.
     n_datasets
         Data sets that have all strategies.
     note
@@ -36,9 +34,18 @@ class Ranks:
     ranks: pd.Series
     p: float
     critical_difference: float
-    p_pairs: pd.DataFrame
     n_datasets: int
     note: str
+
+    def alike(self) -> list[tuple[int, int]]:
+        """First and last place of every longest run of strategies that Nemenyi's test does not tell apart."""
+        ranks = self.ranks.to_numpy()
+        lasts = np.searchsorted(ranks, ranks + self.critical_difference, side="right") - 1
+        return [
+            (first, int(last))
+            for first, last in enumerate(lasts)
+            if last > first and (first == 0 or last > lasts[first - 1])
+        ]
 
 
 def rank_strategies(scores: pd.DataFrame, alpha: float = 0.05) -> Ranks:
@@ -55,16 +62,11 @@ def rank_strategies(scores: pd.DataFrame, alpha: float = 0.05) -> Ranks:
     nan = math.nan
     ranks = table.rank(axis=1, ascending=False).mean().sort_values()
     if n < MIN_DATASETS:
-        return Ranks(
-            ranks, nan, nan, pd.DataFrame(), n, f"{n} data set{'' if n == 1 else 's'}, {MIN_DATASETS} are needed"
-        )
+        return Ranks(ranks, nan, nan, n, f"{n} data set{'' if n == 1 else 's'}, {MIN_DATASETS} are needed")
     if k < 3:
-        return Ranks(ranks, nan, nan, pd.DataFrame(), n, f"{k} strategies with a score on every data set, 3 are needed")
+        return Ranks(ranks, nan, nan, n, f"{k} strategies with a score on every data set, 3 are needed")
     p = float(stats.friedmanchisquare(*table.to_numpy().T).pvalue)
-    difference = nan if not p < alpha else nemenyi_difference(k, n, alpha)
-    from scikit_posthocs import posthoc_nemenyi_friedman  # its plotting library takes a second to import
-
-    return Ranks(ranks, p, difference, posthoc_nemenyi_friedman(table), n, "")
+    return Ranks(ranks, p, nemenyi_difference(k, n, alpha) if p < alpha else nan, n, "")
 
 
 def nemenyi_difference(n_strategies: int, n_datasets: int, alpha: float = 0.05) -> float:

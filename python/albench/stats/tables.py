@@ -10,7 +10,7 @@ from typing import Any
 import pandas as pd
 
 from albench.results.layout import CEILING
-from albench.results.tables import METRICS, RUN_KEYS, STUDY_KEYS, mean_metric
+from albench.results.tables import METRICS, RUN_KEYS, STUDY_KEYS, mean_metric, rows_of
 from albench.stats.budget import budget_table
 from albench.stats.claims import MIN_DATASETS, Claim, joint_claims, study_claims
 from albench.stats.curves import curve_scores
@@ -68,7 +68,7 @@ def compute_statistics(results: pd.DataFrame, runs: pd.DataFrame, oracle_aided: 
     grids: dict[Study, DiceGrid] = {}
     for key, of_study in results.groupby(STUDY_KEYS):
         study = (str(key[0]), str(key[1]))
-        parts["scores"].append(_scores(study, _of(curves, study), of_study, _of(runs, study)))
+        parts["scores"].append(_scores(study, rows_of(curves, study), of_study, rows_of(runs, study)))
         if (of_study["strategy"] != CEILING).any():
             grids[study] = dice_grid(of_study)
             parts["penalty"].append(_named(study, _penalty(grids[study])))
@@ -86,17 +86,13 @@ def _claims(grids: Mapping[Study, DiceGrid], pairs: pd.DataFrame, oracle_aided: 
     for study, grid in grids.items():
         protocols.setdefault(study[1], []).append(grid)
         practicable = [name for name in grid.strategies if not oracle_aided(name)]
-        asked.append((study, study_claims(grid, pairs_of(_of(pairs, study)), practicable)))
+        asked.append((study, study_claims(grid, pairs_of(rows_of(pairs, study)), practicable)))
     for protocol, of_protocol in protocols.items():
         if len(of_protocol) >= MIN_DATASETS:
             practicable = [name for name in of_protocol[0].strategies if not oracle_aided(name)]
             asked.append(((ALL, protocol), joint_claims(of_protocol, practicable)))
     rows = [{**dict(zip(STUDY_KEYS, study, strict=True)), **claim.row()} for study, own in asked for claim in own]
     return pd.DataFrame(rows, columns=[*STUDY_KEYS, *(field.name for field in fields(Claim)), "verdict"])
-
-
-def _of(table: pd.DataFrame, study: Study) -> pd.DataFrame:
-    return table[(table[STUDY_KEYS] == list(study)).all(axis=1)]
 
 
 def _named(study: Study, table: pd.DataFrame) -> pd.DataFrame:

@@ -104,12 +104,12 @@ def _split(docstring: str) -> tuple[str, dict[str, str]]:
 
 def _entries(section: str) -> dict[str, str]:
     """Return descriptions by name, of a section in which names stand at the margin and descriptions below, indented."""
-    found: dict[str, str] = {}
+    entries: dict[str, str] = {}
     names: list[str] = []
     for line in section.splitlines():
         if line and not line[0].isspace():
             names = [name.strip() for name in line.partition(" : ")[0].split(",")]
-            found |= dict.fromkeys(names, "")
+            entries |= dict.fromkeys(names, "")
         else:
-            found |= {name: f"{found[name]} {line.strip()}".strip() for name in names}
-    return found
+            entries |= {name: f"{entries[name]} {line.strip()}".strip() for name in names}
+    return entries

@@ -59,21 +59,21 @@ def parameters_of(strategy: type[Strategy]) -> tuple[Parameter, ...]:
     ValueError
         For an argument that is not keyword-only with a default, or of a kind that the command line cannot give.
     """
-    found: list[Parameter] = []
+    parameters: list[Parameter] = []
     for owner in strategy.__mro__:
         if "__init__" not in vars(owner) or owner is object:
             continue
         own = vars(owner)["__init__"]
         arguments = list(inspect.signature(own).parameters.values())[1:]  # without self
         rest = [argument for argument in arguments if argument.kind is argument.VAR_KEYWORD]
-        found += _read([argument for argument in arguments if argument not in rest], typing.get_type_hints(own))
+        parameters += _read([argument for argument in arguments if argument not in rest], typing.get_type_hints(own))
         if not rest:
             break
-    return tuple(found)
+    return tuple(parameters)
 
 
 def _read(arguments: Sequence[inspect.Parameter], hints: dict[str, Any]) -> list[Parameter]:
-    found = []
+    parameters = []
     for argument in arguments:
         if argument.kind is not argument.KEYWORD_ONLY or argument.default is argument.empty:
             raise ValueError(f"parameter {argument.name}: expected a keyword-only argument with a default")
@@ -83,8 +83,8 @@ def _read(arguments: Sequence[inspect.Parameter], hints: dict[str, Any]) -> list
             raise ValueError(
                 f"parameter {argument.name}: expected int, float, bool, str or a Literal of words, got {kind}"
             )
-        found.append(Parameter(argument.name, kind, argument.default))
-    return found
+        parameters.append(Parameter(argument.name, kind, argument.default))
+    return parameters
 
 
 def build(strategy: type[Strategy], settings: str) -> Strategy:

@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import warnings
 from dataclasses import dataclass
 from typing import Literal, get_args
 
 import numpy as np
-from kneed import KneeLocator
 from numpy.typing import NDArray
 
 QueryKind = Literal["sampled", "expected"]
@@ -34,19 +32,28 @@ class QuerySet:
 
 
 def knee(values: NDArray[np.float64]) -> int | None:
-    """Position of the knee of `values` sorted from high to low (Kneedle, S = 10), or None where there is none."""
+    """Position of the knee of `values` sorted from high to low, or None where there is none.
+
+    Kneedle (Satopää et al., ICDCS workshops 2011) of a convex, decreasing curve with sensitivity S = 10: the first
+    local maximum of the scaled curve's distance below the diagonal from which it falls by S steps before a minimum.
+    """
     if values.size < 3 or np.ptp(values) == 0:
         return None
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # kneed warns where it finds no knee; None says so already
-        found = KneeLocator(
-            np.arange(values.size),
-            np.sort(values)[::-1],
-            S=_KNEE_SENSITIVITY,
-            curve="convex",
-            direction="decreasing",
-        ).knee
-    return None if found is None else int(found)
+    y = np.sort(values.astype(np.float64))[::-1]
+    y = (y - y.min()) / (y.max() - y.min())
+    x = np.arange(y.size) / (y.size - 1)
+    distance = (y.max() - y) - x
+    before, after = np.pad(distance, (1, 0), mode="edge")[:-1], np.pad(distance, (0, 1), mode="edge")[1:]
+    is_maximum = (distance >= before) & (distance >= after)
+    is_minimum = (distance <= before) & (distance <= after)
+    threshold = distance - _KNEE_SENSITIVITY * np.diff(x).mean()
+    peak, falling = 0, False
+    for i in range(y.size - 1):
+        peak = i if is_maximum[i] else peak
+        falling = (falling or bool(is_maximum[i])) and not is_minimum[i]
+        if falling and distance[i + 1] < threshold[peak]:
+            return peak
+    return None
 
 
 def query_size(uncertainty: NDArray[np.float64], budget: int) -> int:

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import inspect
 import re
+import sys
+import threading
 from functools import cache
 from importlib.metadata import EntryPoint, entry_points
 
@@ -13,6 +16,7 @@ from albench.strategies.parameters import build, parameters_of
 
 ENTRY_POINTS = "albench.strategies"
 _NAME = re.compile(r"[a-z0-9][a-z0-9._-]*")  # folders are called so, and a plus begins the parameters
+_SLOW_S = 10.0
 _REGISTRY: dict[str, type[Strategy]] = {}
 _RENAMED = {
     "flqmi": ("flvmi", "PRISM calls this measure FLVMI; what they call FLQMI is what usim-f maximises"),
@@ -89,20 +93,29 @@ def get_strategy(name: str) -> type[Strategy]:
 
 @cache
 def _load(entry: EntryPoint) -> type[Strategy]:
-    """Import the strategy of another package."""
+    """Import the strategy of another package; what it prints goes to standard error, where it spoils nobody's JSON."""
+    slow = f"strategy '{entry.name}': importing {entry.value} takes more than {_SLOW_S:.0f} s"
+    watch = threading.Timer(_SLOW_S, print, [slow], {"file": sys.stderr})
+    watch.daemon = True
+    watch.start()
     try:
-        found = entry.load()
-    except Exception as error:
+        with contextlib.redirect_stdout(sys.stderr):
+            loaded = entry.load()
+    except KeyboardInterrupt:
+        raise
+    except BaseException as error:  # SystemExit, too: a package that ends programs must not end this one
         raise InputError(f"strategy '{entry.name}': cannot load {entry.value}: {error!r}") from error
-    if not (isinstance(found, type) and issubclass(found, Strategy) and getattr(found, "name", None) == entry.name):
+    finally:
+        watch.cancel()
+    if not (isinstance(loaded, type) and issubclass(loaded, Strategy) and getattr(loaded, "name", None) == entry.name):
         raise InputError(
-            f"strategy '{entry.name}': expected {entry.value} to be a Strategy class of that name, got {found!r}"
+            f"strategy '{entry.name}': expected {entry.value} to be a Strategy class of that name, got {loaded!r}"
         )
     try:
-        check_class(found)
+        check_class(loaded)
     except ValueError as error:
         raise InputError(str(error)) from None
-    return found
+    return loaded
 
 
 def make_strategy(text: str) -> Strategy:

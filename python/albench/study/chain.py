@@ -10,10 +10,11 @@ from typing import Any
 
 from albench.config import Protocol
 from albench.progress import Advance, Reporter
-from albench.results.layout import SHARED, ChainFolder, RoundFolder, train_stages
+from albench.results.layout import CEILING, SHARED, ChainFolder, RoundFolder, train_stages
 from albench.results.stages import StageRecord, load_stage, run_stage
 from albench.seeding import Key
 from albench.strategies import Strategy, label_of
+from albench.study.limits import named
 from albench.study.setup import SeedSetup
 from albench.study.study import Study
 from albench.units.pool import Pool
@@ -87,6 +88,11 @@ class Round:
         return f"{self.chain.study.dataset.name} {name} seed {self.chain.setup.seed} round {self.number}"
 
     @property
+    def before(self) -> Round:
+        """The round before it."""
+        return Round(self.chain, self.number - 1)
+
+    @property
     def budget(self) -> int:
         """Units that its query may choose."""
         return self.chain.protocol.budgets[self.number - 1]
@@ -101,6 +107,14 @@ class Round:
         """Files of its models."""
         return self.folder.models(self.chain.protocol.training.folds)
 
+    @property
+    def annotated(self) -> tuple[Path, ...]:
+        """Files that say what is annotated when its models are trained."""
+        if self.chain.name == CEILING:
+            return (self.folder.query,)
+        queries = (self.chain.folder.round(number).query for number in range(1, self.number + 1))
+        return (self.folder.chain.shared.start, *queries)
+
     def key(self, *component: Key) -> tuple[Key, ...]:
         """Name of a random stream; strategies share it, so that they differ by what they choose alone."""
         return (self.chain.study.dataset.name, self.chain.setup.seed, self.number, *component)
@@ -113,9 +127,26 @@ class Round:
         """Show a part of it as a task."""
         return self.chain.reporter.task(f"{self.title}: {text}", total)
 
-    def stage(self, name: str, outputs: Sequence[str], compute: Callable[[], Mapping[str, Any]]) -> StageRecord:
-        """Run a stage of it, unless that is finished; `outputs` are files in its folder."""
-        return run_stage(self.folder.path, name, outputs, compute)
+    def stage(
+        self, name: str, outputs: Sequence[str], inputs: Sequence[Path], compute: Callable[[], Mapping[str, Any]]
+    ) -> StageRecord:
+        """Run a stage of it, unless that is finished.
+
+        Parameters
+        ----------
+        outputs
+            Files in its folder.
+        inputs
+            Files that it reads, beside the preprocessed cases.
+
+        Raises
+        ------
+        InputError
+            What `albench.study.limits.named` names.
+        """
+        inputs = (self.folder.chain.shared.prepared, *inputs)
+        with named(self.title, self.folder.path):
+            return run_stage(self.folder.path, name, outputs, compute, inputs=inputs, say=self.say)
 
     def record(self, name: str) -> StageRecord | None:
         """Return what is remembered of a finished stage; None where it is not finished or not whole."""

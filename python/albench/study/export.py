@@ -6,14 +6,14 @@ from pathlib import Path
 
 from albench.errors import InputError, unknown_name
 from albench.results.layout import SHARED, ChainFolder, RoundFolder, RunFolder, train_stages
-from albench.results.reading import require_plain_files
+from albench.results.reading import read_object, require_plain_files
 from albench.results.settings import Settings
-from albench.results.stages import load_stage
+from albench.results.stages import changed_file, whole_stage
 from albench.training.export import export_model, prepared_in
 
 
 def export_round(
-    out: Path, *, dataset: str | None, strategy: str, seed: int, number: int | None, results: Path
+    out: Path, *, dataset: str | None, strategy: str, seed: int, round_number: int | None, results: Path
 ) -> Path:
     """Export the model of one round, or those of its folds, as an nnU-Net results folder.
 
@@ -23,7 +23,7 @@ def export_round(
         Results folder of the study.
     dataset
         Its data set; None where it has only one.
-    number
+    round_number
         Round; None takes the last that is finished.
     results
         Folder to write to, as ``nnUNet_results``.
@@ -44,15 +44,27 @@ def export_round(
         if strategy not in known:
             raise unknown_name(f"strategy of {study.path}", strategy, known)
         raise InputError(f"--seed {seed}: expected a seed of {study.path / strategy}, found none with a trained model")
-    number = max(rounds) if number is None else number
-    if number not in rounds:
-        raise InputError(f"--round {number}: expected one of {', '.join(map(str, sorted(rounds)))}")
-    folder = rounds[number].trained_in
+    round_number = max(rounds) if round_number is None else round_number
+    if round_number not in rounds:
+        raise InputError(f"--round {round_number}: expected one of {', '.join(map(str, sorted(rounds)))}")
+    folder = rounds[round_number].trained_in
     models = folder.models(settings.n_folds)
-    for stage, model in zip(stages, models, strict=True):
-        if load_stage(folder.path, stage) is None:
-            raise InputError(f"{model}: expected the model that was trained here, found it damaged; rerun first")
+    for stage in stages:
+        _require_whole(folder.path, stage)
+    prepared = chain.shared.prepared
+    if prepared.exists():  # not so in folders of 0.1
+        _require_whole(prepared.parent, "prepare")
+        digests = {name: digest for name, digest in read_object(prepared).items() if not name.endswith(".b2nd")}
+        if change := changed_file(prepared.parent, digests):
+            raise InputError(f"{change}: expected what the model was trained with; rerun first")
     return export_model(prepared_in(chain.shared.path), models, results)
+
+
+def _require_whole(folder: Path, stage: str) -> None:
+    try:
+        whole_stage(folder, stage)
+    except InputError as error:
+        raise InputError(f"expected the model as it was trained, found it damaged ({error}); rerun first") from None
 
 
 def _trained_rounds(chain: ChainFolder, last_stage: str) -> dict[int, RoundFolder]:

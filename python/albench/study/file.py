@@ -12,8 +12,10 @@ import yaml
 from albench.config import SPLITS, START_METHODS
 from albench.data.load import looks_like_path
 from albench.errors import InputError, unknown_name
-from albench.machine.files import atomic_file, writing_to
+from albench.machine.files import atomic_file
+from albench.machine.text import read_text
 from albench.protocols import is_protocol_file, load_protocol
+from albench.protocols.settings_text import LONGEST_YAML, parse_yaml
 from albench.results.layout import STUDY_FILE
 from albench.strategies import make_strategy
 from albench.study.request import RunRequest, request_fields
@@ -40,25 +42,20 @@ def read_study(file: Path) -> dict[str, Any]:
     InputError
         The file cannot be read, has a key that is no option, or a value that the option cannot have.
     """
-    try:
-        values = yaml.safe_load(file.read_text(encoding="utf-8"))
-    except OSError as error:
-        raise InputError(f"{file}: expected a study file, got none ({error.strerror})") from None
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
-        raise InputError(f"{file}: expected YAML, got {' '.join(str(error).split())}") from None
+    values = parse_yaml(str(file), read_text(file, LONGEST_YAML, "study file"))
     if not isinstance(values, dict):
-        raise InputError(f"{file}: expected options by name, e.g. seeds: 3, got {values!r}")
-    found = {}
+        raise InputError(f"{file}: expected options by name, e.g. seeds: 3, got {values!r:.200}")
+    options = {}
     for key, value in values.items():
         if key not in request_fields():
             raise InputError(f"{file}: {unknown_name('key', str(key), request_fields())}")
         given = request_fields()[key].accept(value, f"{file}: {key}")
-        found[key] = _placed(key, given, lambda path: os.path.normpath(file.parent / path), file.parent)
+        options[key] = _placed(key, given, lambda path: os.path.normpath(file.parent / path), file.parent)
         try:
-            _check(key, found[key])
+            _check(key, options[key])
         except InputError as error:
             raise InputError(f"{file}: {key}: {error}") from None
-    return found
+    return options
 
 
 def write_study(request: RunRequest) -> Path:
@@ -83,7 +80,7 @@ def write_study(request: RunRequest) -> Path:
         if value not in (None, ()) and key != "resume":
             values[key] = list(value) if isinstance(value, tuple) else str(value) if isinstance(value, Path) else value
     values["out"] = "."
-    with writing_to(out), atomic_file(out / STUDY_FILE) as part:
+    with atomic_file(out / STUDY_FILE) as part:
         # escapes for what is not ASCII: written as they are, some line breaks would be read as spaces
         part.write_text(yaml.safe_dump(values, sort_keys=False), encoding="utf-8")
     return out / STUDY_FILE

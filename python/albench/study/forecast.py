@@ -190,8 +190,8 @@ def measure(study: Study, strategies: Sequence[str], folder: Path, reporter: Rep
     title = f"{study.dataset.name}: measuring"
     with reporter.task(f"{title} {n_cases} cases", len(sample.pool) + n_cases) as advance:
         began = time.perf_counter()
-        found = trainer.scan(sample, advance, describe=method in ("k-centre", "typical"))
-        pool = found.pool
+        scanned = trainer.scan(sample, advance, describe=method in ("k-centre", "typical"))
+        pool = scanned.pool
         rng = generator(study.dataset.name, "plan-start")
         as_drawn: StartMethod = "labelled" if method == "labelled" else "random"
         start = start_units(pool, min(protocol.pool.start, pool.n_disjoint), rng, as_drawn)

@@ -19,6 +19,7 @@ from typing import Generic, TypeVar
 
 import psutil
 
+from albench.machine.parent import end_with_parent
 from albench.progress import Advance, Board, Reporter
 
 _EVENT_EVERY_S = 0.5
@@ -162,7 +163,7 @@ class _Remote:
 def _work(pipe: Connection, run: Callable[[Job, Reporter], None], gpu: str | None) -> None:
     """Do the jobs that come through the pipe until its other end is closed."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent gets it too, and decides
-    threading.Thread(target=_end_with_parent, daemon=True).start()
+    end_with_parent()
     if gpu is not None:  # nnU-Net always takes the first GPU that its process sees
         os.environ["CUDA_VISIBLE_DEVICES"] = gpu
     remote = _Remote(pipe)
@@ -174,14 +175,6 @@ def _work(pipe: Connection, run: Callable[[Job, Reporter], None], gpu: str | Non
             except BaseException as raised:
                 error = _portable(raised)
             remote.send("over", error)
-
-
-def _end_with_parent() -> None:
-    """End this process with its parent: nobody would read what an orphan computes, and a rerun would race it."""
-    parent = multiprocessing.parent_process()
-    assert parent is not None
-    parent.join()
-    os._exit(1)
 
 
 def _portable(error: BaseException) -> BaseException:

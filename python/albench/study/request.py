@@ -150,18 +150,18 @@ class RequestField:
         InputError
             If it is none.
         """
-        found = value
+        accepted = value
         if value is None and self.optional:
             return None
         if self.kind is Path and isinstance(value, str) and value:
-            found = Path(value)
+            accepted = Path(value)
         elif self.kind is tuple:
-            found = self._texts(value)
-        fits = isinstance(found, self.kind) and (self.kind is bool or not isinstance(found, bool))
+            accepted = self._texts(value)
+        fits = isinstance(accepted, self.kind) and (self.kind is bool or not isinstance(accepted, bool))
         least = self.option.least
-        if not fits or (least is not None and found < least):
+        if not fits or (least is not None and accepted < least):
             raise InputError(f"{called}: expected {self.expected}, got {value!r}")
-        return found
+        return accepted
 
     def _texts(self, value: Any) -> Texts | None:
         """Split and strip names, each kept once; None where there are none or other things among them."""
@@ -182,10 +182,10 @@ class RequestField:
 def request_fields() -> dict[str, RequestField]:
     """Fields of `RunRequest` by name, in its order."""
     hints = typing.get_type_hints(RunRequest, include_extras=True)
-    found = {}
+    by_name = {}
     for field in fields(RunRequest):
         hint, option = typing.get_args(hints[field.name])
         kinds = typing.get_args(hint) if typing.get_origin(hint) is not tuple else ()
         kind = next((kind for kind in kinds if kind is not type(None)), typing.get_origin(hint) or hint)
-        found[field.name] = RequestField(field.name, kind, type(None) in kinds, field.default, option)
-    return found
+        by_name[field.name] = RequestField(field.name, kind, type(None) in kinds, field.default, option)
+    return by_name

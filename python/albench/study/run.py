@@ -12,6 +12,7 @@ from albench.data import Dataset, load_dataset, verify_cases
 from albench.data.groups import case_groups
 from albench.data.locate import cache_folder
 from albench.errors import InputError, unknown_name
+from albench.machine.limits import allow_open_files
 from albench.machine.placement import Machine, Placement, place
 from albench.progress import SILENT, Board, Reporter
 from albench.protocols import load_protocol
@@ -47,6 +48,7 @@ class Resolved:
 
 def resolve(request: RunRequest, reporter: Reporter) -> Resolved:
     """Check everything that can be checked before anything is computed."""
+    allow_open_files()
     if request.tensorboard:
         require_tensorboard()
     strategies = tuple(dict.fromkeys(label_of(make_strategy(text)) for text in request.strategy))

@@ -17,9 +17,10 @@ from albench.errors import InputError
 from albench.machine.files import read_json, write_array, write_json
 from albench.machine.foreign import read_array
 from albench.progress import Reporter
-from albench.results.layout import DESCRIPTORS, POOL, START
-from albench.results.stages import forget_stage, load_stage, run_stage
+from albench.results.layout import DESCRIPTORS, POOL, PREPARED, START
+from albench.results.stages import changed_file, forget_stage, load_stage, run_stage
 from albench.seeding import generator
+from albench.study.limits import named
 from albench.study.study import Study
 from albench.training.base import Trainer
 from albench.units.pool import Pool, Split, Unit
@@ -120,6 +121,11 @@ def setup_seed(study: Study, seed: int, reporter: Reporter, *, verify: bool = Tr
 
     With `verify`, every preprocessed file is compared with its checksum, and a damaged one made again.
     """
+    with named(f"{study.dataset.name} seed {seed}", study.folder.seed(seed).path):
+        return _setup_seed(study, seed, reporter, verify=verify)
+
+
+def _setup_seed(study: Study, seed: int, reporter: Reporter, *, verify: bool) -> SeedSetup:
     place = study.folder.seed(seed)
     folder = place.path
     trainer = study.make_trainer(folder)
@@ -127,6 +133,9 @@ def setup_seed(study: Study, seed: int, reporter: Reporter, *, verify: bool = Tr
     title = f"{study.dataset.name} seed {seed}"
     settings = study.config.protocol.pool
     by_looks = settings.start_method in ("k-centre", "typical")
+
+    def say(text: str) -> None:
+        reporter.say(f"{title}: {text}")
 
     def scan() -> dict[str, int]:
         with reporter.task(f"{title}: reading {len(split.pool)} cases", len(split.pool)) as advance:
@@ -137,7 +146,7 @@ def setup_seed(study: Study, seed: int, reporter: Reporter, *, verify: bool = Tr
             write_array(found.descriptors, place.descriptors)
         return {"n_units": len(found.pool), "n_fg_voxels": int(found.pool.total_counts[1:].sum())}
 
-    run_stage(folder, "scan", [POOL, DESCRIPTORS] if by_looks else [POOL], scan)
+    run_stage(folder, "scan", [POOL, DESCRIPTORS] if by_looks else [POOL], scan, say=say)
     pool = Pool.load(place.pool)
 
     def choose() -> dict[str, Any]:
@@ -154,23 +163,25 @@ def setup_seed(study: Study, seed: int, reporter: Reporter, *, verify: bool = Tr
                     f"{study.dataset.name}, found it for {len(units)}"
                 )
         if settings.start_method == "all-classes":
-            reporter.say(f"{title}: the starting set is chosen by labels that nobody has drawn yet")
+            say("the starting set is chosen by labels that nobody has drawn yet")
         write_json(place.start, [[unit.case, unit.index] for unit in units])
         return {"method": settings.start_method}
 
-    run_stage(folder, "start", [START], choose)
+    seen = [place.pool, place.descriptors] if by_looks else [place.pool]
+    run_stage(folder, "start", [START], choose, inputs=seen, say=say)
     start = tuple(Unit(case, index) for case, index in read_json(place.start))
 
     def prepare() -> dict[str, int]:
         n_cases = len(split.pool) + len(split.test)
         with reporter.task(f"{title}: preprocessing {n_cases} cases", n_cases) as advance:
-            trainer.preprocess(split, pool, start, advance)
+            write_json(place.prepared, trainer.preprocess(split, pool, start, advance))
         return {"n_cases": n_cases}
 
-    if verify and load_stage(folder, "prepare") is not None and not trainer.is_intact(split):
-        reporter.say(f"{title}: a preprocessed file is damaged or missing, preprocessing that case again")
+    prepared = load_stage(folder, "prepare") if verify else None
+    if prepared and PREPARED in prepared.files and (change := changed_file(folder, read_json(place.prepared))):
+        say(f"preprocessing again what is not as it was: {change}")
         forget_stage(folder, "prepare")
-    run_stage(folder, "prepare", [], prepare)
+    run_stage(folder, "prepare", [PREPARED], prepare, inputs=[place.pool, place.start], say=say)
     n_folds = study.config.protocol.training.folds
     folds = assign_folds(split.pool, n_folds, generator(study.dataset.name, seed, "folds"), study.groups)
     return SeedSetup(seed, split, pool, start, trainer, folds)

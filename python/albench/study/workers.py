@@ -128,8 +128,8 @@ def run_studies(
                     write_tables(job.study.out)
                     last_written = time.monotonic()
     finally:
-        for out in {study.out for study in studies}:
-            write_tables(out)
+        for line in [line for out in {study.out for study in studies} for line in write_tables(out)]:
+            board.say(line)
 
 
 def run_in_order(workers: Workers, jobs: Sequence[Job], chains: Sequence[str]) -> Iterator[Job]:

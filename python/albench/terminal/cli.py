@@ -94,12 +94,14 @@ def export(
     to: Annotated[Path, typer.Option(help="Folder to write to, as nnUNet_results.")],
     dataset: Annotated[str | None, typer.Option(help="Data set; default: the study's only one.")] = None,
     seed: Annotated[int, typer.Option(min=0)] = 0,
-    number: Annotated[int | None, typer.Option("--round", min=0, help="Round; default: the last finished one.")] = None,
+    round_number: Annotated[
+        int | None, typer.Option("--round", min=0, help="Round; default: the last finished one.")
+    ] = None,
 ) -> None:
     """Export a trained model as a folder that nnU-Net's own commands load."""
     from albench.study.export import export_round
 
-    folder = export_round(out, dataset=dataset, strategy=strategy, seed=seed, number=number, results=to)
+    folder = export_round(out, dataset=dataset, strategy=strategy, seed=seed, round_number=round_number, results=to)
     typer.echo(f"model: {folder}")
 
 
@@ -117,15 +119,15 @@ def check(
     from albench.check.baseline import load_baseline, repeated, save_baseline, summarise
     from albench.check.compare import compare
 
-    found = summarise(out)
+    results = summarise(out)
     if update and repeat:
         raise InputError("--update, --repeat: expected one of them: the first replaces the baseline, the second adds")
     if update or repeat:
-        found = repeated(load_baseline(baseline), found) if repeat else found
-        save_baseline(found, baseline)
-        typer.echo(f"baseline: {baseline}, {len(found.cells)} cells, {len(found.queries)} queries")
+        results = repeated(load_baseline(baseline), results) if repeat else results
+        save_baseline(results, baseline)
+        typer.echo(f"baseline: {baseline}, {len(results.cells)} cells, {len(results.queries)} queries")
         return
-    rows = compare(found, load_baseline(baseline))
+    rows = compare(results, load_baseline(baseline))
     failed = [row for row in rows if not row.passed]
     if json_output:
         typer.echo(json.dumps([row.as_json() for row in rows], indent=1))
@@ -154,16 +156,16 @@ def strategies(
         else:
             print_strategy(chosen, Console())
         return
-    found, broken = [], {}
+    descriptions, broken = [], {}
     for known in strategy_names():
         try:
-            found.append(describe(get_strategy(known)))
+            descriptions.append(describe(get_strategy(known)))
         except InputError as error:  # of another package, which must not keep the others from being listed
             broken[known] = str(error)
     if json_output:
-        _print_json([each.as_json() for each in found] + [{"name": n, "error": e} for n, e in broken.items()])
+        _print_json([each.as_json() for each in descriptions] + [{"name": n, "error": e} for n, e in broken.items()])
     else:
-        print_strategies(found, Console())
+        print_strategies(descriptions, Console())
         for message in broken.values():
             typer.echo(message, err=True)
 
@@ -240,6 +242,8 @@ def _explain(error: Exception) -> str | None:
         return str(usage())
     if isinstance(error, InputError):
         return str(error)
+    if isinstance(error, MemoryError) or "failed to map segment" in str(error):  # the latter where a library is loaded
+        return f"out of memory ({error}); `ulimit -v` has the limit of this process, if it has one"
     if isinstance(error, OSError):
         return f"{error.strerror or error}{f': {error.filename}' if error.filename else ''}"
     return None

@@ -82,8 +82,8 @@ def prepare(
     dataset = prepared.dataset
     if json_output:
         places = {"root": str(dataset.root), "nnunet_raw": str(prepared.raw) if prepared.raw else None}
-        found = {"name": dataset.name, "n_cases": len(dataset.cases), "checksum": dataset.checksum}
-        typer.echo(json.dumps(found | places, indent=1))
+        description = {"name": dataset.name, "n_cases": len(dataset.cases), "checksum": dataset.checksum}
+        typer.echo(json.dumps(description | places, indent=1))
         return
     typer.echo(f"{dataset.name}: {len(dataset.cases)} cases in {dataset.root}")
     if prepared.raw:
@@ -105,8 +105,8 @@ def verify(
     problems = find_problems(dataset, n_workers=n_cores(), reporter=reporter)
     if json_output:
         rows = [asdict(problem) | {"stops_a_run": problem.stops_a_run} for problem in problems]
-        found = {"name": dataset.name, "root": str(dataset.root), "n_cases": len(dataset.cases), "problems": rows}
-        typer.echo(json.dumps(found, indent=1, ensure_ascii=False))
+        verdict = {"name": dataset.name, "root": str(dataset.root), "n_cases": len(dataset.cases), "problems": rows}
+        typer.echo(json.dumps(verdict, indent=1, ensure_ascii=False))
     else:
         if problems:
             _print_problems(problems)

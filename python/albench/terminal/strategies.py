@@ -15,19 +15,19 @@ from albench.strategies.parameters import text_of
 _DAGGER = "† reads ground truth when it chooses, as nobody could in practice"
 
 
-def print_strategies(found: Sequence[Description], console: Console) -> None:
+def print_strategies(descriptions: Sequence[Description], console: Console) -> None:
     """Print names, one line each on what they prefer, parameters with defaults, references."""
     table = Table.grid(padding=(0, 2, 1, 0))
     table.add_column(no_wrap=True)
     table.add_column(overflow="fold")  # settings are one long word
-    for each in found:
+    for each in descriptions:
         lines = [Text(each.summary)]
         if each.parameters:
             lines.append(Text(f"{each.name}+{'+'.join(p.setting() for p in each.parameters)}", "cyan"))
         lines.append(Text(each.reference, "dim"))
         table.add_row(Text(f"{each.name}{'†' if each.oracle_aided else ''}", "bold"), Text("\n").join(lines))
     console.print(table)
-    if any(each.oracle_aided for each in found):
+    if any(each.oracle_aided for each in descriptions):
         console.print(Text(_DAGGER))
 
 

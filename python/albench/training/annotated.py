@@ -97,10 +97,10 @@ def sample_locations(labels: AnnotatedLabels, classes: Sequence[Label]) -> dict[
     plane = labels.shape[2] * labels.shape[3]
     for first, slab in labels.slabs():
         flat = slab.ravel()
-        for value, found in places.items():
+        for value, chunks in places.items():
             where = np.flatnonzero(flat == value)
-            found.append((where + first * plane).astype(kind))
-    joined = {value: np.concatenate(found) if found else np.empty(0, kind) for value, found in places.items()}
+            chunks.append((where + first * plane).astype(kind))
+    joined = {value: np.concatenate(chunks) if chunks else np.empty(0, kind) for value, chunks in places.items()}
     del places
     rng = np.random.RandomState(1234)
     result: dict[Label, NDArray[np.int32]] = {}

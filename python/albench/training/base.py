@@ -89,14 +89,16 @@ class Trainer(Protocol):
         With `describe`, what each unit looks like is put into numbers as well.
         """
 
-    def preprocess(self, split: Split, pool: Pool, start: Sequence[Unit], on_case: Tick) -> None:
+    def preprocess(self, split: Split, pool: Pool, start: Sequence[Unit], on_case: Tick) -> dict[str, str]:
         """Preprocess pool and test cases, once; `start` are the only units whose labels it may look at.
 
         Can be interrupted and called again: what is there and whole is kept.
-        """
 
-    def is_intact(self, split: Split) -> bool:
-        """Whether all that `preprocess` left is as it was; reads every file."""
+        Returns
+        -------
+        dict
+            SHA-256 of each file that later steps read, by path relative to the trainer's folder.
+        """
 
     def train(
         self,

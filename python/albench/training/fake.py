@@ -62,14 +62,11 @@ class FakeTrainer:
             return patch_pool(cases, scans, self._patch_size, n_labels, kind=self._patch_grid, describe=describe)
         return slice_pool(scans, _AXIS)
 
-    def preprocess(self, split: Split, pool: Pool, start: Sequence[Unit], on_case: Tick) -> None:
+    def preprocess(self, split: Split, pool: Pool, start: Sequence[Unit], on_case: Tick) -> dict[str, str]:
         """Nothing to prepare."""
         for _ in (*split.pool, *split.test):
             on_case()
-
-    def is_intact(self, split: Split) -> bool:
-        """Nothing was prepared."""
-        return True
+        return {}
 
     def train(
         self,

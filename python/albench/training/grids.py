@@ -86,7 +86,7 @@ class CaseGrid:
         start, stop
             As for `box`.
         """
-        found = []
+        by_axis = []
         for axis, (low, high), n, part in zip(
             self.transpose, self.crop, self.shape, self.box(start, stop), strict=True
         ):
@@ -99,8 +99,8 @@ class CaseGrid:
             margin = 0.0 if n == length else _ROUNDING
             below = np.maximum(np.floor(centres - margin), 0)
             above = np.minimum(np.ceil(centres + margin), length - 1)
-            found.append(Sources(nearest, (below >= first) & (above < last)))
-        return tuple(found)
+            by_axis.append(Sources(nearest, (below >= first) & (above < last)))
+        return tuple(by_axis)
 
 
 def require_voxels(case: str, boxes: Sequence[tuple[slice, ...]], grid: CaseGrid) -> None:

@@ -14,6 +14,7 @@ from nnunetv2.training.dataloading.data_loader import nnUNetDataLoader
 from threadpoolctl import ThreadpoolController
 from torch.utils.data import DataLoader, Dataset
 
+from albench.machine.parent import end_with_parent
 from albench.seeding import Key, seeded
 from albench.training.recovery import LoaderDiedError
 
@@ -79,6 +80,7 @@ def batches(
         # Spawned ones, the default of some systems and versions, load torch and nnU-Net anew for every training.
         multiprocessing_context="fork" if n_workers else None,
         collate_fn=_as_arrays if through_pipes else None,
+        worker_init_fn=_begin if n_workers else None,
     )
     # Here, not at the first batch: it draws from torch's generator, which by then is the dropout's.
     iterator = iter(loader)
@@ -86,6 +88,11 @@ def batches(
         return iterator
     watched = _watched(iterator)
     return map(_as_tensors, watched) if through_pipes else watched
+
+
+def _begin(number: int) -> None:
+    """Begin a loader process. torch's own look for an orphan, and then wait for somebody to empty their pipe."""
+    end_with_parent()
 
 
 def _watched(iterator: Iterator[dict[str, Any]]) -> Iterator[dict[str, Any]]:

@@ -21,7 +21,7 @@ from albench.scoring.batches import UnitBatch, pad_images, patch_batches, slice_
 from albench.scoring.features import bottleneck_features, stage_features
 from albench.scoring.fisher import bottleneck_embedding, fisher_embedding, last_layer_embedding
 from albench.scoring.moments import Members, ensemble, mc_dropout, mean_entropy, mean_softmax, moments, softmax_entropy
-from albench.scoring.request import MOMENTS, Features, Need, Scores, ScoringRequest, uncertainty
+from albench.scoring.request import MOMENTS, Features, FisherEmbedding, Need, Scores, ScoringRequest, uncertainty
 from albench.seeding import generator
 from albench.training.checkpoint import build_network
 from albench.training.dropout import drop_in_words
@@ -91,8 +91,16 @@ class NnunetModel:
         return self._networks[0]
 
     def predict(self, case: str) -> NDArray[np.uint8]:
-        """Label map on the original grid, axes (z, y, x)."""
-        return original_labels(self._logits(self._store.image(case)).numpy(), self._store, self._store.properties(case))
+        """Label map on the original grid, axes (z, y, x).
+
+        Raises
+        ------
+        FloatingPointError
+            The networks' output is not finite: the largest of NaNs would be a label like any other.
+        """
+        logits = self._logits(self._store.image(case)).numpy()
+        _require_finite(f"the output for case {case}", logits)
+        return original_labels(logits, self._store, self._store.properties(case))
 
     def reference(self, case: str) -> NDArray[np.uint8]:
         """Label map as it is in the data set, axes (z, y, x)."""
@@ -170,12 +178,22 @@ class NnunetModel:
 
         Where memory runs out, all is computed again with half the batch: dropout masks are drawn batch by batch, so
         that scores then differ by another draw of them.
+
+        Raises
+        ------
+        FloatingPointError
+            A score is not finite, by which no unit could be chosen.
         """
 
         def attempt(batch_size: int) -> Scores:
             return self._score(units, needs, replace(request, batch_size=batch_size), on_batch)
 
-        return halving(request.batch_size, attempt, self.warnings.append)
+        scores = halving(request.batch_size, attempt, self.warnings.append)
+        for name, value in vars(scores).items():
+            for part in vars(value).values() if isinstance(value, Features | FisherEmbedding) else (value,):
+                if part is not None:
+                    _require_finite(f"the score {name}", part)
+        return scores
 
     def _score(
         self, units: Sequence[Unit], needs: Need, request: ScoringRequest, on_batch: Callable[[], None]
@@ -208,6 +226,7 @@ class NnunetModel:
         self._deep_supervision(True)
         if Need.FISHER in needs:
             variance = values["variance"] if request.variance is None else request.variance
+            _require_finite("the score variance", variance)
             values["fisher"] = fisher_embedding(
                 self.network,
                 units,
@@ -308,4 +327,12 @@ class NnunetModel:
             device=self._device,
             shared=shared,
             **network,
+        )
+
+
+def _require_finite(what: str, values: NDArray[np.floating]) -> None:
+    # the smallest and the largest, which are NaN where any is: no second array, however large the first
+    if values.size and not (np.isfinite(values.min()) and np.isfinite(values.max())):
+        raise FloatingPointError(
+            f"the network computes no numbers: {what} is not finite; a lower learning rate may help"
         )

@@ -19,7 +19,7 @@ from albench.training.checkpoint import Checkpoint, read_checkpoint
 from albench.training.model import NnunetModel
 from albench.training.nnunet_env import nnunet_base
 from albench.training.planning import geometry_fingerprint, intensity_properties, plan, slicing_axis
-from albench.training.preprocess import POOL_NAME, PreprocessedStore, is_whole, preprocess, require_units
+from albench.training.preprocess import POOL_NAME, PreprocessedStore, preprocess, require_units, stored_files
 from albench.training.recovery import halving, is_dead_loader
 from albench.training.scan import CaseScan, likely_axis, scan_case
 from albench.training.trainer import ALTrainer, TrainingRequest
@@ -67,7 +67,7 @@ class NnunetTrainer:
         self._device = device
         self._n_loaders = n_loader_processes
         self._shared_memory = shared_memory
-        self._base = nnunet_base(work)
+        self._work, self._base = work, nnunet_base(work)
         scratch.use_folder(work)  # the disk of the preprocessed data has room
         self._title = "".join(letter if letter.isascii() and letter.isalnum() else "_" for letter in dataset.name)
         self._name = f"Dataset{_POOL_ID:03d}_{self._title}"
@@ -100,7 +100,7 @@ class NnunetTrainer:
         patch_size = settings.patch_size or default_patch_size(self._scans)
         return patch_pool(cases, self._scans, patch_size, n_labels, kind=settings.patch_grid, describe=describe)
 
-    def preprocess(self, split: Split, pool: Pool, start: Sequence[Unit], on_case: Tick) -> None:
+    def preprocess(self, split: Split, pool: Pool, start: Sequence[Unit], on_case: Tick) -> dict[str, str]:
         """Fingerprint, plan, preprocess."""
         cases = self._raw(split.pool, _POOL_ID)
         for case in cases:
@@ -114,10 +114,8 @@ class NnunetTrainer:
         pool.save(store.folder / POOL_NAME)
         preprocess(store, [*cases, *self._raw(split.test, _TEST_ID)], on_case)
         require_units(store)
-
-    def is_intact(self, split: Split) -> bool:
-        """Whether every preprocessed case is there with the content it was written with."""
-        return all(is_whole(self.store, case) for case in (*split.pool, *split.test))
+        files = stored_files(store, [*split.pool, *split.test])
+        return {str(path.relative_to(self._work)): digest for path, digest in files.items()}
 
     def _scan(self, case: Case, describe_axis: int | None = None) -> None:
         n_labels = self._dataset.n_labels if self._protocol.network.configuration == "2d" else None
@@ -125,7 +123,7 @@ class NnunetTrainer:
 
     def _raw(self, names: Sequence[str], number: int) -> list[Case]:
         """Cases as nnU-Net's raw format has them: one file a channel, or one photograph."""
-        folder = write_nnunet_raw(self._dataset, names, self._base / "raw", number, self._title)
+        folder = write_nnunet_raw(self._dataset, names, self._base / "raw", number, self._title, replace=True)
         ending, images, channels = self._dataset.file_ending, folder / "imagesTr", range(self._dataset.n_channels)
         return [
             Case(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
+from multiprocessing.pool import ThreadPool
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +12,7 @@ import numpy as np
 from batchgenerators.utilities.file_and_folder_operations import load_json
 from nnunetv2.experiment_planning.dataset_fingerprint.fingerprint_extractor import DatasetFingerprintExtractor
 from nnunetv2.experiment_planning.experiment_planners.default_experiment_planner import ExperimentPlanner
+from nnunetv2.utilities import utils
 from numpy.typing import NDArray
 
 from albench.config import NetworkSettings
@@ -25,6 +27,9 @@ from albench.units.pool import Pool, Unit, by_case
 
 _N_INTENSITIES = 10_000_000  # nnU-Net's cap on foreground voxels for the intensity statistics, over all cases
 _PERCENTILES = (0.5, 50.0, 99.5)
+
+# The planner lists files in a dozen forked processes, which hold each other's pipes: after kill -9 they wait for ever.
+utils.Pool = lambda processes: ThreadPool(1)
 
 
 def geometry_fingerprint(scans: Sequence[CaseScan]) -> dict[str, Any]:

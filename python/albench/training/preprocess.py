@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import errno
+import hashlib
 import math
 import os
 import shutil
 import tempfile
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -23,7 +24,7 @@ from numpy.typing import NDArray
 
 from albench.data import Case
 from albench.errors import InputError
-from albench.machine.files import sha256, sync, write_json
+from albench.machine.files import HALF_WRITTEN, sha256, sync, write_json
 from albench.machine.foreign import require_regular
 from albench.machine.text import read_json_text
 from albench.training.grids import CaseGrid, require_voxels
@@ -211,9 +212,9 @@ def preprocess(store: PreprocessedStore, cases: Sequence[Case], on_case: Callabl
     preprocessor, units = _Preprocessor(verbose=False), by_case(store.pool.units)
     for case in cases:
         if not is_whole(store, case.name):
-            with tempfile.TemporaryDirectory(prefix=".writing-", dir=store.folder) as temporary:
+            with tempfile.TemporaryDirectory(prefix=HALF_WRITTEN, dir=store.folder) as temporary:
                 _run_case(preprocessor, store, case, units.get(case.name, ()), Path(temporary))
-                digests = {}
+                digests = {"made_with": _made_with(store)}
                 for part, target in store.case_files(case.name).items():
                     written = Path(temporary, target.name)
                     digests[part] = sha256(written)
@@ -225,6 +226,14 @@ def preprocess(store: PreprocessedStore, cases: Sequence[Case], on_case: Callabl
         on_case()
 
 
+def stored_files(store: PreprocessedStore, cases: Iterable[str]) -> dict[Path, str]:
+    """SHA-256 of all that trainings and predictions read of the store, by path."""
+    plans = store.folder / f"{PLANS_NAME}.json"
+    described = [plans, *(store.folder / name for name in ("dataset.json", "dataset_fingerprint.json", POOL_NAME))]
+    files = [*described, *(path for case in cases for path in store.case_files(case).values())]
+    return {path: sha256(path) for path in files}
+
+
 def _checksums(store: PreprocessedStore, case: str) -> Path:
     return store.folder / "checksums" / f"{case}.json"
 
@@ -233,10 +242,16 @@ def is_whole(store: PreprocessedStore, case: str) -> bool:
     """Whether a case's preprocessed files are there with the content they were written with."""
     try:
         digests = read_json_text(_checksums(store, case))
-        found = {part: sha256(path) for part, path in store.case_files(case).items()}
+        present = {part: sha256(path) for part, path in store.case_files(case).items()}
     except (FileNotFoundError, InputError):
         return False
-    return bool(digests == found)
+    return bool(digests == {"made_with": _made_with(store), **present})
+
+
+def _made_with(store: PreprocessedStore) -> str:
+    """Digest of all that decides what an image becomes: plans, channels and labels, and the units."""
+    files = (f"{PLANS_NAME}.json", "dataset.json", POOL_NAME)
+    return hashlib.sha256(" ".join(sha256(store.folder / name) for name in files).encode()).hexdigest()
 
 
 def _run_case(

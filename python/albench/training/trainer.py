@@ -204,7 +204,8 @@ class ALTrainer(nnUNetTrainer):  # type: ignore[misc]
         Raises
         ------
         FloatingPointError
-            As soon as the loss is not finite.
+            As soon as the loss is not finite, or where a weight is not at the end. A step that a gradient scaler skips
+            is neither: with mixed precision gradients may overflow, and the scaler then lowers its scale.
         """
         request = self._request
         loader = batches(
@@ -222,9 +223,18 @@ class ALTrainer(nnUNetTrainer):  # type: ignore[misc]
                 self.lr_scheduler.step(iteration)
                 loss = float(self.train_step(batch)["loss"])
                 if not math.isfinite(loss):
-                    raise FloatingPointError(
-                        f"training loss is {loss} at iteration {iteration} of {request.iterations}"
-                    )
+                    raise _diverged(f"the loss is {loss} at iteration {iteration}", request)
                 losses[iteration] = loss
                 on_iteration(loss)
+        for name, values in self.plain_network.state_dict().items():
+            if not torch.isfinite(values).all():
+                raise _diverged(f"{name} has weights that are not finite after the last iteration", request)
         return float(losses[-max(1, request.iterations // 10) :].mean())
+
+
+def _diverged(how: str, request: TrainingRequest) -> FloatingPointError:
+    return FloatingPointError(
+        f"training diverged: {how} of {request.iterations}; a lower learning rate may help: --set "
+        f"training.initial_lr={request.initial_lr / 10:g} instead of {request.initial_lr:g}, in another --out or with "
+        f"--fresh"
+    )

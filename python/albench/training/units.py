@@ -89,11 +89,11 @@ def patch_pool(
         units += [Unit(case.name, index) for index in range(len(start))]
         if describe:
             descriptors.append(describe_patches(read_case_images(case)[0], box, start, stop))
-    found = _joined(units, {}, (*counts, starts, stops), descriptors)
+    scanned = _joined(units, {}, (*counts, starts, stops), descriptors)
     if kind == "tiling":
-        return found
-    pool = replace(found.pool, own_counts=np.concatenate(own[0]), own_border_counts=np.concatenate(own[1]))
-    return replace(found, pool=pool)
+        return scanned
+    pool = replace(scanned.pool, own_counts=np.concatenate(own[0]), own_border_counts=np.concatenate(own[1]))
+    return replace(scanned, pool=pool)
 
 
 def _own(spans: NDArray[np.int64]) -> NDArray[np.int64]:

@@ -15,8 +15,9 @@ from numpy.typing import NDArray
 
 from albench.config import PatchGrid
 from albench.errors import InputError
-from albench.machine.files import write_parquet
 from albench.machine.foreign import read_table
+from albench.machine.tables import write_parquet
+from albench.machine.text import reason
 
 
 @dataclass(frozen=True, order=True, slots=True)
@@ -33,18 +34,18 @@ class Unit:
 
 def by_case(units: Iterable[Unit]) -> dict[str, list[Unit]]:
     """`units` by case, both in the order they come."""
-    found: dict[str, list[Unit]] = {}
+    units_of: dict[str, list[Unit]] = {}
     for unit in units:
-        found.setdefault(unit.case, []).append(unit)
-    return found
+        units_of.setdefault(unit.case, []).append(unit)
+    return units_of
 
 
 def positions_by_case(units: Sequence[Unit]) -> dict[str, NDArray[np.int64]]:
     """Positions, int64 ascending, of the units of each case; cases in the order they come."""
-    found: dict[str, list[int]] = {}
+    rows: dict[str, list[int]] = {}
     for position, unit in enumerate(units):
-        found.setdefault(unit.case, []).append(position)
-    return {case: np.array(positions, dtype=np.int64) for case, positions in found.items()}
+        rows.setdefault(unit.case, []).append(position)
+    return {case: np.array(positions, dtype=np.int64) for case, positions in rows.items()}
 
 
 def slice_boxes(shape: Sequence[int], axis: int, low: int, high: int) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
@@ -270,7 +271,7 @@ class Pool:
 
     @classmethod
     def load(cls, path: Path) -> Pool:
-        """Read a pool written by `save`; InputError where an earlier version wrote it."""
+        """Read a pool written by `save`; InputError where it is damaged, or an earlier version wrote it."""
         table = read_table(path)
         labels = range(sum(name.startswith("n_voxels_") for name in table.columns))
         columns = {
@@ -285,11 +286,14 @@ class Pool:
         missing = [name for names in columns.values() for name in names if name not in table.columns]
         if missing:
             raise InputError(f"{path}: expected column '{missing[0]}', found none: written by an earlier version")
-        return cls(
-            units=tuple(map(Unit, table["case"], table["index"])),
-            axes=dict(zip(table["case"], table["axis"], strict=True)) if "axis" in table else {},
-            **{field: table[names].to_numpy(np.int64) for field, names in columns.items()},
-        )
+        try:
+            return cls(
+                units=tuple(map(Unit, table["case"], table["index"].astype("int64"))),
+                axes=dict(zip(table["case"], table["axis"].astype("int64"), strict=True)) if "axis" in table else {},
+                **{field: table[names].to_numpy(np.int64) for field, names in columns.items()},
+            )
+        except Exception as error:  # columns may hold anything
+            raise InputError(f"{path}: expected the units of a pool, found another table ({reason(error)})") from error
 
 
 def _in_a_row(starts: NDArray[np.int64], stops: NDArray[np.int64]) -> int:

@@ -103,10 +103,10 @@ def assign_folds(
 
 def _members(cases: Sequence[str], groups: Mapping[str, str]) -> list[list[str]]:
     """Cases by group, both in the order they come."""
-    found: dict[str, list[str]] = {}
+    members: dict[str, list[str]] = {}
     for case in cases:
-        found.setdefault(groups.get(case, case), []).append(case)
-    return list(found.values())
+        members.setdefault(groups.get(case, case), []).append(case)
+    return list(members.values())
 
 
 def _of_fold(

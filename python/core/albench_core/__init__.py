@@ -62,18 +62,18 @@ _MODULES = {
 
 
 def __getattr__(name: str) -> Any:
-    found: Any
+    value: Any
     module = next((module for module, names in _MODULES.items() if name in names), None)
     if name == "__version__":
         from importlib.metadata import version
 
-        found = version("albench-core")
+        value = version("albench-core")
     elif module is not None:
-        found = getattr(importlib.import_module(f"albench_core.{module}"), name)
+        value = getattr(importlib.import_module(f"albench_core.{module}"), name)
     else:
         raise AttributeError(f"module 'albench_core' has no attribute {name!r}")
-    globals()[name] = found
-    return found
+    globals()[name] = value
+    return value
 
 
 def __dir__() -> list[str]:

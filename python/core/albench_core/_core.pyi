@@ -1,16 +1,12 @@
 from collections.abc import Callable
-from typing import Any, overload
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 _Floats = NDArray[np.float64] | None
 
-class Source:
-    @overload
-    def __init__(self, S: NDArray[np.float32]) -> None: ...
-    @overload
-    def __init__(self, X: NDArray[Any], Q: NDArray[Any], metric: str, scale: _Floats, n_threads: int) -> None: ...
+class Source: ...
 
 class Function:
     @property
@@ -22,6 +18,8 @@ class Function:
     def reset(self) -> None: ...
     def evaluate(self, indices: NDArray[np.int64]) -> float: ...
 
+def matrix_source(S: NDArray[np.float32]) -> Source: ...
+def feature_source(X: NDArray[Any], Q: NDArray[Any], metric: str, scale: _Floats, n_threads: int) -> Source: ...
 def isa() -> str: ...
 def similarity(
     X: NDArray[Any], Q: NDArray[Any], metric: str, scale: _Floats, n_threads: int

@@ -151,8 +151,8 @@ def maximize(
     if e >= 1:
         raise check.wrong("epsilon", "a number in (0, 1)", epsilon)
     s = check.integer("seed", seed, 0, 2**64 - 1)
-    found = _core.maximize(f._f, k, name, e, s, pool, callback, check.threads(n_threads))
-    return Selection(*found)
+    selected = _core.maximize(f._f, k, name, e, s, pool, callback, check.threads(n_threads))
+    return Selection(*selected)
 
 
 def kcenter_greedy(
@@ -185,13 +185,14 @@ def kcenter_greedy(
     rows = check.features("X", X)
     taken = np.empty(0, dtype=np.int64)
     centres = None
-    if labelled is not None and np.ndim(labelled) == 2:
-        if np.shape(labelled)[0] > 0:
-            centres = check.features("labelled", labelled)
+    given = taken if labelled is None else check.plain("labelled", labelled)
+    if given.ndim == 2:
+        if given.shape[0] > 0:
+            centres = check.features("labelled", given)
             if centres.shape[1] != rows.shape[1]:
                 raise check.wrong("labelled", f"shape (m, {rows.shape[1]})", f"shape {centres.shape}")
-    elif labelled is not None:
-        taken = check.indices("labelled", labelled, rows.shape[0])
+    else:
+        taken = check.indices("labelled", given, rows.shape[0])
         if taken.size == rows.shape[0]:
             raise check.wrong("labelled", f"fewer than {rows.shape[0]} indices", taken.size)
     k = check.integer("budget", budget, 1, rows.shape[0] - int(taken.size))

@@ -11,9 +11,29 @@ from albench_core.cores import n_cores
 from albench_core.errors import InputError
 
 
-def wrong(argument: str, expected: str, found: object) -> InputError:
+def wrong(argument: str, expected: str, got: object) -> InputError:
     """Make an error that names the argument, what was expected and what was found."""
-    return InputError(f"`{argument}`: expected {expected}, got {found}")
+    try:
+        said = str(got)
+    except ValueError:  # Python writes no integer of more than 4,300 digits
+        said = "an integer of thousands of digits"
+    return InputError(f"`{argument}`: expected {expected}, got {said}")
+
+
+def plain(argument: str, value: ArrayLike) -> NDArray[Any]:
+    """Return what is given as an array of NumPy's own class, as a view where it is one already; no masked one."""
+    if _masked(value):
+        raise wrong(argument, "an array without a mask", "a masked array, whose `filled` says what stands for the rest")
+    try:
+        return np.asarray(value)
+    except Exception as error:  # `__array__` of any class may raise anything
+        raise wrong(argument, "an array", f"a {type(value).__name__} of which NumPy makes none: {error}") from error
+
+
+def _masked(value: Any) -> bool:
+    if isinstance(value, (list, tuple)):
+        return any(map(_masked, value))
+    return hasattr(value, "mask") and isinstance(value, np.ma.MaskedArray)
 
 
 def threads(n_threads: int | None) -> int:
@@ -27,7 +47,7 @@ def integer(argument: str, value: Any, low: int, high: int) -> int:
     """Return `value` as an int within low..high."""
     expected = f"an integer in {low}..{high}"
     if isinstance(value, (bool, np.bool_)) or not isinstance(value, (int, np.integer)):
-        raise wrong(argument, expected, repr(value))
+        raise wrong(argument, expected, _quoted(value))
     if not low <= value <= high:
         raise wrong(argument, expected, value)
     return int(value)
@@ -37,10 +57,14 @@ def number(argument: str, value: Any, low: float = 0.0, high: float = np.inf) ->
     """Return `value` as a finite float within low..high."""
     expected = f"a finite number in [{low:g}, {high:g}]" if high < np.inf else f"a finite number >= {low:g}"
     if isinstance(value, (bool, np.bool_)) or not isinstance(value, (int, float, np.integer, np.floating)):
-        raise wrong(argument, expected, repr(value))
-    if not (np.isfinite(value) and low <= value <= high):
+        raise wrong(argument, expected, _quoted(value))
+    try:
+        checked = float(value)
+    except OverflowError:
+        checked = np.inf
+    if not (np.isfinite(checked) and low <= checked <= high):
         raise wrong(argument, expected, value)
-    return float(value)
+    return checked
 
 
 def positive(argument: str, value: Any) -> float:
@@ -56,9 +80,17 @@ METRICS = ("cosine", "dot", "euclidean", "rbf")
 
 def choice(argument: str, value: Any, known: tuple[str, ...]) -> str:
     """Return `value` if it is one of the known names."""
-    if value not in known:
-        raise wrong(argument, f"one of {', '.join(known)}", repr(value))
+    if not isinstance(value, str) or value not in known:
+        raise wrong(argument, f"one of {', '.join(known)}", _quoted(value))
     return str(value)
+
+
+def _quoted(value: Any) -> str:
+    try:
+        said = repr(value)
+    except Exception:  # any class may come here
+        said = f"a {type(value).__name__}"
+    return said if len(said) <= 100 else f"{said[:100]}..."
 
 
 def metric(value: Any) -> str:
@@ -94,7 +126,7 @@ def present(argument: str, weights: NDArray[np.float64]) -> NDArray[np.intp]:
 
 def features(argument: str, value: ArrayLike) -> NDArray[Any]:
     """Check a (n, d) matrix of float16, bfloat16 (as uint16), float32 or float64; does not copy."""
-    array = np.asanyarray(value)
+    array = plain(argument, value)
     if array.ndim != 2 or 0 in array.shape:
         raise wrong(argument, "a matrix (rows, features) with at least one of each", f"shape {array.shape}")
     if array.dtype.name == "bfloat16":
@@ -115,7 +147,7 @@ def pair(X: ArrayLike, Q: ArrayLike) -> tuple[NDArray[Any], NDArray[Any]]:
 
 def matrix(argument: str, value: ArrayLike, rows: int | None = None, cols: int | None = None) -> NDArray[np.float32]:
     """Return similarities in C-contiguous float32, copied only where they are something else."""
-    array = np.asanyarray(value)
+    array = plain(argument, value)
     expected = f"shape ({'n' if rows is None else rows}, {'q' if cols is None else cols})"
     if (
         array.ndim != 2
@@ -127,19 +159,20 @@ def matrix(argument: str, value: ArrayLike, rows: int | None = None, cols: int |
     if array.dtype not in (np.float32, np.float64):
         raise wrong(argument, "dtype float32 or float64", array.dtype)
     with np.errstate(over="ignore"):  # what does not fit float32 becomes infinite, which the core reports
-        return np.ascontiguousarray(array, dtype=np.float32)
+        return np.require(array, np.float32, ["C_CONTIGUOUS", "ALIGNED"])
 
 
 def vector(argument: str, value: ArrayLike | None, length: int) -> NDArray[np.float64] | None:
     """Return finite non-negative numbers (length,), or None."""
     if value is None:
         return None
-    array = np.asarray(value)
+    array = plain(argument, value)
     if array.shape != (length,):
         raise wrong(argument, f"shape ({length},)", f"shape {array.shape}")
     if array.dtype.kind not in "fiu":
         raise wrong(argument, "real numbers", f"dtype {array.dtype}")
-    array = np.ascontiguousarray(array, dtype=np.float64)
+    with np.errstate(over="ignore"):
+        array = np.require(array, np.float64, ["C_CONTIGUOUS", "ALIGNED"])
     if not np.isfinite(array).all():
         raise wrong(argument, "finite numbers", f"NaN or infinity at {int(np.argmin(np.isfinite(array)))}")
     if (array < 0).any():
@@ -149,7 +182,7 @@ def vector(argument: str, value: ArrayLike | None, length: int) -> NDArray[np.fl
 
 def indices(argument: str, value: ArrayLike, size: int) -> NDArray[np.int64]:
     """Return distinct indices within 0..size-1, in the order given."""
-    array = np.asarray(value)
+    array = plain(argument, value)
     if array.ndim != 1:
         raise wrong(argument, "a list of indices", f"shape {array.shape}")
     if array.size == 0:
@@ -162,4 +195,4 @@ def indices(argument: str, value: ArrayLike, size: int) -> NDArray[np.int64]:
     unique, counts = np.unique(array, return_counts=True)
     if unique.size < array.size:
         raise wrong(argument, "distinct indices", f"{unique[counts.argmax()]} more than once")
-    return np.ascontiguousarray(array, dtype=np.int64)
+    return np.require(array, np.int64, ["C_CONTIGUOUS", "ALIGNED"])

@@ -136,7 +136,8 @@ class FacilityLocationMI(SetFunction):
             ground = check.finite("ground", check.matrix("ground", ground, n, n))
         k = Similarities.given(ground)
         w, e = check.vector("weights", weights, n), check.number("eta", eta)
-        caps = e * np.maximum(s.largest(), 0.0).astype(np.float64)
+        most = np.finfo(np.float32).max  # what is cut there is cut nowhere
+        caps = np.minimum(min(e, 1e200) * np.maximum(s.largest(), 0.0).astype(np.float64), most)
         self._f = _core.facility_location(k.source(), w, 0.0, caps, *k.memory, k.n_threads)
 
     @classmethod

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from numpy.typing import ArrayLike
 
 from albench_core import _core
 from albench_core import arguments as check
+from albench_core.similarities import spell_out
 
 
 class SetFunction:
@@ -37,6 +40,18 @@ class SetFunction:
 
     _f: _core.Function
     submodular: bool = True
+
+    def __init_subclass__(cls) -> None:
+        """Have `help` show the keywords of `from_features` one by one."""
+        super().__init_subclass__()
+        if "from_features" in vars(cls):
+            spell_out(vars(cls)["from_features"].__func__)
+
+    def __getattr__(self, name: str) -> Any:
+        """Say what is missing of an object that no constructor has made: called where there is no such attribute."""
+        if name == "_f":
+            raise TypeError(f"this {type(self).__name__} was not made by a constructor of a set function")
+        raise AttributeError(f"{type(self).__name__!r} object has no attribute {name!r}")
 
     @property
     def n(self) -> int:

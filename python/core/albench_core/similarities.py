@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import inspect
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import Any, Self, TypedDict
 
@@ -29,6 +31,20 @@ class HeldFeatures(Features, total=False):
     """Keywords of `from_features` where similarities may be held."""
 
     max_memory: int | None
+
+
+def spell_out(make: Callable[..., object]) -> None:
+    """Replace ``**features`` in the signature that a function shows by the keywords that it takes."""
+    shown = inspect.signature(make)
+    own = list(shown.parameters.values())
+    names = HeldFeatures if "HeldFeatures" in str(own[-1].annotation) else Features
+    every = inspect.signature(Similarities.computed).parameters
+    taken = [
+        every[name].replace(kind=inspect.Parameter.KEYWORD_ONLY)
+        for name in every
+        if name in names.__required_keys__ | names.__optional_keys__
+    ]
+    make.__signature__ = shown.replace(parameters=[*own[:-1], *taken])  # type: ignore[attr-defined]
 
 
 @dataclass(frozen=True, eq=False)
@@ -98,5 +114,5 @@ class Similarities:
     def source(self) -> _core.Source:
         """Similarities as the extension takes them."""
         if self.Q is None:
-            return _core.Source(self.X)
-        return _core.Source(self.X, self.Q, self.metric, self.scale, self.n_threads)
+            return _core.matrix_source(self.X)
+        return _core.feature_source(self.X, self.Q, self.metric, self.scale, self.n_threads)

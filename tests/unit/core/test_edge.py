@@ -80,7 +80,7 @@ def test_the_extension_itself_answers_or_refuses(a, b, c, x, k):
     attempt(_core.similarity, a, b, "dot", c, k)
     attempt(_core.kcenter_greedy, a, k, b, c, 1)
     attempt(_core.kmeans_plusplus, a, k, x, 1)
-    for source in (attempt(_core.Source, a), attempt(_core.Source, a, b, "cosine", None, 1)):
+    for source in (attempt(_core.matrix_source, a), attempt(_core.feature_source, a, b, "cosine", None, 1)):
         if source is None:
             continue
         f = attempt(_core.facility_location, source, c, x, None, k, k, 1)

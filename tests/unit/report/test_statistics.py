@@ -8,6 +8,7 @@ import pandas as pd
 import pytest
 
 from albench.report import build_report
+from albench.report.ranks import ranks_figure
 from albench.report.statistics import build_statistics
 from albench.report.texts import interval_text, number_text, p_text
 from tests.support.report_fixtures import Page, write_study
@@ -98,6 +99,14 @@ def test_enough_data_sets_have_a_critical_difference_diagram() -> None:
     assert section.ranks_svg.startswith(b"<?xml")
     assert "6 data sets, 3 strategies" in section.ranks_note
     assert "ranks.svg" in section.files(numbers)
+    axes = ranks_figure(numbers.ranks).axes[0]
+    assert [text.get_text().strip() for text in axes.texts[:-1]] == ["usim-f", "entropy", "random"]
+    bars = [
+        tuple(line.get_xdata()) for line in axes.lines if line.get_color() == "black" and len(line.get_xdata()) == 2
+    ]
+    ranks = numbers.ranks.ranks.to_numpy()
+    assert bars == [(ranks[first], ranks[last]) for first, last in numbers.ranks.alike()]
+    assert bars
     assert section.files(numbers) == build_statistics(results, runs)[0].files(numbers), "the same each time"
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -12,6 +13,8 @@ import pytest
 from albench.machine.files import write_json
 from albench.results.collect import write_tables
 from albench.results.layout import RoundFolder, RunFolder, stage_record
+from albench.results.query import Query
+from albench.results.stages import StageRecord
 from albench.results.tables import ANNOTATED, COSTS, read_results, read_rounds
 
 
@@ -57,6 +60,7 @@ def run(tmp_path: Path) -> RunFolder:
             {"score_s": 20.0, "select_s": 30.0, "cached_scores": "entropy", "incidents": ["query"]} if number else {}
         )
         record(chain.round(number).path, "query", 1.0, notes)
+        Query(dataset="d", strategy="mcd", seed=3, round=number, units=()).write(chain.round(number).query)
     finish(chain.round(1), 12)
     finish(chain.round(2), 18)
     chain.round(2).stage("evaluate").unlink()
@@ -103,3 +107,46 @@ def test_a_round_without_a_stage_has_no_row(run: RunFolder, stage: str) -> None:
         assert not run.round_table.exists()
     else:
         assert list(read_rounds(run.path)["round"]) == [1]
+
+
+def left_out(run: RunFolder, why: str) -> None:
+    """The first chain's round 1 is left out for one reason, and named; its other round is not."""
+    (line,) = write_tables(run.path)
+    assert line.startswith(f"{run.study('d').chain('mcd', 3).round(1).path} is left out of the tables: ")
+    assert why in line
+    assert list(read_rounds(run.path)["round"]) == [0]
+
+
+def test_a_round_is_left_out_whose_model_has_changed_since_its_test(run: RunFolder) -> None:
+    folder = run.study("d").chain("mcd", 3).round(1).path
+    (folder / "model-0.pth").write_text("weights")
+    tested = StageRecord.read(folder, "evaluate").model_copy(update={"inputs": {"model-0.pth": "0" * 64}})
+    tested.write(folder, "evaluate")
+    left_out(run, "model-0.pth has changed")
+
+
+def test_a_round_with_a_damaged_record_is_left_out(run: RunFolder) -> None:
+    stage_record(run.study("d").chain("mcd", 3).round(1).path, "train-1").write_text("{")
+    left_out(run, "train-1.stage.json: expected a JSON object")
+
+
+def test_a_round_with_notes_of_another_form_is_left_out(run: RunFolder) -> None:
+    record(run.study("d").chain("mcd", 3).round(1).path, "evaluate", 7.0, {"peak_rss_mib": 5.0, "warnings": 3})
+    left_out(run, "records of another form")
+
+
+def test_copies_of_folders_are_no_rounds(run: RunFolder) -> None:
+    chain = run.study("d").chain("mcd", 3).path
+    for copy in (
+        chain.with_name("seed-3-copy"),
+        chain.with_name("seed-4"),
+        chain.parent.with_name("mcd (copy)") / "seed-3",
+    ):
+        shutil.copytree(chain, copy)
+    shutil.copytree(chain / "round-1", chain / "round-1 (copy)")
+    shutil.copytree(chain / "round-1", chain / "round-7")
+    shutil.copytree(run.path / "d", run.path / "d-copy")
+    lines = write_tables(run.path)
+    assert len(read_rounds(run.path)) == 2
+    assert all("its query is of d mcd seed 3 round" in line for line in lines)
+    assert len(lines) == 3

@@ -115,7 +115,8 @@ def test_a_study_that_finished_nothing_is_set_aside_for_other_settings(tmp_path:
     (tmp_path / "d/mine").mkdir(parents=True)
     (tmp_path / "d/mine/notes.txt").write_text("mine")
     assert claim_folder(tmp_path, [config("d", rounds=4)]) == [tmp_path / "set-aside/d-1"]
-    assert (tmp_path / "set-aside/d-1/mine/notes.txt").read_text() == "mine" and not (tmp_path / "d").exists()
+    assert (tmp_path / "set-aside/d-1/mine/notes.txt").read_text() == "mine"
+    assert entries(tmp_path / "d") == ["settings.json"]
     assert Settings.read(RunFolder(tmp_path)).datasets == ["d"]
 
 
@@ -136,6 +137,8 @@ def test_hostile_names_of_data_sets_remove_nothing(tmp_path: Path, name: str) ->
 @pytest.mark.parametrize("name", ["-", "--out", "full", "...", "..d", "~", "*", "$HOME", "x" * 200])
 def test_names_that_only_look_odd_are_taken_as_they_are(tmp_path: Path, name: str) -> None:
     claim_folder(tmp_path, [config(name)])
-    (tmp_path / name).mkdir()
+    assert claim_folder(tmp_path, [config(name, 3)]) == [], "nothing but settings was there"
+    (tmp_path / name / "_shared").mkdir()
     assert claim_folder(tmp_path, [config(name, 4)]) == [tmp_path / "set-aside" / f"{name}-1"]
-    assert entries(tmp_path) == ["config.json", "set-aside"]
+    assert entries(tmp_path) == sorted(["config.json", "set-aside", name])
+    assert entries(tmp_path / name) == ["settings.json"]

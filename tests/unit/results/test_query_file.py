@@ -46,11 +46,11 @@ def test_what_is_written_is_read(tmp_path: Path) -> None:
     assert back.units[0].gain is None, "not a number is no number"
 
 
-def test_the_keys_are_those_of_version_0_1_and_a_format(tmp_path: Path) -> None:
+def test_the_keys_are_those_of_version_0_1_a_format_and_a_digest(tmp_path: Path) -> None:
     QUERY.write(tmp_path / "q.json")
     found = json.loads((tmp_path / "q.json").read_text())
-    assert found == {"format": 1} | AS_0_1_WROTE_IT
-    assert list(found) == ["format", *AS_0_1_WROTE_IT]
+    assert {key: found[key] for key in AS_0_1_WROTE_IT} == AS_0_1_WROTE_IT
+    assert list(found) == ["format", *AS_0_1_WROTE_IT, "digest"]
     assert [list(unit) for unit in found["units"]] == [list(unit) for unit in AS_0_1_WROTE_IT["units"]]  # type: ignore[attr-defined]
 
 
@@ -64,12 +64,20 @@ def test_what_later_versions_add_is_left_alone(tmp_path: Path) -> None:
     assert found.units == (SLICE,)
 
 
-@pytest.mark.parametrize("version", [2, 0, "1", None])
+def test_a_changed_digit_is_refused(tmp_path: Path) -> None:
+    QUERY.write(tmp_path / "q.json")
+    text = (tmp_path / "q.json").read_text()
+    (tmp_path / "q.json").write_text(text.replace('"index": 4', '"index": 5'))
+    with pytest.raises(InputError, match=r"q\.json: expected the content it was written with"):
+        Query.read(tmp_path / "q.json")
+
+
+@pytest.mark.parametrize("version", [3, 1, "2", None])
 def test_other_formats_are_refused_by_name(tmp_path: Path, version: object) -> None:
     path = stored(tmp_path, AS_0_1_WROTE_IT | {"format": version})
     with pytest.raises(InputError) as found:
         Query.read(path)
-    assert str(found.value).startswith(f"{path}: expected a query of format 1, found {version!r}")
+    assert str(found.value).startswith(f"{path}: expected format 2, found {version!r}")
 
 
 @pytest.mark.parametrize(

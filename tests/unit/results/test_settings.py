@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 from typing import Any
 
@@ -64,7 +65,7 @@ def test_what_the_images_are_of_is_noted_and_no_setting(tmp_path: Path) -> None:
     assert Settings.read(RunFolder(tmp_path)).study("mine").is_phantom
 
 
-@pytest.mark.parametrize("values", [{}, {"protocol": None}, {"protocol": {"training": 3}}, {"device": "cpu"}])
+@pytest.mark.parametrize("values", [{}, {"protocol": None}, {"protocol": {"training": {}}}, {"device": "cpu"}])
 def test_settings_of_other_versions_may_lack_some(tmp_path: Path, values: dict[str, Any]) -> None:
     study = Settings.read(stored(tmp_path, {"d": values})).study(None)
     assert (study.protocol, study.n_folds, study.config_hash) == ("", 1, "")
@@ -104,4 +105,22 @@ def test_missing_settings_are_named(tmp_path: Path) -> None:
     with pytest.raises(
         InputError, match=r"config\.json: expected a file written by `al-bench run`, found no such file"
     ):
+        Settings.read(RunFolder(tmp_path))
+
+
+@pytest.mark.parametrize(
+    ("values", "message"),
+    [
+        ({"protocol": 3}, "mine: protocol: expected settings by name, found 3"),
+        ({"protocol": {"training": 3}}, "protocol.training: expected settings by name, found 3"),
+        ({"protocol": {"pool": ["a"]}}, "protocol.pool: expected settings by name, found"),
+        ({"protocol": {"name": []}}, "protocol.name: expected a text, found"),
+        ({"protocol": {"training": {"folds": "2"}}}, "protocol.training.folds: expected 1 to 10000 folds, found '2'"),
+        ({"protocol": {"training": {"folds": 10**9}}}, "protocol.training.folds: expected 1 to 10000 folds"),
+        ({"device": {}}, "mine: device: expected a text"),
+    ],
+)
+def test_settings_that_no_version_wrote(tmp_path: Path, values: dict[str, Any], message: str) -> None:
+    stored(tmp_path, {"mine": values})
+    with pytest.raises(InputError, match=f"config.json: .*{re.escape(message)}"):
         Settings.read(RunFolder(tmp_path))

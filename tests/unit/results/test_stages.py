@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from albench.machine.files import atomic_file, read_json, write_json
+from albench.machine.files import atomic_file, read_json, sha256, write_json
 from albench.results.stages import load_stage, run_stage
 
 
@@ -56,6 +56,53 @@ def test_a_damaged_stage_runs_again(work: Work, damage: Callable[[Path], None]) 
     run_stage(work.folder, "think", ["result.txt"], work)
     assert work.calls == 2
     assert load_stage(work.folder, "think") is not None
+
+
+def test_a_stage_runs_again_where_what_it_read_has_changed(work: Work, tmp_path: Path) -> None:
+    source = tmp_path / "source.txt"
+    lines: list[str] = []
+
+    def run() -> None:
+        run_stage(work.folder, "think", ["result.txt"], work, inputs=[source], say=lines.append)
+
+    source.write_text("one")
+    run()
+    assert read_json(work.folder / "think.stage.json")["inputs"] == {"../source.txt": sha256(source)}
+    run()
+    assert (work.calls, lines) == (1, [])
+    source.write_text("two")
+    assert load_stage(work.folder, "think") is None
+    run()
+    assert (work.calls, lines) == (2, [f"stage 'think' runs again: {source} has changed"])
+    source.unlink()
+    with pytest.raises(FileNotFoundError):
+        run()
+    assert not (work.folder / "think.stage.json").exists(), "what is there was made of something else"
+
+
+def test_a_stage_runs_again_that_read_or_wrote_other_files(work: Work, tmp_path: Path) -> None:
+    source = tmp_path / "source.txt"
+    source.write_text("one")
+    run_stage(work.folder, "think", ["result.txt"], work)
+    run_stage(work.folder, "think", ["result.txt"], work, inputs=[source])
+    assert work.calls == 2
+    (work.folder / "more.txt").write_text("more")
+    run_stage(work.folder, "think", ["result.txt", "more.txt"], work, inputs=[source])
+    assert work.calls == 3
+
+
+def test_records_of_version_0_1_say_nothing_of_inputs_and_hold(work: Work, tmp_path: Path) -> None:
+    run_stage(work.folder, "think", ["result.txt"], work)
+    digest = sha256(work.folder / "result.txt")
+    old = {"seconds": 1.5, "notes": {"answer": 42}, "files": {"result.txt": digest}}
+    write_json(work.folder / "think.stage.json", old)
+    record = run_stage(work.folder, "think", ["result.txt"], work, inputs=[tmp_path / "never read"])
+    assert (work.calls, record.seconds, record.inputs) == (1, 1.5, None)
+    for changed in (old | {"files": {}}, old | {"seconds": "1.5"}, old | {"seconds": -1.0}, old | {"more": 1}):
+        write_json(work.folder / "think.stage.json", changed)
+        assert changed["files"] == {} or load_stage(work.folder, "think") is None
+        run_stage(work.folder, "think", ["result.txt"], work)
+    assert work.calls == 5
 
 
 def test_a_failed_stage_leaves_no_record(tmp_path: Path) -> None:

@@ -43,11 +43,11 @@ def test_a_failed_write_leaves_the_old_table(tmp_path: Path, monkeypatch: pytest
     file = tmp_path / "results.parquet"
     write_table(rows(TABLE), file)
 
-    def full_disk(self: pd.DataFrame, path: Path, **_: object) -> None:
+    def full_disk(table: object, path: Path) -> None:
         path.write_bytes(b"half a table")
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr(pd.DataFrame, "to_parquet", full_disk)
+    monkeypatch.setattr("pyarrow.parquet.write_table", full_disk)
     with pytest.raises(InputError, match=r"results\.parquet: No space left on device"):
         write_table(rows(TABLE, seed=5), file)
 

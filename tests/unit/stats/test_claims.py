@@ -9,7 +9,7 @@ from albench.stats.claims import Claim, at_least, joint_claims, study_claims
 from albench.stats.crossed import crossed_test
 from albench.stats.grid import DiceGrid
 from albench.stats.pairs import Pair, holm, pair_table, pairs_of
-from albench.stats.ranks import nemenyi_difference, rank_strategies
+from albench.stats.ranks import Ranks, nemenyi_difference, rank_strategies
 from albench.stats.tables import ALL, compute_statistics
 from tests.support.stats_fixtures import made_grid, made_results
 
@@ -194,8 +194,28 @@ def test_ranks_are_friedmans_and_the_critical_difference_is_demsars() -> None:
     assert [found.ranks[name] for name in "abc"] == pytest.approx(list(by_hand))
     assert found.ranks.index[0] == "c"
     assert found.critical_difference == pytest.approx(nemenyi_difference(3, 8))
-    apart = abs(found.ranks["a"] - found.ranks["c"]) > found.critical_difference
-    assert (found.p_pairs.loc["a", "c"] < 0.05) == apart
+    assert found.ranks["a"] - found.ranks["c"] > found.critical_difference
+    assert (0, 2) not in found.alike()
+
+
+def test_strategies_are_alike_where_nemenyis_p_is_large() -> None:
+    dice = [
+        *((61, 62, 67, 58, 94), (68, 63, 75, 77, 78), (66, 63, 67, 70, 85), (59, 69, 65, 76, 75), (65, 67, 72, 78, 74)),
+        *((65, 80, 58, 63, 71), (65, 66, 77, 81, 83), (61, 64, 76, 68, 79), (61, 78, 64, 68, 78)),
+    ]
+    rows = [(f"d{i}", name, value) for i, row in enumerate(dice) for name, value in zip("abcde", row, strict=True)]
+    found = rank_strategies(pd.DataFrame(rows, columns=["dataset", "strategy", "aubc"]))
+    assert list(found.ranks.index) == list("edcba")
+    # posthoc_nemenyi_friedman of scikit-posthocs 0.17.1: p 0.0004 for a and e, at least 0.0564 for all other pairs
+    assert found.alike() == [(0, 3), (1, 4)]
+    q = (found.ranks["a"] - found.ranks["e"]) / found.critical_difference * 3.8577
+    assert stats.studentized_range.sf(q, 5, np.inf) == pytest.approx(0.000399, abs=1e-6)
+    nearly = (found.ranks["b"] - found.ranks["e"]) / found.critical_difference
+    assert 0.98 < nearly < 1
+    # by hand
+    ranks = pd.Series([1.5, 2.0, 4.5, 4.6, 7.0, 9.9], index=list("abcdef"))
+    assert Ranks(ranks, 0.01, 2.6, 8, "").alike() == [(0, 1), (1, 3), (2, 4)]
+    assert Ranks(ranks, 0.01, 0.01, 8, "").alike() == []
 
 
 def test_too_few_data_sets_have_no_test_of_ranks() -> None:

@@ -28,6 +28,24 @@ def test_without_a_bend_there_is_no_knee(values: np.ndarray) -> None:
 
 
 @pytest.mark.parametrize(
+    ("values", "position"),
+    [
+        (0.8 ** np.arange(60), 12),
+        (1 / (1.0 + np.arange(200)), 13),
+        (-np.log(np.linspace(0.001, 1, 150)), 21),
+        (np.repeat([9.0, 4.0, 1.0, 0.5, 0.25, 0.0], [3, 2, 30, 20, 40, 25]), 5),
+        (np.concatenate([np.linspace(10, 6, 20), np.linspace(5.9, 5.5, 60), np.linspace(1, 0.9, 80)]), 20),
+        (np.concatenate([np.full(5, 8.0), np.full(3, 2.0), np.linspace(1.9, 0, 400)]), 8),
+        (np.concatenate([np.full(12, 3.0), np.zeros(90)]), 0),
+        (np.sqrt(np.arange(80.0)), 0),
+        (np.array([5.0, 1.0, 0.0]), None),
+    ],
+)
+def test_knees_are_those_of_kneed_0_9_0(values: np.ndarray, position: int | None) -> None:
+    assert knee(values) == position
+
+
+@pytest.mark.parametrize(
     ("n", "budget", "size"), [(200, 1, 5), (200, 7, 35), (200, 40, 200), (200, 100, 200), (3, 1, 3)]
 )
 def test_query_set_is_five_budgets_within_the_pool(n: int, budget: int, size: int) -> None:

@@ -134,6 +134,9 @@ number = 3
 def install(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[object]:
     """Makes distributions of given entry points, found as installed ones are."""
     (tmp_path / "their_package.py").write_text(SOURCE)
+    (tmp_path / "leaving.py").write_text("import sys\nprint('I leave')\nsys.exit(3)\n")
+    (tmp_path / "raising.py").write_text("raise GeneratorExit\n")
+    (tmp_path / "slow.py").write_text("import time\nprint('I think')\ntime.sleep(0.5)\n" + SOURCE)
     monkeypatch.syspath_prepend(tmp_path)
 
     def forget() -> None:
@@ -166,6 +169,8 @@ def test_a_strategy_of_another_package_is_found_by_its_entry_point(install) -> N
     ("entries", "message"),
     [
         ({"theirs": "no_such_package:Theirs"}, "strategy 'theirs': cannot load no_such_package:Theirs: ModuleNotFound"),
+        ({"theirs": "leaving:Theirs"}, "strategy 'theirs': cannot load leaving:Theirs: SystemExit(3)"),
+        ({"theirs": "raising:Theirs"}, "strategy 'theirs': cannot load raising:Theirs: GeneratorExit"),
         ({"theirs": "their_package:Absent"}, "strategy 'theirs': cannot load their_package:Absent: AttributeError"),
         ({"theirs": "their_package:number"}, "strategy 'theirs': expected their_package:number to be a Strategy class"),
         ({"theirs": "their_package:Misnamed"}, "strategy 'theirs': expected their_package:Misnamed to be a Strategy"),
@@ -180,6 +185,17 @@ def test_one_that_cannot_be_used_says_why_and_leaves_the_others(install, entries
         get_strategy(name)
     assert str(caught.value).startswith(message)
     assert get_strategy("usim-f") is UsimF
+
+
+def test_what_a_package_prints_is_no_output_and_a_slow_one_is_named(
+    install, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(module, "_SLOW_S", 0.1)
+    install("theirs", theirs="slow:Theirs")
+    assert get_strategy("theirs").name == "theirs"
+    out, err = capsys.readouterr()
+    assert out == ""
+    assert "I think" in err and "strategy 'theirs': importing slow:Theirs takes more than 0 s" in err
 
 
 def test_a_name_given_twice_is_refused_with_both(install) -> None:

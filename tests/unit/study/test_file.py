@@ -123,7 +123,7 @@ def test_a_folder_beside_the_file_is_a_data_set(tmp_path: Path) -> None:
         ("split_by: patient", "split_by: unknown split 'patient'; known: fixed, seed"),
         ("[1, 2]", "expected options by name, e.g. seeds: 3, got [1, 2]"),
         ("", "expected options by name, e.g. seeds: 3, got None"),
-        ("a: [", "expected YAML, got while parsing"),
+        ("a: [", "expected YAML, found while parsing"),
     ],
 )
 def test_what_does_not_fit_is_one_line(
@@ -137,7 +137,7 @@ def test_what_does_not_fit_is_one_line(
     assert stop.value.code == 2
     assert error.startswith(f"al-bench: {file}: {message}")
     assert error.count("\n") == 1
-    with pytest.raises(InputError, match="expected a study file, got none"):
+    with pytest.raises(InputError, match="expected a study file, found none"):
         read_study(tmp_path / "none.yaml")
 
 

@@ -30,4 +30,4 @@ def keep_pictures(step: Round, chosen: Sequence[Unit], models: Sequence[Path]) -
         save_gallery(step.folder.gallery, model.view(units, request), n_labels)
         return {"n_units": len(units), "warnings": model.warnings}
 
-    step.stage("gallery", [GALLERY], write)
+    step.stage("gallery", [GALLERY], (step.folder.query, *models), write)

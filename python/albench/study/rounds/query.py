@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from albench.machine.facts import code_version, versions
-from albench.results.layout import QUERY
+from albench.results.layout import CEILING, QUERY
 from albench.results.query import QueriedUnit, Query
 from albench.scoring.cache import ScoreCache
 from albench.scoring.request import Need, Scores, ScoringRequest, class_weights
@@ -33,7 +33,7 @@ def query(step: Round, labelled: Sequence[Unit], models: Sequence[Path]) -> list
     models
         Trained on them, one a fold; they score the other units.
     """
-    step.stage("query", [QUERY], lambda: _choose(step, labelled, models))
+    step.stage("query", [QUERY], (*step.before.annotated, *models), lambda: _choose(step, labelled, models))
     chosen = Query.read(step.folder.query).chosen
     if len(chosen) < step.budget:
         step.say(f"only {len(chosen)} of {step.budget} patches found room")
@@ -48,7 +48,8 @@ def take(step: Round, units: Sequence[Unit]) -> list[Unit]:
         write_query(step, units, everything)
         return {}
 
-    step.stage("query", [QUERY], write)
+    shared = step.folder.chain.shared
+    step.stage("query", [QUERY], (shared.pool if step.chain.name == CEILING else shared.start,), write)
     return list(units)
 
 

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from albench.machine.facts import peak_rss_mib
-from albench.machine.files import write_parquet
+from albench.machine.tables import write_parquet
 from albench.metrics.evaluate import evaluate, surface_settings
 from albench.results.layout import EVALUATION
 from albench.study.chain import Round
@@ -34,4 +34,4 @@ def test(step: Round, labelled: Sequence[Unit], models: Sequence[Path]) -> None:
         step.say(f"{len(labelled)} units, mean foreground Dice {dice:.3f}")
         return {"peak_rss_mib": peak_rss_mib(), "warnings": model.warnings}
 
-    step.stage("evaluate", [EVALUATION], compute)
+    step.stage("evaluate", [EVALUATION], models, compute)

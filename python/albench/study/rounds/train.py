@@ -22,7 +22,8 @@ def train(step: Round, labelled: Sequence[Unit], iterations: int, initial: Seque
         def compute(fold: int = fold, start_from: Path | None = start_from) -> dict[str, Any]:
             return _train_fold(step, fold, labelled, iterations, start_from)
 
-        step.stage(stage, [step.models[fold].name], compute)
+        inputs = step.annotated if start_from is None else (*step.annotated, start_from)
+        step.stage(stage, [step.models[fold].name], inputs, compute)
     return step.models
 
 
@@ -51,14 +52,17 @@ def _train_fold(
             done += 1
             advance(f"loss {loss:.3f}")
 
-        report = chain.setup.trainer.train(
-            units,
-            iterations=iterations,
-            key=key,
-            initial=initial,
-            target=step.models[fold],
-            on_iteration=on_iteration,
-        )
+        try:
+            report = chain.setup.trainer.train(
+                units,
+                iterations=iterations,
+                key=key,
+                initial=initial,
+                target=step.models[fold],
+                on_iteration=on_iteration,
+            )
+        except FloatingPointError as error:
+            raise FloatingPointError(f"{of_fold}{error}") from error
     return {
         **_cost(step, labelled),
         "iterations": report.iterations,

@@ -1,0 +1,33 @@
+"""Tables as CSV, which people open in spreadsheets."""
+
+from __future__ import annotations
+
+import contextlib
+from typing import Any
+
+import pandas as pd
+
+_FORMULA = ("=", "+", "-", "@", "\t", "\r", "\n", "\uff1d", "\uff0b", "\uff0d", "\uff20")
+"""Beginnings of cells that spreadsheets compute, the wide forms of Japanese keyboards among them."""
+
+
+def csv_bytes(table: pd.DataFrame) -> bytes:
+    """Return a table as CSV in UTF-8, without its index; a text that a spreadsheet would compute gets an apostrophe.
+
+    Names of cases, labels and strategies come from elsewhere: ``=HYPERLINK(...)`` is one, too. Numbers stay as they
+    are, also where they are texts.
+    """
+    inert = table.copy(deep=False)
+    for column, values in table.items():
+        if not pd.api.types.is_numeric_dtype(values):
+            inert[column] = values.map(_inert)
+    return inert.rename(columns=_inert).to_csv(index=False).encode()
+
+
+def _inert(value: Any) -> Any:
+    if not isinstance(value, str) or len(value) < 2 or not value.startswith(_FORMULA):
+        return value
+    with contextlib.suppress(ValueError):
+        float(value)
+        return value
+    return f"'{value}"
