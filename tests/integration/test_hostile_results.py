@@ -92,7 +92,7 @@ def commands(phantom: Dataset, out: Path, monkeypatch: pytest.MonkeyPatch) -> di
     monkeypatch.setattr(run_module, "resolve", resolve)
     monkeypatch.setattr(run_module, "build_report", lambda folder: folder)
     request = RunRequest((str(phantom.root),), strategy=STRATEGIES, out=out)
-    study = {"dataset": phantom.name, "strategy": STRATEGIES[0], "seed": 0, "number": None}
+    study = {"dataset": phantom.name, "strategy": STRATEGIES[0], "seed": 0, "round_number": None}
     return {
         "report": lambda: galleries(read_inputs([out])),
         "check": lambda: summarise(out),
@@ -211,6 +211,13 @@ def test_what_is_no_file_is_refused_by_every_command(
     assert (outside / "file").read_text() == "theirs" and [p.name for p in outside.iterdir()] == ["file"]
 
 
+def test_what_nothing_reads_may_hold_links(out: Path, commands: dict[str, Callable[[], object]]) -> None:
+    for name in ("set-aside", ".cache"):
+        (out / name).mkdir()
+        (out / name / "link").symlink_to("/etc")
+    assert not attempt(commands["report"]) and not attempt(commands["check"]) and not attempt(commands["run"])
+
+
 def test_a_lock_that_is_a_link_is_not_written_through(
     out: Path, commands: dict[str, Callable[[], object]], tmp_path: Path
 ) -> None:
@@ -230,9 +237,8 @@ DEEP = '{"a":' * 5000 + "1" + "}" * 5000
 def test_hostile_json_is_one_line(out: Path, made: Path, commands: dict[str, Callable[[], object]], text: str) -> None:
     for file in [path for path in files_of(out) if path.suffix == ".json" and "stage" not in path.name]:
         plant(file, text.encode(), out)
-        for name, command in commands.items():
-            if not (name == "run" and file.name == "start.json"):
-                attempt(command)
+        for command in commands.values():
+            attempt(command)
         shutil.rmtree(out)
         shutil.copytree(made, out, symlinks=True)
 
@@ -264,13 +270,17 @@ def test_hostile_queries_are_read_or_refused(
         attempt(commands[name])
 
 
-def test_a_record_that_names_files_elsewhere_is_no_record(out: Path) -> None:
-    for name in ("/etc/passwd", "../../../secret", "..", "/dev/zero"):
-        record = next(out.glob("*/entropy/seed-0/round-1/query.stage.json"))
-        content = json.loads(record.read_text())
-        content["files"] = {name: "0"}
-        record.write_text(json.dumps(content))
-        assert load_stage(record.parent, "query") is None
+@pytest.mark.parametrize("name", ["/etc/passwd", "../../../../../secret", "../../../../x", "/dev/zero", "..", "a\0b"])
+@pytest.mark.parametrize("kind", ["files", "inputs"])
+def test_a_record_that_names_files_elsewhere_is_no_record(
+    out: Path, name: str, kind: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    here = next(out.glob("*/entropy/seed-0/round-1"))
+    record = load_stage(here, "query")
+    assert record is not None
+    record.model_copy(update={kind: {name: "0"}}).write(here, "query")
+    monkeypatch.setattr("albench.results.stages.sha256", pytest.fail)
+    assert load_stage(here, "query") is None
 
 
 def test_settings_that_would_have_a_reader_count_for_ever(out: Path, commands: dict[str, Callable[[], object]]) -> None:
@@ -318,7 +328,7 @@ def exportable(tmp_path: Path) -> Path:
 
 def export(folder: Path) -> Path:
     return export_round(
-        folder, dataset=None, strategy="random", seed=0, number=None, results=folder.with_name("to") / "results"
+        folder, dataset=None, strategy="random", seed=0, round_number=None, results=folder.with_name("to") / "results"
     )
 
 
@@ -461,5 +471,10 @@ def test_strategies_and_seeds_of_the_command_are_names(exportable: Path) -> None
     for strategy in ("..", "../random", "_shared/../random", "", "x" * 300, "a\0"):
         with pytest.raises(InputError):
             export_round(
-                exportable, dataset=None, strategy=strategy, seed=0, number=None, results=exportable.with_name("to")
+                exportable,
+                dataset=None,
+                strategy=strategy,
+                seed=0,
+                round_number=None,
+                results=exportable.with_name("to"),
             )

@@ -16,6 +16,7 @@ from albench.data import Dataset
 from albench.errors import InputError
 from albench.training.export import export_model, prepared_in
 from albench.training.nnunet import NnunetTrainer
+from albench.training.preprocess import is_whole
 from albench.training.runtime import configure_cpu
 from albench.units.pool import Pool, Split
 from tests.support.fake_study import fake_protocol
@@ -63,7 +64,7 @@ def use(work: Path, phantom: Dataset, split: Split) -> int:
         nnUNetPredictor(device=torch.device("cpu")).initialize_from_trained_model_folder(str(folder), (0,))
 
     steps = [
-        lambda: trainer.is_intact(split),
+        lambda: [is_whole(trainer.store, case) for case in split.pool],
         lambda: trainer.load(work / "model.pth").predict(split.test[0]),
         lambda: train(trainer, pool, work / "next.pth", work / "model.pth"),  # type: ignore[arg-type]
         export,

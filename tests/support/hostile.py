@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import copy
-import hashlib
 import io
-import json
 import os
 import pickle
 from collections.abc import Callable, Iterator
@@ -16,7 +14,9 @@ import blosc2
 import numpy as np
 import torch
 
-from albench.machine.files import write_json
+from albench.errors import InputError
+from albench.machine.files import sha256, write_json
+from albench.results.stages import StageRecord
 from albench.training.checkpoint import Checkpoint, build_network
 from albench.training.preprocess import PreprocessedStore
 
@@ -196,16 +196,17 @@ def bombs(canary: Path) -> dict[str, bytes]:
 
 def sign(folder: Path) -> None:
     """Write the checksums of all stages below `folder` anew: whoever wrote a folder wrote these too."""
-    for record in folder.rglob("*.stage.json"):
+    for file in folder.rglob("*.stage.json"):
+        here, name = file.parent, file.name.removesuffix(".stage.json")
         try:
-            content = json.loads(record.read_text())
-        except ValueError:  # what is planted is a record
+            record = StageRecord.read(here, name)
+        except InputError:  # what is planted is a record
             continue
-        for name in content["files"]:
-            file = record.parent / name
-            if file.is_file():
-                content["files"][name] = hashlib.sha256(file.read_bytes()).hexdigest()
-        record.write_text(json.dumps(content))
+        digests = [
+            {place: sha256(here / place) if (here / place).is_file() else digest for place, digest in of_kind.items()}
+            for of_kind in (record.files, record.inputs or {})
+        ]
+        record.model_copy(update={"files": digests[0], "inputs": digests[1]}).write(here, name)
 
 
 def files_of(folder: Path) -> Iterator[Path]:

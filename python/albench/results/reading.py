@@ -22,7 +22,7 @@ def require_plain_files(out: Path) -> None:
     """Raise for anything below `out` but folders and files, whoever made it.
 
     A link may lead to files of the reader's, which would be read or written as results; a pipe or a device has no
-    end. What is set aside is not looked at, since nothing reads it. No folder is fine.
+    end. What is set aside or begins with a dot is not looked at, since nothing reads it. No folder is fine.
 
     Raises
     ------
@@ -35,9 +35,10 @@ def require_plain_files(out: Path) -> None:
         with os.scandir(folder) as entries:
             for entry in entries:
                 path = Path(entry.path)
+                if folder == out and (entry.name == ASIDE or entry.name.startswith(".")):
+                    continue
                 if entry.is_dir(follow_symlinks=False):
-                    if path != out / ASIDE:
-                        waiting.append(path)
+                    waiting.append(path)
                 elif not entry.is_file(follow_symlinks=False):
                     place = path.relative_to(out).as_posix()
                     if not (entry.is_symlink() and _IMAGE_LINK.fullmatch(place)):

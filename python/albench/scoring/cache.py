@@ -28,6 +28,8 @@ from albench.scoring.request import (
 MAX_BYTES = 256 * 2**20
 """A quantity that takes more is computed again by whoever needs it."""
 
+_MOST_BYTES = 2**30  # of a file that is read: others may have written it
+
 _DECIDED_BY = {
     Need.FISHER: ("layers", "heads", "pseudo_labels", "fisher", "loss"),
     Need.BOTTLENECK: ("heads", "pseudo_labels", "loss"),
@@ -92,7 +94,7 @@ class ScoreCache:
     def _load(self, need: Need) -> Any:
         """Return a quantity, or None where there is none, it is damaged, or it is of another model, pool or request."""
         try:
-            parts = read_arrays(self._path(need), 2 * MAX_BYTES)
+            parts = read_arrays(self._path(need), _MOST_BYTES)
             if str(parts.pop("context")) != self._context:
                 return None
             value = _PARTS[need](**parts) if need in _PARTS else parts["values"]

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import operator
 from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -18,6 +20,7 @@ from albench.machine.files import read_json, write_array, write_json
 from albench.machine.foreign import read_array
 from albench.progress import Reporter
 from albench.results.layout import DESCRIPTORS, POOL, PREPARED, START
+from albench.results.reading import read_object
 from albench.results.stages import changed_file, forget_stage, load_stage, run_stage
 from albench.seeding import generator
 from albench.study.limits import named
@@ -116,6 +119,14 @@ def check_budget(study: Study, pool: Pool) -> None:
             )
 
 
+def _read_start(path: Path) -> tuple[Unit, ...]:
+    """Units of the start that was chosen; InputError where the file is something else."""
+    try:
+        return tuple(Unit(str(case), operator.index(index)) for case, index in read_json(path))
+    except (TypeError, ValueError) as error:
+        raise InputError(f"{path}: expected the case and index of each unit, found something else ({error})") from None
+
+
 def setup_seed(study: Study, seed: int, reporter: Reporter, *, verify: bool = True) -> SeedSetup:
     """Scan, choose the starting set, plan and preprocess; what is done already is only read.
 
@@ -169,7 +180,7 @@ def _setup_seed(study: Study, seed: int, reporter: Reporter, *, verify: bool) ->
 
     seen = [place.pool, place.descriptors] if by_looks else [place.pool]
     run_stage(folder, "start", [START], choose, inputs=seen, say=say)
-    start = tuple(Unit(case, index) for case, index in read_json(place.start))
+    start = _read_start(place.start)
 
     def prepare() -> dict[str, int]:
         n_cases = len(split.pool) + len(split.test)
@@ -178,7 +189,7 @@ def _setup_seed(study: Study, seed: int, reporter: Reporter, *, verify: bool) ->
         return {"n_cases": n_cases}
 
     prepared = load_stage(folder, "prepare") if verify else None
-    if prepared and PREPARED in prepared.files and (change := changed_file(folder, read_json(place.prepared))):
+    if prepared and PREPARED in prepared.files and (change := changed_file(folder, read_object(place.prepared))):
         say(f"preprocessing again what is not as it was: {change}")
         forget_stage(folder, "prepare")
     run_stage(folder, "prepare", [PREPARED], prepare, inputs=[place.pool, place.start], say=say)
