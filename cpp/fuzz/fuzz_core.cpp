@@ -142,7 +142,7 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
 }
 
 #ifdef ALBENCH_FUZZ_MAIN
-int main(int argc, char** argv) {  // NOLINT(misc-const-correctness): the standard wants it so
+int main(int argc, char** argv) {
   const long runs = argc > 1 ? std::strtol(argv[1], nullptr, 10) : 2000;
   albench::Random random(1);
   for (long k = 0; k < runs; ++k) {

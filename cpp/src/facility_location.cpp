@@ -135,7 +135,7 @@ void FacilityLocation::refine(const Index* rows, Index count, double threshold, 
   const auto below = [&](Index a, Index b) { return out[a] < out[b] || (out[a] == out[b] && a > b); };
   std::make_heap(left.begin(), left.end(), below);
   // Few at first, as the first may decide; more at a time where many are close.
-  std::size_t most = static_cast<std::size_t>((dense ? kExactDense : kExactRows) * pool.size());
+  auto most = static_cast<std::size_t>((dense ? kExactDense : kExactRows) * pool.size());
   const auto limit = static_cast<std::size_t>((dense ? kRowsPerTask : kLanesOfBlock) * pool.size());
   std::vector<Index> batch;
   std::vector<Index> exact;

@@ -38,7 +38,7 @@ QueryPanels GroundKernel::panel_of(Index j) const {
   one.data += j * x_.row_stride;
   one.rows = 1;
   ThreadPool alone(1);
-  return QueryPanels(one, metric_, scale_.empty() ? nullptr : scale_.data(), alone);
+  return {one, metric_, scale_.empty() ? nullptr : scale_.data(), alone};
 }
 
 void GroundKernel::column(Index j, float* out, ThreadPool& pool) const {

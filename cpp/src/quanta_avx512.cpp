@@ -118,7 +118,7 @@ ALBENCH_AVX512 void loss(const std::uint8_t* block, const QuantumChange* changes
   for (int p = 0; p < 4; ++p) _mm512_store_si512(part + 16 * p, sum[p]);
   for (Index lane = 0; lane < 4; ++lane)
     for (Index p = 0; p < 4; ++p) {
-      __m128i* to = reinterpret_cast<__m128i*>(gains + 16 * lane + 4 * p);
+      auto* to = reinterpret_cast<__m128i*>(gains + 16 * lane + 4 * p);
       const __m128i lost = _mm_load_si128(reinterpret_cast<const __m128i*>(part + 16 * p + 4 * lane));
       _mm_storeu_si128(to, _mm_sub_epi32(_mm_loadu_si128(to), lost));
     }

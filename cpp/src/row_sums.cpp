@@ -44,7 +44,7 @@ RowStart signed_start(const float* s, const double* w, Index n) {
   bool finite = true;
   for (Index c = 0; c < n; ++c) {
     finite = finite && std::isfinite(s[c]);
-    const double wide = static_cast<double>(s[c]);
+    const auto wide = static_cast<double>(s[c]);
     lane[c % kLanes] += w != nullptr ? w[c] * wide : wide;
   }
   return {std::accumulate(lane, lane + kLanes, 0.0), 0.0F, finite};
