@@ -39,7 +39,7 @@ demo: setup
 
 test test-all: export ALBENCH_DATA := $(ALBENCH_DATA)
 test: setup
-	$(BIN)/python -m pytest -m "not slow" -n auto
+	$(BIN)/python -m pytest -m "not slow" -n auto --dist worksteal
 
 test-all: setup
 	$(BIN)/python -m pytest

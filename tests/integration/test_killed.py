@@ -52,7 +52,8 @@ def train(job: str, reporter: Reporter) -> None:
 
 @pytest.mark.parametrize("transport", ["shared", "pipes"])
 @pytest.mark.parametrize(
-    ("n_jobs", "victim"), [(1, "run"), pytest.param(2, "run", marks=pytest.mark.slow), (2, "worker")]
+    ("n_jobs", "victim"),
+    [(1, "run"), *(pytest.param(2, victim, marks=pytest.mark.slow) for victim in ("run", "worker"))],
 )
 def test_nothing_lives_on(transport: str, n_jobs: int, victim: str, tmp_path: Path) -> None:
     run = psutil.Popen([sys.executable, "-c", RUN, transport, str(tmp_path), str(n_jobs)], stderr=subprocess.DEVNULL)
