@@ -124,8 +124,8 @@ class Settings:
         stored = read_sealed(file, format=cls.FORMAT)
         datasets = stored.get("datasets")
         if not isinstance(datasets, dict) or not all(isinstance(value, dict) for value in datasets.values()):
-            found = ", ".join(stored) or "none"
-            raise InputError(f"{file}: expected key 'datasets' with the settings of each data set, found {found}")
+            keys = ", ".join(stored) or "none"
+            raise InputError(f"{file}: expected key 'datasets' with the settings of each data set, found {keys}")
         for name, values in datasets.items():
             _require_form(f"{file}: {name}", values)
         names = [plain_name(f"{file}: data set", name, RESERVED) for name in datasets]
@@ -156,10 +156,10 @@ class Settings:
         InputError
             There is no such data set, or not one only.
         """
-        found = [study for study in self.studies if dataset is None or study.dataset == dataset]
-        if len(found) != 1:
+        named = [study for study in self.studies if dataset is None or study.dataset == dataset]
+        if len(named) != 1:
             raise unknown_name("data set of this study", str(dataset), self.datasets)
-        return found[0]
+        return named[0]
 
     def updated(self, configs: Iterable[StudyConfig]) -> Settings:
         """Return these settings with the given ones in place of those of the same data set, or after all."""
@@ -172,9 +172,9 @@ def _require_form(where: str, stored: Mapping[str, Any]) -> None:
     groups = [("protocol",), *(("protocol", name) for name in ("pool", "network", "training", "scoring", "evaluation"))]
     texts = [(_HASH,), (_KIND,), ("dataset",), ("device",), ("protocol", "name")]
     for names, kind, what in [*((n, dict, "settings by name") for n in groups), *((n, str, "a text") for n in texts)]:
-        found = _part(stored, *names[:-1]).get(names[-1])
-        if found is not None and not isinstance(found, kind):
-            raise InputError(f"{where}: {'.'.join(names)}: expected {what}, found {found!r:.200}")
+        value = _part(stored, *names[:-1]).get(names[-1])
+        if value is not None and not isinstance(value, kind):
+            raise InputError(f"{where}: {'.'.join(names)}: expected {what}, found {value!r:.200}")
     folds = _part(stored, "protocol", "training").get("folds", 1)
     if not isinstance(folds, int) or not 1 <= folds <= MAX_FOLDS:
         raise InputError(f"{where}: protocol.training.folds: expected 1 to {MAX_FOLDS} folds, found {folds!r:.200}")
@@ -182,10 +182,10 @@ def _require_form(where: str, stored: Mapping[str, Any]) -> None:
 
 def _part(stored: Mapping[str, Any], *names: str) -> Mapping[str, Any]:
     """Return nested settings; nothing where they are missing or something else."""
-    found: Any = stored
+    part: Any = stored
     for name in names:
-        found = found.get(name) if isinstance(found, Mapping) else None
-    return found if isinstance(found, Mapping) else {}
+        part = part.get(name) if isinstance(part, Mapping) else None
+    return part if isinstance(part, Mapping) else {}
 
 
 def _without(values: Mapping[str, Any], left_out: Mapping[str, Any]) -> dict[str, Any]:

@@ -83,8 +83,8 @@ def start_units(
     elif method == "random":
         rows = rng.choice(len(pool), n, replace=False)
     elif descriptors is None or len(descriptors) != len(pool):
-        found = "none" if descriptors is None else f"shape {descriptors.shape}"
-        raise ValueError(f"descriptors: expected a row for each of the {len(pool)} units of the pool, got {found}")
+        shape = "none" if descriptors is None else f"shape {descriptors.shape}"
+        raise ValueError(f"descriptors: expected a row for each of the {len(pool)} units of the pool, got {shape}")
     else:
         rows = choose_start(method, n, descriptors, rng)
     return tuple(pool.units[i] for i in rows)
@@ -150,12 +150,12 @@ def _setup_seed(study: Study, seed: int, reporter: Reporter, *, verify: bool) ->
 
     def scan() -> dict[str, int]:
         with reporter.task(f"{title}: reading {len(split.pool)} cases", len(split.pool)) as advance:
-            found = trainer.scan(split, advance, describe=by_looks)
-        check_budget(study, found.pool)
-        found.pool.save(place.pool)
-        if found.descriptors is not None:
-            write_array(found.descriptors, place.descriptors)
-        return {"n_units": len(found.pool), "n_fg_voxels": int(found.pool.total_counts[1:].sum())}
+            scanned = trainer.scan(split, advance, describe=by_looks)
+        check_budget(study, scanned.pool)
+        scanned.pool.save(place.pool)
+        if scanned.descriptors is not None:
+            write_array(scanned.descriptors, place.descriptors)
+        return {"n_units": len(scanned.pool), "n_fg_voxels": int(scanned.pool.total_counts[1:].sum())}
 
     run_stage(folder, "scan", [POOL, DESCRIPTORS] if by_looks else [POOL], scan, say=say)
     pool = Pool.load(place.pool)

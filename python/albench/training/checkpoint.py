@@ -97,12 +97,12 @@ def read_checkpoint(path: Path, store: PreprocessedStore) -> Checkpoint:
         if axes is not None and not (isinstance(axes, tuple | list) and set(axes) <= set(range(n_axes))):
             raise _NoModelError(f"mirrored axes {axes!r}")
     except _NoModelError as error:
-        found = str(error)
+        reason = str(error)
     except Exception as error:  # torch raises what the damaged place happens to lead to
-        found = next(iter(str(error).splitlines()), "") or type(error).__name__
+        reason = next(iter(str(error).splitlines()), "") or type(error).__name__
     else:
         return Checkpoint(weights, configuration, fold, None if axes is None else tuple(axes))
-    raise InputError(f"{path}: expected a model that `al-bench run` trained here, found {found:.300}")
+    raise InputError(f"{path}: expected a model that `al-bench run` trained here, found {reason:.300}")
 
 
 class _NoModelError(ValueError):
@@ -133,14 +133,14 @@ def _shapes(store: PreprocessedStore) -> dict[str, torch.Size]:
         return {name: weight.shape for name, weight in build_network(store).state_dict().items()}
 
 
-def _weights(found: Any, shapes: Mapping[str, torch.Size]) -> dict[str, torch.Tensor]:
-    if not isinstance(found, dict) or set(found) != set(shapes):
+def _weights(weights: Any, shapes: Mapping[str, torch.Size]) -> dict[str, torch.Tensor]:
+    if not isinstance(weights, dict) or set(weights) != set(shapes):
         raise _NoModelError("weights of another network")
-    for name, weight in found.items():
+    for name, weight in weights.items():
         if type(weight) is not torch.Tensor or weight.layout != torch.strided or weight.device.type != "cpu":
             raise _NoModelError(f"{name}, which is no tensor of numbers")
         if weight.dtype != torch.float32 or weight.shape != shapes[name]:
             raise _NoModelError(f"{name} of {weight.dtype} {tuple(weight.shape)}, not float32 {tuple(shapes[name])}")
         if not torch.isfinite(weight).all():
             raise _NoModelError(f"{name} with values that are no numbers")
-    return dict(found)
+    return dict(weights)

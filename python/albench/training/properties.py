@@ -41,9 +41,9 @@ def read_properties(path: Path) -> dict[str, Any]:
     InputError
         The file is missing or damaged, or the crop is none of the image.
     """
-    found = read_json_text(path)
+    stored = read_json_text(path)
     try:
-        spacing, before, crop, after = (found[key] for key in _KEYS)
+        spacing, before, crop, after = (stored[key] for key in _KEYS)
         bounds = [(low, high) for low, high in crop]
         sizes = [*before, *after, *(bound for pair in bounds for bound in pair)]
         whole = all(type(n) is int for n in sizes) and all(type(edge) is float for edge in spacing)
