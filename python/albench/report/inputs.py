@@ -34,6 +34,8 @@ class Inputs:
 
     Attributes
     ----------
+    folders
+        The run folders.
     results, runs
         Rows of all folders' tables. Where folders hold studies of one name that differ, the names in ``protocol`` are
         told apart by a letter.
@@ -52,6 +54,7 @@ class Inputs:
         Data sets whose images are generated.
     """
 
+    folders: tuple[Path, ...]
     results: pd.DataFrame
     runs: pd.DataFrame
     queries: pd.DataFrame
@@ -83,6 +86,7 @@ def read_inputs(out_dirs: Sequence[Path]) -> Inputs:
     queries = [row for folder, own in zip(out_dirs, names, strict=True) for row in _read_queries(folder, own)]
     table = pd.DataFrame(queries, columns=QUERY_COLUMNS)
     return Inputs(
+        folders=tuple(out_dirs),
         results=results,
         runs=runs.drop_duplicates(RUN_KEYS, ignore_index=True),
         queries=table.drop_duplicates([*RUN_KEYS, "position"], ignore_index=True),
