@@ -117,13 +117,14 @@ def check(
 ) -> None:
     """Compare results with a baseline; exit status 1 where any fell below the band that noise explains."""
     from albench.check.baseline import load_baseline, repeated, save_baseline, summarise
-    from albench.check.compare import compare
+    from albench.check.compare import compare, require_spread
 
     results = summarise(out)
     if update and repeat:
         raise InputError("--update, --repeat: expected one of them: the first replaces the baseline, the second adds")
     if update or repeat:
         results = repeated(load_baseline(baseline), results) if repeat else results
+        require_spread(results)
         save_baseline(results, baseline)
         typer.echo(f"baseline: {baseline}, {len(results.cells)} cells, {len(results.queries)} queries")
         return
