@@ -38,7 +38,7 @@ def findings(part: pd.DataFrame, n_pool_units: float, units: str = "slices") -> 
         lines.append(f"No strategy's AUBC is above that of {REFERENCE}.")
     share = f" ({100 * best['final_units'] / n_pool_units:.0f} % of the pool)" if n_pool_units > 0 else ""
     last = f"After {best['final_units']:,} annotated {units}{share} its mean Dice is {best['final_dice']:.3f}"
-    if best["ceiling_share"] > 0:
+    if 0 < best["ceiling_share"] <= 1:  # above, `albench.report.doubts` says what it means
         last += f", {100 * best['ceiling_share']:.1f} % of what training on all labels reaches"
     lines.append(f"{last}.")
     if curves["n_seeds"].max() == 1:
