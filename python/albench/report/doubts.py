@@ -27,26 +27,23 @@ def doubts(results: pd.DataFrame) -> list[str]:
     """
     last = results["round"] == results.groupby(["strategy", "seed"])["round"].transform("max")
     ends = results[last & (results["label"] > 0)]
-    dice = mean_dice(ends).set_index(["strategy", "seed"])["dice"]
+    dice = mean_dice(ends).pivot_table(index="seed", columns="strategy", values="dice")
     return [*_low_ceiling(dice), *_unlearned(ends)]
 
 
-def _low_ceiling(dice: pd.Series[float]) -> list[str]:
+def _low_ceiling(dice: pd.DataFrame) -> list[str]:
     """Compare on the seeds that strategy and ceiling share."""
-    names = order(list(dice.index.unique("strategy")))
-    if CEILING not in names:
+    if CEILING not in dice:
         return []
-    ceiling = dice[CEILING]
     above = []
-    for name in names:
-        own = dice[name]
-        shared = own.index.intersection(ceiling.index)
-        if own[shared].mean() > ceiling[shared].mean() + _SHOWN:
-            above.append(f"{name} ({own[shared].mean():.3f})")
+    for name in order(list(dice.columns.drop(CEILING))):
+        own, ceiling = dice[[name, CEILING]].dropna().mean()
+        if own > ceiling + _SHOWN:
+            above.append(f"{name} ({own:.3f})")
     if not above:
         return []
     return [
-        f"Training on all labels ends at a mean Dice of {ceiling.mean():.3f}, below {', '.join(above)}: it is no "
+        f"Training on all labels ends at a mean Dice of {dice[CEILING].mean():.3f}, below {', '.join(above)}: it is no "
         "ceiling here, and shares of it mean nothing. Its training is too short (training.full_iterations), or nobody "
         "has learned the task."
     ]

@@ -100,9 +100,11 @@ def export(
 ) -> None:
     """Export a trained model as a folder that nnU-Net's own commands load."""
     from albench.study.export import export_round
+    from albench.training.export import prediction_command
 
     folder = export_round(out, dataset=dataset, strategy=strategy, seed=seed, round_number=round_number, results=to)
     typer.echo(f"model: {folder}")
+    typer.echo(f"predict with it: {prediction_command(folder)}")
 
 
 @app.command()
