@@ -114,6 +114,7 @@ def resolve(request: RunRequest, reporter: Reporter) -> Resolved:
                 factory,
                 gallery=request.gallery,
                 tensorboard=request.tensorboard,
+                given=name,
             )
         )
     resolved = replace(request, strategy=strategies, device=device, set=settings)
@@ -153,8 +154,8 @@ def run(request: RunRequest, reporter: Board = SILENT) -> Path:
         for folder in [replaced, *set_aside] if replaced else set_aside:
             reporter.say(f"what was in {request.out} under other settings is in {folder} now")
         write_study(resolved.request, request.out, protocol)
-        for given, study in zip(resolved.request.dataset, resolved.studies, strict=True):
-            write_study(replace(resolved.request, dataset=(given,)), study.folder.path, protocol)
+        for study in resolved.studies:
+            write_study(replace(resolved.request, dataset=(study.given,)), study.folder.path, protocol)
         run_studies(resolved.studies, resolved.request.strategy, range(request.seeds), resolved.n_processes, reporter)
         return build_report(request.out)
 
