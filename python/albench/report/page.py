@@ -208,7 +208,9 @@ def _selections(queries: pd.DataFrame, tables: Tables) -> list[AnnotatedUnits]:
         picture, plural = None, PLURALS[unit]
         if len(chosen):
             alt = (
-                f"Two heat maps for {title}, one row per strategy. Left: annotated {plural} of each case. "
+                f"Heat map for {title}, one row per strategy: which {plural} are annotated."
+                if unit == "image"
+                else f"Two heat maps for {title}, one row per strategy. Left: annotated {plural} of each case. "
                 f"Right: share of the annotated {plural} by {unit} position."
             )
             wide, narrow = (as_svg(units_figure(chosen, layout)) for layout in (WIDE, NARROW))
