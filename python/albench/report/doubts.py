@@ -8,8 +8,9 @@ from albench.report.palette import order
 from albench.results.layout import CEILING
 from albench.results.tables import mean_dice
 
-_SHOWN = 0.0005
-"""What differs by less looks the same in a table."""
+_DIGITS = 3  # as tables show them
+_CLOSE = 0.02
+"""Share of the ceiling's Dice by which a curve that has reached it may end above it."""
 
 
 def doubts(results: pd.DataFrame) -> list[str]:
@@ -35,17 +36,20 @@ def _low_ceiling(dice: pd.DataFrame) -> list[str]:
     """Compare on the seeds that strategy and ceiling share."""
     if CEILING not in dice:
         return []
-    above = []
+    above, largest = [], 0.0
     for name in order(list(dice.columns.drop(CEILING))):
-        own, ceiling = dice[[name, CEILING]].dropna().mean()
-        if own > ceiling + _SHOWN:
+        own, ceiling = dice[[name, CEILING]].dropna().mean().round(_DIGITS)
+        if own > ceiling:
             above.append(f"{name} ({own:.3f})")
+            largest = max(largest, own / ceiling - 1 if ceiling else float("inf"))
     if not above:
         return []
+    line = f"Training on all labels ends at a mean Dice of {dice[CEILING].mean():.3f}, below {', '.join(above)}"
+    if largest < _CLOSE:
+        return [f"{line}: a strategy has reached it, and shares above 100 % are noise or the ceiling's short training."]
     return [
-        f"Training on all labels ends at a mean Dice of {dice[CEILING].mean():.3f}, below {', '.join(above)}: it is no "
-        "ceiling here, and shares of it mean nothing. Its training is too short (training.full_iterations), or nobody "
-        "has learned the task."
+        f"{line}: it is no ceiling here, and shares of it mean nothing. Its training is too short "
+        "(training.full_iterations), or nobody has learned the task."
     ]
 
 
@@ -54,7 +58,7 @@ def _unlearned(ends: pd.DataFrame) -> list[str]:
     has_ceiling = bool((ends["strategy"] == CEILING).any())
     judged = ends[ends["strategy"] == CEILING] if has_ceiling else ends
     best = judged.groupby(["label", "label_name"])["dice"].max().reset_index()
-    missed = list(best.loc[best["dice"] < _SHOWN, "label_name"])
+    missed = list(best.loc[best["dice"].round(_DIGITS) == 0, "label_name"])
     if not missed:
         return []
     who = "training on all labels" if has_ceiling else "any strategy's last round"

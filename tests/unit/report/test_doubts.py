@@ -43,6 +43,21 @@ def test_a_strategy_above_the_ceiling(tmp_path: Path) -> None:
     assert f"warning: {line}" in " ".join(console.export_text().split())
 
 
+def test_a_ceiling_that_is_reached_is_a_ceiling(tmp_path: Path) -> None:
+    """Above it by less than noise, and by nothing that a table shows."""
+    results = results_of(tmp_path, strategies=("random", "full"), n_seeds=1)
+    last, full = (results["strategy"] == "random") & (results["round"] == 1), results["strategy"] == "full"
+    for gap, expected in ((0.004, 1), (0.0001, 0)):
+        results.loc[full, "dice"] = 0.8
+        results.loc[last, "dice"] = 0.8 + gap
+        lines = doubts(results)
+        assert len(lines) == expected
+        assert all("a strategy has reached it" in line for line in lines)
+    results.loc[full, "dice"], results.loc[last, "dice"] = 0.003, 0.007
+    (line,) = doubts(results)
+    assert "it is no ceiling here" in line
+
+
 def test_on_shared_seeds_alone(tmp_path: Path) -> None:
     """A seed that the ceiling lacks is no reason."""
     results = results_of(tmp_path)
