@@ -18,7 +18,7 @@ from albench.data.locate import find_source
 from albench.data.msd import DATASET_JSON, MsdContent, find_msd_root, read_json_object, read_msd
 from albench.data.nnunet_layout import is_nnunet_layout, read_nnunet
 from albench.data.phantom import build_phantom
-from albench.data.plain_folder import find_pair, read_plain
+from albench.data.plain_folder import IMAGE_FOLDERS, LABEL_FOLDERS, find_pair, read_plain
 from albench.data.registry import REGISTRY, DatasetEntry, PhantomKind, get_entry, is_registered
 from albench.data.sums import require_listed, say_if_unpublished
 from albench.errors import InputError
@@ -140,7 +140,13 @@ def _find_root(folder: Path) -> Path:
         return folder
     described = list(folder.glob(f"*/{DATASET_JSON}"))
     plain = [child for child in sorted(folder.iterdir()) if child.is_dir() and find_pair(child)]
-    return plain[0] if not described and len(plain) == 1 else find_msd_root(folder)
+    if not described and len(plain) == 1:
+        return plain[0]
+    try:
+        return find_msd_root(folder)
+    except InputError as error:
+        names = f"images in one of {', '.join(IMAGE_FOLDERS)}, labels in one of {', '.join(LABEL_FOLDERS)}"
+        raise InputError(f"{error}; without {DATASET_JSON}: {names}") from None
 
 
 def _content(root: Path, cache_dir: Path, reporter: Reporter) -> tuple[MsdContent, tuple[str, ...]]:

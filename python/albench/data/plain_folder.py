@@ -20,8 +20,8 @@ from albench.errors import InputError
 from albench.machine.files import build_folder
 from albench.progress import Reporter
 
-IMAGE_FOLDERS = ("images", "imagesTr", "image", "imgs")
-LABEL_FOLDERS = ("labels", "labelsTr", "label", "masks", "segmentations")
+IMAGE_FOLDERS = ("images", "imagesTr", "image", "imgs", "volume", "volumes")
+LABEL_FOLDERS = ("labels", "labelsTr", "label", "masks", "segmentation", "segmentations")
 ENDINGS = (".nii.gz", ".nii", ".nrrd", ".mha", ".gipl", ".png", ".bmp", ".tif", ".tiff")
 """Of the files that nnU-Net reads."""
 

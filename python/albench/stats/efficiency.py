@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import warnings
 from dataclasses import dataclass
 
 import numpy as np
@@ -57,7 +58,10 @@ def foreground_efficiency(share: Values, dice: Values, start: tuple[float, float
 
     guess = 1 / float((x - x_0)[x > x_0].mean())
     try:
-        fitted, covariance = curve_fit(curve, x, y, p0=[guess])
+        # scipy only warns where the rate has no bound, as of a curve that is at the ceiling at once
+        with warnings.catch_warnings():
+            warnings.simplefilter("error", OptimizeWarning)
+            fitted, covariance = curve_fit(curve, x, y, p0=[guess])
     except (RuntimeError, OptimizeWarning):
         return Efficiency(nan, nan, int(x.size), "the fit did not converge")
     variance = float(covariance[0, 0])

@@ -164,6 +164,7 @@ def _no_folders(root: Path) -> None:
         (_no_labels, "labels: expected label files ending in one of"),
         (_twice, "images: expected one file a name, found case_01.nii and case_01.nii.gz"),
         (_no_folders, "expected one data set (dataset.json in it or in one folder, or images and labels), found none"),
+        (_no_folders, "images in one of images, imagesTr, image, imgs, volume, volumes, labels in one of labels, "),
     ],
 )
 def test_what_is_wrong_is_named(spoil: object, message: str, tmp_path: Path) -> None:
@@ -173,6 +174,14 @@ def test_what_is_wrong_is_named(spoil: object, message: str, tmp_path: Path) -> 
         load(root)
     assert message in str(caught.value)
     assert str(root) in str(caught.value)
+
+
+@pytest.mark.parametrize(("images", "labels"), [("volume", "segmentation"), ("volumes", "segmentations")])
+def test_folders_may_be_called(images: str, labels: str, tmp_path: Path) -> None:
+    root = make(tmp_path / "own")
+    (root / "images").rename(root / images)
+    (root / "labels").rename(root / labels)
+    assert len(load(root).cases) == 3
 
 
 def test_a_truncated_label_is_left_to_verification(tmp_path: Path) -> None:

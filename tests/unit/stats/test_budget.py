@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import warnings
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -111,6 +113,16 @@ def test_efficiency_says_why_there_is_none(x: list[float], ceiling: float, reaso
     fit = foreground_efficiency(np.array(x), np.full(len(x), 0.5), (0.1, 0.5), ceiling)
     assert reason in fit.reason
     assert np.isnan(fit.gamma)
+
+
+def test_a_curve_that_is_at_the_ceiling_at_once_has_no_rate() -> None:
+    """Where warnings are shown, as for users, and not raised, as in these tests."""
+    with warnings.catch_warnings(record=True) as shown:
+        warnings.simplefilter("always")
+        fit = foreground_efficiency(np.array([0.1, 0.2, 0.3]), np.array([0.5, 0.9, 0.9]), (0.1, 0.5), 0.9)
+    assert np.isnan(fit.gamma)
+    assert fit.reason == "the fit did not converge"
+    assert not shown
 
 
 def test_the_start_is_the_smallest_share_and_the_mean_dice_there() -> None:
