@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import json
 import shutil
+from dataclasses import replace
 from pathlib import Path
 
 import pandas as pd
@@ -16,6 +17,7 @@ import pytest
 
 from albench.check.baseline import load_baseline, summarise
 from albench.check.compare import compare
+from albench.config import StudyConfig
 from albench.data import Dataset
 from albench.errors import InputError
 from albench.report import build_report
@@ -92,14 +94,20 @@ def test_the_forecast_takes_off_what_is_done(out: Path, phantom: Dataset, tmp_pa
         prepare_s_per_case=1.0,
         train_setup_s=1.0,
         iteration_s=1.0,
-        score_s_per_unit={"random": 0.0},
+        score_s_per_unit=dict.fromkeys(("random", "usim-f+query=expected", "full"), 0.0),
         evaluate_s_per_case=1.0,
         model_bytes=1,
         prepared_bytes_per_case=1.0,
     )
     assert phantom.name == SLICES
-    whole = forecast(fake_study(phantom, tmp_path / "other"), ("random",), 20, 1, costs)
-    assert _remaining(whole, out).n_done == 2 * (1 + 2 * 2 + 1), "start, two chains of two more rounds, ceiling"
+    config = StudyConfig.model_validate(Settings.read(RunFolder(out)).study(SLICES).values)
+    study = replace(fake_study(phantom, tmp_path / "other"), config=config, out=out)
+    for strategies, n_done in (
+        (("random", "usim-f+query=expected", "full"), 2 * (1 + 2 * 2 + 1)),  # start, two more rounds each, ceiling
+        (("random",), 2 * (1 + 2)),
+    ):
+        whole = forecast(study, strategies, 20, 1, costs)
+        assert _remaining(whole, study, strategies, 20).n_done == n_done
 
 
 def test_the_export(out: Path, tmp_path: Path) -> None:

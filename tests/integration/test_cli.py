@@ -182,11 +182,16 @@ def test_a_data_set_is_prepared_and_verified(copy: Path, tmp_path: Path, capsys:
     status, output, _ = call(["datasets", "prepare", str(copy), *cache], capsys)
     assert status == 0
     assert f"8 cases in {copy}" in output
+    assert "only verified" in output
     _relabel(copy)
     _truncate(copy)
     status, output, _ = call(["datasets", "verify", str(copy), *cache], capsys)
     assert status == 1
     assert output.splitlines()[-1].endswith("8 cases, 2 problems in 1 of them")
+    assert output.splitlines()[:2] == ["channels: phantom", "labels: 0 background, 1 phantom head, 2 phantom tail"]
+    status, output, _ = call(["datasets", "verify", str(copy), *cache, "--json"], capsys)
+    verdict = json.loads(output)
+    assert (verdict["channels"], verdict["labels"]["1"]) == (["phantom"], "phantom head")
 
 
 def test_a_strategy_explains_itself(capsys: pytest.CaptureFixture[str]) -> None:

@@ -11,7 +11,8 @@ from albench.errors import InputError
 from albench.machine.files import write_json
 from albench.results.stages import run_stage
 from albench.study.export import export_round
-from albench.training.export import prepared_in
+from albench.terminal.cli import main
+from albench.training.export import prediction_command, prepared_in
 from tests.support.hostile import PLANS, mark_of, planned, write_model
 
 PLACES = ("_shared/seed-0/round-0", "random/seed-0/round-1", "random/seed-0/round-2", "mcd/seed-0/round-1")
@@ -85,6 +86,24 @@ def test_every_fold_has_a_folder_of_its_own(out: Path) -> None:
     assert export(out) == 10
     folder = out.parent / "to" / "Dataset001_d" / "nnUNetTrainer__nnUNetPlans__2d"
     assert mark_of(folder / "fold_1" / "checkpoint_final.pth") == 11
+
+
+def test_a_data_set_with_a_number_keeps_its_name(out: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """The command that is printed names the folder and its folds."""
+    preprocessed = out / "d/_shared/seed-0/nnunet/preprocessed"
+    plans = preprocessed / "Dataset001_d" / "nnUNetPlans.json"
+    plans.write_text(plans.read_text().replace("Dataset001_d", "Dataset001_Dataset501_Heart"))
+    plans.parent.rename(preprocessed / "Dataset001_Dataset501_Heart")
+    to = out.parent / "to"
+    with pytest.raises(SystemExit) as stop:
+        main(["export", str(out), "--strategy", "random", "--to", str(to)])
+    assert stop.value.code == 0
+    folder = to / "Dataset501_Heart" / "nnUNetTrainer__nnUNetPlans__2d"
+    assert json.loads((folder / "plans.json").read_text())["dataset_name"] == "Dataset501_Heart"
+    command = capsys.readouterr().out.splitlines()[-1].partition(": ")[2]
+    assert command == f"nnUNetv2_predict_from_modelfolder -i IMAGES -o PREDICTIONS -m {folder} -f 0"
+    (folder / "fold_1").mkdir()
+    assert prediction_command(folder).endswith(" -f 0 1")
 
 
 def test_a_damaged_model_is_refused(out: Path) -> None:

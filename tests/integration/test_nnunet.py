@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shlex
 import signal
 import subprocess
 import sys
@@ -27,7 +28,7 @@ from albench.seeding import generator
 from albench.study.setup import start_units
 from albench.training import original
 from albench.training.annotated import AnnotatedDataset
-from albench.training.export import export_model
+from albench.training.export import export_model, prediction_command
 from albench.training.loader import batches
 from albench.training.nnunet import NnunetTrainer
 from albench.training.runtime import configure_cpu
@@ -230,14 +231,20 @@ def test_when_networks_are_compiled(
 
 
 def test_nnunet_itself_predicts_the_same(
-    trainer: NnunetTrainer, checkpoint: Path, phantom: Dataset, split: Split
+    trainer: NnunetTrainer,
+    checkpoint: Path,
+    phantom: Dataset,
+    split: Split,
+    capsys: pytest.CaptureFixture[str],
 ) -> None:
     """Whole slices in batches against nnU-Net's own sliding window, on slices that fit one patch."""
     model = trainer.load(checkpoint)
     case = split.test[0]
     image = trainer.store.image(case)
     whole = model._logits(image)
+    capsys.readouterr()
     tiled = model._tiled(model.network, image)
+    assert capsys.readouterr() == ("", "")
     fits = all(n <= p for n, p in zip(image.shape[2:], trainer.store.configuration_manager.patch_size, strict=True))
     agreement = (whole.argmax(0) == tiled.argmax(0)).float().mean()
     assert agreement > (0.999 if fits else 0.97)
@@ -250,16 +257,15 @@ def test_an_exported_model_is_one_of_nnunets_own(
     trainer: NnunetTrainer, checkpoint: Path, split: Split, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """nnU-Net's command, from the raw image, against our prediction from the preprocessed one."""
-    folder = export_model(trainer.store, [checkpoint], tmp_path / "results")
+    folder = export_model(trainer.store, [checkpoint], tmp_path / "my results")
     images, predicted = tmp_path / "images", tmp_path / "predicted"
     images.mkdir()
     for case in trainer._raw(split.test, 2):
         (images / case.images[0].name).symlink_to(case.images[0])
-    command = [
-        str(Path(sys.executable).with_name("nnUNetv2_predict_from_modelfolder")),
-        "-i", str(images), "-o", str(predicted), "-m", str(folder), "-f", "0", "-device", "cpu",
-        "-npp", "1", "-nps", "1",
-    ]  # fmt: skip
+    program, *words = shlex.split(prediction_command(folder))
+    places = {"IMAGES": str(images), "PREDICTIONS": str(predicted)}
+    command = [str(Path(sys.executable).with_name(program)), *(places.get(word, word) for word in words)]
+    command += ["-device", "cpu", "-npp", "1", "-nps", "1"]
     folders = {name: str(tmp_path) for name in ("nnUNet_raw", "nnUNet_preprocessed", "nnUNet_results")}
     done = subprocess.run(command, check=False, capture_output=True, text=True, env=os.environ | folders)
     assert done.returncode == 0, done.stderr
@@ -271,7 +277,7 @@ def test_an_exported_model_is_one_of_nnunets_own(
         assert len(np.unique(ours)) > 1
         assert (theirs == ours).mean() > 0.999
     with pytest.raises(InputError, match="expected no model yet"):
-        export_model(trainer.store, [checkpoint], tmp_path / "results")
+        export_model(trainer.store, [checkpoint], tmp_path / "my results")
 
 
 def test_scores_of_the_real_network(trainer: NnunetTrainer, checkpoint: Path, pool: Pool) -> None:

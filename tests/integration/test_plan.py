@@ -9,10 +9,17 @@ import pandas as pd
 import pytest
 
 from albench.data import Dataset
-from albench.results.layout import SHARED
-from albench.study.forecast import Costs, _remaining, forecast, forecast_study, measure
+from albench.errors import InputError
+from albench.progress import Silent
+from albench.protocols import load_protocol
+from albench.study import forecast as forecast_module
+from albench.study.forecast import Costs, Forecast, _remaining, forecast, forecast_studies, forecast_study, measure
+from albench.study.request import RunRequest
+from albench.study.run import Resolved
+from albench.study.study import Study
 from albench.study.workers import run_studies
-from tests.support.fake_study import fake_protocol, fake_study
+from tests.support.fake_study import Listening, fake_protocol, fake_study
+from tests.support.made_archives import make_photographs
 
 COSTS = Costs(
     units_per_case=10.0,
@@ -101,12 +108,69 @@ def test_folds_are_trained_and_kept_each(phantom: Dataset, tmp_path: Path) -> No
     assert five.disk_bytes - one.disk_bytes == 3 * 4 * 1000
 
 
-def test_what_is_there_of_the_folds_is_taken_off(phantom: Dataset, tmp_path: Path) -> None:
-    found = forecast(fake_study(phantom, tmp_path / "out"), ("random",), 1, 1, COSTS)
-    folder = tmp_path / "out" / phantom.name / SHARED / "seed-0" / "round-0"
-    folder.mkdir(parents=True)
-    (folder / "train-0.stage.json").touch()
-    assert _remaining(found, tmp_path / "out").n_done == 1
+def test_what_is_done_of_this_very_study_is_taken_off(phantom: Dataset, tmp_path: Path) -> None:
+    """Not other strategies, other seeds, another configuration, or what is damaged."""
+    study = fake_study(phantom, tmp_path / "out")
+    costs = replace(COSTS, score_s_per_unit=dict.fromkeys(("random", "entropy", "full"), 0.5))
+
+    def left(asked: Study, strategies: tuple[str, ...], n_seeds: int) -> Forecast:
+        return _remaining(forecast(asked, strategies, n_seeds, 1, costs), asked, strategies, n_seeds, said)
+
+    said = Listening()
+    assert left(study, ("random",), 1) == forecast(study, ("random",), 1, 1, costs)
+    run_studies([study], ("random", "full"), range(1), 1)
+    finished = left(study, ("random", "full"), 1)
+    assert (finished.n_done, finished.wall_s) == (finished.n_trainings, 0)
+    both = left(study, ("entropy",), 2)
+    whole = forecast(study, ("entropy",), 2, 1, costs)
+    assert both.n_done == 1  # the start that strategies share
+    assert both.compute_s["preprocess"] == whole.compute_s["preprocess"] / 2
+    assert both.compute_s["train"] == pytest.approx(0.1 * (whole.n_iterations - 200))
+    other = replace(study, config=study.config.model_copy(update={"protocol": fake_protocol(budget=7)}))
+    assert not said.heard
+    assert left(other, ("random", "full"), 1) == forecast(other, ("random", "full"), 1, 1, costs)
+    assert "under another configuration (protocol.budget: 6 -> 7), which do not count" in said.heard[0]
+    study.folder.chain("random", 0).round(1).stage("train").write_text("")
+    assert left(study, ("random", "full"), 1).n_done == finished.n_done - 1
+
+
+def test_what_a_run_would_refuse_is_refused_with_the_way_out(phantom: Dataset, tmp_path: Path) -> None:
+    """The message's own settings fit."""
+    protocol = fake_protocol(budget=5000)
+    with pytest.raises(InputError, match="expected at most the") as planned:
+        forecast_study(fake_study(phantom, tmp_path / "a", protocol), ("random",), 2, 1)
+    with pytest.raises(InputError) as run:
+        run_studies([fake_study(phantom, tmp_path / "b", protocol)], ("random",), range(2), 1)
+    assert str(planned.value) == str(run.value)
+    settings = str(planned.value).partition("; what fits: ")[2].replace("--set ", "").split()
+    start, budget = (int(setting.split("=")[1]) for setting in settings)
+    pool = protocol.pool.model_copy(update={"start": start})
+    fitting = protocol.model_copy(update={"pool": pool, "budget": budget})
+    assert forecast_study(fake_study(phantom, tmp_path / "c", fitting), ("random",), 2, 1).start == start
+
+
+def test_a_pool_that_the_protocol_cuts_may_be_whole(tmp_path: Path) -> None:
+    """2D images, one unit each: quick takes 40 of them and wants 160."""
+    dataset = make_photographs(tmp_path / "photos", [(20, 24)] * 210, colours=False)
+    study = fake_study(dataset, tmp_path / "out", load_protocol("quick", ["scoring.precision=float32"]))
+    message = r"40 units in the pool of photos; what fits: --set pool.max_cases=null \(all 168 cases\) or "
+    message += "--set pool.start=5 --set budget=5$"
+    with pytest.raises(InputError, match=message):
+        forecast_study(study, ("random",), 1, 1)
+    fitting = load_protocol("quick", ["scoring.precision=float32", "pool.max_cases=null"])
+    assert forecast_study(fake_study(dataset, tmp_path / "all", fitting), ("random",), 1, 1).n_pool_units == 168
+
+
+def test_a_forecast_has_what_a_run_takes_however_little_it_trains(
+    phantom: Dataset, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    study = fake_study(phantom, tmp_path / "out")
+    monkeypatch.setattr(forecast_module, "resolve", lambda request, reporter: Resolved(request, (study,), 1))
+    (found,) = forecast_studies(RunRequest(phantom.name, strategy="random", out=tmp_path / "new"), Silent())
+    assert found.compute_s["start and report"] > 2
+    assert found.wall_s > found.compute_s["start and report"]
+    assert replace(found, disk_bytes=82_000_000).as_row()["disk"] == "82 MB"
+    assert replace(found, disk_bytes=1_820_000_000).as_row()["disk"] == "1.8 GB"
 
 
 def test_side_by_side_a_run_takes_at_least_its_longest_chain(phantom: Dataset, tmp_path: Path) -> None:

@@ -2,20 +2,26 @@
 
 from __future__ import annotations
 
+import shlex
 from pathlib import Path
 
+import pandas as pd
 import pytest
 
 import albench
 from albench.data import Dataset
 from albench.errors import InputError
 from albench.progress import Silent
+from albench.report.inputs import read_inputs
+from albench.report.provenance import commands
+from albench.results.layout import RunFolder
+from albench.results.settings import Settings
 from albench.study import run as run_module
 from albench.study.file import STUDY_FILE, read_study
 from albench.study.request import RunRequest
 from albench.study.run import Resolved
 from albench.terminal import cli
-from tests.support.fake_study import fake_study
+from tests.support.fake_study import FakeFactory, fake_study
 
 
 @pytest.fixture
@@ -72,3 +78,35 @@ def test_what_is_left_to_the_machine_is_decided(phantom: Dataset, tmp_path: Path
     assert again.request == resolved
     with pytest.raises(InputError, match="unknown device 'gpu'"):
         run_module.resolve(RunRequest(("phantom",), device="gpu"), Silent())
+
+
+def test_what_the_report_says_repeats_the_study(
+    phantom: Dataset, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A path, a protocol of one's own that is gone by then, settings, and strategies that have other seeds."""
+    monkeypatch.setattr(run_module, "NnunetFactory", lambda dataset, config, placement: FakeFactory(dataset))
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "my data").symlink_to(phantom.root.parent)
+    own = tmp_path / "base.yaml", tmp_path / "mine.yaml"
+    own[0].write_text("extends: quick\nrounds: 2\npool: {max_cases: 5, test_share: 0.3}\n")
+    own[1].write_text(f"extends: base.yaml\nname: mine\ndatasets: {{{phantom.name}: {{budget: 5}}}}\n")
+    given = ["run", "--dataset", f"my data/{phantom.name}", "--protocol", "mine.yaml", "--set", "pool.start=7"]
+    given += ["--cache", "cache", "--jobs", "1", "--out", "my out"]
+    for strategy, seeds in (("random,full", "1"), ("entropy", "2")):
+        with pytest.raises(SystemExit) as stop:
+            cli.main([*given, "--strategy", strategy, "--seeds", seeds])
+        assert stop.value.code == 0
+    for file in own:
+        file.unlink()
+    lines = commands(read_inputs([Path("my out")]))
+    assert [line.partition(" --strategy ")[2].split()[0] for line in lines] == ["entropy", "random,full"]
+    for line in lines:
+        program, *words = shlex.split(line)
+        assert program == "al-bench"
+        with pytest.raises(SystemExit) as stop:
+            cli.main(words)
+        assert stop.value.code == 0
+    first, again = (Settings.read(RunFolder(Path(out))).study(phantom.name) for out in ("my out", "my out-again"))
+    assert again.stored == first.stored
+    assert (again.protocol, again.stored["protocol"]["pool"]["start"]) == ("mine", 7)
+    pd.testing.assert_frame_equal(albench.load_results(Path("my out-again")), albench.load_results(Path("my out")))

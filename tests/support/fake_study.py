@@ -83,4 +83,4 @@ def fake_study(dataset: Dataset, out: Path, protocol: Protocol | None = None) ->
     claim_folder(out, [config])
     pool = config.protocol.pool
     make_trainer = FakeFactory(dataset, pool.patch_size, pool.patch_grid)
-    return Study(dataset, config, out, make_trainer)
+    return Study(dataset, config, out, make_trainer, given=str(dataset.root))

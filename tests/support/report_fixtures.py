@@ -31,6 +31,7 @@ def write_study(
     draw: int = 11,
     empty_queries: bool = False,
     with_pictures: bool = False,
+    n_slices: int = N_SLICES,
 ) -> Path:
     """Run folder with curves that rise with the budget, drawn from the generator `draw`."""
     rng = np.random.default_rng(draw)
@@ -39,7 +40,7 @@ def write_study(
     for strategy in strategies:
         for seed in range(first_seed, first_seed + n_seeds):
             for index in [n_rounds - 1] if strategy == "full" else range(n_rounds):
-                n_units = N_POOL_CASES * N_SLICES if strategy == "full" else 40 * (index + 1)
+                n_units = N_POOL_CASES * n_slices if strategy == "full" else 40 * (index + 1)
                 rise = 1 - np.exp(-n_units / 80)
                 # strategies share the first round
                 gain = GAIN["random"] if index == 0 else GAIN.get(strategy, 0.3)
@@ -62,7 +63,7 @@ def write_study(
                     {
                         **key,
                         **stages,
-                        "n_pool_units": N_POOL_CASES * N_SLICES,
+                        "n_pool_units": N_POOL_CASES * n_slices,
                         "iterations": 600,
                         "train_loss": 0.3,
                         "train_s": 60.0,
@@ -77,13 +78,13 @@ def write_study(
                         "started_at": f"2025-01-0{seed + 1}T10:00:00+00:00",
                     }
                 )
-                middle = N_SLICES / 2
+                middle = n_slices / 2
                 width = 2 if strategy == "usim-f" and index else 8
                 cases = rng.integers(0, N_POOL_CASES // 2 if strategy == "entropy" else N_POOL_CASES, size=40)
                 units = [
                     {
                         "case": f"pool_{case:03d}",
-                        "index": int(np.clip(rng.normal(middle, width), 0, N_SLICES - 1)),
+                        "index": int(np.clip(rng.normal(middle, width), 0, n_slices - 1)),
                         "axis": 0,
                         "score": 0.5,
                         "gain": None,
@@ -101,7 +102,7 @@ def write_study(
         for seed in range(first_seed, first_seed + n_seeds):
             file = folder / dataset / "_shared" / f"seed-{seed}" / "pool.parquet"
             file.parent.mkdir(parents=True, exist_ok=True)
-            units = [(f"pool_{case:03d}", index) for case in range(N_POOL_CASES) for index in range(N_SLICES)]
+            units = [(f"pool_{case:03d}", index) for case in range(N_POOL_CASES) for index in range(n_slices)]
             pool = pd.DataFrame(units, columns=["case", "index"])
             pool = pool.assign(n_voxels_0=900, n_voxels_1=100, n_voxels_2=pool["index"] % 2)
             pool.to_parquet(file, index=False)

@@ -35,6 +35,7 @@ CHANCE = 0.01
 """A strategy's queries fail where unrelated choices have as many units in common with more than this probability."""
 
 _CELL = [*STUDY_KEYS, "strategy", "round"]
+_ROUNDING = 1e-9
 _LATER = -1  # stands for the mean over the rounds after the first
 
 
@@ -102,6 +103,25 @@ def compare(measured: Baseline, baseline: Baseline) -> list[Row]:
     return [*_dice_rows(cells_table(measured), cells_table(baseline)), *_query_rows(measured.queries, baseline.queries)]
 
 
+def require_spread(baseline: Baseline) -> None:
+    """Refuse a baseline that nothing can be compared with.
+
+    Raises
+    ------
+    InputError
+        A data set has a single seed and no repetition of it.
+    """
+    for study, cells in cells_table(baseline).groupby(STUDY_KEYS):
+        if not _noise(cells, shared=set(cells["seed"])).freedom:
+            raise _without_spread(str(study[0]))
+
+
+def _without_spread(dataset: str) -> InputError:
+    return InputError(
+        f"--baseline: expected at least 2 finished seeds of {dataset} to know their spread; --seeds 2 runs them"
+    )
+
+
 def _dice_rows(measured: pd.DataFrame, baseline: pd.DataFrame) -> list[Row]:
     rows: list[Row] = []
     levels = [(baseline, measured), (_later_rounds(baseline), _later_rounds(measured))]
@@ -111,7 +131,7 @@ def _dice_rows(measured: pd.DataFrame, baseline: pd.DataFrame) -> list[Row]:
         for study, old_study in old.groupby(STUDY_KEYS):
             noise = _noise(old_study, shared=set(rows_of(new, study)["seed"]))
             if not noise.freedom:
-                raise InputError(f"--baseline: expected at least 2 finished seeds of {study[0]} to know their spread")
+                raise _without_spread(str(study[0]))
             quantile = float(stats.t.ppf(1 - FALSE_ALARMS / n_rows, noise.freedom))
             for key in sorted(key for key in before if key[:2] == study):
                 dataset, _, strategy, round_number = key
@@ -187,34 +207,50 @@ class _Noise:
 def _noise(cells: pd.DataFrame, shared: set[int]) -> _Noise:
     """Pool the variance over strategies and rounds: within seeds where they were repeated, else between seeds.
 
-    A single seed without repetition has no degree of freedom.
-
-    Cells of a seed resemble each other, so k of them are worth less than k times as many seeds. The degrees of
-    freedom are those of the scaled chi-square with the pooled variance's first two moments (Box 1954, theorem 3.1):
-    n tr(C)^2 / tr(C^2) with C the covariance of the cells and n its own degrees of freedom.
+    A single seed without repetition has no degree of freedom. Strategies may have different seeds and repetitions.
 
     Parameters
     ----------
     shared
         Seeds of the run that is checked: pairs need some of them in the baseline.
     """
-    runs = cells.pivot_table(index=["seed", "repetition"], columns=["strategy", "round"], values="dice").dropna()
-    seeds = runs.groupby(level="seed")
-    within = runs - seeds.transform("mean")
-    n_within = len(runs) - seeds.ngroups
-    if n_within > 0 and shared & set(runs.index.get_level_values("seed")):
-        return _pooled(within.to_numpy(), n_within, paired=True)
-    means = seeds.mean()
-    return _pooled((means - means.mean()).to_numpy(), len(means) - 1, paired=False)
+    runs = cells.pivot_table(index=["seed", "repetition"], columns=["strategy", "round"], values="dice")
+    if shared & set(runs.index.get_level_values("seed")):
+        within = _pooled([of_seed.to_numpy() for _, of_seed in runs.groupby(level="seed")], paired=True)
+        if within.freedom:
+            return within
+    return _pooled([runs.groupby(level="seed").mean().to_numpy()], paired=False)
 
 
-def _pooled(deviations: NDArray[np.float64], freedom: int, *, paired: bool) -> _Noise:
-    if freedom < 1:
+def _pooled(blocks: Sequence[NDArray[np.float64]], *, paired: bool) -> _Noise:
+    """Pool the variance around the mean of each block and cell.
+
+    Cells of a seed resemble each other, so k of them are worth less than k times as many seeds. The degrees of
+    freedom are those of the scaled chi-square with the mean and the variance of the sum of squares (Box 1954, theorem
+    3.1): with products S of the cells' deviations, which estimate their covariance C times the shared degrees of
+    freedom T, they are tr(S)^2 / sum of C^2 T; n tr(C)^2 / tr(C^2) where every cell has the same runs.
+
+    Parameters
+    ----------
+    blocks
+        Runs by cells, NaN where a cell lacks the run.
+    """
+    n_cells = blocks[0].shape[1]
+    products, shared = np.zeros((n_cells, n_cells)), np.zeros((n_cells, n_cells))
+    for block in blocks:
+        there = ~np.isnan(block)
+        n = np.maximum(there.sum(axis=0), 1)
+        values = np.where(there, block, 0.0)
+        deviations = np.where(there, values - values.sum(axis=0) / n, 0.0)
+        both = there.astype(np.float64).T @ there
+        products += deviations.T @ deviations
+        shared += both * (1 - 1 / n[:, None] - 1 / n) + both**2 / np.outer(n, n)  # trace of two centrings, one by one
+    freedom, total = float(np.trace(shared)), float(np.trace(products))
+    if freedom < 0.5:  # a whole number, but for rounding
         return _Noise(math.nan, 0.0, paired)
-    covariance = deviations.T @ deviations / freedom
-    total, squares = float(np.trace(covariance)), float(np.square(covariance).sum())
-    share = total**2 / squares if squares > 0 else 1.0
-    return _Noise(math.sqrt(total / len(covariance)), freedom * share, paired)
+    known = shared > _ROUNDING
+    squares = float((np.square(products[known]) / shared[known]).sum())
+    return _Noise(math.sqrt(total / freedom), total**2 / squares if squares > 0 else freedom, paired)
 
 
 def _query_rows(measured: tuple[FirstQuery, ...], baseline: tuple[FirstQuery, ...]) -> list[Row]:
@@ -225,7 +261,9 @@ def _query_rows(measured: tuple[FirstQuery, ...], baseline: tuple[FirstQuery, ..
         if (query.dataset, query.seed) in seeds:  # fewer seeds are a choice
             by_strategy.setdefault((query.dataset, query.strategy), []).append(query)
     rows = []
-    for (dataset, strategy), queries in by_strategy.items():
+    for (dataset, strategy), of_all in by_strategy.items():
+        # where the strategy has other seeds, fewer of them are a choice too
+        queries = [query for query in of_all if (dataset, strategy, query.seed) in chosen] or of_all
         drawn = sum(len(query.units) for query in queries)
         threshold = _least_beyond_chance(queries)
         if threshold > drawn:

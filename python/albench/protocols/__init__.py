@@ -28,9 +28,20 @@ def is_protocol_file(name: str) -> bool:
     return name.endswith((".yaml", ".yml"))
 
 
+def protocol_values(name: str) -> dict[str, Any]:
+    """Return the settings in a protocol's file, laid over those of the one it extends, if any; of all data sets.
+
+    Raises
+    ------
+    InputError
+        For an unknown name or a file that is none.
+    """
+    return _extended(name)
+
+
 def dataset_settings(dataset: str) -> dict[str, dict[str, Any]]:
     """Return the settings that a data set has of its own in the packaged protocols, by protocol."""
-    sections = {name: _section(name, _protocol_values(name), dataset) for name in protocol_names()}
+    sections = {name: _section(name, protocol_values(name), dataset) for name in protocol_names()}
     return {name: section for name, section in sections.items() if section}
 
 
@@ -75,7 +86,7 @@ def load_protocol(
     InputError
         For an unknown name, an unreadable file, or a value that the setting does not accept.
     """
-    values = _protocol_values(name)
+    values = protocol_values(name)
     for_dataset = _section(name, values, dataset)
     values = _merged(values, for_dataset) | {key: value for key, value in overrides.items() if value is not None}
     for what, given, known in (("start method", start_method, START_METHODS), ("split", split_by, SPLITS)):
@@ -124,8 +135,7 @@ def _replace_setting(values: dict[str, Any], setting: str) -> None:
     inner[last] = parse_yaml(f"--set {setting:.200}", text, "a value")
 
 
-def _protocol_values(name: str, above: tuple[str, ...] = ()) -> dict[str, Any]:
-    """Return the settings in a protocol's file, laid over those of the one it extends, if any."""
+def _extended(name: str, above: tuple[str, ...] = ()) -> dict[str, Any]:
     file = Path(name)
     if is_protocol_file(name):
         text = read_text(file, LONGEST_YAML, "YAML file")
@@ -145,4 +155,4 @@ def _protocol_values(name: str, above: tuple[str, ...] = ()) -> dict[str, Any]:
         raise InputError(
             f"--protocol {above[0]}: expected an end of protocols that extend each other, got {name} again"
         )
-    return _merged(_protocol_values(extended, (*above, name)), values)
+    return _merged(_extended(extended, (*above, name)), values)

@@ -13,11 +13,12 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from albench.report.doubts import doubts
 from albench.report.palette import ORACLE_NOTE, label
 from albench.report.summary import DICE_AT, budgets_of, summary_table
-from albench.report.texts import NBSP, NONE, interval_text, number_text, p_text
+from albench.report.texts import NBSP, NONE, count_text, interval_text, number_text, p_text
 from albench.results.layout import CEILING
-from albench.results.tables import OVERHEAD_STAGES, REFERENCE, STUDY_KEYS
+from albench.results.tables import OVERHEAD_STAGES, REFERENCE, STUDY_KEYS, rows_of
 from albench.stats.crossed import MIN_SEEDS
 
 UNIT = f"{NBSP}s"
@@ -71,7 +72,7 @@ def _against(row: pd.Series[Any]) -> list[str]:
     """Difference to the reference, its corrected p with the verdict, and what they rest on."""
     if not row["diff_pairs"] > 0:
         return [NONE] * 3
-    n = ", ".join(f"{row[f'diff_{word}']:.0f}{NBSP}{word}" for word in ("seeds", "cases"))
+    n = ", ".join(count_text(row[f"diff_{word}"], word) for word in ("seeds", "cases"))
     difference = interval_text(row["diff"], row["diff_low"], row["diff_high"], sign=True)
     return [difference, f"{p_text(row['p_two_sided_holm'])} [{row['verdict']}]", n]
 
@@ -132,6 +133,8 @@ def print_summary(results: pd.DataFrame, console: Console) -> None:
             # Text, not markup: an interval's brackets are no style
             table.add_row(*(Text(t, style="bold" if b else "") for t, b in zip(row, best, strict=True)))
         console.print(table, markup=False)
+        for line in doubts(rows_of(results, study)):
+            console.print(Text(f"warning: {line}", style="bold yellow"))
 
 
 def _layouts(cells: Cells, n_budgets: int) -> list[Cells]:

@@ -64,7 +64,7 @@ class Panel:
     n_pool_units
         Size of the pool, mean over seeds.
     unit
-        What is annotated: ``slice``, ``patch`` or ``unit``.
+        What is annotated: ``slice``, ``image``, ``patch`` or ``unit``.
     """
 
     title: str
@@ -113,12 +113,12 @@ def units_figure(queries: pd.DataFrame, layout: str = WIDE) -> Figure:
     units = PLURALS[unit]
     with mpl.rc_context(_RC):
         names = order(list(queries["strategy"]))
-        narrow = layout == NARROW
+        narrow, one = layout == NARROW, unit == "image"  # an image has no position in its case
         rows = len(names)
         height = 0.34 * rows + 1.3
-        figure = _figure((4.1, 2 * height + 0.3) if narrow else (8.6, max(height, 2.2)))
-        shape = (2, 1) if narrow else (1, 2)
-        by_case, by_position = figure.subplots(*shape).flat
+        figure = _figure((4.1, height if one else 2 * height + 0.3) if narrow else (8.6, max(height, 2.2)))
+        shape = (1, 1) if one else (2, 1) if narrow else (1, 2)
+        by_case, *others = figure.subplots(*shape, squeeze=False).flat
         counts = queries.groupby(["strategy", "case"]).size().reset_index(name="n")
         counts = counts.pivot_table(index="strategy", columns="case", values="n", fill_value=0).reindex(names)
         counts = counts[counts.sum().sort_values(ascending=False, kind="stable").index]
@@ -126,18 +126,15 @@ def units_figure(queries: pd.DataFrame, layout: str = WIDE) -> Figure:
         by_case.set_title(f"{units.capitalize()} by case")
         by_case.set_xlabel(f"cases ({counts.shape[1]}), most annotated first")
         by_case.set_xticks([])
-        edges = np.histogram_bin_edges(depth, bins=min(24, int(np.ptp(depth)) + 1))
-        shares = np.stack(
-            [
-                np.histogram(depth[queries["strategy"] == name], bins=edges)[0] / (queries["strategy"] == name).sum()
-                for name in names
-            ]
-        )
-        extent = (float(edges[0]), float(edges[-1]))
-        _heat(by_position, 100 * shares, names, figure=figure, unit=f"% of {units}", extent=extent)
-        by_position.set_title(f"{units.capitalize()} by position")
-        where = "slice index" if unit == "slice" else f"middle of the {unit} along z"
-        by_position.set_xlabel(f"{where} on the original grid")
+        for by_position in others:
+            edges = np.histogram_bin_edges(depth, bins=min(24, int(np.ptp(depth)) + 1))
+            counted = [np.histogram(depth[queries["strategy"] == name], bins=edges)[0] for name in names]
+            shares = np.stack([100 * n / n.sum() for n in counted])
+            extent = (float(edges[0]), float(edges[-1]))
+            _heat(by_position, shares, names, figure=figure, unit=f"% of {units}", extent=extent)
+            by_position.set_title(f"{units.capitalize()} by position")
+            where = "slice index" if unit == "slice" else f"middle of the {unit} along z"
+            by_position.set_xlabel(f"{where} on the original grid")
         return figure
 
 

@@ -7,7 +7,7 @@ from typing import Any
 import pandas as pd
 
 from albench.report.palette import oracle_aided
-from albench.report.texts import interval_text, p_text
+from albench.report.texts import NBSP, count_text, interval_text, p_text
 from albench.results.layout import CEILING
 from albench.results.tables import REFERENCE
 from albench.stats.crossed import MIN_SEEDS
@@ -38,7 +38,7 @@ def findings(part: pd.DataFrame, n_pool_units: float, units: str = "slices") -> 
         lines.append(f"No strategy's AUBC is above that of {REFERENCE}.")
     share = f" ({100 * best['final_units'] / n_pool_units:.0f} % of the pool)" if n_pool_units > 0 else ""
     last = f"After {best['final_units']:,} annotated {units}{share} its mean Dice is {best['final_dice']:.3f}"
-    if best["ceiling_share"] > 0:
+    if 0 < best["ceiling_share"] <= 1:  # above, `albench.report.doubts` says what it means
         last += f", {100 * best['ceiling_share']:.1f} % of what training on all labels reaches"
     lines.append(f"{last}.")
     if curves["n_seeds"].max() == 1:
@@ -49,9 +49,8 @@ def findings(part: pd.DataFrame, n_pool_units: float, units: str = "slices") -> 
 def _against_reference(best: pd.Series[Any], n_picked_from: int) -> str:
     """Difference of the named strategy to the reference, its test and the verdict."""
     difference = interval_text(best["diff"], best["diff_low"], best["diff_high"], sign=True)
-    n = " and ".join(
-        f"{n:.0f} {word if n > 1 else word[:-1]}" for word in ("seeds", "cases") if (n := best[f"diff_{word}"])
-    )
+    n = " and ".join(count_text(n, word) for word in ("seeds", "cases") if (n := best[f"diff_{word}"]))
+    n = n.replace(NBSP, " ")
     text = f"AUBC against {REFERENCE} on the same {n}: {difference}"
     if best["verdict"] == "not tested":
         return f"{text}. Not tested: that takes {MIN_SEEDS} seeds and 2 cases, so nothing is said of a difference."

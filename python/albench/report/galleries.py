@@ -111,13 +111,13 @@ def _gallery(inputs: Inputs, study: tuple[str, str], tiles: dict[RunKey, list[Ti
 def _tiles(inputs: Inputs, run: RunKey) -> list[Tile]:
     queries = inputs.queries
     own = queries[(queries[[*STUDY_KEYS, "strategy", "seed", "round"]] == list(run)).all(axis=1)]
-    unit = unit_word(own)
+    unit = unit_word(rows_of(queries, run[:2]))
     pictures = load_gallery(inputs.galleries[run])
     return [_tile(picture, row, unit) for picture, (_, row) in zip(pictures, own.iterrows(), strict=False)]
 
 
 def _tile(picture: Picture, row: pd.Series, unit: str) -> Tile:
-    where = f"{row['case']}, {unit} {row['index']}"
+    where = str(row["case"]) if unit == "image" else f"{row['case']}, {unit} {row['index']}"
     panels = render(picture)
     height, width = panels[0].shape[:2]
     strip = np.full((height, 3 * width + 2 * _GAP, 3), 255, dtype=np.uint8)

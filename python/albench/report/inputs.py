@@ -25,7 +25,7 @@ RunKey = tuple[str, str, str, int, int]
 
 QUERY_COLUMNS = [*STUDY_KEYS, "strategy", "seed", "round", "position", "case", "index", "axis", "score", "gain"]
 QUERY_COLUMNS += ["start", "stop"]
-PLURALS = {"slice": "slices", "patch": "patches", "unit": "units"}
+PLURALS = {"image": "images", "slice": "slices", "patch": "patches", "unit": "units"}
 
 
 @dataclass(frozen=True)
@@ -34,6 +34,8 @@ class Inputs:
 
     Attributes
     ----------
+    folders
+        The run folders.
     results, runs
         Rows of all folders' tables. Where folders hold studies of one name that differ, the names in ``protocol`` are
         told apart by a letter.
@@ -52,6 +54,7 @@ class Inputs:
         Data sets whose images are generated.
     """
 
+    folders: tuple[Path, ...]
     results: pd.DataFrame
     runs: pd.DataFrame
     queries: pd.DataFrame
@@ -83,6 +86,7 @@ def read_inputs(out_dirs: Sequence[Path]) -> Inputs:
     queries = [row for folder, own in zip(out_dirs, names, strict=True) for row in _read_queries(folder, own)]
     table = pd.DataFrame(queries, columns=QUERY_COLUMNS)
     return Inputs(
+        folders=tuple(out_dirs),
         results=results,
         runs=runs.drop_duplicates(RUN_KEYS, ignore_index=True),
         queries=table.drop_duplicates([*RUN_KEYS, "position"], ignore_index=True),
@@ -95,15 +99,18 @@ def read_inputs(out_dirs: Sequence[Path]) -> Inputs:
 
 
 def unit_word(queries: pd.DataFrame) -> str:
-    """Return what the annotated units are: ``slice``, ``patch``, or ``unit`` where there are both."""
+    """Return what the annotated units are: ``slice``, ``patch``, or ``unit`` where there are both.
+
+    ``image`` where every case has the one slice 0, as 2D images have.
+    """
     if "start" not in queries or queries["start"].isna().all():
-        return "slice"
+        return "image" if len(queries) and (queries["index"] == 0).all() else "slice"
     return "patch" if queries["start"].notna().all() else "unit"
 
 
 def depths(queries: pd.DataFrame) -> NDArray[np.float64]:
     """Return where units lie in their case: a slice's index, or the middle of a patch along z; float64 (n,)."""
-    if unit_word(queries) == "slice":
+    if unit_word(queries) in ("slice", "image"):
         return queries["index"].to_numpy(np.float64)
     bounds = zip(queries["index"], queries["start"], queries["stop"], strict=True)
     return np.array([index if start is None else (start[0] + stop[0]) / 2 for index, start, stop in bounds])

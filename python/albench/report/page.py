@@ -16,6 +16,7 @@ from albench.report import provenance
 from albench.report.cells import Cells, study_title, summary_cells, timing_cells
 from albench.report.chart import chart_data
 from albench.report.coverage import Annotated, annotated_units, chosen_units
+from albench.report.doubts import doubts
 from albench.report.figures import NARROW, WIDE, Panel, as_svg, curves_figure, units_figure
 from albench.report.findings import findings
 from albench.report.galleries import galleries
@@ -46,6 +47,7 @@ class Study:
     anchor: str
     title: str
     phantom: bool
+    doubts: list[str]
     findings: list[str]
     curves: Picture
     chart: dict[str, Any]
@@ -93,7 +95,15 @@ def render(
     groups = summary.groupby(STUDY_KEYS, sort=True)
     pictures, left_out = galleries(inputs)
     studies = [
-        _study(f"study-{number}", (str(study[0]), str(study[1])), part, panel, tables, study[0] in inputs.phantoms)
+        _study(
+            f"study-{number}",
+            (str(study[0]), str(study[1])),
+            part,
+            panel,
+            tables,
+            study[0] in inputs.phantoms,
+            doubts(rows_of(inputs.results, study)),
+        )
         for number, ((study, part), panel) in enumerate(zip(groups, panels, strict=True), start=1)
     ]
     environment = Environment(
@@ -145,6 +155,7 @@ def _study(
     panel: Panel,
     tables: Tables,
     phantom: bool,
+    warnings: list[str],
 ) -> Study:
     # the section's heading is the title
     untitled = replace(panel, title="")
@@ -154,6 +165,7 @@ def _study(
         anchor=anchor,
         title=study_title(*study),
         phantom=phantom,
+        doubts=warnings,
         findings=findings(part, panel.n_pool_units, PLURALS[panel.unit]),
         curves=Picture(
             _data_url(as_svg(curves_figure([untitled], WIDE))),
@@ -196,7 +208,9 @@ def _selections(queries: pd.DataFrame, tables: Tables) -> list[AnnotatedUnits]:
         picture, plural = None, PLURALS[unit]
         if len(chosen):
             alt = (
-                f"Two heat maps for {title}, one row per strategy. Left: annotated {plural} of each case. "
+                f"Heat map for {title}, one row per strategy: which {plural} are annotated."
+                if unit == "image"
+                else f"Two heat maps for {title}, one row per strategy. Left: annotated {plural} of each case. "
                 f"Right: share of the annotated {plural} by {unit} position."
             )
             wide, narrow = (as_svg(units_figure(chosen, layout)) for layout in (WIDE, NARROW))

@@ -1,7 +1,8 @@
 """One look per strategy, the same in every figure, table and report.
 
-Colours are Okabe and Ito's, told apart with any colour vision; a marker tells them apart without
-colour. A colour stands for a family (what the strategy looks at), marker and line for the member.
+Colours are Okabe and Ito's, told apart with any colour vision, and a brown that is darker than they are; a
+marker tells them apart without colour. A colour stands for a family (what the strategy looks at), marker and line for
+the member.
 """
 
 from __future__ import annotations
@@ -19,6 +20,7 @@ from albench.strategies.base import Family, Look
 BLACK, GREY = "#000000", "#5f6368"
 ORANGE, SKY, GREEN, YELLOW = "#E69F00", "#56B4E9", "#009E73", "#F0E442"
 BLUE, VERMILLION, PURPLE = "#0072B2", "#D55E00", "#CC79A7"
+BROWN = "#7A4A00"
 ORACLE_NOTE = "† reads ground truth"
 """What the dagger of `label` means."""
 
@@ -35,6 +37,7 @@ class Style:
 _COLORS: dict[Family, str] = {
     "model-free": BLACK,
     "entropy": ORANGE,
+    "class-entropy": BROWN,
     "variance": SKY,
     "disagreement": GREEN,
     "diversity": PURPLE,

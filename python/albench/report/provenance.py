@@ -13,14 +13,42 @@ from albench.protocols import load_protocol, protocol_names
 from albench.report.inputs import Inputs
 from albench.report.merge import StudyConfiguration
 from albench.report.palette import order
-from albench.results.layout import ROUNDS_FILE
+from albench.results.layout import ROUNDS_FILE, RunFolder, StudyFolder
 from albench.results.tables import STUDY_KEYS
 
 _OWN_OPTION = ("rounds", "budget", "pool.start_method")
 
 
 def commands(inputs: Inputs) -> list[str]:
-    """Command lines that lead to the same tables: data sets of one configuration share one."""
+    """Command lines that repeat the studies, into folders of their own.
+
+    From the request that a run leaves in its folder; of results without one, of earlier versions, from configuration
+    and tables, where data sets of one configuration share a line.
+    """
+    left = [study for folder in inputs.folders for study in RunFolder(folder).studies() if study.request.is_file()]
+    if left:
+        return [line for study in left for line in _repeated(study)]
+    return _reconstructed(inputs)
+
+
+def _repeated(study: StudyFolder) -> list[str]:
+    """One line for all strategies that have the same seeds."""
+    seeds: dict[str, set[int]] = {}
+    for chain in study.chains():
+        seeds.setdefault(chain.strategy, set()).add(chain.seed)
+    by_number: dict[int, list[str]] = {}
+    for strategy, own in seeds.items():
+        by_number.setdefault(max(own) + 1, []).append(strategy)  # seeds are numbered from 0
+    out = study.run.path if study.run.path.name not in ("", "..") else study.run.path.resolve()
+    again = shlex.quote(str(out.with_name(f"{out.name}-again")))
+    return [
+        f"al-bench run {shlex.quote(str(study.request))} --strategy {shlex.quote(','.join(order(names)))} "
+        f"--seeds {n_seeds} --out {again}"
+        for n_seeds, names in sorted(by_number.items(), reverse=True)
+    ]
+
+
+def _reconstructed(inputs: Inputs) -> list[str]:
     shared: dict[str, list[StudyConfiguration]] = {}
     for config in inputs.configs:
         name = (config.settings.get("protocol") or {}).get("name")

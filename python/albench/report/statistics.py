@@ -15,7 +15,7 @@ from albench.report.figures import as_svg
 from albench.report.latex import latex
 from albench.report.palette import label, oracle_aided, order
 from albench.report.ranks import ranks_figure
-from albench.report.texts import NBSP, NONE, interval_text, number_text, p_text
+from albench.report.texts import NBSP, NONE, count_text, interval_text, number_text, p_text
 from albench.results.tables import REFERENCE, STUDY_KEYS, rows_of
 from albench.stats.budget import TARGETS
 from albench.stats.crossed import MIN_SEEDS
@@ -117,7 +117,7 @@ def _claims(claims: pd.DataFrame) -> list[StatisticsTable]:
             interval_text(row["estimate"], row["low"], row["high"], sign=True),
             p_text(row["p_two_sided"]),
             p_text(row["p_two_sided_holm"]),
-            ", ".join(_count(row[f"n_{word}"], word) for word in ("seeds", "cases", "strategies")),
+            ", ".join(count_text(row[f"n_{word}"], word) for word in ("seeds", "cases", "strategies")),
             str(row["test"]),
             study_title(row["dataset"], row["protocol"]),
         ]
@@ -132,11 +132,6 @@ def _claims(claims: pd.DataFrame) -> list[StatisticsTable]:
         "their own, corrected over the averages of the same data."
     )
     return [StatisticsTable("claims", "Claims of the paper", Cells(header, rows), note)]
-
-
-def _count(n: int, words: str) -> str:
-    singular = {"seeds": "seed", "cases": "case", "strategies": "strategy"}
-    return f"{n}{NBSP}{singular[words] if n == 1 else words}"
 
 
 def _scores(title: str, scores: pd.DataFrame) -> list[StatisticsTable]:
@@ -192,7 +187,8 @@ def _budget_text(row: pd.Series[Any], measure: str) -> str:
     else:
         value = row["budget"] / 3600 if measure == "annotation_s" else row["budget"]
         text = ("≤ " if row["n_at_start"] else "") + (f"{value:.1f}" if measure == "annotation_s" else f"{value:,.0f}")
-    return text if math.isnan(row["saved"]) else f"{text} [{100 * row['saved']:+.0f}{NBSP}%]"
+    no_news = row["n_at_start"] and row["saved"] == 0  # both have it at the start that they share
+    return text if no_news or math.isnan(row["saved"]) else f"{text} [{100 * row['saved']:+.0f}{NBSP}%]"
 
 
 def _pairs(title: str, table: pd.DataFrame, strategies: Sequence[str]) -> list[StatisticsTable]:
@@ -202,7 +198,7 @@ def _pairs(title: str, table: pd.DataFrame, strategies: Sequence[str]) -> list[S
         rows = []
         for pair, strategy in [(pairs.get((name, REFERENCE)), name) for name in strategies]:
             if pair is not None:
-                n = f"{pair.n_seeds}{NBSP}seeds, {pair.n_cases}{NBSP}cases, {pair.n_pairs}{NBSP}pairs"
+                n = ", ".join(count_text(getattr(pair, f"n_{word}"), word) for word in ("seeds", "cases", "pairs"))
                 difference = interval_text(pair.mean, pair.low, pair.high, sign=True)
                 verdict = [pair.verdict] * (endpoint == PRIMARY)
                 rows.append([label(strategy), difference, p_text(pair.p), p_text(pair.p_holm), *verdict, n])

@@ -18,6 +18,12 @@ def number_text(value: float, digits: int = 3, sign: bool = False) -> str:
     return text if float(text) != 0 else text.lstrip("+-")
 
 
+def count_text(n: float, words: str) -> str:
+    """Return a number and what it counts, `words` being the plural: ``1 seed``, ``2 seeds``."""
+    singular = "strategy" if words == "strategies" else words.removesuffix("s")
+    return f"{n:.0f}{NBSP}{singular if n == 1 else words}"
+
+
 def interval_text(mean: float, low: float, high: float, sign: bool = False, digits: int = 3) -> str:
     """Return a mean with its interval in brackets, without where there is none."""
     text, *ends = (number_text(value, digits, sign) for value in (mean, low, high))

@@ -13,7 +13,7 @@ from albench.config import StudyConfig, difference
 from albench.errors import InputError
 from albench.machine.files import lock_file, remove_half_written
 from albench.machine.removal import ASIDE, aside_folder, free_name, is_mounted, set_aside
-from albench.results.layout import CONFIG_COPY, RunFolder
+from albench.results.layout import CONFIG_COPY, PROTOCOL_FILE, STUDY_FILE, RunFolder
 from albench.results.settings import Settings, StudySettings
 
 _LOCK = ".lock"
@@ -140,9 +140,8 @@ def claim_folder(out: Path, configs: Sequence[StudyConfig]) -> list[Path]:
                 f"({'; '.join(changed)}); choose another folder, or --fresh to set this one aside"
             )
         unfinished.append(folder.path)
-    begun = [
-        path for path in unfinished if path.is_dir() and any(entry.name != CONFIG_COPY for entry in path.iterdir())
-    ]
+    notes = {CONFIG_COPY, STUDY_FILE, PROTOCOL_FILE}
+    begun = [path for path in unfinished if path.is_dir() and any(entry.name not in notes for entry in path.iterdir())]
     aside = [set_aside(path, out) for path in begun]
     stored.updated(configs).write(run)
     return aside

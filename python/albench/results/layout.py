@@ -3,10 +3,10 @@
 ::
 
     OUT/
-      config.json  results.parquet  rounds.parquet  study.yaml  report/
+      config.json  results.parquet  rounds.parquet  study.yaml  protocol.yaml  report/
       tensorboard/<data set>/<strategy>/seed-<seed>/
       set-aside/<what>-<number>/  what was there before, see `albench.machine.removal`
-      <data set>/                 settings.json, which is config.json once more
+      <data set>/                 settings.json, which is config.json once more; study.yaml, protocol.yaml of its own
         _shared/seed-<seed>/      pool.parquet  start.json  descriptors.npy  prepared.json
           round-0/                model.pth  evaluation.parquet  scores/
         <strategy>/seed-<seed>/
@@ -34,7 +34,9 @@ POOL, DESCRIPTORS, START, PREPARED = "pool.parquet", "descriptors.npy", "start.j
 QUERY, GALLERY, EVALUATION, SCORES = "query.json", "gallery.npz", "evaluation.parquet", "scores"
 REPORT, TENSORBOARD = "report", "tensorboard"
 STUDY_FILE = "study.yaml"
-"""The request, so that it can be repeated."""
+"""The request, so that it can be repeated: beside the tables the last one, in a data set's folder that of its study."""
+PROTOCOL_FILE = "protocol.yaml"
+"""Copy of a protocol of the user's own, which the request names."""
 
 SHARED = "_shared"
 """Folder, in place of a strategy's, of what all strategies of a seed have in common."""
@@ -43,7 +45,18 @@ CEILING = "full"
 """The strategy that trains on every label of the pool; its one round per seed is the ceiling of the study."""
 
 _CSV = [str(Path(name).with_suffix(".csv")) for name in (RESULTS_FILE, ROUNDS_FILE)]
-RESERVED = {SHARED, REPORT, TENSORBOARD, ASIDE, STUDY_FILE, CONFIG_FILE, RESULTS_FILE, ROUNDS_FILE, *_CSV}
+RESERVED = {
+    SHARED,
+    REPORT,
+    TENSORBOARD,
+    ASIDE,
+    STUDY_FILE,
+    PROTOCOL_FILE,
+    CONFIG_FILE,
+    RESULTS_FILE,
+    ROUNDS_FILE,
+    *_CSV,
+}
 """Names that no data set can have, since something else has them in a results folder."""
 
 _RECORD = ".stage.json"
@@ -137,6 +150,11 @@ class StudyFolder:
     def config(self) -> Path:
         """Copy of the settings of all studies."""
         return self.path / CONFIG_COPY
+
+    @property
+    def request(self) -> Path:
+        """What was asked for, of this data set alone; results of earlier versions lack it."""
+        return self.path / STUDY_FILE
 
     def seed(self, seed: int) -> SeedFolder:
         """Folder of what all chains of a seed share, there or not."""

@@ -51,6 +51,20 @@ FREE_MOMENTS = (
 """The needs that the same stochastic passes meet: they cost the time, not what is made of them."""
 MOMENTS = FREE_MOMENTS | Need.EXPECTED_DICE
 """All that the passes meet; for the expected Dice all of a batch's passes are in memory at once."""
+_SEEN_EACH = (Need.ENTROPY, MOMENTS, Need.FEATURES, Need.STAGE_FEATURES, Need.LAST_LAYER, Need.FISHER, Need.BOTTLENECK)
+
+
+def unit_passes(needs: Need, has_variance: bool = False) -> int:
+    """How often each unit is looked at to meet `needs`; the stochastic passes count as one.
+
+    Parameters
+    ----------
+    has_variance
+        Whether the variance, by which the units for FISHER are drawn, is known already.
+    """
+    if Need.FISHER in needs and not has_variance:
+        needs |= Need.VARIANCE
+    return sum(bool(needs & some) for some in _SEEN_EACH)
 
 
 @dataclass(frozen=True)

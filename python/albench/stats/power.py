@@ -53,7 +53,9 @@ class Power:
             if math.isnan(self.detectable)
             else f"a difference in AUBC of {self.detectable:.3f}"
         )
-        needed = ", ".join(f"{difference:g} needs {n} seeds" for difference, n in self.seeds_needed.items())
+        needed = ", ".join(
+            f"{difference:g} needs {n} {'seed' if n == 1 else 'seeds'}" for difference, n in self.seeds_needed.items()
+        )
         return f"{detected} with 80 % power (two-sided 5 %, one comparison, SD over seeds {self.sd:g}); {needed}"
 
 

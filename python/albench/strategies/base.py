@@ -116,7 +116,15 @@ class Choice:
 
 
 Family = Literal[
-    "model-free", "entropy", "variance", "disagreement", "diversity", "usim", "mutual-information", "ceiling"
+    "model-free",
+    "entropy",
+    "class-entropy",
+    "variance",
+    "disagreement",
+    "diversity",
+    "usim",
+    "mutual-information",
+    "ceiling",
 ]
 """What a strategy looks at, in the order of legends and tables; a family has one colour."""
 

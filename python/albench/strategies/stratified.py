@@ -55,7 +55,7 @@ class ClassPe66(_Stratified):
     """
 
     name = "class-pe66"
-    look = Look("entropy", ">", ":")
+    look = Look("class-entropy", ">", ":")
     summary = "predictive entropy, 66 % of the batch shared out among the predicted classes"
     percent = 66
 
@@ -64,7 +64,7 @@ class ClassPe33(_Stratified):
     """As ``class-pe66`` with floor(0.33 B) places for the classes."""
 
     name = "class-pe33"
-    look = Look("entropy", "<", ":")
+    look = Look("class-entropy", "<", ":")
     summary = "predictive entropy, 33 % of the batch shared out among the predicted classes"
     percent = 33
 
@@ -95,7 +95,7 @@ class ClassPowerPe66(_ClassPower):
     """
 
     name = "class-power-pe66"
-    look = Look("entropy", ">", "-.")
+    look = Look("class-entropy", ">", "-.")
     summary = "class-stratified predictive entropy (66 %) with power noise"
     percent = 66
 
@@ -110,7 +110,7 @@ class ClassPowerPe33(_ClassPower):
     """
 
     name = "class-power-pe33"
-    look = Look("entropy", "<", "-.")
+    look = Look("class-entropy", "<", "-.")
     summary = "class-stratified predictive entropy (33 %) with power noise"
     percent = 33
 
@@ -137,7 +137,7 @@ class ClaspPe(_Stratified):
     """
 
     name = "claspe"
-    look = Look("entropy", "h", "--")
+    look = Look("class-entropy", "h", "--")
     summary = "class-stratified predictive entropy (66 %) with power noise that fades over the rounds"
     reference = "ClaSP PE, TMLR 2026 (nnActive)"
 

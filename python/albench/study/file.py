@@ -14,9 +14,9 @@ from albench.data.load import looks_like_path
 from albench.errors import InputError, unknown_name
 from albench.machine.files import atomic_file
 from albench.machine.text import read_text
-from albench.protocols import is_protocol_file, load_protocol
+from albench.protocols import is_protocol_file, load_protocol, protocol_values
 from albench.protocols.settings_text import LONGEST_YAML, parse_yaml
-from albench.results.layout import STUDY_FILE
+from albench.results.layout import PROTOCOL_FILE, STUDY_FILE
 from albench.strategies import make_strategy
 from albench.study.request import RunRequest, request_fields
 
@@ -58,32 +58,51 @@ def read_study(file: Path) -> dict[str, Any]:
     return options
 
 
-def write_study(request: RunRequest) -> Path:
-    """Write `request` into its results folder, whole or not at all, so that ``al-bench run`` repeats it from there.
+def own_protocol(request: RunRequest) -> dict[str, Any] | None:
+    """Return the settings in the protocol file that `request` names; None where it names a packaged protocol."""
+    return protocol_values(request.protocol) if is_protocol_file(request.protocol) else None
+
+
+def write_study(request: RunRequest, folder: Path, protocol: dict[str, Any] | None = None) -> Path:
+    """Write `request` into `folder`, whole or not at all, so that ``al-bench run`` repeats it from there.
 
     What is None is left out, and so is ``resume``, for which nothing of a study depends on. Relative paths are
-    written from the results folder, and a study that moves with its data still finds them.
+    written from the folder, and a study that moves with its data still finds them.
+
+    Parameters
+    ----------
+    folder
+        The results folder, or one in it.
+    protocol
+        `own_protocol` of the request, as it was before anything was written: a copy is put beside the request, which
+        names that.
 
     Returns
     -------
     Path
         The file.
     """
-    out = request.out
 
     def relative(path: str) -> str:
-        return os.path.relpath(path, out)
+        return os.path.relpath(path, folder)
 
     values: dict[str, Any] = {}
     for key in request_fields():
         value = _placed(key, getattr(request, key), relative, Path())
         if value not in (None, ()) and key != "resume":
             values[key] = list(value) if isinstance(value, tuple) else str(value) if isinstance(value, Path) else value
-    values["out"] = "."
-    with atomic_file(out / STUDY_FILE) as part:
+    values["out"] = relative(str(request.out))
+    if protocol is not None:
+        _write_yaml(protocol, folder / PROTOCOL_FILE)
+        values["protocol"] = PROTOCOL_FILE
+    return _write_yaml(values, folder / STUDY_FILE)
+
+
+def _write_yaml(values: dict[str, Any], file: Path) -> Path:
+    with atomic_file(file) as part:
         # escapes for what is not ASCII: written as they are, some line breaks would be read as spaces
         part.write_text(yaml.safe_dump(values, sort_keys=False), encoding="utf-8")
-    return out / STUDY_FILE
+    return file
 
 
 def _placed(key: str, value: Any, move: Callable[[str], str], base: Path) -> Any:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 import tempfile
 import time
 from collections.abc import Callable, Sequence
@@ -10,15 +12,19 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from albench.config import StartMethod, runs
+from albench.metrics.evaluate import evaluate, surface_settings
 from albench.progress import SILENT, Reporter
-from albench.results.layout import CEILING, RunFolder
+from albench.results.layout import CEILING
 from albench.results.reading import require_plain_files
 from albench.scoring.request import Need, class_weights
 from albench.seeding import generator
 from albench.stats.power import SPREADS, Power, power_of
 from albench.strategies import make_strategy
+from albench.study.budget import check_budget, may_be_short
+from albench.study.done import find_done, trainings
 from albench.study.request import RunRequest
 from albench.study.rounds.scoring import scoring_request
 from albench.study.run import resolve
@@ -33,6 +39,7 @@ _SAMPLE_UNITS = 64
 _SAMPLE_TESTS = 2
 _ITERATIONS = 14
 _WARM_UP = 4
+_WHOLE = "whole"
 
 
 @dataclass(frozen=True)
@@ -123,7 +130,7 @@ class Forecast:
             "trainings": f"{self.n_trainings}{done}, {self.n_iterations} iterations",
             "computing": parts,
             "to wait": f"{_duration(self.wall_s)}, {self.n_processes} side by side",
-            "disk": f"{self.disk_bytes / 1e9:.1f} GB",
+            "disk": f"{self.disk_bytes / 1e9:.1f} GB" if self.disk_bytes >= 1e9 else f"{self.disk_bytes / 1e6:.0f} MB",
             "can find": self.power.as_text()
             if self.power
             else "not known for this protocol; --sd says from what spread",
@@ -145,13 +152,23 @@ def forecast_studies(request: RunRequest, reporter: Reporter, sd: float | None =
     """
     if request.resume:
         require_plain_files(request.out)
+    began = time.perf_counter()
     resolved = resolve(request, reporter)
+    resolve_s = time.perf_counter() - began
+    strategies, n_seeds = resolved.request.strategy, request.seeds
     forecasts = [
-        forecast_study(study, resolved.request.strategy, request.seeds, resolved.n_processes, reporter)
-        for study in resolved.studies
+        forecast_study(study, strategies, n_seeds, resolved.n_processes, reporter) for study in resolved.studies
     ]
     if request.resume:
-        forecasts = [_remaining(forecast, request.out) for forecast in forecasts]
+        forecasts = [
+            _remaining(forecast, study, strategies, n_seeds, reporter)
+            for forecast, study in zip(forecasts, resolved.studies, strict=True)
+        ]
+    with reporter.task("measuring how long a process takes to start"):
+        startup_s = _startup_s()
+    # The report is imported and drawn in about the time that the program takes to start.
+    n_starts = 2 + (resolved.n_processes > 1)
+    forecasts[0] = _with_fixed(forecasts[0], resolve_s + n_starts * startup_s)
     return [_with_power(forecast, SPREADS.get(forecast.protocol) if sd is None else sd) for forecast in forecasts]
 
 
@@ -159,13 +176,39 @@ def _with_power(forecast: Forecast, sd: float | None) -> Forecast:
     return forecast if sd is None else replace(forecast, power=power_of(forecast.n_seeds, sd))
 
 
-def _remaining(forecast: Forecast, out: Path) -> Forecast:
+def _remaining(
+    forecast: Forecast, study: Study, strategies: Sequence[str], n_seeds: int, reporter: Reporter = SILENT
+) -> Forecast:
     """Take off what the results folder has already, training by training."""
-    trained = RunFolder(out).study(forecast.dataset).trained()
-    n_done = min(forecast.n_trainings, sum(len(folder.trainings()) for folder in trained))
-    left = 1 - n_done / forecast.n_trainings
-    compute_s = {what: seconds * left for what, seconds in forecast.compute_s.items()}
-    return replace(forecast, n_done=n_done, compute_s=compute_s, wall_s=forecast.wall_s * left)
+    done = find_done(study, strategies, n_seeds)
+    if done.note:
+        reporter.say(done.note)
+    rounds_left = 1 - done.n_trainings / forecast.n_trainings
+    left = {
+        "preprocess": 1 - done.n_prepared / n_seeds,
+        "train": 1 - done.n_iterations / forecast.n_iterations,
+    }
+    compute_s = {what: seconds * left.get(what, rounds_left) for what, seconds in forecast.compute_s.items()}
+
+    def in_chains(seconds: dict[str, float]) -> float:
+        return sum(seconds.values()) - seconds["preprocess"]
+
+    before, after = in_chains(forecast.compute_s), in_chains(compute_s)
+    waiting_s = (forecast.wall_s - forecast.compute_s["preprocess"]) * (after / before if before else 0.0)
+    return replace(forecast, n_done=done.n_trainings, compute_s=compute_s, wall_s=compute_s["preprocess"] + waiting_s)
+
+
+def _with_fixed(forecast: Forecast, fixed_s: float) -> Forecast:
+    """Add what a run takes however little it trains."""
+    compute_s = forecast.compute_s | {"start and report": fixed_s}
+    return replace(forecast, compute_s=compute_s, wall_s=forecast.wall_s + fixed_s)
+
+
+def _startup_s() -> float:
+    """Seconds until a process of this program is ready to train."""
+    began = time.perf_counter()
+    subprocess.run([sys.executable, "-c", "import albench.study.run, albench.training.nnunet"], check=False)
+    return time.perf_counter() - began
 
 
 def forecast_study(
@@ -173,12 +216,20 @@ def forecast_study(
 ) -> Forecast:
     """Measure and extrapolate, in a temporary folder that is removed again."""
     with tempfile.TemporaryDirectory(prefix="al-bench-plan-") as folder:
-        costs = measure(study, strategies, Path(folder), reporter)
+        costs = measure(study, strategies, Path(folder), reporter, n_seeds)
     return forecast(study, strategies, n_seeds, n_processes, costs)
 
 
-def measure(study: Study, strategies: Sequence[str], folder: Path, reporter: Reporter = SILENT) -> Costs:
-    """Take a few cases of the first seed through every stage; models are of no use and thrown away."""
+def measure(
+    study: Study, strategies: Sequence[str], folder: Path, reporter: Reporter = SILENT, n_seeds: int = 1
+) -> Costs:
+    """Take a few cases of the first seed through every stage; models are of no use and thrown away.
+
+    Raises
+    ------
+    InputError
+        The pool of one of the seeds has too few units, as `run` would say.
+    """
     protocol = study.config.protocol
     split = study.split(0)
     method = protocol.pool.start_method
@@ -192,12 +243,16 @@ def measure(study: Study, strategies: Sequence[str], folder: Path, reporter: Rep
         began = time.perf_counter()
         scanned = trainer.scan(sample, advance, describe=method in ("k-centre", "typical"))
         pool = scanned.pool
+        scan_s = time.perf_counter() - began
+        if may_be_short(study, pool, len(split.pool)):
+            _check_pools(study, sample, pool, n_seeds, folder / _WHOLE)
+        began = time.perf_counter()
         rng = generator(study.dataset.name, "plan-start")
         as_drawn: StartMethod = "labelled" if method == "labelled" else "random"
         start = start_units(pool, min(protocol.pool.start, pool.n_disjoint), rng, as_drawn)
         trainer.preprocess(sample, pool, start, advance)
-        prepare_s = (time.perf_counter() - began) / n_cases
-    n_bytes = _size(folder)
+        prepare_s = (scan_s + time.perf_counter() - began) / n_cases
+    n_bytes = _size(folder) - _size(folder / _WHOLE)
     trained = folder / "sample.pth"
     with reporter.task(f"{title} {_ITERATIONS} iterations", _ITERATIONS) as advance:
         setup_s, iteration_s = _time_training(trainer, start, trained, advance)
@@ -206,9 +261,9 @@ def measure(study: Study, strategies: Sequence[str], folder: Path, reporter: Rep
     units = pool.units[:: max(1, len(pool) // _SAMPLE_UNITS)][:_SAMPLE_UNITS]
     with reporter.task(f"{title} scoring and prediction"):
         score_s = {name: _time_scoring(study, model, pool, start, units, name) for name in strategies}
+        surfaces = surface_settings(study.dataset, protocol.evaluation)
         began = time.perf_counter()
-        for case in sample.test:
-            model.predict(case)
+        evaluate(_Answering(model), sample.test, study.dataset.labels, surfaces=surfaces)
         evaluate_s = (time.perf_counter() - began) / len(sample.test)
     return Costs(
         units_per_case=len(pool) / len(sample.pool),
@@ -223,10 +278,34 @@ def measure(study: Study, strategies: Sequence[str], folder: Path, reporter: Rep
     )
 
 
+class _Answering:
+    """A model that takes its time and then knows the answer: surfaces of noise take longer than of a structure."""
+
+    def __init__(self, model: Model) -> None:
+        self._model = model
+        self.warnings = model.warnings
+        self.reference, self.score, self.view = model.reference, model.score, model.view
+
+    def predict(self, case: str) -> NDArray[np.uint8]:
+        """Predict, and return the true labels."""
+        self._model.predict(case)
+        return self._model.reference(case)
+
+
+def _check_pools(study: Study, sample: Split, sampled: Pool, n_seeds: int, folder: Path) -> None:
+    """Count the units of every seed's whole pool, as `run` does, and refuse what it would refuse."""
+    known = {sample.pool: sampled}
+    for seed in range(n_seeds):
+        split = study.split(seed)
+        if split.pool not in known:
+            known[split.pool] = study.make_trainer(folder / str(seed)).scan(split, lambda: None).pool
+        check_budget(study, known[split.pool])
+
+
 def _time_training(
     trainer: Trainer, start: Sequence[Unit], target: Path, advance: Callable[[], None]
 ) -> tuple[float, float]:
-    """Seconds before the first iteration, and of one iteration once the first few are over."""
+    """Seconds of a training that are spent however long it is, and of one iteration once the first few are over."""
     times: list[float] = []
 
     def tick(loss: float) -> None:
@@ -235,8 +314,9 @@ def _time_training(
 
     began = time.perf_counter()
     trainer.train(start, iterations=_ITERATIONS, key=("plan",), initial=None, target=target, on_iteration=tick)
-    iteration_s = float(np.median(np.diff(times)[_WARM_UP:]))
-    return max(0.0, times[0] - began - iteration_s), iteration_s
+    training_s = time.perf_counter() - began
+    iteration_s = float(np.mean(np.diff(times)[_WARM_UP:]))  # not the median: what is slow now and then adds up
+    return max(0.0, training_s - _ITERATIONS * iteration_s), iteration_s
 
 
 def _time_scoring(
@@ -264,18 +344,14 @@ def forecast(study: Study, strategies: Sequence[str], n_seeds: int, n_processes:
     split = study.split(0)
     chains = [name for name in strategies if name != CEILING]
     n_ceilings = int(CEILING in strategies)
+    rounds = list(trainings(study, strategies, 0))
     n_start, budgets, n_trained = protocol.pool.start, protocol.budgets, protocol.rounds - 1
     if costs.n_labelled is not None:  # the first query asks for labels that nobody has given yet
         n_start, budgets, n_trained = costs.n_labelled, budgets[:1], 0
     n_units = round(costs.units_per_case * len(split.pool))
     n_cases = len(split.pool) + len(split.test)
     n_folds = protocol.training.folds
-    n_rounds = int(bool(chains)) + len(chains) * n_trained + n_ceilings
-    n_iterations = n_ceilings * protocol.ceiling_iterations
-    if chains:
-        n_iterations += (
-            protocol.training.first_iterations + len(chains) * n_trained * protocol.training.round_iterations
-        )
+    n_rounds, n_iterations = len(rounds), sum(iterations for _, iterations in rounds)
     # A query scores what is unlabelled by then; fewer where patches overlap, and how many fewer is the choices' doing.
     n_scored = sum(max(0, n_units - n_start - sum(budgets[:query])) for query in range(len(budgets)))
     scoring = {name: costs.score_s_per_unit[name] * n_scored for name in chains}

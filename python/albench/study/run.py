@@ -21,7 +21,7 @@ from albench.results.folder import claim_folder, output_folder
 from albench.results.reading import require_plain_files
 from albench.strategies import label_of, make_strategy
 from albench.study.events import require_tensorboard
-from albench.study.file import DEVICES, write_study
+from albench.study.file import DEVICES, own_protocol, write_study
 from albench.study.request import RunRequest
 from albench.study.study import Study
 from albench.study.workers import run_studies
@@ -114,6 +114,7 @@ def resolve(request: RunRequest, reporter: Reporter) -> Resolved:
                 factory,
                 gallery=request.gallery,
                 tensorboard=request.tensorboard,
+                given=name,
             )
         )
     resolved = replace(request, strategy=strategies, device=device, set=settings)
@@ -146,12 +147,15 @@ def run(request: RunRequest, reporter: Board = SILENT) -> Path:
     for study in resolved.studies:
         if not request.resume and study.dataset.root.is_relative_to(request.out.resolve()):
             raise InputError(f"--fresh: would set {study.dataset.root} aside, which is read; choose another --out")
+    protocol = own_protocol(request)  # now: it may lie in what --fresh sets aside
     with output_folder(request.out, fresh=not request.resume) as replaced:
         require_plain_files(request.out)
         set_aside = claim_folder(request.out, [study.config for study in resolved.studies])
         for folder in [replaced, *set_aside] if replaced else set_aside:
             reporter.say(f"what was in {request.out} under other settings is in {folder} now")
-        write_study(resolved.request)
+        write_study(resolved.request, request.out, protocol)
+        for study in resolved.studies:
+            write_study(replace(resolved.request, dataset=(study.given,)), study.folder.path, protocol)
         run_studies(resolved.studies, resolved.request.strategy, range(request.seeds), resolved.n_processes, reporter)
         return build_report(request.out)
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import operator
-from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,7 +13,7 @@ from numpy.typing import NDArray
 
 from albench.coldstart.all_classes import all_classes
 from albench.coldstart.choose import choose_start
-from albench.config import StartMethod, runs
+from albench.config import StartMethod
 from albench.errors import InputError
 from albench.machine.files import read_json, write_array, write_json
 from albench.machine.foreign import read_array
@@ -23,6 +22,7 @@ from albench.results.layout import DESCRIPTORS, POOL, PREPARED, START
 from albench.results.reading import read_object
 from albench.results.stages import changed_file, forget_stage, load_stage, run_stage
 from albench.seeding import generator
+from albench.study.budget import check_budget
 from albench.study.limits import named
 from albench.study.study import Study
 from albench.training.base import Trainer
@@ -88,35 +88,6 @@ def start_units(
     else:
         rows = choose_start(method, n, descriptors, rng)
     return tuple(pool.units[i] for i in rows)
-
-
-def check_budget(study: Study, pool: Pool) -> None:
-    """Refuse a study that would annotate more units than the pool has, or has no label to start from."""
-    protocol = study.config.protocol
-    n_start, budgets = protocol.pool.start, protocol.budgets
-    if protocol.pool.start_method == "labelled":
-        n_start, budgets = int(pool.is_labelled.sum()), budgets[:1]
-        if n_start == 0:
-            raise InputError(
-                f"{study.dataset.name}: expected at least one completely labelled unit to start from, found none in "
-                f"the {len(pool)} units of the pool"
-            )
-    wanted = n_start + sum(budgets)
-    if wanted > pool.n_disjoint:
-        queries = "".join(f" and {n} rounds of {budget}" for n, budget in runs(budgets))
-        note = " that find room beside each other" if pool.overlaps else ""
-        raise InputError(
-            f"budget: {n_start} starting units{queries} make {wanted}, expected at most the {pool.n_disjoint} units in "
-            f"the pool of {study.dataset.name}{note}"
-        )
-    bound = protocol.pool.max_per_case
-    if bound is not None and protocol.rounds > 1:
-        most, largest = sum(min(bound, n) for n in Counter(unit.case for unit in pool.units).values()), max(budgets)
-        if largest > most:
-            raise InputError(
-                f"pool.max_per_case: expected a bound that lets a query have {largest} units, got {bound}, "
-                f"which allows {most} in {len(pool.cases)} cases of {study.dataset.name}"
-            )
 
 
 def _read_start(path: Path) -> tuple[Unit, ...]:

@@ -31,6 +31,8 @@ class Study:
         Makes a trainer that works in the given folder.
     tensorboard
         Whether losses and Dice are logged for TensorBoard.
+    given
+        How the data set was named by whoever asked: by name or path.
     gallery
         Units of each query that pictures are kept of, the first chosen first; no part of the configuration, since no
         result depends on it.
@@ -42,6 +44,7 @@ class Study:
     make_trainer: TrainerFactory
     tensorboard: bool = False
     gallery: int = 8
+    given: str = ""
 
     @property
     def folder(self) -> StudyFolder:

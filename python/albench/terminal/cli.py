@@ -100,9 +100,11 @@ def export(
 ) -> None:
     """Export a trained model as a folder that nnU-Net's own commands load."""
     from albench.study.export import export_round
+    from albench.training.export import prediction_command
 
     folder = export_round(out, dataset=dataset, strategy=strategy, seed=seed, round_number=round_number, results=to)
     typer.echo(f"model: {folder}")
+    typer.echo(f"predict with it: {prediction_command(folder)}")
 
 
 @app.command()
@@ -117,13 +119,14 @@ def check(
 ) -> None:
     """Compare results with a baseline; exit status 1 where any fell below the band that noise explains."""
     from albench.check.baseline import load_baseline, repeated, save_baseline, summarise
-    from albench.check.compare import compare
+    from albench.check.compare import compare, require_spread
 
     results = summarise(out)
     if update and repeat:
         raise InputError("--update, --repeat: expected one of them: the first replaces the baseline, the second adds")
     if update or repeat:
         results = repeated(load_baseline(baseline), results) if repeat else results
+        require_spread(results)
         save_baseline(results, baseline)
         typer.echo(f"baseline: {baseline}, {len(results.cells)} cells, {len(results.queries)} queries")
         return

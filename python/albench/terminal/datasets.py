@@ -64,7 +64,7 @@ def prepare(
     ] = None,
     json_output: JsonOption = False,
 ) -> None:
-    """Find, download or generate a data set, verify it, lay it out for nnU-Net, and say where it is."""
+    """Find, download or generate a data set, verify it, say where it is; lay it out for nnU-Net if known by name."""
     from albench.data.locate import cache_folder
     from albench.data.prepare import prepare_dataset
     from albench.terminal.progress import Terminal
@@ -86,7 +86,9 @@ def prepare(
         typer.echo(json.dumps(description | places, indent=1))
         return
     typer.echo(f"{dataset.name}: {len(dataset.cases)} cases in {dataset.root}")
-    if prepared.raw:
+    if not prepared.raw:
+        typer.echo("a data set of your own is only verified: `al-bench run` reads it where it is")
+    else:
         typer.echo(f"for nnU-Net's own commands: nnUNet_raw={prepared.raw.parent}, {prepared.raw.name}")
 
 
@@ -106,8 +108,13 @@ def verify(
     if json_output:
         rows = [asdict(problem) | {"stops_a_run": problem.stops_a_run} for problem in problems]
         verdict = {"name": dataset.name, "root": str(dataset.root), "n_cases": len(dataset.cases), "problems": rows}
+        verdict |= {"channels": list(dataset.channel_names), "labels": dataset.labels, "notes": list(dataset.notes)}
         typer.echo(json.dumps(verdict, indent=1, ensure_ascii=False))
     else:
+        typer.echo(f"channels: {', '.join(dataset.channel_names)}")
+        typer.echo(f"labels: {', '.join(f'{number} {name}' for number, name in sorted(dataset.labels.items()))}")
+        for note in dataset.notes:
+            typer.echo(note)
         if problems:
             _print_problems(problems)
         cases = len({problem.case for problem in problems})

@@ -73,8 +73,8 @@ class Model(Protocol):
     def reference(self, case: str) -> NDArray[np.uint8]:
         """Return the true label map on the same grid; for evaluation only."""
 
-    def score(self, units: Sequence[Unit], needs: Need, request: ScoringRequest, on_batch: Tick) -> Scores:
-        """Compute what is needed of `units`, in their order; calls `on_batch` now and then."""
+    def score(self, units: Sequence[Unit], needs: Need, request: ScoringRequest, on_unit: Tick) -> Scores:
+        """Compute what is needed of `units`, in their order; calls `on_unit` for each in each of `unit_passes`."""
 
     def view(self, units: Sequence[Unit], request: ScoringRequest) -> list[UnitView]:
         """Predict `units` of the pool alone and return them, in their order, as people look at them."""

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+import shlex
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -14,6 +16,8 @@ from albench.training.nnunet_env import nnunet_base
 from albench.training.preprocess import PreprocessedStore
 from albench.training.stored_plans import PLANS_NAME, read_plans
 
+_OURS = re.compile(r"Dataset\d{3}_(?=Dataset\d{3}_.)")
+"""What a trainer puts before the name of a data set, where that has a number already."""
 _FINGERPRINT = "dataset_fingerprint.json"
 
 
@@ -59,12 +63,14 @@ def export_model(store: PreprocessedStore, checkpoints: Sequence[Path], results:
     InputError
         The model folder exists already, or cannot be written; a file of the study is not what al-bench wrote.
     """
-    title = plain_name("data set of nnU-Net", store.folder.name)
+    name = plain_name("data set of nnU-Net", store.folder.name)
+    title = _OURS.sub("", name)
     folder = results / title / f"nnUNetTrainer__{PLANS_NAME}__{plain_name('configuration', store.configuration)}"
     if folder.exists():
         raise InputError(f"--to {results}: expected no model yet, found {folder}")
     models = [read_checkpoint(path, store) for path in checkpoints]
-    texts = {"plans.json": store.plans, "dataset.json": store.dataset_json}
+    plans = store.plans if title == name else store.plans | {"dataset_name": title}
+    texts = {"plans.json": plans, "dataset.json": store.dataset_json}
     texts[_FINGERPRINT] = read_json_text(store.folder / _FINGERPRINT)
 
     def fill(temporary: Path) -> None:
@@ -74,3 +80,9 @@ def export_model(store: PreprocessedStore, checkpoints: Sequence[Path], results:
             model.write(temporary / f"fold_{fold}" / "checkpoint_final.pth")
 
     return build_folder(folder, fill)
+
+
+def prediction_command(model: Path) -> str:
+    """Return nnU-Net's command that predicts with an exported model, all its folds together."""
+    folds = " ".join(sorted(path.name.removeprefix("fold_") for path in model.glob("fold_*")))
+    return f"nnUNetv2_predict_from_modelfolder -i IMAGES -o PREDICTIONS -m {shlex.quote(str(model))} -f {folds}"

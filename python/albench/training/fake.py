@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from albench.config import PatchGrid
 from albench.data import Dataset
 from albench.machine.files import read_json, write_json
-from albench.scoring.request import Features, FisherEmbedding, Need, Scores, ScoringRequest
+from albench.scoring.request import Features, FisherEmbedding, Need, Scores, ScoringRequest, unit_passes
 from albench.seeding import Key, generator, seed_for
 from albench.training.base import PoolScan, Tick, TrainingReport
 from albench.training.reading import read_case_images, read_label
@@ -134,12 +134,13 @@ class FakeModel:
         return np.array(read_label(self._dataset.case(case).label), dtype=np.uint8)
 
     def score(
-        self, units: Sequence[Unit], needs: Need, request: ScoringRequest, on_batch: Callable[[], None] = lambda: None
+        self, units: Sequence[Unit], needs: Need, request: ScoringRequest, on_unit: Callable[[], None] = lambda: None
     ) -> Scores:
         """Scores that grow with the error, background least; positions in appearance space stand for embeddings."""
         errors = np.array([self._error(unit) for unit in units])
         features = _positions(units)
-        on_batch()
+        for _ in range(unit_passes(needs, request.variance is not None) * len(units)):
+            on_unit()
         by_class = np.outer(errors, np.linspace(0.5, 1.0, request.class_weights.size))
         values: dict[Need, dict[str, Any]] = {
             Need.ENTROPY: {"entropy": errors},

@@ -148,12 +148,13 @@ class NnunetModel:
 
     def _tiled(self, network: nn.Module, image: NDArray[np.float32]) -> torch.Tensor:
         """nnU-Net's sliding window: overlapping patches, the middle of each weighing most."""
-        predictor = nnUNetPredictor(
-            use_mirroring=bool(self._mirror_axes),
-            perform_everything_on_device=self._device.type == "cuda",
-            device=self._device,
-            allow_tqdm=False,
-        )
+        with quiet():  # on the processor it says each time that it is none
+            predictor = nnUNetPredictor(
+                use_mirroring=bool(self._mirror_axes),
+                perform_everything_on_device=self._device.type == "cuda",
+                device=self._device,
+                allow_tqdm=False,
+            )
         predictor.manual_initialization(
             network,
             self._store.plans_manager,
@@ -172,7 +173,7 @@ class NnunetModel:
         units: Sequence[Unit],
         needs: Need,
         request: ScoringRequest,
-        on_batch: Callable[[], None] = lambda: None,
+        on_unit: Callable[[], None] = lambda: None,
     ) -> Scores:
         """Compute what is needed of `units`, in their order.
 
@@ -186,7 +187,7 @@ class NnunetModel:
         """
 
         def attempt(batch_size: int) -> Scores:
-            return self._score(units, needs, replace(request, batch_size=batch_size), on_batch)
+            return self._score(units, needs, replace(request, batch_size=batch_size), on_unit)
 
         scores = halving(request.batch_size, attempt, self.warnings.append)
         for name, value in vars(scores).items():
@@ -196,12 +197,14 @@ class NnunetModel:
         return scores
 
     def _score(
-        self, units: Sequence[Unit], needs: Need, request: ScoringRequest, on_batch: Callable[[], None]
+        self, units: Sequence[Unit], needs: Need, request: ScoringRequest, on_unit: Callable[[], None]
     ) -> Scores:
         def batches(wanted: Sequence[Unit], shared: bool = False) -> Iterator[UnitBatch]:
             for batch in self._batches(wanted, request.batch_size, shared):
                 yield batch
-                on_batch()
+                if wanted is units or len(wanted) > len(units):  # not where they are a sample
+                    for _ in range(sum(position < len(units) for position in batch.positions.tolist())):
+                        on_unit()
 
         def sharing(wanted: Sequence[Unit]) -> Iterator[UnitBatch]:
             return batches(wanted, shared=True)

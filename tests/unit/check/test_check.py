@@ -202,6 +202,51 @@ def test_one_seed_has_no_spread() -> None:
         compare(study, study)
 
 
+def test_strategies_may_have_different_seeds() -> None:
+    """Noise is known from all runs there are; the spread from a few seeds of one strategy more is no worse."""
+    rng = np.random.default_rng(15)
+
+    def uneven(seeds: range, few: int, repetitions: int = 1) -> Baseline:
+        study = simulated(rng, seeds, repetitions=repetitions)
+        cells = [
+            cell.model_copy(update={"dice": {seed: cell.dice[seed] for seed in list(cell.dice)[:few]}})
+            if cell.strategy == "usim-f"
+            else cell
+            for cell in study.cells
+        ]
+        return study.model_copy(update={"cells": tuple(cells)})
+
+    for repetitions in (1, 3):
+        alarms = caught = 0
+        for _ in range(100):
+            baseline = uneven(range(6), 1, repetitions)
+            alarms += bool(failures(compare(uneven(range(6, 8), 1), baseline)))
+            fallen = simulated(rng, range(6, 9), curves={"random": (0.45, 0.5, 0.55), "usim-f": CURVES["usim-f"]})
+            caught += {row.strategy for row in failures(compare(fallen, baseline))} >= {"random"}
+        assert alarms <= 100 * FALSE_ALARMS * 3
+        assert caught >= 95
+    none_shared = uneven(range(2), 1)
+    cells = tuple(
+        cell.model_copy(update={"dice": {seed + 1: dice for seed, dice in cell.dice.items()}})
+        if cell.strategy == "usim-f"
+        else cell
+        for cell in none_shared.cells
+    )
+    study = none_shared.model_copy(update={"cells": cells})
+    assert not failures(compare(study, study))
+
+
+def test_a_strategy_with_fewer_seeds_than_others_keeps_its_queries() -> None:
+    whole = Baseline(studies={"d": STUDY}, cells=(), queries=())
+    units = np.arange(BUDGET)
+    baseline = replace_queries(whole, *(query(units, seed, name) for seed in range(3) for name in ("usim-f", "stb")))
+    fewer = replace_queries(whole, *(query(units, seed, "usim-f") for seed in range(3)), query(units, 0, "stb"))
+    rows = compare(fewer, baseline)
+    assert {(row.strategy, row.found, row.passed) for row in rows} == {("usim-f", 60, True), ("stb", 20, True)}
+    lost = replace_queries(whole, *(query(units, seed, "usim-f") for seed in range(3)))
+    assert [row.strategy for row in failures(compare(lost, baseline))] == ["stb"]
+
+
 def test_a_query_too_small_to_tell_is_left_out() -> None:
     study = simulated(np.random.default_rng(9), range(3))
     few = replace_queries(
@@ -234,6 +279,11 @@ def test_on_a_finished_study(phantom: Dataset, tmp_path: Path, capsys: pytest.Ca
     out, file = tmp_path / "out", tmp_path / "baseline.json"
     protocol = fake_protocol(budget=20)
     run_studies([fake_study(phantom, out, protocol)], ["random", "usim-f", "full"], range(3), 1)
+    one = tmp_path / "one"
+    run_studies([fake_study(phantom, one, protocol)], ["random"], range(1), 1)
+    assert exit_status("check", one, "--baseline", file, "--update") == 2
+    assert "expected at least 2 finished seeds" in capsys.readouterr().err
+    assert not file.exists()
     assert exit_status("check", out, "--baseline", file, "--update") == 0
     assert exit_status("check", out, "--baseline", file) == 0
     assert "0 failed" in capsys.readouterr().out

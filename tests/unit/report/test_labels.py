@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import io
+import re
 from pathlib import Path
 
+import pandas as pd
 import pytest
 from rich.console import Console
 
@@ -12,7 +14,9 @@ from albench.report import build_report, print_summary
 from albench.report.inputs import read_inputs
 from albench.report.page import findings
 from albench.report.palette import label, oracle_aided, order, style
+from albench.report.statistics import _budget_text
 from albench.report.summary import summary_table
+from albench.report.texts import NBSP, count_text
 from albench.results.tables import read_results
 from albench.strategies import get_strategy, registry, strategy_names
 from tests.support.report_fixtures import Page, write_study
@@ -78,6 +82,32 @@ def test_labels_stand_behind_their_strategy_and_share_its_colour() -> None:
 def test_every_strategy_of_ours_looks_unlike_the_others() -> None:
     assert len({style(name) for name in strategy_names()}) == len(strategy_names())
     assert order(strategy_names())[-1] == "full"
+
+
+def test_curves_that_are_compared_have_colours_of_their_own() -> None:
+    """The usual five, claspe and the ceiling in one figure."""
+    names = ["random", "entropy", "claspe", "mcd", "usim-f", "full"]
+    assert len({style(name).color for name in names}) == len(names)
+    assert style("claspe").color == style("class-pe66").color
+
+
+def test_what_is_counted_is_plural_where_there_are_several() -> None:
+    texts = [count_text(n, words).replace(NBSP, " ") for n in (1, 2.0) for words in ("seeds", "cases", "strategies")]
+    assert texts == ["1 seed", "1 case", "1 strategy", "2 seeds", "2 cases", "2 strategies"]
+
+
+def test_one_seed_is_no_seeds(tmp_path: Path) -> None:
+    folder = write_study(tmp_path, strategies=("random", "usim-f", "full"), n_seeds=1, n_rounds=2)
+    build_report(folder)
+    for file in (folder / "report").iterdir():
+        if file.suffix in (".html", ".md", ".tex"):
+            assert not re.search(r"\b1[ \u00a0~]seeds", file.read_text()), file.name
+
+
+def test_what_all_have_at_the_start_they_share_saves_nothing_worth_saying() -> None:
+    row = {"n_reached": 2, "n_seeds": 2, "n_at_start": 2, "budget": 8.0, "saved": 0.0}
+    assert _budget_text(pd.Series(row), "n_annotated_units") == "≤ 8"
+    assert _budget_text(pd.Series(row | {"n_at_start": 0, "saved": 0.25}), "n_annotated_units") == "8 [+25\u00a0%]"
 
 
 def test_a_strategy_that_extends_one_of_ours_shares_its_colour_and_nothing_else(

@@ -8,7 +8,15 @@ import numpy as np
 import pytest
 import torch
 
-from albench.scoring.request import Features, FisherEmbedding, GradientSettings, Need, Scores, ScoringRequest
+from albench.scoring.request import (
+    Features,
+    FisherEmbedding,
+    GradientSettings,
+    Need,
+    Scores,
+    ScoringRequest,
+    unit_passes,
+)
 from albench.training.model import NnunetModel
 from albench.units.pool import Unit
 from tests.support.scoring_fixtures import DIVISORS, FIRST_SLICE, IMAGES, PATCH, UNITS, small_batches, small_network
@@ -60,6 +68,19 @@ def test_alone_or_beside_all_others_a_quantity_is_the_same_bit_for_bit(need: Nee
     plan = replace(PLAN, bfloat16=bfloat16)
     together = small_model().score(UNITS, EVERYTHING, plan)
     assert_same(small_model().score(UNITS, need, plan), together, need)
+
+
+@pytest.mark.parametrize("need", [*Need, EVERYTHING], ids=str)
+def test_progress_counts_every_unit_in_every_pass(need: Need) -> None:
+    for plan in (PLAN, replace(PLAN, variance=np.full((len(UNITS), 3), 0.1)), replace(PLAN, n_fisher_units=500)):
+        n_done = 0
+
+        def advance() -> None:
+            nonlocal n_done
+            n_done += 1
+
+        small_model().score(UNITS, need, plan, advance)
+        assert n_done == len(UNITS) * unit_passes(need, plan.variance is not None)
 
 
 def test_a_model_that_has_scored_before_says_the_same() -> None:

@@ -14,8 +14,9 @@ from hypothesis import strategies as st
 
 from albench.errors import InputError
 from albench.progress import Reporter
+from albench.protocols import load_protocol
 from albench.study import run as run_module
-from albench.study.file import STUDY_FILE, read_study, write_study
+from albench.study.file import STUDY_FILE, own_protocol, read_study, write_study
 from albench.study.request import RunRequest
 from albench.terminal import cli
 
@@ -75,7 +76,7 @@ def test_what_is_written_is_read_back(
     os.chdir(folder)
     try:
         request.out.mkdir(parents=True, exist_ok=True)
-        file = write_study(request)
+        file = write_study(request, request.out)
         wanted = replace(settled(request), resume=True)
         if elsewhere:
             file = file.absolute()
@@ -89,13 +90,16 @@ def test_a_folder_may_move_with_its_file(tmp_path: Path, monkeypatch: pytest.Mon
     monkeypatch.chdir(tmp_path)
     (tmp_path / "all/out").mkdir(parents=True)
     (tmp_path / "all/mine.yaml").write_text("extends: quick\n")
-    write_study(RunRequest(("all/scans",), protocol="all/mine.yaml", out=Path("all/out"), data=Path("all/data")))
+    given = RunRequest(("all/scans",), protocol="all/mine.yaml", out=Path("all/out"), data=Path("all/data"))
+    write_study(given, given.out, own_protocol(given))
+    (tmp_path / "all/mine.yaml").unlink()
     text = (tmp_path / "all/out" / STUDY_FILE).read_text()
     assert str(tmp_path) not in text
     assert "resume" not in text
     (tmp_path / "all").rename(tmp_path / "moved")
     found = RunRequest(**read_study(Path("moved/out") / STUDY_FILE))
-    assert (found.dataset, found.protocol) == (("moved/scans",), "moved/mine.yaml")
+    assert (found.dataset, found.protocol) == (("moved/scans",), "moved/out/protocol.yaml")
+    assert load_protocol(found.protocol) == load_protocol("quick")
     assert (found.out, found.data) == (Path("moved/out"), Path("moved/data"))
 
 

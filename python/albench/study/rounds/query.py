@@ -14,7 +14,7 @@ from albench.machine.facts import code_version, versions
 from albench.results.layout import CEILING, QUERY
 from albench.results.query import QueriedUnit, Query
 from albench.scoring.cache import ScoreCache
-from albench.scoring.request import Need, Scores, ScoringRequest, class_weights
+from albench.scoring.request import Need, Scores, ScoringRequest, class_weights, unit_passes
 from albench.seeding import generator
 from albench.strategies import Choice, Oracle, PoolView, choose, settings_of
 from albench.study.chain import Round
@@ -62,18 +62,21 @@ def _choose(step: Round, labelled: Sequence[Unit], models: Sequence[Path]) -> di
     weights = class_weights(labelled_voxels(chain.pool, labelled))
     request = scoring_request(chain.protocol, weights, step.key("score"), labelled, strategy.gradients)
     warnings: list[str] = []
-    with step.task(f"scoring {len(units)} units") as advance:
 
-        def score(needs: Need, known: Scores) -> Scores:
+    def score(needs: Need, known: Scores) -> Scores:
+        wanted = replace(request, variance=known.variance)
+        n_passes = unit_passes(needs, known.variance is not None)
+        often = f" in {n_passes} passes" if n_passes > 1 else ""
+        with step.task(f"scoring {len(units)} units{often}", len(units) * n_passes) as advance:
             model = chain.setup.trainer.load(*models)
-            scores = model.score(units, needs, replace(request, variance=known.variance), advance)
-            warnings.extend(model.warnings)
-            return scores
+            scores = model.score(units, needs, wanted, advance)
+        warnings.extend(model.warnings)
+        return scores
 
-        if step.number == 1:  # the model is everyone's, and so is what it says of the pool
-            scores, cached = _shared_scores(chain.start, units, request).scores(strategy.needs, score)
-        else:
-            scores, cached = score(strategy.needs, Scores()) if strategy.needs else Scores(), Need.NOTHING
+    if step.number == 1:  # the model is everyone's, and so is what it says of the pool
+        scores, cached = _shared_scores(chain.start, units, request).scores(strategy.needs, score)
+    else:
+        scores, cached = score(strategy.needs, Scores()) if strategy.needs else Scores(), Need.NOTHING
     scored = time.perf_counter()
     view = PoolView(
         units,
