@@ -2,6 +2,7 @@
 #   make demo    the main job on generated phantoms, about ten minutes on two cores: table and report in out/demo
 #   make test    unit, contract and integration tests that need no real data and only minutes
 #   make docs    the documentation site, in build/site-docs
+#   make attack  hundreds of kills and damaged files, ten thousand flipped bits: half an hour
 #   make fuzz    100,000 made inputs for each format that is read: hours; FUZZ_EXAMPLES=2000 takes minutes
 PYTHON ?= python3
 VENV ?= .venv
@@ -15,7 +16,7 @@ ALBENCH_DATA := $(abspath $(wildcard ../shared/data))
 endif
 SOURCES := $(shell find cpp -type f) CMakeLists.txt pyproject.toml python/core/pyproject.toml
 
-.PHONY: setup demo test test-all coverage fuzz lint format docs clean
+.PHONY: setup demo test test-all coverage fuzz attack lint format docs clean
 setup: $(VENV)/.installed
 
 # Nothing that an index hands out is installed unless its SHA-256 stands in the lists; what comes as source is built with
@@ -52,6 +53,12 @@ coverage: setup
 fuzz: setup
 	ALBENCH_FUZZ_EXAMPLES=$(FUZZ_EXAMPLES) ALBENCH_FUZZ_COUNTS=1 $(BIN)/python -m pytest -s --hypothesis-profile=fuzz \
 		tests/unit/data/test_fuzz_formats.py tests/unit/results/test_fuzz_results.py
+
+# What docs/reliability.md counts of kills and damage; the suites make some of each.
+attack: setup
+	ALBENCH_KILLS=200 ALBENCH_CORRUPTIONS=496 ALBENCH_FLIPS=1700 ALBENCH_FUZZ_COUNTS=1 $(BIN)/python -m pytest -s \
+		tests/integration/test_kills.py tests/integration/test_folder_damage.py tests/integration/test_prepared_damage.py \
+		tests/unit/results/test_flipped_bits.py
 
 lint: setup
 	$(BIN)/ruff check .

@@ -22,7 +22,7 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from batchgenerators.utilities.file_and_folder_operations import load_pickle, write_pickle
+from batchgenerators.utilities.file_and_folder_operations import write_pickle
 from nnunetv2.preprocessing.preprocessors.default_preprocessor import DefaultPreprocessor
 from nnunetv2.training.nnUNetTrainer.nnUNetTrainer import nnUNetTrainer
 from scipy.stats import ttest_ind
@@ -157,14 +157,12 @@ class Parity:
         """Link images and labels, and write nnU-Net's properties with what it knows of a case's labels; ours do not."""
         folder.mkdir()
         for path in ours.case_folder.iterdir():
-            if path.suffix != ".pkl":
-                (folder / path.name).symlink_to(path)
-                continue
-            properties = load_pickle(str(path))
-            labels = np.asarray(ours.open_reference(path.stem)[:])
-            classes = ours.label_manager.foreground_labels
-            properties["class_locations"] = DefaultPreprocessor._sample_foreground_locations(labels, classes)
-            write_pickle(properties, str(folder / path.name))
+            (folder / path.name).symlink_to(path)
+        (folder.parent / "properties").symlink_to(ours.folder / "properties")
+        for path in (ours.folder / "properties").iterdir():
+            labels, classes = np.asarray(ours.open_reference(path.stem)[:]), ours.label_manager.foreground_labels
+            known = {"class_locations": DefaultPreprocessor._sample_foreground_locations(labels, classes)}
+            write_pickle(ours.properties(path.stem) | known, str(folder / f"{path.stem}.pkl"))
 
     def _dice(self, model: NnunetModel) -> float:
         return float(evaluate(model, self.split.test, self.labels)["dice"].mean())

@@ -8,6 +8,7 @@ import pickle
 import shutil
 import socket
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -61,7 +62,7 @@ def commands(phantom: Dataset, out: Path, monkeypatch: pytest.MonkeyPatch) -> di
 
     def resolve(request: RunRequest, reporter: object) -> Resolved:
         study = fake_study(phantom, out.with_name("other"), fake_protocol(rounds=2))
-        return Resolved(request, (type(study)(study.dataset, study.config, out, study.make_trainer),), 1)
+        return Resolved(request, (replace(study, out=out, given=str(phantom.root)),), 1)
 
     monkeypatch.setattr(run_module, "resolve", resolve)
     monkeypatch.setattr(run_module, "build_report", lambda folder: folder)

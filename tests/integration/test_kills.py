@@ -17,7 +17,7 @@ from albench.results.tables import read_results
 from albench.study.workers import run_studies
 from tests.support.fake_study import STRATEGIES, fake_study
 
-N_KILLS = int(os.environ.get("ALBENCH_KILLS", "200"))
+N_KILLS = int(os.environ.get("ALBENCH_KILLS", "60"))
 
 
 def _run(dataset: Dataset, out: Path) -> None:
