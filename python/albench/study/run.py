@@ -155,7 +155,8 @@ def run(request: RunRequest, reporter: Board = SILENT) -> Path:
             reporter.say(f"what was in {request.out} under other settings is in {folder} now")
         write_study(resolved.request, request.out, protocol)
         for study in resolved.studies:
-            write_study(replace(resolved.request, dataset=(study.given,)), study.folder.path, protocol)
+            given = (study.given,) if study.given else request.dataset
+            write_study(replace(resolved.request, dataset=given), study.folder.path, protocol)
         run_studies(resolved.studies, resolved.request.strategy, range(request.seeds), resolved.n_processes, reporter)
         return build_report(request.out)
 

@@ -32,7 +32,7 @@ class Study:
     tensorboard
         Whether losses and Dice are logged for TensorBoard.
     given
-        How the data set was named by whoever asked: by name or path.
+        How the data set was named by whoever asked, by name or path; empty: as in the request.
     gallery
         Units of each query that pictures are kept of, the first chosen first; no part of the configuration, since no
         result depends on it.
