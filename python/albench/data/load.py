@@ -26,6 +26,9 @@ from albench.machine.files import build_folder, writing_to
 from albench.machine.names import require_names
 from albench.progress import Reporter, Silent
 
+MOST_LABELS = 256
+"""Background included: predictions, references and pictures are of bytes."""
+
 
 def load_dataset(name: str, *, data_dir: Path | None, cache_dir: Path, reporter: Reporter | None = None) -> Dataset:
     """Find a data set, unpack it where need be, and read its ``dataset.json``. No image is opened.
@@ -93,6 +96,11 @@ def _dataset(root: Path, cache_dir: Path, name: str, entry: DatasetEntry | None,
     for what, given in names.items():
         require_names(root / DATASET_JSON, what, given)
     require_names(root, "case", [case.name for case in content.cases], of_files=True)
+    if len(content.labels) > MOST_LABELS:
+        raise InputError(
+            f"{root / DATASET_JSON}: expected at most {MOST_LABELS} labels, background included, found "
+            f"{len(content.labels)}: label maps have a byte a voxel here"
+        )
     annotation = None
     if content.has_ignore:
         annotation = annotation_of(content.cases, max(content.labels) + 1, root, cache_dir, reporter)

@@ -8,14 +8,11 @@ from pathlib import Path, PurePosixPath
 from typing import Any
 
 from albench.data.dataset import Case, Kind
+from albench.data.readers import ending_of, require_ending
 from albench.errors import InputError, is_plain
 from albench.machine.text import read_json_text
 
 DATASET_JSON = "dataset.json"
-# Longest first: ".nii.gz" also ends in ".gz".
-_KNOWN_ENDINGS = (".nii.gz", ".nii", ".nrrd", ".mha", ".gipl")
-
-
 _DEEPEST, _LONGEST = 32, 255  # folders in folders, and bytes of a file's name
 
 
@@ -143,10 +140,8 @@ def _is_path(pure: PurePosixPath) -> bool:
 
 
 def _stem(path: Path) -> str:
-    for ending in _KNOWN_ENDINGS:
-        if path.name.endswith(ending):
-            return path.name.removesuffix(ending)
-    return path.stem
+    ending = ending_of(path.name)
+    return path.stem if ending is None else path.name.removesuffix(ending)
 
 
 def _ending(cases: tuple[Case, ...]) -> str:
@@ -173,6 +168,7 @@ def _cases(root: Path, path: Path, content: Mapping[str, Any]) -> tuple[Case, ..
     ending = _ending(ordered)
     if not ending:
         raise InputError(f"{path}: expected files with an ending, e.g. .nii.gz, found {ordered[0].label.name}")
+    require_ending(path, ending)
     for case in ordered:
         for file in (*case.images, case.label):
             if not file.name.endswith(ending):

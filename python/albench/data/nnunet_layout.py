@@ -10,6 +10,7 @@ from typing import Any
 
 from albench.data.dataset import Case
 from albench.data.msd import DATASET_JSON, MsdContent, channel_names_from, title_from
+from albench.data.readers import require_ending
 from albench.errors import InputError
 
 IGNORE = "ignore"
@@ -37,6 +38,7 @@ def read_nnunet(root: Path, content: Mapping[str, Any]) -> MsdContent:
     ending = content.get("file_ending")
     if not isinstance(ending, str) or not re.fullmatch(r"(\.[A-Za-z0-9]{1,10}){1,2}", ending):
         raise InputError(f'{path}: expected "file_ending" with its dot, found {ending!r:.200}')
+    require_ending(path, ending)
     channel_names = channel_names_from(path, content, "channel_names")
     cases = []
     for label in sorted((root / "labelsTr").glob(f"*{ending}")):
