@@ -17,6 +17,7 @@ from albench.data.nifti_header import HEADER_BYTES
 from albench.data.readers import (
     NO_SPACING,
     declared_numbers,
+    ending_of,
     has_header,
     is_stack,
     read_pixels,
@@ -201,7 +202,10 @@ def require_file(path: Path) -> None:
         header of the one and the voxels of the other.
     """
     if not path.is_file():
-        raise InputError(f"{path}: expected a file, found {'a folder' if path.is_dir() else 'none'}")
+        ending = ending_of(path.name) or path.suffix
+        channel = path.with_name(f"{path.name.removesuffix(ending)}_0000{ending}")
+        hint = f"; {channel.name} is there: list files by their whole names" if channel.is_file() else ""
+        raise InputError(f"{path}: expected a file, found {'a folder' if path.is_dir() else 'none'}{hint}")
     if path.name.endswith(".nii.gz") and path.with_suffix("").exists():
         raise InputError(f"{path}: unreadable: expected one file of that name, found {path.stem} as well; remove one")
 

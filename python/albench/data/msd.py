@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import unicodedata
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
@@ -130,7 +131,16 @@ def _inside(root: Path, path: Path, name: object) -> Path:
     pure = PurePosixPath(name) if isinstance(name, str) else None
     if pure is None or pure.is_absolute() or ".." in pure.parts or not pure.parts or not _is_path(pure):
         raise InputError(f"{path}: expected files inside the data set's folder, found {name!r:.200}")
-    return root.joinpath(*pure.parts)
+    place = root.joinpath(*pure.parts)
+    if not place.exists():
+        forms = (root.joinpath(*unicodedata.normalize(form, str(pure)).split("/")) for form in ("NFC", "NFD"))
+        return next((other for other in forms if other.exists()), place)
+    return place
+
+
+def same_form(name: str) -> str:
+    """Return a name with composed letters: systems write "ü" as one character or as two."""
+    return unicodedata.normalize("NFC", name)
 
 
 def _is_path(pure: PurePosixPath) -> bool:

@@ -17,7 +17,7 @@ from albench.data.checksum import hash_files, index_path_for
 from albench.data.dataset import Case
 from albench.data.images import read_header, read_image
 from albench.data.label_values import label_values
-from albench.data.msd import MsdContent
+from albench.data.msd import MsdContent, same_form
 from albench.data.readers import ENDINGS, has_header, label_pixels, read_pixels, require_ending
 from albench.data.voxels import scan_voxels
 from albench.errors import InputError
@@ -90,7 +90,7 @@ def _files(folder: Path) -> dict[str, Path]:
         ending = next((ending for ending in ENDINGS if path.name.lower().endswith(ending)), None)
         if ending is None or path.name.startswith(".") or not path.is_file():
             continue
-        stem = path.name[: -len(ending)]
+        stem = same_form(path.name[: -len(ending)])
         if stem in files:
             raise InputError(f"{folder}: expected one file a name, found {files[stem].name} and {path.name}")
         files[stem] = path

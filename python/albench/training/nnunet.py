@@ -69,7 +69,8 @@ class NnunetTrainer:
         self._shared_memory = shared_memory
         self._work, self._base = work, nnunet_base(work)
         scratch.use_folder(work)  # the disk of the preprocessed data has room
-        self._title = "".join(letter if letter.isascii() and letter.isalnum() else "_" for letter in dataset.name)
+        title = "".join(letter if letter.isascii() and letter.isalnum() else "_" for letter in dataset.name)
+        self._title = title if title.strip("_") else "Data"  # names in other scripts
         self._name = f"Dataset{_POOL_ID:03d}_{self._title}"
         self._scans: dict[str, CaseScan] = {}
 
