@@ -18,7 +18,7 @@ from albench.training.base import PoolScan, Tick, TrainingReport
 from albench.training.checkpoint import Checkpoint, read_checkpoint
 from albench.training.model import NnunetModel
 from albench.training.nnunet_env import nnunet_base
-from albench.training.planning import geometry_fingerprint, intensity_properties, plan, slicing_axis
+from albench.training.planning import geometry_fingerprint, intensity_properties, plan, require_trainable, slicing_axis
 from albench.training.preprocess import POOL_NAME, PreprocessedStore, preprocess, require_units, stored_files
 from albench.training.recovery import halving, is_dead_loader
 from albench.training.scan import CaseScan, likely_axis, scan_case
@@ -110,7 +110,8 @@ class NnunetTrainer:
         fingerprint = geometry_fingerprint([self._scans[case.name] for case in cases]) | {
             "foreground_intensity_properties_per_channel": intensity_properties(cases, pool, start)
         }
-        plan(self._base, self._name, self._protocol.network, fingerprint)
+        plans = plan(self._base, self._name, self._protocol.network, fingerprint)
+        require_trainable(plans["configurations"][self._protocol.network.configuration], self._scans)
         store = self.store
         pool.save(store.folder / POOL_NAME)
         preprocess(store, [*cases, *self._raw(split.test, _TEST_ID)], on_case)
