@@ -30,6 +30,7 @@ SOUND = (
     "Dataset129_crops",
     "Dataset130_Elsewhere",
     "Dataset132_bitmask",
+    "Task13_Folders",
     "photos_rgb",
     "photos_tif",
     "печень",

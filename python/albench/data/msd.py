@@ -162,7 +162,7 @@ def _cases(root: Path, path: Path, content: Mapping[str, Any]) -> tuple[Case, ..
     training = content.get("training")
     if not isinstance(training, list) or not training:
         raise InputError(f'{path}: expected a list of cases under "training" (MSD layout), found {training!r:.200}')
-    cases: dict[str, Case] = {}
+    listed: list[tuple[list[Path], Path]] = []
     for pair in training:
         if not isinstance(pair, dict) or not {"image", "label"} <= pair.keys():
             raise InputError(f'{path}: expected {{"image": ..., "label": ...}} in "training", found {pair!r:.200}')
@@ -170,7 +170,13 @@ def _cases(root: Path, path: Path, content: Mapping[str, Any]) -> tuple[Case, ..
         images = pair["image"] if isinstance(pair["image"], list) else [pair["image"]]
         if not images:
             raise InputError(f'{path}: expected an image of each case in "training", found none of {label.name}')
-        case = Case(_stem(label), tuple(_inside(root, path, image) for image in images), label)
+        listed.append(([_inside(root, path, image) for image in images], label))
+    folders = {label.parent.name for _, label in listed}
+    # a folder a case, with the same file names in each
+    by_folder = len({label.name for _, label in listed}) == 1 and len(folders) == len(listed) > 1
+    cases: dict[str, Case] = {}
+    for images, label in listed:
+        case = Case(label.parent.name if by_folder else _stem(label), tuple(images), label)
         if case.name in cases:
             raise InputError(f'{path}: expected every case once in "training", found {case.name} twice')
         cases[case.name] = case

@@ -136,3 +136,22 @@ def test_no_home_is_one_line(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(Path, "expanduser", nowhere)
     with pytest.raises(InputError, match="--cache: expected a folder, found none"):
         cache_folder(None)
+
+
+def test_a_folder_for_each_case_names_it(tmp_path: Path) -> None:
+    root = make_msd(tmp_path / "own")
+    pairs = []
+    for number in range(3):
+        folder = root / f"case_{number:05d}"
+        folder.mkdir()
+        for part, name in (("imagesTr", "imaging"), ("labelsTr", "segmentation")):
+            (root / part / f"case_0{number}.nii.gz").rename(folder / f"{name}.nii.gz")
+        pairs.append({"image": f"{folder.name}/imaging.nii.gz", "label": f"{folder.name}/segmentation.nii.gz"})
+    content = json.loads((root / "dataset.json").read_text())
+    (root / "dataset.json").write_text(json.dumps(content | {"training": pairs}))
+    dataset = load(root)
+    assert dataset.case_names == ("case_00000", "case_00001", "case_00002")
+    assert find_problems(dataset, n_workers=1) == []
+    (root / "dataset.json").write_text(json.dumps(content | {"training": [pairs[0], pairs[0]]}))
+    with pytest.raises(InputError, match="expected every case once"):
+        load(root)
