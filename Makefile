@@ -14,6 +14,10 @@ FUZZ_EXAMPLES ?= 100000
 ifeq ($(ALBENCH_DATA),)
 ALBENCH_DATA := $(abspath $(wildcard ../shared/data))
 endif
+# Inputs as people have them are made by scripts there.
+ifeq ($(ALBENCH_CASES),)
+ALBENCH_CASES := $(abspath $(wildcard ../shared/cases))
+endif
 SOURCES := $(shell find cpp -type f) CMakeLists.txt pyproject.toml python/core/pyproject.toml
 
 .PHONY: setup demo test test-all coverage fuzz attack lint format docs clean
@@ -39,6 +43,7 @@ demo: setup
 	$(BIN)/al-bench run --dataset phantom --strategy random,entropy,usim-f,full --protocol quick --out out/demo
 
 test test-all: export ALBENCH_DATA := $(ALBENCH_DATA)
+test test-all: export ALBENCH_CASES := $(ALBENCH_CASES)
 test: setup
 	$(BIN)/python -m pytest -m "not slow" -n auto --dist worksteal
 

@@ -339,11 +339,14 @@ class StudyConfig(_Settings):
         Digest of which cases belong together; None where none do.
     dataset_kind
         What the images are of: a note for reports, no setting, hence in neither the digest nor a comparison.
+    dataset_root
+        Where the data set lay: a note as well, for messages.
     """
 
     dataset: str
     dataset_checksum: str
     dataset_kind: Annotated[Literal["patients", "phantom"] | None, Field(exclude=True)] = None
+    dataset_root: Annotated[str | None, Field(exclude=True)] = None
     groups: str | None = None
     trainer: Literal["nnunet", "fake"]
     device: Literal["cpu", "cuda"]

@@ -10,6 +10,7 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 from albench.data.dataset import Case
+from albench.data.readers import spacing_file
 from albench.errors import InputError
 from albench.machine.files import sha256, write_json
 from albench.progress import Reporter
@@ -84,6 +85,12 @@ def index_path_for(root: Path, cache_dir: Path, what: str = "hashes") -> Path:
     return cache_dir / what / f"{root.name}-{key}.json"
 
 
+def _files_of(case: Case) -> list[Path]:
+    """All that is read of a case: images, label, and the spacing of stacks, which lies beside them."""
+    described = {spacing_file(path) for path in (*case.images, case.label)}
+    return [*case.images, case.label, *sorted(path for path in described if path is not None)]
+
+
 def dataset_checksum(
     cases: Sequence[Case],
     labels: Mapping[int, str],
@@ -92,11 +99,11 @@ def dataset_checksum(
     reporter: Reporter,
 ) -> str:
     """Checksum of a data set's content, whatever folder or archive it lies in; see :class:`Dataset`."""
-    files = [path for case in cases for path in (*case.images, case.label)]
-    hashes = iter(hash_files(files, index_path, reporter))
+    files = {case.name: _files_of(case) for case in cases}
+    hashes = iter(hash_files([path for paths in files.values() for path in paths], index_path, reporter))
     content = {
         "labels": sorted(labels.items()),
         "channels": list(channel_names),
-        "cases": [[case.name, *(next(hashes) for _ in (*case.images, case.label))] for case in cases],
+        "cases": [[name, *(next(hashes) for _ in paths)] for name, paths in files.items()],
     }
     return hashlib.sha256(json.dumps(content).encode()).hexdigest()

@@ -57,8 +57,8 @@ class Dataset:
     kind
         ``"phantom"`` for generated images, which are never to be shown as patients.
     checksum
-        SHA-256 (hex) over labels, channels, case names and the bytes of every image and label; the same for
-        an archive and for the folder it was made from.
+        SHA-256 (hex) over labels, channels, case names and the bytes of every image, label and JSON file
+        with a stack's spacing; the same for an archive and for the folder it was made from.
     cache_dir
         Where verdicts about this data set are kept; None: nowhere.
     spacing_is_true

@@ -2,19 +2,36 @@
 
 from __future__ import annotations
 
+import gzip
+import io
 import math
 import re
 from pathlib import Path
 from typing import Any, NamedTuple
 
+import nibabel
 import SimpleITK
 from numpy.typing import NDArray
 
+from albench.data.nifti_header import HEADER_BYTES
+from albench.data.readers import (
+    NO_SPACING,
+    declared_numbers,
+    ending_of,
+    has_header,
+    is_stack,
+    read_pixels,
+    read_spacing_file,
+    require_nibabel,
+    spacing_file,
+)
 from albench.errors import InputError
 
+GZIP_MAGIC = b"\x1f\x8b"
 _SMALL = 1 << 28  # voxels that any machine has memory for
 _MOST_COMPRESSED = 1100  # bytes that deflate makes of one
 _TEXT_HEADER = 1 << 16
+_BETWEEN_SLICES = 999  # nnU-Net's: a 2D image is a slice that far from any other, in units of its own spacing
 # Headers that name other files, which no checksum of this one covers, and which may lie outside of the data set.
 _ELSEWHERE = {
     ".mha": re.compile(rb"(?m)^ElementDataFile *=(?! *LOCAL *\r?$).*"),
@@ -52,6 +69,8 @@ class Header(NamedTuple):
         Numbers a voxel: more than one in photographs with colours.
     direction
         Matrix of direction cosines, row by row.
+    has_spacing
+        Whether the file, or one beside it, says the spacing: photographs have none, and nnU-Net takes 1 mm.
     """
 
     size: tuple[int, ...]
@@ -59,6 +78,7 @@ class Header(NamedTuple):
     origin: tuple[float, ...]
     direction: tuple[float, ...]
     n_components: int
+    has_spacing: bool = True
 
     @property
     def spatial(self) -> Header:
@@ -66,7 +86,7 @@ class Header(NamedTuple):
         if len(self.size) < 4:
             return self
         direction = tuple(self.direction[4 * row + column] for row in range(3) for column in range(3))
-        return Header(self.size[:3], self.spacing[:3], self.origin[:3], direction, self.n_components)
+        return Header(self.size[:3], self.spacing[:3], self.origin[:3], direction, self.n_components, self.has_spacing)
 
     @property
     def n_channels(self) -> int:
@@ -75,9 +95,25 @@ class Header(NamedTuple):
             return self.n_components
         return self.size[3] if len(self.size) == 4 else 1
 
+    @property
+    def geometry(self) -> Geometry:
+        """Grid of the volume that nnU-Net makes of it, a 2D image being one slice.
+
+        Raises
+        ------
+        ValueError
+            There are other than two or three spatial axes.
+        """
+        size, spacing = self.spatial.size, self.spatial.spacing
+        if len(size) == 2:
+            size, spacing = (*size, 1), (*spacing, _BETWEEN_SLICES * max(spacing))
+        if len(size) != 3:
+            raise ValueError(f"expected 2 or 3 spatial axes (and at most one of channels), found {len(size)} axes")
+        return Geometry((size[2], size[1], size[0]), (spacing[2], spacing[1], spacing[0]))
+
 
 def read_header(path: Path) -> Header:
-    """Read a file's header alone.
+    """Read a file's header alone; of a photograph or stack, which has none, what nnU-Net's reader sees.
 
     Raises
     ------
@@ -85,6 +121,25 @@ def read_header(path: Path) -> Header:
         The file is missing or no image, or its spacing or position is no number.
     """
     require_file(path)
+    return _itk_header(path) if has_header(path) else _pixel_header(path)
+
+
+def _pixel_header(path: Path) -> Header:
+    require_readable(path)
+    pixels, described = read_pixels(path), spacing_file(path)
+    if pixels.ndim == 3 and pixels.shape[2] in (3, 4) and not is_stack(path):
+        size, n_components = pixels.shape[1::-1], pixels.shape[2]
+    else:
+        size, n_components = pixels.shape[::-1], 1
+    n = len(size)
+    spacing = (NO_SPACING,) * n
+    if described is not None and n == 3:
+        spacing = read_spacing_file(described)[::-1]
+    direction = tuple(float(row == column) for row in range(n) for column in range(n))
+    return Header(size, spacing, (0.0,) * n, direction, n_components, described is not None and n == 3)
+
+
+def _itk_header(path: Path) -> Header:
     reader = SimpleITK.ImageFileReader()
     reader.SetFileName(str(path))
     try:
@@ -92,14 +147,33 @@ def read_header(path: Path) -> Header:
     except RuntimeError as error:
         raise InputError(f"{path}: unreadable: expected an image, found: {last_line(error)}") from error
     header = Header(
-        reader.GetSize(), reader.GetSpacing(), reader.GetOrigin(), reader.GetDirection(), reader.GetNumberOfComponents()
+        reader.GetSize(),
+        reader.GetSpacing(),
+        reader.GetOrigin(),
+        reader.GetDirection(),
+        reader.GetNumberOfComponents(),
+        has_spacing=not _lacks_spacing(path),
     )
     if not all(map(math.isfinite, (*header.spacing, *header.origin, *header.direction))) or min(header.spacing) <= 0:
         raise InputError(
             f"{path}: unreadable: expected finite spacing and position, found spacing {header.spacing} and origin "
             f"{header.origin}"
         )
+    if path.name.lower().endswith(".nii"):
+        require_nibabel(path, header.size, header.spacing)
     return header
+
+
+def _lacks_spacing(path: Path) -> bool:
+    """Whether a NIfTI header has a zero for a spacing, in whose place ITK puts 1 mm without a word."""
+    if not path.name.lower().endswith((".nii", ".nii.gz")):
+        return False
+    with path.open("rb") as raw:
+        compressed = raw.read(2) == GZIP_MAGIC
+    with gzip.open(path) if compressed else path.open("rb") as stream:
+        start = stream.read(HEADER_BYTES)
+    header: Any = nibabel.Nifti1Header.from_fileobj(io.BytesIO(start), check=False)
+    return bool((header["pixdim"][1 : 1 + min(3, int(header["dim"][0]))] == 0).any())
 
 
 def case_geometry(path: Path) -> Geometry:
@@ -108,15 +182,14 @@ def case_geometry(path: Path) -> Geometry:
     Raises
     ------
     InputError
-        The file is missing, or no image, or has other than three spatial axes.
+        The file is missing, or no image, or has other than two or three spatial axes.
     """
-    header = read_header(path)
-    if len(header.size) not in (3, 4):
-        raise InputError(
-            f"{path}: expected 3 spatial axes (and at most one of channels), found {len(header.size)} axes"
-        )
-    size, spacing = header.size, header.spacing
-    return Geometry((size[2], size[1], size[0]), (spacing[2], spacing[1], spacing[0]))
+    try:
+        return read_header(path).geometry
+    except InputError:  # a ValueError, too
+        raise
+    except ValueError as error:
+        raise InputError(f"{path}: {error}") from None
 
 
 def require_file(path: Path) -> None:
@@ -129,7 +202,10 @@ def require_file(path: Path) -> None:
         header of the one and the voxels of the other.
     """
     if not path.is_file():
-        raise InputError(f"{path}: expected a file, found {'a folder' if path.is_dir() else 'none'}")
+        ending = ending_of(path.name) or path.suffix
+        channel = path.with_name(f"{path.name.removesuffix(ending)}_0000{ending}")
+        hint = f"; {channel.name} is there: list files by their whole names" if channel.is_file() else ""
+        raise InputError(f"{path}: expected a file, found {'a folder' if path.is_dir() else 'none'}{hint}")
     if path.name.endswith(".nii.gz") and path.with_suffix("").exists():
         raise InputError(f"{path}: unreadable: expected one file of that name, found {path.stem} as well; remove one")
 
@@ -142,8 +218,12 @@ def require_readable(path: Path) -> None:
     InputError
         The header declares more voxels than compression could have put into the file, or names another file.
     """
-    header = read_header(path)
-    n_voxels, n_bytes = math.prod(header.size) * header.n_components, path.stat().st_size
+    n_bytes = path.stat().st_size
+    if has_header(path):
+        header = _itk_header(path)
+        n_voxels = math.prod(header.size) * header.n_components
+    else:
+        n_voxels = declared_numbers(path)
     if n_voxels > max(_SMALL, _MOST_COMPRESSED * n_bytes):
         raise InputError(
             f"{path}: unreadable: expected as many voxels as {n_bytes} bytes can hold, found {n_voxels} in its header"

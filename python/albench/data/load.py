@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import typing
 from collections import Counter
 from collections.abc import Mapping
@@ -25,6 +26,9 @@ from albench.errors import InputError
 from albench.machine.files import build_folder, writing_to
 from albench.machine.names import require_names
 from albench.progress import Reporter, Silent
+
+MOST_LABELS = 256
+"""Background included: predictions, references and pictures are of bytes."""
 
 
 def load_dataset(name: str, *, data_dir: Path | None, cache_dir: Path, reporter: Reporter | None = None) -> Dataset:
@@ -78,10 +82,11 @@ def _load_path(path: Path, cache_dir: Path, reporter: Reporter) -> Dataset:
     """Load a data set of the user's own: a folder or an archive."""
     if not path.exists():
         raise InputError(f"{path}: expected a data set (folder or .tar in MSD or nnU-Net layout), found nothing there")
+    called = Path(os.path.abspath(path))  # noqa: PTH100 - a link is called by its own name
     path = path.resolve()
-    require_names(path, "data set", [path.name if path.is_dir() else archive_stem(path)], of_files=True)
+    require_names(path, "data set", [called.name if path.is_dir() else archive_stem(path)], of_files=True)
     if path.is_dir():
-        return _dataset(_find_root(path), cache_dir, path.name, None, reporter)
+        return _dataset(_find_root(path), cache_dir, called.name, None, reporter)
     if not is_archive(path):
         raise InputError(f"{path}: expected a folder or .tar in MSD or nnU-Net layout, found another kind of file")
     return _dataset(_unpacked(path, cache_dir, reporter), cache_dir, archive_stem(path), None, reporter)
@@ -93,6 +98,11 @@ def _dataset(root: Path, cache_dir: Path, name: str, entry: DatasetEntry | None,
     for what, given in names.items():
         require_names(root / DATASET_JSON, what, given)
     require_names(root, "case", [case.name for case in content.cases], of_files=True)
+    if len(content.labels) > MOST_LABELS:
+        raise InputError(
+            f"{root / DATASET_JSON}: expected at most {MOST_LABELS} labels, background included, found "
+            f"{len(content.labels)}: label maps have a byte a voxel here"
+        )
     annotation = None
     if content.has_ignore:
         annotation = annotation_of(content.cases, max(content.labels) + 1, root, cache_dir, reporter)
@@ -197,6 +207,9 @@ def unpack_data_set(archive: Path, folder: Path, reporter: Reporter) -> None:
         # The temporary folder is gone when the message is read: the archive is what the user can look at.
         raise InputError(str(error).replace(str(folder), str(archive))) from error
     files = [path for case in cases for path in (*case.images, case.label)]
+    outside = next((path for path in files if not path.is_relative_to(folder)), None)
+    if outside is not None:
+        raise InputError(f"{archive}: expected files inside the archive, found that it lists {outside}")
     missing = [path for path in files if not path.is_file()]
     # An archive cut between two members reads without an error: only the list of cases tells.
     if missing:

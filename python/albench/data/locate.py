@@ -16,7 +16,14 @@ DATA_VARIABLE = "ALBENCH_DATA"
 
 def cache_folder(given: Path | None) -> Path:
     """Folder for downloads, unpacked data and phantoms: the given one, else ALBENCH_CACHE, else ~/.cache/al-bench."""
-    return (given or Path(os.environ.get("ALBENCH_CACHE", "~/.cache/al-bench"))).expanduser()
+    folder = given or Path(os.environ.get("ALBENCH_CACHE", "~/.cache/al-bench"))
+    try:
+        return folder.expanduser()
+    except RuntimeError:
+        raise InputError(
+            f"--cache: expected a folder, found none: {folder} needs a home folder, which neither HOME nor the user's "
+            f"entry names; give --cache or set ALBENCH_CACHE"
+        ) from None
 
 
 def downloads_folder(cache_dir: Path) -> Path:

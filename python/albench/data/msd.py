@@ -2,20 +2,18 @@
 
 from __future__ import annotations
 
+import unicodedata
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import Any
 
 from albench.data.dataset import Case, Kind
+from albench.data.readers import ending_of, require_ending
 from albench.errors import InputError, is_plain
 from albench.machine.text import read_json_text
 
 DATASET_JSON = "dataset.json"
-# Longest first: ".nii.gz" also ends in ".gz".
-_KNOWN_ENDINGS = (".nii.gz", ".nii", ".nrrd", ".mha", ".gipl")
-
-
 _DEEPEST, _LONGEST = 32, 255  # folders in folders, and bytes of a file's name
 
 
@@ -133,7 +131,16 @@ def _inside(root: Path, path: Path, name: object) -> Path:
     pure = PurePosixPath(name) if isinstance(name, str) else None
     if pure is None or pure.is_absolute() or ".." in pure.parts or not pure.parts or not _is_path(pure):
         raise InputError(f"{path}: expected files inside the data set's folder, found {name!r:.200}")
-    return root.joinpath(*pure.parts)
+    place = root.joinpath(*pure.parts)
+    if not place.exists():
+        forms = (root.joinpath(*unicodedata.normalize(form, str(pure)).split("/")) for form in ("NFC", "NFD"))
+        return next((other for other in forms if other.exists()), place)
+    return place
+
+
+def same_form(name: str) -> str:
+    """Return a name with composed letters: systems write "ü" as one character or as two."""
+    return unicodedata.normalize("NFC", name)
 
 
 def _is_path(pure: PurePosixPath) -> bool:
@@ -143,10 +150,8 @@ def _is_path(pure: PurePosixPath) -> bool:
 
 
 def _stem(path: Path) -> str:
-    for ending in _KNOWN_ENDINGS:
-        if path.name.endswith(ending):
-            return path.name.removesuffix(ending)
-    return path.stem
+    ending = ending_of(path.name)
+    return path.stem if ending is None else path.name.removesuffix(ending)
 
 
 def _ending(cases: tuple[Case, ...]) -> str:
@@ -157,7 +162,7 @@ def _cases(root: Path, path: Path, content: Mapping[str, Any]) -> tuple[Case, ..
     training = content.get("training")
     if not isinstance(training, list) or not training:
         raise InputError(f'{path}: expected a list of cases under "training" (MSD layout), found {training!r:.200}')
-    cases: dict[str, Case] = {}
+    listed: list[tuple[list[Path], Path]] = []
     for pair in training:
         if not isinstance(pair, dict) or not {"image", "label"} <= pair.keys():
             raise InputError(f'{path}: expected {{"image": ..., "label": ...}} in "training", found {pair!r:.200}')
@@ -165,7 +170,13 @@ def _cases(root: Path, path: Path, content: Mapping[str, Any]) -> tuple[Case, ..
         images = pair["image"] if isinstance(pair["image"], list) else [pair["image"]]
         if not images:
             raise InputError(f'{path}: expected an image of each case in "training", found none of {label.name}')
-        case = Case(_stem(label), tuple(_inside(root, path, image) for image in images), label)
+        listed.append(([_inside(root, path, image) for image in images], label))
+    folders = {label.parent.name for _, label in listed}
+    # a folder a case, with the same file names in each
+    by_folder = len({label.name for _, label in listed}) == 1 and len(folders) == len(listed) > 1
+    cases: dict[str, Case] = {}
+    for images, label in listed:
+        case = Case(label.parent.name if by_folder else _stem(label), tuple(images), label)
         if case.name in cases:
             raise InputError(f'{path}: expected every case once in "training", found {case.name} twice')
         cases[case.name] = case
@@ -173,6 +184,7 @@ def _cases(root: Path, path: Path, content: Mapping[str, Any]) -> tuple[Case, ..
     ending = _ending(ordered)
     if not ending:
         raise InputError(f"{path}: expected files with an ending, e.g. .nii.gz, found {ordered[0].label.name}")
+    require_ending(path, ending)
     for case in ordered:
         for file in (*case.images, case.label):
             if not file.name.endswith(ending):

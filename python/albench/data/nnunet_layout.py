@@ -2,30 +2,33 @@
 
 from __future__ import annotations
 
-import glob
+import os
 import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 from albench.data.dataset import Case
-from albench.data.msd import DATASET_JSON, MsdContent, channel_names_from, title_from
-from albench.errors import InputError
+from albench.data.msd import DATASET_JSON, MsdContent, channel_names_from, same_form, title_from
+from albench.data.readers import require_ending
+from albench.errors import InputError, is_plain
 
 IGNORE = "ignore"
 """nnU-Net's name of the label of voxels that nobody has annotated."""
 
+_IMAGE = re.compile(r"(.+)_[0-9]{4}", re.DOTALL)
+
 
 def is_nnunet_layout(content: Mapping[str, Any]) -> bool:
-    """Whether a ``dataset.json`` is nnU-Net's, which lists no cases but their file ending."""
-    return "file_ending" in content and "training" not in content
+    """Whether a ``dataset.json`` is nnU-Net's: it says the file ending; a list left from version 1 does not count."""
+    return "file_ending" in content and ("training" not in content or "channel_names" in content)
 
 
 def read_nnunet(root: Path, content: Mapping[str, Any]) -> MsdContent:
     """Read and check what ``root/dataset.json`` holds; images are not opened.
 
-    Cases are the files of ``labelsTr``. Each has one image file a channel, or, as photographs do, one file with all
-    channels.
+    Cases are the files of ``labelsTr``, or what the entry ``dataset`` lists. Each has one image file a channel, or, as
+    photographs do, one file with all channels.
 
     Raises
     ------
@@ -37,19 +40,15 @@ def read_nnunet(root: Path, content: Mapping[str, Any]) -> MsdContent:
     ending = content.get("file_ending")
     if not isinstance(ending, str) or not re.fullmatch(r"(\.[A-Za-z0-9]{1,10}){1,2}", ending):
         raise InputError(f'{path}: expected "file_ending" with its dot, found {ending!r:.200}')
+    require_ending(path, ending)
     channel_names = channel_names_from(path, content, "channel_names")
-    cases = []
-    for label in sorted((root / "labelsTr").glob(f"*{ending}")):
-        name = label.name.removesuffix(ending)
-        images = tuple(sorted((root / "imagesTr").glob(f"{glob.escape(name)}_{'[0-9]' * 4}{ending}")))
-        if len(images) not in (1, len(channel_names)):
+    cases = _listed(path, content, ending) if "dataset" in content else _found(root, ending)
+    for case in cases:
+        if len(case.images) not in (1, len(channel_names)):
             raise InputError(
-                f"{label}: expected {len(channel_names)} images {name}_0000{ending} and on in imagesTr, "
-                f"or one with all channels, found {len(images)}"
+                f"{case.label}: expected {len(channel_names)} images {case.name}_0000{ending} and on in imagesTr, "
+                f"or one with all channels, found {len(case.images)}"
             )
-        cases.append(Case(name, images, label))
-    if not cases:
-        raise InputError(f"{root / 'labelsTr'}: expected label files ending in {ending}, found none")
     return MsdContent(
         title=title_from(path, content),
         channel_names=channel_names,
@@ -58,6 +57,42 @@ def read_nnunet(root: Path, content: Mapping[str, Any]) -> MsdContent:
         cases=tuple(cases),
         has_ignore=IGNORE in content["labels"],
     )
+
+
+def _found(root: Path, ending: str) -> list[Case]:
+    """Cases by the files of labelsTr; hidden ones, such as macOS puts beside others, are none."""
+    channels: dict[str, list[Path]] = {}
+    for image in sorted((root / "imagesTr").glob(f"*{ending}")):
+        if match := _IMAGE.fullmatch(same_form(image.name.removesuffix(ending))):
+            channels.setdefault(match[1], []).append(image)
+    labels = [path for path in sorted((root / "labelsTr").glob(f"*{ending}")) if not path.name.startswith(".")]
+    if not labels:
+        raise InputError(f"{root / 'labelsTr'}: expected label files ending in {ending}, found none")
+    names = [label.name.removesuffix(ending) for label in labels]
+    return [
+        Case(name, tuple(channels.get(same_form(name), ())), label) for name, label in zip(names, labels, strict=True)
+    ]
+
+
+def _listed(path: Path, content: Mapping[str, Any], ending: str) -> list[Case]:
+    """Cases as the entry ``dataset`` lists them, which nnU-Net prefers to folders; paths count from the description."""
+    entry = content["dataset"]
+    if not isinstance(entry, dict) or not entry:
+        raise InputError(
+            f'{path}: expected "dataset" as {{case: {{"images": [...], "label": ...}}}}, found {entry!r:.200}'
+        )
+    cases = []
+    for name, files in sorted(entry.items()):
+        images, label = (files.get("images"), files.get("label")) if isinstance(files, dict) else (None, None)
+        texts = [*images, label] if isinstance(images, list) else []
+        if not texts or not all(isinstance(text, str) and is_plain(text) and text.endswith(ending) for text in texts):
+            raise InputError(
+                f'{path}: expected "images" and "label" of {name:.100} under "dataset", all ending in {ending}, '
+                f"found {files!r:.200}"
+            )
+        places = [Path(os.path.abspath(path.parent / os.path.expandvars(text))) for text in texts]  # noqa: PTH100
+        cases.append(Case(name, tuple(places[:-1]), places[-1]))
+    return cases
 
 
 def _labels(path: Path, content: Mapping[str, Any]) -> dict[int, str]:

@@ -7,23 +7,25 @@ import re
 from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import SimpleITK
+from numpy.typing import NDArray
 
 from albench.data.checksum import hash_files, index_path_for
 from albench.data.dataset import Case
 from albench.data.images import read_header, read_image
 from albench.data.label_values import label_values
-from albench.data.msd import MsdContent
+from albench.data.msd import MsdContent, same_form
+from albench.data.readers import ENDINGS, has_header, label_pixels, read_pixels, require_ending
+from albench.data.voxels import scan_voxels
 from albench.errors import InputError
 from albench.machine.files import build_folder
 from albench.progress import Reporter
 
 IMAGE_FOLDERS = ("images", "imagesTr", "image", "imgs", "volume", "volumes")
 LABEL_FOLDERS = ("labels", "labelsTr", "label", "masks", "segmentation", "segmentations")
-ENDINGS = (".nii.gz", ".nii", ".nrrd", ".mha", ".gipl", ".png", ".bmp", ".tif", ".tiff")
-"""Of the files that nnU-Net reads."""
 
 _MOST_CLASSES = 60
 _HIGHEST = 2**31 - 1  # label value
@@ -88,7 +90,7 @@ def _files(folder: Path) -> dict[str, Path]:
         ending = next((ending for ending in ENDINGS if path.name.lower().endswith(ending)), None)
         if ending is None or path.name.startswith(".") or not path.is_file():
             continue
-        stem = path.name[: -len(ending)]
+        stem = same_form(path.name[: -len(ending)])
         if stem in files:
             raise InputError(f"{folder}: expected one file a name, found {files[stem].name} and {path.name}")
         files[stem] = path
@@ -101,9 +103,8 @@ def _one_ending(root: Path, paths: Sequence[Path]) -> str:
         endings = ", ".join(f"{number} {ending}" for ending, number in sorted(counts.items()))
         raise InputError(f"{root}: expected images and labels of one format, as nnU-Net does, found {endings}")
     ending = next(iter(counts))
-    upper = next((path for path in paths if not path.name.endswith(ending)), None)
-    if upper is not None:
-        raise InputError(f"{upper}: expected the file ending {ending} in small letters")
+    for path in paths:
+        require_ending(path, path.name[-len(ending) :])
     return ending
 
 
@@ -137,6 +138,9 @@ def _classes(cases: Sequence[Case], values_of_cases: Sequence[tuple[float, ...] 
             what = f"{wrong[0]}" if wrong else f"{len(in_case or ())} values: is it an image?"
             raise InputError(f"{case.label}: expected a label map of a few whole numbers from 0 up, found {what}")
         values.update(map(int, in_case or ()))
+    unreadable = next((case for case, known in zip(cases, values_of_cases, strict=True) if known is None), None)
+    if len(values) < 2 and unreadable is not None:
+        scan_voxels(unreadable.label, values=False)  # raises what is wrong with it
     if len(values) < 2:
         raise InputError(f"{cases[0].label.parent}: expected labels with foreground, found the value 0 alone")
     if len(values) > _MOST_CLASSES:
@@ -155,12 +159,23 @@ def _relabelled(
     def fill(folder: Path) -> None:
         with reporter.task(f"{root.name}: writing consecutive labels", len(cases)) as advance:
             for case in cases:
-                image = read_image(case.label)
-                numbers = np.searchsorted(values, SimpleITK.GetArrayViewFromImage(image)).astype(np.uint8)
-                changed = SimpleITK.GetImageFromArray(numbers, isVector=False)
-                changed.CopyInformation(image)
+                voxels, image = _voxels(case.label)
+                changed = SimpleITK.GetImageFromArray(np.searchsorted(values, voxels).astype(np.uint8), isVector=False)
+                if image is not None:
+                    changed.CopyInformation(image)
                 SimpleITK.WriteImage(changed, str(folder / f"{case.name}{ending}"), useCompression=True)
                 advance()
 
     made = build_folder(cache_dir / "relabelled" / f"{root.name}-{digest}", fill)
     return [Case(case.name, case.images, made / f"{case.name}{ending}") for case in cases]
+
+
+def _voxels(path: Path) -> tuple[NDArray[Any], Any]:
+    """Voxels of a label, and the image that has their grid; None for photographs and stacks, which have none."""
+    if has_header(path):
+        image = read_image(path)
+        return SimpleITK.GetArrayViewFromImage(image), image
+    pixels = label_pixels(path, read_pixels(path))
+    if pixels is None:
+        raise InputError(f"{path}: expected a mask of one number a pixel, found colours")
+    return pixels, None

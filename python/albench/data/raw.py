@@ -12,6 +12,7 @@ import SimpleITK
 from albench.data.dataset import Case, Dataset
 from albench.data.images import read_image
 from albench.data.msd import DATASET_JSON
+from albench.data.readers import is_stack, reader_of, spacing_file
 from albench.errors import InputError
 from albench.machine.files import build_folder, write_json
 from albench.machine.removal import remove_tree
@@ -31,8 +32,9 @@ def write_nnunet_raw(
     """Make an nnU-Net v2 raw data set of some of the cases.
 
     Images and labels are links to the originals where the file system has links, copies otherwise; 4D images
-    are split into one file a channel. Never write *through* a file of the result: replace it. The folder
-    appears whole or not at all, and is left alone where it is there already.
+    are split into one file a channel, and the spacing of stacks goes where nnU-Net looks for it. Never write
+    *through* a file of the result: replace it. The folder appears whole or not at all, and is left alone where it is
+    there already.
 
     Parameters
     ----------
@@ -79,6 +81,8 @@ def write_nnunet_raw(
         for case in chosen:
             _write_images(case, dataset, temporary / "imagesTr")
             _link(case.label, temporary / "labelsTr" / f"{case.name}{dataset.file_ending}")
+            for link, source in _spacing_links(temporary, case).items():
+                _link(source, link)
         write_json(temporary / DATASET_JSON, description)
 
     build_folder(folder, fill)
@@ -102,7 +106,11 @@ def _lead_back(folder: Path, dataset: Dataset, cases: Sequence[Case]) -> None:
             links |= dict(zip(images, case.images, strict=True))
         elif images[0].is_symlink():
             links[images[0]] = case.images[0]
-        for link, source in links.items():
+        described = _spacing_links(folder, case)
+        for link, source in described.items():
+            if not link.exists() and not link.is_symlink():
+                _link(source, link)
+        for link, source in (links | described).items():
             if link.is_symlink() and link.readlink() != source.resolve():
                 link.unlink()
                 _link(source, link)
@@ -111,10 +119,19 @@ def _lead_back(folder: Path, dataset: Dataset, cases: Sequence[Case]) -> None:
                 raise InputError(f"{image}: expected a channel of {case.images[0]}, found a link; remove it")
 
 
+def _spacing_links(folder: Path, case: Case) -> dict[Path, Path]:
+    """Where nnU-Net looks for the spacing of a case's stacks, and the files that say it; nothing for other formats."""
+    given = {folder / "imagesTr": spacing_file(case.images[0]), folder / "labelsTr": spacing_file(case.label)}
+    return {place / f"{case.name}.json": source for place, source in given.items() if source is not None}
+
+
 def _description(dataset: Dataset, cases: Sequence[Case], ignore: bool) -> dict[str, Any]:
     """Content of nnU-Net's ``dataset.json``; nnU-Net passes over the keys from ``source`` on, ours."""
     values = {name: value for value, name in dataset.labels.items()}
-    return {
+    first = cases[0].images[0]
+    # of .tif nnU-Net tries the reader of photographs first, whose failure it prints
+    reader = {"overwrite_image_reader_writer": type(reader_of(first)).__name__} if is_stack(first) else {}
+    return reader | {
         "channel_names": {str(index): name for index, name in enumerate(dataset.channel_names)},
         "labels": values | ({"ignore": dataset.ignore_label} if ignore else {}),
         "numTraining": len(cases),

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -13,6 +13,7 @@ import numpy as np
 
 from albench.data.dataset import Case, Dataset
 from albench.data.images import Header, read_header
+from albench.data.readers import has_header
 from albench.data.voxels import MANY_VALUES, scan_voxels
 from albench.errors import InputError
 from albench.machine.files import read_json, write_json
@@ -23,7 +24,8 @@ from albench.progress import Reporter, Silent
 _POSITION_TOLERANCE_VOXELS = 1e-3
 _SPACING_TOLERANCE = 1e-3
 _DIRECTION_TOLERANCE = 1e-3
-_VERDICT_VERSION = 2
+_VERDICT_VERSION = 3
+_SAME_UNITS = 100  # spacings of one data set that differ by more are not in one unit
 
 ProblemKind = Literal[
     "unreadable",
@@ -36,8 +38,10 @@ ProblemKind = Literal[
     "label value",
     "empty label",
     "duplicate",
+    "no spacing",
+    "scale",
 ]
-_ADVICE: tuple[ProblemKind, ...] = ("empty label", "duplicate")
+_ADVICE: tuple[ProblemKind, ...] = ("empty label", "duplicate", "no spacing")
 """What a run goes on with: such data sets exist, and are sound as files."""
 
 
@@ -62,10 +66,13 @@ class CaseCheck(NamedTuple):
     ----------
     digest
         Of the voxels of all images; None where one could not be read.
+    finest_mm
+        Smallest spacing of the first image; None where it says none.
     """
 
     problems: list[Problem]
     digest: str | None
+    finest_mm: float | None
 
 
 def _grid_differences(image: Header, label: Header) -> Iterator[tuple[ProblemKind, str]]:
@@ -77,7 +84,7 @@ def _grid_differences(image: Header, label: Header) -> Iterator[tuple[ProblemKin
         yield "shape", f"expected the image's shape {image.size[::-1]} (z, y, x), found {label.size[::-1]}"
         return
     spacing = np.array(image.spacing)
-    if not np.allclose(spacing, label.spacing, rtol=_SPACING_TOLERANCE, atol=0):
+    if label.has_spacing and not np.allclose(spacing, label.spacing, rtol=_SPACING_TOLERANCE, atol=0):
         actual = tuple(round(value, 4) for value in label.spacing[::-1])
         expected = tuple(round(value, 4) for value in image.spacing[::-1])
         yield "spacing", f"expected the image's spacing {expected} mm (z, y, x), found {actual}"
@@ -86,6 +93,16 @@ def _grid_differences(image: Header, label: Header) -> Iterator[tuple[ProblemKin
         yield "affine", f"expected the image's origin {image.origin} mm (x, y, z), found {label.origin}"
     if not np.allclose(image.direction, label.direction, atol=_DIRECTION_TOLERANCE):
         yield "affine", f"expected the image's orientation {image.direction}, found {label.direction}"
+
+
+def _invented_spacing(path: Path, header: Header) -> str | None:
+    """Say that a volume's spacing is made up by its reader; None where it is not, or the image is a photograph."""
+    size, spacing = header.spatial.size, header.spatial.spacing
+    if len(size) != 3 or header.has_spacing:
+        return None
+    where = "its header" if has_header(path) else f"a file {path.name.rsplit('.', 1)[0]}.json or without _0000"
+    taken = ", ".join(f"{edge:g}" for edge in spacing[::-1])
+    return f"{path}: expected a spacing in {where}, found none: {taken} mm (z, y, x) is assumed, as nnU-Net does"
 
 
 def _form(header: Header) -> str:
@@ -114,6 +131,8 @@ def check_case(case: Case, dataset: Dataset) -> CaseCheck:
                 "axes", f"{path}: expected a photograph, or a 3D or 4D image of single numbers, found {_form(header)}"
             )
             continue
+        if invented := _invented_spacing(path, header):
+            report("no spacing", invented)
         headers.append((path, header))
         digests.append(scan.digest)
     n_channels = sum(header.n_channels for _, header in headers)
@@ -126,7 +145,8 @@ def check_case(case: Case, dataset: Dataset) -> CaseCheck:
     for path, header in headers[1:]:
         for kind, difference in _grid_differences(headers[0][1].spatial, header.spatial):
             report(kind, f"{path}: channel does not fit the first one: {difference}")
-    return CaseCheck(problems, " ".join(digests) if len(digests) == len(case.images) else None)
+    finest_mm = min(headers[0][1].spatial.spacing) if headers and headers[0][1].has_spacing else None
+    return CaseCheck(problems, " ".join(digests) if len(digests) == len(case.images) else None, finest_mm)
 
 
 def _label_problems(
@@ -138,7 +158,7 @@ def _label_problems(
     except InputError as error:
         yield "unreadable", str(error)
         return
-    if len(header.size) not in (2, 3) or header.n_components != 1:
+    if len(header.size) not in (2, 3) or not (header.n_components == 1 or scan.is_label):
         yield "axes", f"{path}: expected a 2D or 3D label, found {_form(header)}"
         return
     if not scan.finite:
@@ -171,6 +191,7 @@ def find_problems(dataset: Dataset, *, n_workers: int, reporter: Reporter | None
         Shows progress.
     """
     problems: list[Problem] = []
+    finest_mm: dict[str, float] = {}
     seen: dict[str, Case] = {}
     title = f"{dataset.name}: reading {len(dataset.cases)} cases"
     with (
@@ -180,12 +201,33 @@ def find_problems(dataset: Dataset, *, n_workers: int, reporter: Reporter | None
         checks = executor.map(lambda case: check_case(case, dataset), dataset.cases)
         for case, check in zip(dataset.cases, checks, strict=True):
             problems += check.problems
+            if check.finest_mm is not None:
+                finest_mm[case.name] = check.finest_mm
             twin = seen.setdefault(check.digest, case) if check.digest is not None else case
             if twin is not case:
                 message = f"{case.images[0]}: expected another image than {twin.images[0]}, found the same voxels"
                 problems.append(Problem(case.name, "duplicate", message))
             advance()
-    return problems
+    return sorted([*problems, *_scale_problems(dataset, finest_mm)], key=lambda problem: problem.case)
+
+
+def _scale_problems(dataset: Dataset, finest_mm: Mapping[str, float]) -> Iterator[Problem]:
+    """Cases in other units than the rest, which nnU-Net would resample to thousands of times their size, or to nothing.
+
+    Parameters
+    ----------
+    finest_mm
+        Smallest spacing of each case that says one.
+    """
+    usual = float(np.median(list(finest_mm.values()))) if finest_mm else 0.0
+    for case, edge in finest_mm.items():
+        if not usual / _SAME_UNITS < edge < usual * _SAME_UNITS:
+            yield Problem(
+                case,
+                "scale",
+                f"{dataset.case(case).images[0]}: expected a spacing like other cases', {usual:g} mm at its finest, "
+                f"found {edge:g} mm; are its units others than mm?",
+            )
 
 
 def _verdict_path(dataset: Dataset) -> Path | None:

@@ -14,12 +14,12 @@ import numpy as np
 import SimpleITK
 from numpy.typing import NDArray
 
-from albench.data.images import last_line, require_file, require_readable
+from albench.data.images import GZIP_MAGIC, last_line, require_file, require_readable
 from albench.data.nifti_header import HEADER_BYTES, read_nifti_header
+from albench.data.readers import has_header, label_pixels, read_pixels
 from albench.errors import InputError
 
 _PIECE = 1 << 20
-_GZIP_MAGIC = b"\x1f\x8b"
 MANY_VALUES = 1000
 """Where counting distinct values ends: no label map has as many."""
 
@@ -36,11 +36,14 @@ class VoxelScan(NamedTuple):
     values
         Sorted distinct values, scaled as the header says; only the first `MANY_VALUES` found, and none where they were
         not asked for.
+    is_label
+        Whether a pixel is one number: masks saved with colours have it in each of them.
     """
 
     digest: str
     finite: bool
     values: NDArray[Any]
+    is_label: bool = True
 
 
 def scan_voxels(path: Path, *, values: bool) -> VoxelScan:
@@ -134,7 +137,7 @@ def _scan_nifti(path: Path, values: bool) -> VoxelScan:
 def _pieces(path: Path) -> Iterator[bytes]:
     """Bytes of a file, decompressed; reading gzip to its end makes it check its own checksum."""
     with path.open("rb") as raw:
-        compressed = raw.read(2) == _GZIP_MAGIC
+        compressed = raw.read(2) == GZIP_MAGIC
     with gzip.open(path) if compressed else path.open("rb") as stream:
         while piece := stream.read(_PIECE):
             yield piece
@@ -142,6 +145,14 @@ def _pieces(path: Path) -> Iterator[bytes]:
 
 def _scan_whole(path: Path, values: bool) -> VoxelScan:
     require_readable(path)
+    if not has_header(path):
+        pixels = read_pixels(path)
+        label = label_pixels(path, pixels) if values else None
+        if label is not None:
+            pixels = label
+        collector = _Collector(pixels.shape, pixels.dtype, values)
+        collector.add(pixels)
+        return collector.scan()._replace(is_label=label is not None)
     try:
         image = SimpleITK.ReadImage(str(path))
     except (RuntimeError, MemoryError) as error:

@@ -127,14 +127,21 @@ def claim_folder(out: Path, configs: Sequence[StudyConfig]) -> list[Path]:
             raise InputError(
                 f"--out {out}: expected an empty folder or one made by al-bench, found other files"
             ) from None
-    known = {study.dataset: study.values for study in stored.studies}
+    known = {study.dataset: study for study in stored.studies}
     unfinished = []
     for config in configs:
-        changed = difference(known.get(config.dataset, {}), StudySettings.of(config).values)
-        if config.dataset not in known or not changed:
+        before = known.get(config.dataset)
+        changed = [] if before is None else difference(before.values, StudySettings.of(config).values)
+        if before is None or not changed:
             continue
         folder = folders[config.dataset]
         if folder.has_finished_stage():
+            if config.dataset_checksum != before.values.get("dataset_checksum") and config.dataset_root:
+                raise InputError(
+                    f"--out {out}: holds results of another data set called {config.dataset}, or of one that has "
+                    f"changed since: it was {before.root or 'in a folder not noted'}, and is {config.dataset_root} "
+                    f"now ({'; '.join(changed)}); choose another folder, or --fresh to set this one aside"
+                )
             raise InputError(
                 f"--out {out}: holds results of {config.dataset} under another configuration "
                 f"({'; '.join(changed)}); choose another folder, or --fresh to set this one aside"

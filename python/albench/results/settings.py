@@ -21,7 +21,8 @@ from albench.results.sealed import read_sealed, write_sealed
 MAX_FOLDS = 10_000
 """No study has so many; who wrote the file may have wanted a reader to count for long."""
 
-_HASH, _KIND = "config_hash", "dataset_kind"
+_HASH, _KIND, _ROOT = "config_hash", "dataset_kind", "dataset_root"
+_NOTES = (_HASH, _KIND, _ROOT)
 
 # What another machine may set otherwise without the results meaning anything else.
 _OF_THE_MACHINE = {
@@ -37,8 +38,8 @@ class StudySettings:
     Attributes
     ----------
     stored
-        The fields of `albench.config.StudyConfig` at the time, their hash, and what the images are of; settings of
-        other versions may be more or fewer, so they are not made a `StudyConfig` of.
+        The fields of `albench.config.StudyConfig` at the time, their hash, what the images are of and where they lay;
+        settings of other versions may be more or fewer, so they are not made a `StudyConfig` of.
     """
 
     dataset: str
@@ -47,13 +48,13 @@ class StudySettings:
     @classmethod
     def of(cls, config: StudyConfig) -> StudySettings:
         """Return settings as they will be stored."""
-        noted = {_HASH: config.digest(), _KIND: config.dataset_kind}
+        noted = {_HASH: config.digest(), _KIND: config.dataset_kind, _ROOT: config.dataset_root}
         return cls(config.dataset, config.model_dump(mode="json") | noted)
 
     @property
     def values(self) -> dict[str, Any]:
-        """What decides the results: all but the hash and the kind of data set."""
-        return {key: value for key, value in self.stored.items() if key not in (_HASH, _KIND)}
+        """What decides the results: all but the hash, and kind and place of the data set."""
+        return {key: value for key, value in self.stored.items() if key not in _NOTES}
 
     @property
     def config_hash(self) -> str:
@@ -69,6 +70,12 @@ class StudySettings:
         # Folders of 0.1 do not say: by the names that al-bench gives to what it generates.
         names = [entry.name for entry in list_entries() if entry.phantom]
         return self.dataset in names or self.dataset.startswith(tuple(f"{name}-seed" for name in names))
+
+    @property
+    def root(self) -> str | None:
+        """Folder that the data set was read from when it was last run; None where the version did not say."""
+        root = self.stored.get(_ROOT)
+        return None if root is None else str(root)
 
     @property
     def device(self) -> str:
@@ -170,7 +177,7 @@ class Settings:
 def _require_form(where: str, stored: Mapping[str, Any]) -> None:
     """Refuse settings of which something is there, but is not what every version made of it."""
     groups = [("protocol",), *(("protocol", name) for name in ("pool", "network", "training", "scoring", "evaluation"))]
-    texts = [(_HASH,), (_KIND,), ("dataset",), ("device",), ("protocol", "name")]
+    texts = [*((note,) for note in _NOTES), ("dataset",), ("device",), ("protocol", "name")]
     for names, kind, what in [*((n, dict, "settings by name") for n in groups), *((n, str, "a text") for n in texts)]:
         value = _part(stored, *names[:-1]).get(names[-1])
         if value is not None and not isinstance(value, kind):

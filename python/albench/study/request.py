@@ -173,9 +173,12 @@ class RequestField:
             return None
         if not self.option.several:
             return texts
-        return (
-            tuple(dict.fromkeys(name for text in texts for each in text.split(",") if (name := each.strip()))) or None
-        )
+        names = (name for text in texts for each in self._parts(text) if (name := each.strip()))
+        return tuple(dict.fromkeys(names)) or None
+
+    def _parts(self, text: str) -> list[str]:
+        """Split at commas, but for a data set whose path has one."""
+        return [text] if self.name == "dataset" and Path(text).expanduser().exists() else text.split(",")
 
 
 @cache

@@ -84,6 +84,11 @@ def resolve(request: RunRequest, reporter: Reporter) -> Resolved:
     for name in request.dataset:
         with reporter.task(f"{name}: reading and verifying"):
             dataset = load_dataset(name, data_dir=request.data, cache_dir=cache, reporter=reporter)
+            namesake = next((study.dataset for study in studies if study.dataset.name == dataset.name), None)
+            if namesake is not None:
+                require_same_data(namesake, dataset)
+                reporter.say(f"{name}: the same data as {namesake.root}, which is one study")
+                continue
             remarks = verify_cases(dataset, n_workers=n_cores(), reporter=reporter)
         if remarks:
             reporter.say(
@@ -100,6 +105,7 @@ def resolve(request: RunRequest, reporter: Reporter) -> Resolved:
             dataset=dataset.name,
             dataset_checksum=dataset.checksum,
             dataset_kind=dataset.kind,
+            dataset_root=str(dataset.root),
             groups=grouped.digest,
             trainer="nnunet",
             device=device,
@@ -159,6 +165,21 @@ def run(request: RunRequest, reporter: Board = SILENT) -> Path:
             write_study(replace(resolved.request, dataset=given), study.folder.path, protocol)
         run_studies(resolved.studies, resolved.request.strategy, range(request.seeds), resolved.n_processes, reporter)
         return build_report(request.out)
+
+
+def require_same_data(first: Dataset, second: Dataset) -> None:
+    """Refuse two data sets that would be one in every table and folder, since they have one name.
+
+    Raises
+    ------
+    InputError
+        Their content differs.
+    """
+    if first.checksum != second.checksum:
+        raise InputError(
+            f"--dataset: expected another name for each data set, found two called {second.name}, {first.root} and "
+            f"{second.root}; rename the folder of one"
+        )
 
 
 def machine_precision(device: str) -> Literal["bfloat16", "float32"]:

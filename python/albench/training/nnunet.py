@@ -18,7 +18,7 @@ from albench.training.base import PoolScan, Tick, TrainingReport
 from albench.training.checkpoint import Checkpoint, read_checkpoint
 from albench.training.model import NnunetModel
 from albench.training.nnunet_env import nnunet_base
-from albench.training.planning import geometry_fingerprint, intensity_properties, plan, slicing_axis
+from albench.training.planning import geometry_fingerprint, intensity_properties, plan, require_trainable, slicing_axis
 from albench.training.preprocess import POOL_NAME, PreprocessedStore, preprocess, require_units, stored_files
 from albench.training.recovery import halving, is_dead_loader
 from albench.training.scan import CaseScan, likely_axis, scan_case
@@ -69,7 +69,8 @@ class NnunetTrainer:
         self._shared_memory = shared_memory
         self._work, self._base = work, nnunet_base(work)
         scratch.use_folder(work)  # the disk of the preprocessed data has room
-        self._title = "".join(letter if letter.isascii() and letter.isalnum() else "_" for letter in dataset.name)
+        title = "".join(letter if letter.isascii() and letter.isalnum() else "_" for letter in dataset.name)
+        self._title = title if title.strip("_") else "Data"  # names in other scripts
         self._name = f"Dataset{_POOL_ID:03d}_{self._title}"
         self._scans: dict[str, CaseScan] = {}
 
@@ -109,7 +110,8 @@ class NnunetTrainer:
         fingerprint = geometry_fingerprint([self._scans[case.name] for case in cases]) | {
             "foreground_intensity_properties_per_channel": intensity_properties(cases, pool, start)
         }
-        plan(self._base, self._name, self._protocol.network, fingerprint)
+        plans = plan(self._base, self._name, self._protocol.network, fingerprint)
+        require_trainable(plans["configurations"][self._protocol.network.configuration], self._scans)
         store = self.store
         pool.save(store.folder / POOL_NAME)
         preprocess(store, [*cases, *self._raw(split.test, _TEST_ID)], on_case)

@@ -26,6 +26,7 @@ from albench.training.stored_plans import PLANS_NAME
 from albench.units.pool import Pool, Unit, by_case
 
 _N_INTENSITIES = 10_000_000  # nnU-Net's cap on foreground voxels for the intensity statistics, over all cases
+_SMALLEST_PATCH = 5
 _PERCENTILES = (0.5, 50.0, 99.5)
 
 # The planner lists files in a dozen forked processes, which hold each other's pipes: after kill -9 they wait for ever.
@@ -128,7 +129,7 @@ class _Planner(ExperimentPlanner):  # type: ignore[misc]
         median_shape = np.median(np.vstack(self.dataset_fingerprint["shapes_after_crop"]), axis=0)
         extent_mm = median_shape * median_spacing
         if self._settings.configuration == "2d":
-            in_plane = np.arange(3) != np.argmax(spacing)
+            in_plane = np.arange(3) != self._slice_axis(spacing)
             spacing[in_plane] *= max(1.0, float(np.max((extent_mm / spacing)[in_plane])) / edge)
             return spacing
         too_long = extent_mm / spacing > edge
@@ -138,9 +139,14 @@ class _Planner(ExperimentPlanner):  # type: ignore[misc]
 
     def determine_transpose(self) -> tuple[list[int], list[int]]:
         """nnU-Net's slicing axis for the spacing it would have chosen itself, not for the enlarged one."""
-        first = int(np.argmax(super().determine_fullres_target_spacing()))
+        first = self._slice_axis(super().determine_fullres_target_spacing())
         forward = [first, *(axis for axis in range(3) if axis != first)]
         return forward, [forward.index(axis) for axis in range(3)]
+
+    def _slice_axis(self, spacing: NDArray[np.float64]) -> int:
+        """Axis of the largest spacing, as nnU-Net; but where all cases are single slices, the axis of one voxel."""
+        single = np.flatnonzero((np.vstack(self.dataset_fingerprint["shapes_after_crop"]) == 1).all(axis=0))
+        return int(single[0] if len(single) == 1 else np.argmax(spacing))
 
 
 def _adapt(configuration: dict[str, Any], settings: NetworkSettings) -> None:
@@ -160,6 +166,31 @@ def _adapt(configuration: dict[str, Any], settings: NetworkSettings) -> None:
 
 def _write_fingerprint(base: Path, dataset_name: str, fingerprint: Mapping[str, Any]) -> None:
     write_json(base / "preprocessed" / dataset_name / "dataset_fingerprint.json", dict(fingerprint))
+
+
+def require_trainable(configuration: Mapping[str, Any], scans: Mapping[str, CaseScan]) -> None:
+    """Refuse images too small for a network of two resolutions, and for the blur of nnU-Net's augmentation.
+
+    Parameters
+    ----------
+    configuration
+        As planned.
+    scans
+        Of the pool's cases, by name.
+
+    Raises
+    ------
+    InputError
+        Naming the smallest case.
+    """
+    patch, n_stages = configuration["patch_size"], configuration["architecture"]["arch_kwargs"]["n_stages"]
+    if min(patch) < _SMALLEST_PATCH or n_stages < 2:
+        smallest = min(scans, key=lambda case: sorted(scans[case].shape))
+        raise InputError(
+            f"case {smallest}: expected images that nnU-Net can train on, {_SMALLEST_PATCH} voxels or more along each "
+            f"axis of a patch and two resolutions, found {scans[smallest].shape} voxels (z, y, x), of which it plans "
+            f"patches of {tuple(patch)} and {n_stages} resolutions"
+        )
 
 
 def slicing_axis(base: Path, dataset_name: str, settings: NetworkSettings, geometry: Mapping[str, Any]) -> int:

@@ -16,6 +16,7 @@ from albench.machine.text import read_json_text
 PLANS_NAME = "nnUNetPlans"
 CONFIGURATIONS = ("2d", "3d_fullres")
 
+_STACKS = "Tiff3DIO"  # the one reader that al-bench names there
 _RESAMPLING = Literal["resample_data_or_seg_to_shape"]
 _MAX_VOXELS = 2**31
 
@@ -142,7 +143,7 @@ class _Intensities(_Open):
 class _Plans(_Open):
     plans_name: Literal["nnUNetPlans"]
     dataset_name: _Name
-    image_reader_writer: Literal["SimpleITKIO", "NaturalImage2DIO"]
+    image_reader_writer: Literal["SimpleITKIO", "NaturalImage2DIO", "NibabelIO", "Tiff3DIO"]
     label_manager: Literal["LabelManager"]
     transpose_forward: list[StrictInt]
     transpose_backward: list[StrictInt]
@@ -190,7 +191,7 @@ def read_description(path: Path) -> dict[str, Any]:
         The file is missing or damaged, or has other values than al-bench writes.
     """
     description = _read(path, _Description)
-    if "overwrite_image_reader_writer" in description or "regions_class_order" in description:
+    if description.get("overwrite_image_reader_writer", _STACKS) != _STACKS or "regions_class_order" in description:
         raise InputError(f"{path}: expected a dataset.json written by `al-bench run`, found another program's")
     return description
 

@@ -107,6 +107,9 @@ class ALTrainer(nnUNetTrainer):  # type: ignore[misc]
             trainer._request = request
             trainer.initial_lr = request.initial_lr
             trainer.oversample_foreground_percent = request.oversample_foreground
+            # of two stages nnU-Net would give the one output, which it takes for the coarsest, a weight of 0 / 0
+            n_stages = trainer.configuration_manager.network_arch_init_kwargs["n_stages"]
+            trainer.enable_deep_supervision = n_stages > 2
             with seeded(*request.key, "weights"):
                 trainer.initialize()
         normalise_by_groups(trainer.network, device)
@@ -215,7 +218,7 @@ class ALTrainer(nnUNetTrainer):  # type: ignore[misc]
             n_workers=n_workers,
             shared_memory=shared_memory,
         )
-        self.set_deep_supervision_enabled(True)
+        self.set_deep_supervision_enabled(self.enable_deep_supervision)
         self.network.train()
         losses = np.empty(request.iterations)
         with seeded(*request.key, "dropout"):

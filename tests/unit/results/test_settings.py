@@ -124,3 +124,18 @@ def test_settings_that_no_version_wrote(tmp_path: Path, values: dict[str, Any], 
     stored(tmp_path, {"mine": values})
     with pytest.raises(InputError, match=f"config.json: .*{re.escape(message)}"):
         Settings.read(RunFolder(tmp_path))
+
+
+def test_another_data_set_of_the_same_name_is_refused_with_both_places(tmp_path: Path) -> None:
+    there = config("organ", dataset_checksum="1", dataset_root="/site_b/organ")
+    here = config("organ", dataset_checksum="0", dataset_root="/site_a/organ")
+    assert StudySettings.of(here).values == StudySettings.of(config("organ")).values
+    claim_folder(tmp_path, [here])
+    (tmp_path / "organ/random/seed-0/round-0").mkdir(parents=True)
+    (tmp_path / "organ/random/seed-0/round-0/train.stage.json").touch()
+    with pytest.raises(InputError, match=r"another data set called organ, .* was /site_a/organ, and is /site_b/organ"):
+        claim_folder(tmp_path, [there])
+    assert Settings.read(RunFolder(tmp_path)).study("organ").root == "/site_a/organ"
+    moved = config("organ", dataset_root="/site_b/organ")
+    claim_folder(tmp_path, [moved])
+    assert Settings.read(RunFolder(tmp_path)).study("organ").root == "/site_b/organ"
