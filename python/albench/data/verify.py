@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+from collections import Counter
 from collections.abc import Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass
@@ -25,6 +26,7 @@ _POSITION_TOLERANCE_VOXELS = 1e-3
 _SPACING_TOLERANCE = 1e-3
 _DIRECTION_TOLERANCE = 1e-3
 _VERDICT_VERSION = 3
+_THICK = 1.5  # slices at least so many times as far apart as voxels within them
 _SAME_UNITS = 100  # spacings of one data set that differ by more are not in one unit
 
 ProblemKind = Literal[
@@ -40,8 +42,9 @@ ProblemKind = Literal[
     "duplicate",
     "no spacing",
     "scale",
+    "orientation",
 ]
-_ADVICE: tuple[ProblemKind, ...] = ("empty label", "duplicate", "no spacing")
+_ADVICE: tuple[ProblemKind, ...] = ("empty label", "duplicate", "no spacing", "orientation")
 """What a run goes on with: such data sets exist, and are sound as files."""
 
 
@@ -66,13 +69,13 @@ class CaseCheck(NamedTuple):
     ----------
     digest
         Of the voxels of all images; None where one could not be read.
-    finest_mm
-        Smallest spacing of the first image; None where it says none.
+    spacing_mm
+        Of the first image, (x, y, z); None where it says none.
     """
 
     problems: list[Problem]
     digest: str | None
-    finest_mm: float | None
+    spacing_mm: tuple[float, ...] | None
 
 
 def _grid_differences(image: Header, label: Header) -> Iterator[tuple[ProblemKind, str]]:
@@ -145,8 +148,8 @@ def check_case(case: Case, dataset: Dataset) -> CaseCheck:
     for path, header in headers[1:]:
         for kind, difference in _grid_differences(headers[0][1].spatial, header.spatial):
             report(kind, f"{path}: channel does not fit the first one: {difference}")
-    finest_mm = min(headers[0][1].spatial.spacing) if headers and headers[0][1].has_spacing else None
-    return CaseCheck(problems, " ".join(digests) if len(digests) == len(case.images) else None, finest_mm)
+    spacing_mm = headers[0][1].spatial.spacing if headers and headers[0][1].has_spacing else None
+    return CaseCheck(problems, " ".join(digests) if len(digests) == len(case.images) else None, spacing_mm)
 
 
 def _label_problems(
@@ -191,7 +194,7 @@ def find_problems(dataset: Dataset, *, n_workers: int, reporter: Reporter | None
         Shows progress.
     """
     problems: list[Problem] = []
-    finest_mm: dict[str, float] = {}
+    spacings_mm: dict[str, tuple[float, ...]] = {}
     seen: dict[str, Case] = {}
     title = f"{dataset.name}: reading {len(dataset.cases)} cases"
     with (
@@ -201,24 +204,26 @@ def find_problems(dataset: Dataset, *, n_workers: int, reporter: Reporter | None
         checks = executor.map(lambda case: check_case(case, dataset), dataset.cases)
         for case, check in zip(dataset.cases, checks, strict=True):
             problems += check.problems
-            if check.finest_mm is not None:
-                finest_mm[case.name] = check.finest_mm
+            if check.spacing_mm is not None:
+                spacings_mm[case.name] = check.spacing_mm
             twin = seen.setdefault(check.digest, case) if check.digest is not None else case
             if twin is not case:
                 message = f"{case.images[0]}: expected another image than {twin.images[0]}, found the same voxels"
                 problems.append(Problem(case.name, "duplicate", message))
             advance()
-    return sorted([*problems, *_scale_problems(dataset, finest_mm)], key=lambda problem: problem.case)
+    problems += [*_scale_problems(dataset, spacings_mm), *_orientation_problems(dataset, spacings_mm)]
+    return sorted(problems, key=lambda problem: problem.case)
 
 
-def _scale_problems(dataset: Dataset, finest_mm: Mapping[str, float]) -> Iterator[Problem]:
+def _scale_problems(dataset: Dataset, spacings_mm: Mapping[str, tuple[float, ...]]) -> Iterator[Problem]:
     """Cases in other units than the rest, which nnU-Net would resample to thousands of times their size, or to nothing.
 
     Parameters
     ----------
-    finest_mm
-        Smallest spacing of each case that says one.
+    spacings_mm
+        Of each case that says one.
     """
+    finest_mm = {case: min(spacing) for case, spacing in spacings_mm.items()}
     usual = float(np.median(list(finest_mm.values()))) if finest_mm else 0.0
     for case, edge in finest_mm.items():
         if not usual / _SAME_UNITS < edge < usual * _SAME_UNITS:
@@ -227,6 +232,26 @@ def _scale_problems(dataset: Dataset, finest_mm: Mapping[str, float]) -> Iterato
                 "scale",
                 f"{dataset.case(case).images[0]}: expected a spacing like other cases', {usual:g} mm at its finest, "
                 f"found {edge:g} mm; are its units others than mm?",
+            )
+
+
+def _orientation_problems(dataset: Dataset, spacings_mm: Mapping[str, tuple[float, ...]]) -> Iterator[Problem]:
+    """Cases whose thick slices lie along another axis than those of most: nnU-Net slices all along one."""
+    thick = {
+        case: "xyz"[int(np.argmax(spacing))]
+        for case, spacing in spacings_mm.items()
+        if len(spacing) == 3 and max(spacing) > _THICK * sorted(spacing)[1]
+    }
+    if len(set(thick.values())) < 2:
+        return
+    usual = Counter(thick.values()).most_common(1)[0][0]
+    for case, axis in thick.items():
+        if axis != usual:
+            yield Problem(
+                case,
+                "orientation",
+                f"{dataset.case(case).images[0]}: expected thick slices along {usual}, as in most cases, found them "
+                f"along {axis}: all are sliced along one axis",
             )
 
 

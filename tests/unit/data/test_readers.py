@@ -261,6 +261,18 @@ def test_a_case_in_metres_is_refused(ending: str, tmp_path: Path) -> None:
     assert "are its units others than mm?" in problem.message
 
 
+def test_thick_slices_along_another_axis_are_remarked(tmp_path: Path) -> None:
+    root = make(tmp_path / "own", ".nii.gz")
+    for number in range(3):
+        for path in root.glob(f"*Tr/c{number}*"):
+            image = SimpleITK.ReadImage(str(path))
+            image.SetSpacing((3, 1, 1) if number == 2 else (1, 1, 3))
+            SimpleITK.WriteImage(image, str(path), useCompression=True)
+    (problem,) = problems(root)
+    assert (problem.case, problem.kind, problem.stops_a_run) == ("c2", "orientation", False)
+    assert "expected thick slices along z, as in most cases, found them along x" in problem.message
+
+
 def test_units_that_readers_take_differently_are_refused(tmp_path: Path) -> None:
     root = damaged(make(tmp_path / "own", ".nii"), slice(123, 124), np.array([1], "u1"))
     assert any("are its units others than mm?" in problem.message for problem in problems(root))
