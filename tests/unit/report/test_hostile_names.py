@@ -11,7 +11,7 @@ from albench.report import build_report, print_summary
 from albench.results.tables import read_results
 from tests.support.report_fixtures import Page, write_study
 
-NAME = "$x_{1$ [b] [link=file:a]a[link=b] \\frac <b>&amp; _%"
+NAME = "$x_{1$ [b] [link=file:a]a[link=b] \\frac <b>&amp; _% 肝脏"
 
 
 def test_a_report_on_data_with_a_name_full_of_markup(tmp_path: Path) -> None:
