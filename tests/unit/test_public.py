@@ -40,6 +40,7 @@ def test_every_name_is_there_and_no_other(tmp_path: Path) -> None:
     assert albench.core is sys.modules["albench.core"]
     assert albench.RunRequest is request.RunRequest
     assert albench.load_results(write_study(tmp_path)).equals(read_results(tmp_path))
+    assert albench.load_results(str(tmp_path)).equals(read_results(tmp_path))
     with pytest.raises(AttributeError, match="module 'albench' has no attribute 'runs'"):
         albench.runs  # noqa: B018
 

@@ -129,11 +129,12 @@ def _names_now(columns: Collection[str], names: Mapping[str, str]) -> dict[str, 
     return {old: new for old, new in names.items() if old in columns and new not in columns}
 
 
-def read_results(path: Path, names: Mapping[str, str] = RENAMED) -> pd.DataFrame:
+def read_results(path: Path | str, names: Mapping[str, str] = RENAMED) -> pd.DataFrame:
     """Rows of ``results.parquet``, checked; ``path`` is the file or the run folder that holds it.
 
     Columns that `names` has are called by what it says.
     """
+    path = Path(path)
     table, file = _read_table(path, RESULTS_FILE, names), _file(path, RESULTS_FILE)
     for metric, high in METRICS.items():
         outside = ~(table[metric].between(0.0, high) | table[metric].isna())
