@@ -17,10 +17,10 @@ from albench.study.workers import run_studies
 from albench.training.base import TrainingReport
 from albench.training.fake import FakeTrainer
 from albench.training.nnunet import NnunetTrainer
-from albench.training.runtime import configure_cpu
 from albench.training.trainer import ALTrainer
 from albench.units.pool import Pool, Split
 from tests.support.fake_study import fake_protocol, fake_study
+from tests.support.small_trainer import small_split, small_trainer
 
 
 def test_what_a_training_says_is_told_with_its_place(
@@ -67,16 +67,12 @@ def test_a_learning_rate_that_is_far_too_large(phantom_root: Path, tmp_path: Pat
 
 @pytest.fixture(scope="module")
 def split(phantom: Dataset) -> Split:
-    return Split(pool=phantom.case_names[:3], test=phantom.case_names[3:4])
+    return small_split(phantom)
 
 
 @pytest.fixture(scope="module")
-def trainer(phantom: Dataset, split: Split, tmp_path_factory: pytest.TempPathFactory) -> NnunetTrainer:
-    configure_cpu(1)
-    trainer = NnunetTrainer(phantom, fake_protocol(), torch.device("cpu"), tmp_path_factory.mktemp("nnunet"), 0)
-    pool = trainer.scan(split, lambda: None).pool
-    trainer.preprocess(split, pool, pool.units[::9], lambda: None)
-    return trainer
+def trainer(phantom: Dataset, tmp_path_factory: pytest.TempPathFactory) -> NnunetTrainer:
+    return small_trainer(phantom, tmp_path_factory.mktemp("nnunet"), 0)
 
 
 def train(trainer: NnunetTrainer, target: Path) -> TrainingReport:

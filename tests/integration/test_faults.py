@@ -20,26 +20,21 @@ from albench.training import preprocess
 from albench.training.annotated import AnnotatedDataset
 from albench.training.base import TrainingReport
 from albench.training.nnunet import NnunetTrainer
-from albench.training.runtime import configure_cpu
 from albench.training.trainer import ALTrainer
 from albench.units.pool import Pool, Split, Unit
-from tests.support.fake_study import fake_protocol
+from tests.support.small_trainer import small_split, small_trainer
 
 pytestmark = pytest.mark.slow
 
 
 @pytest.fixture(scope="module")
 def split(phantom: Dataset) -> Split:
-    return Split(pool=phantom.case_names[:3], test=phantom.case_names[3:4])
+    return small_split(phantom)
 
 
 @pytest.fixture(scope="module")
-def trainer(phantom: Dataset, split: Split, tmp_path_factory: pytest.TempPathFactory) -> NnunetTrainer:
-    configure_cpu(1)
-    trainer = NnunetTrainer(phantom, fake_protocol(), torch.device("cpu"), tmp_path_factory.mktemp("nnunet"), 2)
-    pool = trainer.scan(split, lambda: None).pool
-    trainer.preprocess(split, pool, pool.units[::9], lambda: None)
-    return trainer
+def trainer(phantom: Dataset, tmp_path_factory: pytest.TempPathFactory) -> NnunetTrainer:
+    return small_trainer(phantom, tmp_path_factory.mktemp("nnunet"), 2)
 
 
 @pytest.fixture(scope="module")

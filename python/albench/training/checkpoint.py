@@ -15,6 +15,7 @@ from torch import nn
 
 from albench.errors import InputError
 from albench.machine.files import atomic_file
+from albench.machine.text import reason
 from albench.training.preprocess import PreprocessedStore
 
 _TRAINER = "nnUNetTrainer"
@@ -97,12 +98,12 @@ def read_checkpoint(path: Path, store: PreprocessedStore) -> Checkpoint:
         if axes is not None and not (isinstance(axes, tuple | list) and set(axes) <= set(range(n_axes))):
             raise _NoModelError(f"mirrored axes {axes!r}")
     except _NoModelError as error:
-        reason = str(error)
+        fault = str(error)
     except Exception as error:  # torch raises what the damaged place happens to lead to
-        reason = next(iter(str(error).splitlines()), "") or type(error).__name__
+        fault = reason(error)
     else:
         return Checkpoint(weights, configuration, fold, None if axes is None else tuple(axes))
-    raise InputError(f"{path}: expected a model that `al-bench run` trained here, found {reason:.300}")
+    raise InputError(f"{path}: expected a model that `al-bench run` trained here, found {fault:.300}")
 
 
 class _NoModelError(ValueError):

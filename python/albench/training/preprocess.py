@@ -127,6 +127,12 @@ class PreprocessedStore:
         }
 
     @cached_property
+    def made_with(self) -> str:
+        """Digest of all that decides what an image becomes: plans, channels and labels, and the units."""
+        files = (f"{PLANS_NAME}.json", "dataset.json", POOL_NAME)
+        return hashlib.sha256(" ".join(sha256(self.folder / name) for name in files).encode()).hexdigest()
+
+    @cached_property
     def pool(self) -> Pool:
         """The units, with where they lie on the original grid."""
         return Pool.load(self.folder / POOL_NAME)
@@ -214,7 +220,7 @@ def preprocess(store: PreprocessedStore, cases: Sequence[Case], on_case: Callabl
         if not is_whole(store, case.name):
             with tempfile.TemporaryDirectory(prefix=HALF_WRITTEN, dir=store.folder) as temporary:
                 _run_case(preprocessor, store, case, units.get(case.name, ()), Path(temporary))
-                digests = {"made_with": _made_with(store)}
+                digests = {"made_with": store.made_with}
                 for part, target in store.case_files(case.name).items():
                     written = Path(temporary, target.name)
                     digests[part] = sha256(written)
@@ -227,11 +233,14 @@ def preprocess(store: PreprocessedStore, cases: Sequence[Case], on_case: Callabl
 
 
 def stored_files(store: PreprocessedStore, cases: Iterable[str]) -> dict[Path, str]:
-    """SHA-256 of all that trainings and predictions read of the store, by path."""
+    """SHA-256 of all that trainings and predictions read of the store, by path; of cases as `preprocess` noted it."""
     plans = store.folder / f"{PLANS_NAME}.json"
     described = [plans, *(store.folder / name for name in ("dataset.json", "dataset_fingerprint.json", POOL_NAME))]
-    files = [*described, *(path for case in cases for path in store.case_files(case).values())]
-    return {path: sha256(path) for path in files}
+    digests = {path: sha256(path) for path in described}
+    for case in cases:
+        noted = read_json_text(_checksums(store, case))
+        digests |= {path: noted[part] for part, path in store.case_files(case).items()}
+    return digests
 
 
 def _checksums(store: PreprocessedStore, case: str) -> Path:
@@ -245,13 +254,7 @@ def is_whole(store: PreprocessedStore, case: str) -> bool:
         present = {part: sha256(path) for part, path in store.case_files(case).items()}
     except (FileNotFoundError, InputError):
         return False
-    return bool(digests == {"made_with": _made_with(store), **present})
-
-
-def _made_with(store: PreprocessedStore) -> str:
-    """Digest of all that decides what an image becomes: plans, channels and labels, and the units."""
-    files = (f"{PLANS_NAME}.json", "dataset.json", POOL_NAME)
-    return hashlib.sha256(" ".join(sha256(store.folder / name) for name in files).encode()).hexdigest()
+    return bool(digests == {"made_with": store.made_with, **present})
 
 
 def _run_case(
