@@ -182,7 +182,8 @@ class ScoringSettings(_Settings):
     Attributes
     ----------
     source
-        ``dropout``: stochastic forward passes of the (first fold's) model; ``ensemble``: the models of all folds.
+        ``dropout``: stochastic forward passes of the (first fold's) model; ``ensemble``: the models of all folds;
+        ``mirroring``: the (first) model's passes over the image mirrored in every way that training mirrors.
     passes, dropout
         Number of stochastic passes, and the rate of the dropout layers in them.
     batch_size
@@ -197,7 +198,7 @@ class ScoringSettings(_Settings):
     dropout: Share
     batch_size: Count
     precision: Literal["auto", "float32", "bfloat16"]
-    source: Literal["dropout", "ensemble"] = "dropout"
+    source: Literal["dropout", "ensemble", "mirroring"] = "dropout"
 
 
 class EvaluationSettings(_Settings):
@@ -295,6 +296,8 @@ class Protocol(_Settings):
                 )
         if self.scoring.source == "ensemble" and self.training.folds < 2:
             raise ValueError("scoring.source: expected training.folds of at least 2 for an ensemble, got 1")
+        if self.scoring.source == "mirroring" and not self.training.mirroring:
+            raise ValueError("scoring.source: expected training.mirroring true as well for mirroring, got false")
         if self.evaluation.mirroring and not self.training.mirroring:
             raise ValueError("evaluation.mirroring: expected training.mirroring true as well, got false")
         return self

@@ -87,8 +87,8 @@ def index_path_for(root: Path, cache_dir: Path, what: str = "hashes") -> Path:
 
 def _files_of(case: Case) -> list[Path]:
     """All that is read of a case: images, label, and the spacing of stacks, which lies beside them."""
-    described = {spacing_file(path) for path in (*case.images, case.label)}
-    return [*case.images, case.label, *sorted(path for path in described if path is not None)]
+    described = {spacing_file(path) for path in case.files}
+    return [*case.files, *sorted(path for path in described if path is not None)]
 
 
 def dataset_checksum(

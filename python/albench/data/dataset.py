@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
 
-from albench.errors import unknown_name
+from albench.errors import InputError, unknown_name
 
 Kind = Literal["patients", "phantom"]
 Annotation = Literal["complete", "partial", "none"]
@@ -26,12 +26,31 @@ class Case:
         One file per channel, or one 4D file that holds all channels along its last axis (how the MSD stores
         several modalities). :func:`albench.data.write_nnunet_raw` splits the latter.
     label
-        Label image on the same grid, values as in :attr:`Dataset.labels`.
+        Label image on the same grid, values as in :attr:`Dataset.labels`; None where there is none yet, as in the pool
+        of a project. Data sets of studies have one for each case.
     """
 
     name: str
     images: tuple[Path, ...]
-    label: Path
+    label: Path | None
+
+    @property
+    def files(self) -> tuple[Path, ...]:
+        """Images, then the label where there is one."""
+        return self.images if self.label is None else (*self.images, self.label)
+
+    @property
+    def reference(self) -> Path:
+        """The label.
+
+        Raises
+        ------
+        InputError
+            There is none.
+        """
+        if self.label is None:
+            raise InputError(f"case {self.name}: expected a label, found none: nobody has annotated it")
+        return self.label
 
 
 @dataclass(frozen=True)

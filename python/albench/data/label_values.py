@@ -60,8 +60,10 @@ def annotation_of(
     cases: Sequence[Case], ignore: int, root: Path, cache_dir: Path, reporter: Reporter
 ) -> Mapping[str, Annotation]:
     """How much of each case is labelled, by which values beside and besides the ignore label its file holds."""
-    values_of_cases = label_values([case.label for case in cases], root, cache_dir, reporter)
-    return {case.name: _annotation(values or (), ignore) for case, values in zip(cases, values_of_cases, strict=True)}
+    labelled = [case for case in cases if case.label is not None]
+    values = label_values([case.reference for case in labelled], root, cache_dir, reporter)
+    annotation = {case.name: _annotation(each or (), ignore) for case, each in zip(labelled, values, strict=True)}
+    return {case.name: annotation.get(case.name, "none") for case in cases}
 
 
 def _annotation(values: Values, ignore: int) -> Annotation:

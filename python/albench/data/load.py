@@ -206,7 +206,7 @@ def unpack_data_set(archive: Path, folder: Path, reporter: Reporter) -> None:
     except InputError as error:
         # The temporary folder is gone when the message is read: the archive is what the user can look at.
         raise InputError(str(error).replace(str(folder), str(archive))) from error
-    files = [path for case in cases for path in (*case.images, case.label)]
+    files = [path for case in cases for path in case.files]
     outside = next((path for path in files if not path.is_relative_to(folder)), None)
     if outside is not None:
         raise InputError(f"{archive}: expected files inside the archive, found that it lists {outside}")

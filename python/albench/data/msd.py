@@ -155,7 +155,7 @@ def _stem(path: Path) -> str:
 
 
 def _ending(cases: tuple[Case, ...]) -> str:
-    return cases[0].label.name.removeprefix(_stem(cases[0].label))
+    return cases[0].reference.name.removeprefix(_stem(cases[0].reference))
 
 
 def _cases(root: Path, path: Path, content: Mapping[str, Any]) -> tuple[Case, ...]:
@@ -183,10 +183,10 @@ def _cases(root: Path, path: Path, content: Mapping[str, Any]) -> tuple[Case, ..
     ordered = tuple(cases[name] for name in sorted(cases))
     ending = _ending(ordered)
     if not ending:
-        raise InputError(f"{path}: expected files with an ending, e.g. .nii.gz, found {ordered[0].label.name}")
+        raise InputError(f"{path}: expected files with an ending, e.g. .nii.gz, found {ordered[0].reference.name}")
     require_ending(path, ending)
     for case in ordered:
-        for file in (*case.images, case.label):
+        for file in case.files:
             if not file.name.endswith(ending):
                 raise InputError(f"{path}: expected one file ending for all cases ({ending}), found {file.name}")
     return ordered

@@ -66,7 +66,7 @@ def read_plain(root: Path, cache_dir: Path, reporter: Reporter) -> tuple[MsdCont
     channel_names = _channel_names(root, cases)
     used = {path for case in cases for path in case.images}
     spare = sum(path not in used for path in images.values())
-    values_of_cases = label_values([case.label for case in cases], root, cache_dir, reporter)
+    values_of_cases = label_values([case.reference for case in cases], root, cache_dir, reporter)
     values = _classes(cases, values_of_cases)
     notes = [
         f"no dataset.json: {len(cases)} cases with {len(channel_names)} "
@@ -140,11 +140,13 @@ def _classes(cases: Sequence[Case], values_of_cases: Sequence[tuple[float, ...] 
         values.update(map(int, in_case or ()))
     unreadable = next((case for case, known in zip(cases, values_of_cases, strict=True) if known is None), None)
     if len(values) < 2 and unreadable is not None:
-        scan_voxels(unreadable.label, values=False)  # raises what is wrong with it
+        scan_voxels(unreadable.reference, values=False)  # raises what is wrong with it
     if len(values) < 2:
-        raise InputError(f"{cases[0].label.parent}: expected labels with foreground, found the value 0 alone")
+        raise InputError(f"{cases[0].reference.parent}: expected labels with foreground, found the value 0 alone")
     if len(values) > _MOST_CLASSES:
-        raise InputError(f"{cases[0].label.parent}: expected at most {_MOST_CLASSES} label values, found {len(values)}")
+        raise InputError(
+            f"{cases[0].reference.parent}: expected at most {_MOST_CLASSES} label values, found {len(values)}"
+        )
     return sorted(values)
 
 
@@ -152,14 +154,14 @@ def _relabelled(
     root: Path, cases: Sequence[Case], values: Sequence[int], ending: str, cache_dir: Path, reporter: Reporter
 ) -> list[Case]:
     """Cases with copies of their labels in which the n-th of `values` is n; made once per content."""
-    hashes = hash_files([case.label for case in cases], index_path_for(root, cache_dir, "labels"), reporter)
+    hashes = hash_files([case.reference for case in cases], index_path_for(root, cache_dir, "labels"), reporter)
     names = [case.name for case in cases]
     digest = hashlib.sha256(repr((names, hashes, list(values))).encode()).hexdigest()[:12]
 
     def fill(folder: Path) -> None:
         with reporter.task(f"{root.name}: writing consecutive labels", len(cases)) as advance:
             for case in cases:
-                voxels, image = _voxels(case.label)
+                voxels, image = _voxels(case.reference)
                 changed = SimpleITK.GetImageFromArray(np.searchsorted(values, voxels).astype(np.uint8), isVector=False)
                 if image is not None:
                     changed.CopyInformation(image)

@@ -80,7 +80,8 @@ def write_nnunet_raw(
         (temporary / "labelsTr").mkdir()
         for case in chosen:
             _write_images(case, dataset, temporary / "imagesTr")
-            _link(case.label, temporary / "labelsTr" / f"{case.name}{dataset.file_ending}")
+            if case.label is not None:
+                _link(case.label, temporary / "labelsTr" / f"{case.name}{dataset.file_ending}")
             for link, source in _spacing_links(temporary, case).items():
                 _link(source, link)
         write_json(temporary / DATASET_JSON, description)
@@ -100,7 +101,9 @@ def write_nnunet_raw(
 def _lead_back(folder: Path, dataset: Dataset, cases: Sequence[Case]) -> None:
     """Have links of a folder that was there lead to the images again: these were moved, or somebody else made them."""
     for case in cases:
-        links = {folder / "labelsTr" / f"{case.name}{dataset.file_ending}": case.label}
+        links = {}
+        if case.label is not None:
+            links[folder / "labelsTr" / f"{case.name}{dataset.file_ending}"] = case.label
         images = [folder / "imagesTr" / f"{case.name}_{i:04d}{dataset.file_ending}" for i in range(dataset.n_channels)]
         if len(case.images) == len(images):
             links |= dict(zip(images, case.images, strict=True))
@@ -121,7 +124,9 @@ def _lead_back(folder: Path, dataset: Dataset, cases: Sequence[Case]) -> None:
 
 def _spacing_links(folder: Path, case: Case) -> dict[Path, Path]:
     """Where nnU-Net looks for the spacing of a case's stacks, and the files that say it; nothing for other formats."""
-    given = {folder / "imagesTr": spacing_file(case.images[0]), folder / "labelsTr": spacing_file(case.label)}
+    given = {folder / "imagesTr": spacing_file(case.images[0])}
+    if case.label is not None:
+        given[folder / "labelsTr"] = spacing_file(case.label)
     return {place / f"{case.name}.json": source for place, source in given.items() if source is not None}
 
 

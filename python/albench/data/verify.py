@@ -156,6 +156,8 @@ def _label_problems(
     case: Case, dataset: Dataset, headers: list[tuple[Path, Header]]
 ) -> Iterator[tuple[ProblemKind, str]]:
     path = case.label
+    if path is None:
+        return
     try:
         scan, header = scan_voxels(path, values=True), read_header(path)
     except InputError as error:

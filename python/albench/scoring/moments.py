@@ -7,6 +7,7 @@ passes of one network, or the networks of an ensemble.
 from __future__ import annotations
 
 import contextlib
+import itertools
 from collections.abc import Callable, Iterable, Iterator, Sequence
 
 import numpy as np
@@ -15,6 +16,7 @@ from numpy.typing import NDArray
 from torch import nn
 from torch.nn.modules.dropout import _DropoutNd
 
+from albench.errors import InputError
 from albench.scoring.batches import UnitBatch
 from albench.scoring.request import MOMENTS, Need
 from albench.seeding import Key, seeded
@@ -81,6 +83,35 @@ def ensemble(networks: Sequence[nn.Module], *, bfloat16: bool) -> Members:
             with torch.autocast(batch.images.device.type, torch.bfloat16, enabled=bfloat16):
                 logits = network(batch.images)
             yield logits.float()
+
+    return members
+
+
+def flips(axes: Sequence[int]) -> list[tuple[int, ...]]:
+    """All ways to mirror along some of `axes`, as it is first; axes of a (b, c, *spatial) tensor, from spatial ones."""
+    shifted = [axis + 2 for axis in axes]
+    return [some for n in range(len(shifted) + 1) for some in itertools.combinations(shifted, n)]
+
+
+def mirrorings(network: nn.Module, axes: Sequence[int], *, bfloat16: bool) -> Members:
+    """Test-time mirroring: a pass for each way to mirror along `axes`, mirrored back, as `ensemble` otherwise.
+
+    What the passes disagree about is where the network is not symmetric; a network that is confidently wrong is so in
+    every mirror.
+
+    Raises
+    ------
+    InputError
+        There is no axis: the one pass has no variance.
+    """
+    if not axes:
+        raise InputError("uncertainty by mirroring: expected a model trained on mirrored images, got one that was not")
+
+    def members(batch: UnitBatch) -> Iterator[torch.Tensor]:
+        for some in flips(axes):
+            with torch.autocast(batch.images.device.type, torch.bfloat16, enabled=bfloat16):
+                logits = network(batch.images.flip(some))
+            yield logits.float().flip(some)
 
     return members
 

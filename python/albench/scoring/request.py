@@ -24,7 +24,8 @@ HEADS: tuple[str, ...] = get_args(Heads)
 PSEUDO_LABELS: tuple[str, ...] = get_args(PseudoLabels)
 FISHERS: tuple[str, ...] = get_args(Fisher)
 LOSSES: tuple[str, ...] = get_args(Loss)
-SOURCES = ("dropout", "ensemble")
+Source = Literal["dropout", "ensemble", "mirroring"]
+SOURCES: tuple[str, ...] = get_args(Source)
 
 
 class Need(Flag):
@@ -140,8 +141,9 @@ class ScoringRequest:
     labelled
         Annotated units; their features are computed beside those of the unlabelled ones.
     source
-        What uncertainty is measured over: ``"dropout"``, stochastic passes of the first model, or ``"ensemble"``, one
-        pass of each fold's model.
+        What uncertainty is measured over: ``"dropout"``, stochastic passes of the first model; ``"ensemble"``, one pass
+        of each fold's model; ``"mirroring"``, one pass of the first model for each way to mirror the image that it was
+        trained with.
 
     Raises
     ------

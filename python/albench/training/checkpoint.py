@@ -10,7 +10,11 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from nnunetv2.training.nnUNetTrainer import nnUNetTrainer as nnUNetTrainer_module
+from nnunetv2.training.nnUNetTrainer.nnUNetTrainer import nnUNetTrainer
+from nnunetv2.utilities.find_class_by_name import recursive_find_python_class
 from nnunetv2.utilities.get_network_from_plans import get_network_from_plans
+from nnunetv2.utilities.plans_handling.plans_handler import PlansManager
 from torch import nn
 
 from albench.errors import InputError
@@ -18,7 +22,8 @@ from albench.machine.files import atomic_file
 from albench.machine.text import reason
 from albench.training.preprocess import PreprocessedStore
 
-_TRAINER = "nnUNetTrainer"
+OWN_TRAINER = "nnUNetTrainer"
+"""Whose models al-bench writes."""
 _KEYS = ("network_weights", "trainer_name", "init_args", "inference_allowed_mirroring_axes")
 
 
@@ -36,7 +41,7 @@ class Checkpoint:
 
     weights: Mapping[str, torch.Tensor]
     configuration: str
-    fold: int
+    fold: int | str
     mirror_axes: tuple[int, ...] | None
 
     def write(self, path: Path) -> None:
@@ -49,7 +54,7 @@ class Checkpoint:
         """
         values = (
             self.weights,
-            _TRAINER,
+            OWN_TRAINER,
             {"configuration": self.configuration, "fold": self.fold},
             self.mirror_axes,
         )
@@ -61,19 +66,52 @@ class Checkpoint:
             temporary.write_bytes(buffer.getbuffer())
 
 
-def build_network(store: PreprocessedStore) -> nn.Module:
+def build_network(store: PreprocessedStore, trainer: str = OWN_TRAINER) -> nn.Module:
     """Build the network that the plans describe, without deep supervision, on torch's default device."""
-    configuration = store.configuration_manager
-    network: nn.Module = get_network_from_plans(
-        configuration.network_arch_class_name,
-        configuration.network_arch_init_kwargs,
-        configuration.network_arch_init_kwargs_req_import,
-        len(store.dataset_json["channel_names"]),
-        store.label_manager.num_segmentation_heads,
+    return network_of(store.plans, store.dataset_json, store.configuration, trainer)
+
+
+def network_of(
+    plans: Mapping[str, Any], description: Mapping[str, Any], configuration: str, trainer: str = OWN_TRAINER
+) -> nn.Module:
+    """Build the network as nnU-Net's predictor does, without deep supervision.
+
+    Parameters
+    ----------
+    plans, description
+        Checked: see `albench.training.stored_plans`.
+    trainer
+        Name of the trainer, which may build another network than the plans say, as ``nnUNetTrainerBN`` does. One that
+        nnU-Net does not come with is taken to build the plans' own.
+    """
+    manager = PlansManager(dict(plans))
+    planned = manager.get_configuration(configuration)
+    n_heads = manager.get_label_manager(dict(description)).num_segmentation_heads
+    known = None if trainer == OWN_TRAINER else _known_trainer(trainer)
+    network: nn.Module
+    if known is not None:
+        n_channels = len(description["channel_names"])
+        network = known.build_network_architecture(manager, planned, n_channels, n_heads, False)
+        return network
+    network = get_network_from_plans(
+        planned.network_arch_class_name,
+        planned.network_arch_init_kwargs,
+        planned.network_arch_init_kwargs_req_import,
+        len(description["channel_names"]),
+        n_heads,
         allow_init=False,
         deep_supervision=False,
     )
     return network
+
+
+def _known_trainer(name: str) -> type[nnUNetTrainer] | None:
+    """Return the trainer of this name that nnU-Net comes with; None where it does not."""
+    if not name.isidentifier():
+        return None
+    package = "nnunetv2.training.nnUNetTrainer"
+    found = recursive_find_python_class(str(Path(nnUNetTrainer_module.__file__).parent), name, package)
+    return found if isinstance(found, type) and issubclass(found, nnUNetTrainer) else None
 
 
 def read_checkpoint(path: Path, store: PreprocessedStore) -> Checkpoint:
@@ -86,18 +124,18 @@ def read_checkpoint(path: Path, store: PreprocessedStore) -> Checkpoint:
         another network.
     """
     try:
-        content = _load(path)
-        weights = _weights(content["network_weights"], _shapes(store))
+        content = load_tensors(path)
+        weights = require_weights(content["network_weights"], _shapes(store))
         configuration, fold = content["init_args"]["configuration"], content["init_args"]["fold"]
         axes = content["inference_allowed_mirroring_axes"]
         n_axes = len(store.configuration_manager.patch_size)
         if set(content) != set(_KEYS) or set(content["init_args"]) != {"configuration", "fold"}:
-            raise _NoModelError(f"the keys {', '.join(map(str, content))}")
-        if content["trainer_name"] != _TRAINER or configuration != store.configuration or type(fold) is not int:
-            raise _NoModelError("one of another trainer, configuration or fold")
+            raise NoModelError(f"the keys {', '.join(map(str, content))}")
+        if content["trainer_name"] != OWN_TRAINER or configuration != store.configuration or type(fold) is not int:
+            raise NoModelError("one of another trainer, configuration or fold")
         if axes is not None and not (isinstance(axes, tuple | list) and set(axes) <= set(range(n_axes))):
-            raise _NoModelError(f"mirrored axes {axes!r}")
-    except _NoModelError as error:
+            raise NoModelError(f"mirrored axes {axes!r}")
+    except NoModelError as error:
         fault = str(error)
     except Exception as error:  # torch raises what the damaged place happens to lead to
         fault = reason(error)
@@ -106,25 +144,26 @@ def read_checkpoint(path: Path, store: PreprocessedStore) -> Checkpoint:
     raise InputError(f"{path}: expected a model that `al-bench run` trained here, found {fault:.300}")
 
 
-class _NoModelError(ValueError):
+class NoModelError(ValueError):
     """What is wrong with a file."""
 
 
-def _load(path: Path) -> dict[str, Any]:
+def load_tensors(path: Path) -> dict[str, Any]:
+    """Return what a checkpoint holds; NoModelError where it is no file of torch's, or larger than it says."""
     if path.is_symlink() or not path.is_file():
-        raise _NoModelError("a link" if path.is_symlink() else "no file")
+        raise NoModelError("a link" if path.is_symlink() else "no file")
     with path.open("rb") as stream:
         if not zipfile.is_zipfile(stream):
-            raise _NoModelError("another format")
+            raise NoModelError("another format")
         with zipfile.ZipFile(stream) as archive:
             entries = archive.infolist()
         # torch never compresses: a small file that unpacks to a large one is no model
         if sum(entry.file_size for entry in entries) > path.stat().st_size:
-            raise _NoModelError("more content than the file has bytes")
+            raise NoModelError("more content than the file has bytes")
         stream.seek(0)
         content = torch.load(stream, map_location="cpu", weights_only=True)
     if not isinstance(content, dict):
-        raise _NoModelError(f"a {type(content).__name__}")
+        raise NoModelError(f"a {type(content).__name__}")
     return content
 
 
@@ -134,14 +173,15 @@ def _shapes(store: PreprocessedStore) -> dict[str, torch.Size]:
         return {name: weight.shape for name, weight in build_network(store).state_dict().items()}
 
 
-def _weights(weights: Any, shapes: Mapping[str, torch.Size]) -> dict[str, torch.Tensor]:
+def require_weights(weights: Any, shapes: Mapping[str, torch.Size]) -> dict[str, torch.Tensor]:
+    """Return weights that are finite tensors of these shapes; NoModelError where they are not."""
     if not isinstance(weights, dict) or set(weights) != set(shapes):
-        raise _NoModelError("weights of another network")
+        raise NoModelError("weights of another network")
     for name, weight in weights.items():
         if type(weight) is not torch.Tensor or weight.layout != torch.strided or weight.device.type != "cpu":
-            raise _NoModelError(f"{name}, which is no tensor of numbers")
+            raise NoModelError(f"{name}, which is no tensor of numbers")
         if weight.dtype != torch.float32 or weight.shape != shapes[name]:
-            raise _NoModelError(f"{name} of {weight.dtype} {tuple(weight.shape)}, not float32 {tuple(shapes[name])}")
+            raise NoModelError(f"{name} of {weight.dtype} {tuple(weight.shape)}, not float32 {tuple(shapes[name])}")
         if not torch.isfinite(weight).all():
-            raise _NoModelError(f"{name} with values that are no numbers")
+            raise NoModelError(f"{name} with values that are no numbers")
     return dict(weights)

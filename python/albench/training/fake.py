@@ -131,7 +131,7 @@ class FakeModel:
 
     def reference(self, case: str) -> NDArray[np.uint8]:
         """Label map of the data set."""
-        return np.array(read_label(self._dataset.case(case).label), dtype=np.uint8)
+        return np.array(read_label(self._dataset.case(case).reference), dtype=np.uint8)
 
     def score(
         self, units: Sequence[Unit], needs: Need, request: ScoringRequest, on_unit: Callable[[], None] = lambda: None

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import itertools
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from functools import partial
@@ -20,10 +19,20 @@ from albench.machine import scratch
 from albench.scoring.batches import UnitBatch, pad_images, patch_batches, slice_batches, within
 from albench.scoring.features import bottleneck_features, stage_features
 from albench.scoring.fisher import bottleneck_embedding, fisher_embedding, last_layer_embedding
-from albench.scoring.moments import Members, ensemble, mc_dropout, mean_entropy, mean_softmax, moments, softmax_entropy
+from albench.scoring.moments import (
+    Members,
+    ensemble,
+    flips,
+    mc_dropout,
+    mean_entropy,
+    mean_softmax,
+    mirrorings,
+    moments,
+    softmax_entropy,
+)
 from albench.scoring.request import MOMENTS, Features, FisherEmbedding, Need, Scores, ScoringRequest, uncertainty
 from albench.seeding import generator
-from albench.training.checkpoint import build_network
+from albench.training.checkpoint import OWN_TRAINER, build_network
 from albench.training.dropout import drop_in_words
 from albench.training.nnunet_env import quiet
 from albench.training.norm import normalise_by_groups
@@ -58,6 +67,10 @@ class NnunetModel:
         Slices in one forward pass when predicting.
     mirror_axes
         Spatial axes along which mirrored predictions are averaged.
+    seen_mirrored
+        Spatial axes along which training mirrored images: uncertainty may be measured over those.
+    trainer
+        Name of nnU-Net's trainer that built the networks.
     """
 
     def __init__(
@@ -68,18 +81,21 @@ class NnunetModel:
         device: torch.device,
         batch_size: int,
         mirror_axes: Sequence[int] = (),
+        *,
+        seen_mirrored: Sequence[int] = (),
+        trainer: str = OWN_TRAINER,
     ) -> None:
         self.warnings: list[str] = []
         self._store = store
         self._cases = cases
         self._device = device
         self._batch_size = batch_size
-        self._mirror_axes = tuple(mirror_axes)
+        self._mirror_axes, self._seen_mirrored = tuple(mirror_axes), tuple(seen_mirrored)
         self._patch_size = tuple(store.configuration_manager.patch_size)
         self._divisors = tuple(np.prod(store.configuration_manager.pool_op_kernel_sizes, axis=0).tolist())
         self._networks = []
         for state in weights:
-            network = build_network(store).to(device).eval().requires_grad_(False)
+            network = build_network(store, trainer).to(device).eval().requires_grad_(False)
             network.load_state_dict(dict(state))
             normalise_by_groups(network, device)
             drop_in_words(network, device)
@@ -104,7 +120,7 @@ class NnunetModel:
 
     def reference(self, case: str) -> NDArray[np.uint8]:
         """Label map as it is in the data set, axes (z, y, x)."""
-        return np.asarray(read_label(self._cases[case].label), dtype=np.uint8)
+        return np.asarray(read_label(self._cases[case].reference, self._store.reader), dtype=np.uint8)
 
     def _logits(self, image: NDArray[np.float32]) -> torch.Tensor:
         """Mean logits of all networks on the preprocessed grid; float32 (n_labels, z, y, x)."""
@@ -140,11 +156,10 @@ class NnunetModel:
     def _mirrored(self, network: nn.Module, images: torch.Tensor) -> torch.Tensor:
         """Mean logits over all mirrorings, the images as they are among them."""
         logits: torch.Tensor = network(images)
-        axes = [axis + 2 for axis in self._mirror_axes]
-        flips = [some for n in range(1, len(axes) + 1) for some in itertools.combinations(axes, n)]
-        for flip in flips:
+        _, *mirrored = flips(self._mirror_axes)
+        for flip in mirrored:
             logits += network(images.flip(flip)).flip(flip)
-        return logits / (1 + len(flips)) if flips else logits
+        return logits / (1 + len(mirrored)) if mirrored else logits
 
     def _tiled(self, network: nn.Module, image: NDArray[np.float32]) -> torch.Tensor:
         """nnU-Net's sliding window: overlapping patches, the middle of each weighing most."""
@@ -298,6 +313,8 @@ class NnunetModel:
         """Uncertainty source of the request."""
         if request.source == "ensemble":
             return contextlib.nullcontext(ensemble(self._networks, bfloat16=request.bfloat16))
+        if request.source == "mirroring":
+            return contextlib.nullcontext(mirrorings(self.network, self._seen_mirrored, bfloat16=request.bfloat16))
         return mc_dropout(
             self.network,
             passes=request.passes,

@@ -8,6 +8,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import torch
+from nnunetv2.imageio.base_reader_writer import BaseReaderWriter
 
 from albench.config import Protocol
 from albench.data import Case, Dataset, write_nnunet_raw
@@ -16,9 +17,17 @@ from albench.seeding import Key
 from albench.training.annotated import AnnotatedDataset
 from albench.training.base import PoolScan, Tick, TrainingReport
 from albench.training.checkpoint import Checkpoint, read_checkpoint
+from albench.training.given import GivenModel
 from albench.training.model import NnunetModel
 from albench.training.nnunet_env import nnunet_base
-from albench.training.planning import geometry_fingerprint, intensity_properties, plan, require_trainable, slicing_axis
+from albench.training.planning import (
+    geometry_fingerprint,
+    intensity_properties,
+    plan,
+    require_trainable,
+    slicing_axis,
+    take_plans,
+)
 from albench.training.preprocess import POOL_NAME, PreprocessedStore, preprocess, require_units, stored_files
 from albench.training.recovery import halving, is_dead_loader
 from albench.training.scan import CaseScan, likely_axis, scan_case
@@ -50,6 +59,9 @@ class NnunetTrainer:
         Processes that prepare batches; 0 prepares them in this one. Results do not depend on it.
     shared_memory
         Whether they hand them over in shared memory, or through pipes.
+    given
+        A trained model whose plans and labels are taken as they are; None: what nnU-Net plans for the pool, with the
+        protocol's departures.
     """
 
     def __init__(
@@ -61,7 +73,11 @@ class NnunetTrainer:
         n_loader_processes: int,
         *,
         shared_memory: bool = True,
+        given: GivenModel | None = None,
     ) -> None:
+        self._given = given
+        self._configuration = given.configuration if given else protocol.network.configuration
+        self._is_2d = given.is_2d if given else self._configuration == "2d"
         self._dataset = dataset
         self._protocol = protocol
         self._device = device
@@ -77,7 +93,7 @@ class NnunetTrainer:
     @property
     def store(self) -> PreprocessedStore:
         """The preprocessed data set."""
-        return PreprocessedStore(self._base / "preprocessed" / self._name, self._protocol.network.configuration)
+        return PreprocessedStore(self._base / "preprocessed" / self._name, self._configuration)
 
     def scan(self, split: Split, on_case: Tick, describe: bool = False) -> PoolScan:
         """Units are slices or patches inside nnU-Net's crop.
@@ -86,42 +102,53 @@ class NnunetTrainer:
         """
         network, n_labels = self._protocol.network, self._dataset.n_labels
         cases = self._raw(split.pool, _POOL_ID)
-        guess = likely_axis(cases) if describe and network.configuration == "2d" else None
+        guess = None
+        if describe and self._is_2d:
+            guess = self._given.slicing_axis if self._given else likely_axis(cases)
         for case in cases:
             self._scan(case, guess)
             on_case()
-        if network.configuration == "2d":
+        if self._is_2d:
             geometry = geometry_fingerprint([self._scans[case.name] for case in cases])
-            axis = slicing_axis(self._base, self._name, network, geometry)
+            axis = self._given.slicing_axis if self._given else slicing_axis(self._base, self._name, network, geometry)
             if describe and axis != guess:
                 for case in cases:
                     self._scan(case, axis)
             return slice_pool(self._scans, axis)
         settings = self._protocol.pool
         patch_size = settings.patch_size or default_patch_size(self._scans)
-        return patch_pool(cases, self._scans, patch_size, n_labels, kind=settings.patch_grid, describe=describe)
+        return patch_pool(
+            cases, self._scans, patch_size, n_labels, kind=settings.patch_grid, describe=describe, reader=self._reader
+        )
 
     def preprocess(self, split: Split, pool: Pool, start: Sequence[Unit], on_case: Tick) -> dict[str, str]:
-        """Fingerprint, plan, preprocess."""
+        """Fingerprint, plan unless plans are given, preprocess."""
         cases = self._raw(split.pool, _POOL_ID)
         for case in cases:
             if case.name not in self._scans:  # scanned by an earlier process
                 self._scan(case)
-        fingerprint = geometry_fingerprint([self._scans[case.name] for case in cases]) | {
-            "foreground_intensity_properties_per_channel": intensity_properties(cases, pool, start)
-        }
-        plans = plan(self._base, self._name, self._protocol.network, fingerprint)
-        require_trainable(plans["configurations"][self._protocol.network.configuration], self._scans)
+        fingerprint = geometry_fingerprint([self._scans[case.name] for case in cases])
         store = self.store
+        if self._given is not None:
+            take_plans(store.folder, self._given.plans, self._given.description, fingerprint)
+        else:
+            fingerprint["foreground_intensity_properties_per_channel"] = intensity_properties(cases, pool, start)
+            plans = plan(self._base, self._name, self._protocol.network, fingerprint)
+            require_trainable(plans["configurations"][self._configuration], self._scans)
         pool.save(store.folder / POOL_NAME)
         preprocess(store, [*cases, *self._raw(split.test, _TEST_ID)], on_case)
         require_units(store)
         files = stored_files(store, [*split.pool, *split.test])
         return {str(path.relative_to(self._work)): digest for path, digest in files.items()}
 
+    @property
+    def _reader(self) -> BaseReaderWriter | None:
+        """The reader of given plans; without any, nnU-Net picks one by the format."""
+        return self._given.reader if self._given else None
+
     def _scan(self, case: Case, describe_axis: int | None = None) -> None:
-        n_labels = self._dataset.n_labels if self._protocol.network.configuration == "2d" else None
-        self._scans[case.name] = scan_case(case, n_labels, describe_axis)
+        n_labels = self._dataset.n_labels if self._is_2d else None
+        self._scans[case.name] = scan_case(case, n_labels, describe_axis, self._reader)
 
     def _raw(self, names: Sequence[str], number: int) -> list[Case]:
         """Cases as nnU-Net's raw format has them: one file a channel, or one photograph."""
@@ -131,7 +158,7 @@ class NnunetTrainer:
             Case(
                 name,
                 tuple(path for channel in channels if (path := images / f"{name}_{channel:04d}{ending}").exists()),
-                folder / "labelsTr" / f"{name}{ending}",
+                label if (label := folder / "labelsTr" / f"{name}{ending}").exists() else None,
             )
             for name in sorted(names)
         ]
@@ -218,4 +245,19 @@ class NnunetTrainer:
             self._device,
             self._protocol.scoring.batch_size,
             (checkpoints[0].mirror_axes or ()) if self._protocol.evaluation.mirroring else (),
+            seen_mirrored=checkpoints[0].mirror_axes or (),
+        )
+
+    def load_given(self) -> NnunetModel:
+        """Open the networks of the given model; predictions are averaged over mirrored images as nnU-Net's are."""
+        assert self._given is not None
+        return NnunetModel(
+            self.store,
+            {case.name: case for case in self._dataset.cases},
+            [network.weights for network in self._given.networks],
+            self._device,
+            self._protocol.scoring.batch_size,
+            self._given.mirror_axes,
+            seen_mirrored=self._given.mirror_axes,
+            trainer=self._given.trainer,
         )

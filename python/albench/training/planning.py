@@ -73,7 +73,7 @@ def intensity_properties(cases: Sequence[Case], pool: Pool, start: Sequence[Unit
         if case.name not in units:
             continue
         images = _within(read_case_images(case)[0], pool, units[case.name])
-        known = _within(read_label(case.label)[None], pool, units[case.name])
+        known = _within(read_label(case.reference)[None], pool, units[case.name])
         foreground.append(collect(known, images, num_samples=n_samples)[0])
         if not known.any():
             anything.append(collect(np.ones_like(known), images, num_samples=n_samples)[0])
@@ -166,6 +166,23 @@ def _adapt(configuration: dict[str, Any], settings: NetworkSettings) -> None:
 
 def _write_fingerprint(base: Path, dataset_name: str, fingerprint: Mapping[str, Any]) -> None:
     write_json(base / "preprocessed" / dataset_name / "dataset_fingerprint.json", dict(fingerprint))
+
+
+def take_plans(
+    folder: Path, plans: Mapping[str, Any], description: Mapping[str, Any], fingerprint: Mapping[str, Any]
+) -> None:
+    """Write the plans and the ``dataset.json`` of a given model where those of nnU-Net's planner would be.
+
+    Parameters
+    ----------
+    folder
+        ``preprocessed/DatasetXXX_Name``.
+    fingerprint
+        Of the images that will be preprocessed.
+    """
+    write_json(folder / f"{PLANS_NAME}.json", dict(plans))
+    write_json(folder / "dataset.json", dict(description))
+    write_json(folder / "dataset_fingerprint.json", dict(fingerprint))
 
 
 def require_trainable(configuration: Mapping[str, Any], scans: Mapping[str, CaseScan]) -> None:

@@ -16,6 +16,7 @@ from typing import Any
 
 import blosc2
 import numpy as np
+from nnunetv2.imageio.base_reader_writer import BaseReaderWriter
 from nnunetv2.preprocessing.preprocessors.default_preprocessor import DefaultPreprocessor
 from nnunetv2.training.dataloading.nnunet_dataset import comp_blosc2_params, nnUNetDatasetBlosc2
 from nnunetv2.utilities.label_handling.label_handling import LabelManager
@@ -80,6 +81,12 @@ class PreprocessedStore:
     def label_manager(self) -> LabelManager:
         """nnU-Net's view of the labels."""
         return self.plans_manager.get_label_manager(self.dataset_json)
+
+    @cached_property
+    def reader(self) -> BaseReaderWriter:
+        """The reader that the plans name."""
+        reader: BaseReaderWriter = self.plans_manager.image_reader_writer_class()
+        return reader
 
     @property
     def base(self) -> Path:
@@ -289,11 +296,14 @@ def _labels(
     """Label map (1, z, y, x) on the preprocessed grid: nnU-Net's steps, but for voxels that would mix units.
 
     nnU-Net interpolates labels. Near the face of a patch a voxel's label would then come in part from the patch beside
-    it, which may not have been drawn: there it is that of the original voxel that the centre lies in.
+    it, which may not have been drawn: there it is that of the original voxel that the centre lies in. All is the ignore
+    label where the case has no label.
     """
     plans, configuration = store.plans_manager, store.configuration_manager
     crop = tuple(slice(low, high) for low, high in grid.crop)
-    labels = read_label(case.label).transpose(plans.transpose_forward)[crop][None].astype(np.int16)
+    if case.label is None:
+        return np.full((1, *grid.shape), store.label_manager.ignore_label)
+    labels = read_label(case.label, store.reader).transpose(plans.transpose_forward)[crop][None].astype(np.int16)
     labels[(labels == 0) & outside] = -1  # as nnU-Net's crop_to_nonzero
     resampled: NDArray[Any] = configuration.resampling_fn_seg(labels, grid.shape, *store.spacings(properties))
     for start, stop in zip(*store.pool.boxes(units), strict=True):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -13,21 +13,36 @@ from albench.data.images import read_header
 from albench.data.readers import reader_of
 from albench.training.nnunet_env import quiet
 
+if TYPE_CHECKING:
+    from nnunetv2.imageio.base_reader_writer import BaseReaderWriter
 
-def read_case_images(case: Case) -> tuple[NDArray[np.float32], tuple[float, ...]]:
+
+def read_case_images(
+    case: Case, reader: BaseReaderWriter | None = None
+) -> tuple[NDArray[np.float32], tuple[float, ...]]:
     """Return images, float32 (channel, z, y, x), and spacing in mm, (z, y, x).
 
     A 2D image is a volume of one slice, whose thickness nnU-Net sets to 999 times its spacing.
+
+    Parameters
+    ----------
+    reader
+        The reader that a model's plans name; None: the one that nnU-Net picks for the format.
     """
+    reader = reader or reader_of(case.images[0])
     with quiet():  # the reader of stacks prints what verification has remarked
-        images, properties = reader_of(case.images[0]).read_images([str(path) for path in case.images])
+        images, properties = reader.read_images([str(path) for path in case.images])
     return images, tuple(float(edge) for edge in properties["spacing"])
 
 
-def read_label(path: Path) -> NDArray[Any]:
-    """Label map, (z, y, x), in the dtype that the reader gives; of a mask with colours, which are equal, the first."""
+def read_label(path: Path, reader: BaseReaderWriter | None = None) -> NDArray[Any]:
+    """Label map, (z, y, x), in the dtype that the reader gives; of a mask with colours, which are equal, the first.
+
+    `reader` as for `read_case_images`.
+    """
+    reader = reader or reader_of(path)
     with quiet():
-        segmentation: NDArray[Any] = reader_of(path).read_seg(str(path))[0][0]
+        segmentation: NDArray[Any] = reader.read_seg(str(path))[0][0]
     return segmentation
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from acvl_utils.cropping_and_padding.bounding_boxes import get_bbox_from_mask
@@ -15,6 +15,9 @@ from albench.coldstart.descriptors import describe_slices
 from albench.data import Case
 from albench.training.reading import read_case_images, read_label, read_spacing
 from albench.units.borders import border
+
+if TYPE_CHECKING:
+    from nnunetv2.imageio.base_reader_writer import BaseReaderWriter
 
 
 @dataclass(frozen=True)
@@ -42,25 +45,35 @@ class CaseScan:
     descriptors: NDArray[np.float32] | None = None
 
 
-def scan_case(case: Case, n_labels: int | None, describe_axis: int | None = None) -> CaseScan:
+def scan_case(
+    case: Case,
+    n_labels: int | None,
+    describe_axis: int | None = None,
+    reader: BaseReaderWriter | None = None,
+) -> CaseScan:
     """Read a case once: geometry, nnU-Net's crop, and label counts of every slice along every axis.
 
     Parameters
     ----------
     n_labels
-        None: labels are not looked at.
+        None: labels are not looked at. A case without a label has no voxel of any.
     describe_axis
         Slices along it are described as well, from the images alone.
+    reader
+        As for `read_case_images`.
     """
-    images, spacing_mm = read_case_images(case)
+    images, spacing_mm = read_case_images(case, reader)
     box = tuple((int(low), int(high)) for low, high in get_bbox_from_mask(create_nonzero_mask(images)))
     descriptors = None if describe_axis is None else describe_slices(images, box, describe_axis)
     shape = images.shape[1:]
     del images  # a large volume and its labels need not be in memory together
     counts: list[NDArray[np.int64]] = []
     borders: list[NDArray[np.int64]] = []
-    if n_labels is not None:
-        segmentation = read_label(case.label)
+    if n_labels is not None and case.label is None:
+        counts = [np.zeros((length, n_labels), dtype=np.int64) for length in shape]
+        borders = counts
+    elif n_labels is not None:
+        segmentation = read_label(case.reference, reader)
         for axis in range(3):
             edges = border(segmentation, [other for other in range(3) if other != axis])
             counts.append(_per_slice(segmentation, n_labels, axis))

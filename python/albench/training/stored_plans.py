@@ -1,4 +1,4 @@
-"""nnU-Net's plans and ``dataset.json`` as al-bench writes them, no others: nnU-Net imports and calls what they name."""
+"""nnU-Net's plans and ``dataset.json``, checked before use: nnU-Net imports and calls what they name."""
 
 from __future__ import annotations
 
@@ -17,7 +17,9 @@ PLANS_NAME = "nnUNetPlans"
 CONFIGURATIONS = ("2d", "3d_fullres")
 
 _STACKS = "Tiff3DIO"  # the one reader that al-bench names there
-_RESAMPLING = Literal["resample_data_or_seg_to_shape"]
+_RESAMPLING = Literal[
+    "resample_data_or_seg_to_shape", "resample_torch_fornnunet", "resample_torch_simple", "no_resampling_hack"
+]
 _MAX_VOXELS = 2**31
 
 
@@ -79,7 +81,8 @@ class _Network(_Exact):
     conv_op: Literal["torch.nn.modules.conv.Conv2d", "torch.nn.modules.conv.Conv3d"]
     kernel_sizes: Annotated[list[_Axes], Field(max_length=32)]
     strides: Annotated[list[_Axes], Field(max_length=32)]
-    n_conv_per_stage: _Convolutions
+    n_conv_per_stage: _Convolutions | None = None  # of plain networks
+    n_blocks_per_stage: _Convolutions | None = None  # of residual ones
     n_conv_per_stage_decoder: _Convolutions
     conv_bias: StrictBool
     norm_op: Literal["torch.nn.modules.instancenorm.InstanceNorm2d", "torch.nn.modules.instancenorm.InstanceNorm3d"]
@@ -91,18 +94,20 @@ class _Network(_Exact):
 
 
 class _Architecture(_Exact):
-    network_class_name: Literal["dynamic_network_architectures.architectures.unet.PlainConvUNet"]
+    network_class_name: Literal[
+        "dynamic_network_architectures.architectures.unet.PlainConvUNet",
+        "dynamic_network_architectures.architectures.unet.ResidualEncoderUNet",
+        "dynamic_network_architectures.architectures.residual_unet.ResidualEncoderUNet",
+    ]
     arch_kwargs: _Network
     kw_requires_import: Annotated[
         list[Literal["conv_op", "norm_op", "dropout_op", "nonlin"]], Field(alias="_kw_requires_import")
     ]
 
 
-class _Resampling(_Open):
-    is_seg: StrictBool
-    order: Annotated[StrictInt, Field(ge=0, le=5)]
-    order_z: Annotated[StrictInt, Field(ge=0, le=5)]
-    force_separate_z: StrictBool | None
+_Option = StrictBool | Annotated[StrictInt, Field(ge=0, le=64)] | None
+_Options = dict[Annotated[str, Field(pattern=r"^[a-z_]{1,64}$")], _Option]
+"""Of a function that resamples: whether it is for labels, orders of interpolation, numbers of threads."""
 
 
 class _Configuration(_Open):
@@ -127,9 +132,9 @@ class _Configuration(_Open):
     resampling_fn_data: _RESAMPLING
     resampling_fn_seg: _RESAMPLING
     resampling_fn_probabilities: _RESAMPLING
-    resampling_fn_data_kwargs: _Resampling
-    resampling_fn_seg_kwargs: _Resampling
-    resampling_fn_probabilities_kwargs: _Resampling
+    resampling_fn_data_kwargs: _Options
+    resampling_fn_seg_kwargs: _Options
+    resampling_fn_probabilities_kwargs: _Options
     architecture: _Architecture
 
 
@@ -141,13 +146,15 @@ class _Intensities(_Open):
 
 
 class _Plans(_Open):
-    plans_name: Literal["nnUNetPlans"]
+    plans_name: _Name
     dataset_name: _Name
-    image_reader_writer: Literal["SimpleITKIO", "NaturalImage2DIO", "NibabelIO", "Tiff3DIO"]
+    image_reader_writer: Literal[
+        "SimpleITKIO", "SimpleITKIOWithReorient", "NibabelIO", "NibabelIOWithReorient", "NaturalImage2DIO", "Tiff3DIO"
+    ]
     label_manager: Literal["LabelManager"]
     transpose_forward: list[StrictInt]
     transpose_backward: list[StrictInt]
-    configurations: dict[Literal["2d", "3d_fullres"], _Configuration]
+    configurations: dict[_Name, _Configuration]
     foreground_intensity_properties_per_channel: dict[_Name, _Intensities]
 
 
@@ -158,15 +165,20 @@ class _Description(_Open):
 
 
 def read_plans(path: Path) -> dict[str, Any]:
-    """Read plans that `albench.training.planning.plan` wrote.
+    """Read plans that al-bench wrote for one configuration, by `albench.training.planning.plan` or after a given model.
 
     Raises
     ------
     InputError
-        The file is missing or damaged, or names a network, a function or a class other than those al-bench plans with,
-        or a path.
+        The file is missing or damaged, or names a network, a function or a class other than those of nnU-Net's own
+        planners, or a path.
     """
-    plans = _read(path, _Plans)
+    return checked_plans(path, read_json_text(path))
+
+
+def checked_plans(path: Path, content: Any) -> dict[str, Any]:
+    """Return plans that are as `read_plans` wants them; `path` is for the message."""
+    plans = _checked(path, content, _Plans)
     if len(plans["configurations"]) != 1:
         raise InputError(f"{path}: expected one configuration, found {len(plans['configurations'])}")
     for name, configuration in plans["configurations"].items():
@@ -190,14 +202,18 @@ def read_description(path: Path) -> dict[str, Any]:
     InputError
         The file is missing or damaged, or has other values than al-bench writes.
     """
-    description = _read(path, _Description)
+    return checked_description(path, read_json_text(path))
+
+
+def checked_description(path: Path, content: Any) -> dict[str, Any]:
+    """Return a description that is as `read_description` wants it; `path` is for the message."""
+    description = _checked(path, content, _Description)
     if description.get("overwrite_image_reader_writer", _STACKS) != _STACKS or "regions_class_order" in description:
         raise InputError(f"{path}: expected a dataset.json written by `al-bench run`, found another program's")
     return description
 
 
-def _read(path: Path, kind: type[BaseModel]) -> dict[str, Any]:
-    content = read_json_text(path)
+def _checked(path: Path, content: Any, kind: type[BaseModel]) -> dict[str, Any]:
     try:
         kind.model_validate(content)
     except ValidationError as error:

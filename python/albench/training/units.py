@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,6 +17,9 @@ from albench.training.reading import read_case_images, read_label
 from albench.training.scan import CaseScan
 from albench.units.borders import border
 from albench.units.pool import Pool, Unit, patch_grid, patch_spans, slice_boxes
+
+if TYPE_CHECKING:
+    from nnunetv2.imageio.base_reader_writer import BaseReaderWriter
 
 _PATCHES_PER_EDGE = 3
 
@@ -65,6 +68,7 @@ def patch_pool(
     *,
     kind: PatchGrid = "tiling",
     describe: bool = False,
+    reader: BaseReaderWriter | None = None,
 ) -> PoolScan:
     """Patches that cover nnU-Net's crop of every case; reads every label map, and to describe them every image, once.
 
@@ -76,7 +80,7 @@ def patch_pool(
     own: list[list[NDArray[np.int64]]] = [[], []]  # the same, without what an earlier patch holds
     for case in sorted(cases, key=lambda case: case.name):
         box = scans[case.name].box
-        segmentation = read_label(case.label)
+        segmentation = _labels(case, scans[case.name].shape, reader)
         at_border = np.where(border(segmentation, range(3)), segmentation, -1)
         spans = [patch_spans(low, high, size, kind) for (low, high), size in zip(box, patch_size, strict=True)]
         for number, labels in enumerate((segmentation, at_border)):
@@ -88,12 +92,17 @@ def patch_pool(
         stops.append(stop)
         units += [Unit(case.name, index) for index in range(len(start))]
         if describe:
-            descriptors.append(describe_patches(read_case_images(case)[0], box, start, stop))
+            descriptors.append(describe_patches(read_case_images(case, reader)[0], box, start, stop))
     scanned = _joined(units, {}, (*counts, starts, stops), descriptors)
     if kind == "tiling":
         return scanned
     pool = replace(scanned.pool, own_counts=np.concatenate(own[0]), own_border_counts=np.concatenate(own[1]))
     return replace(scanned, pool=pool)
+
+
+def _labels(case: Case, shape: tuple[int, ...], reader: BaseReaderWriter | None) -> NDArray[Any]:
+    """Label map, (z, y, x); of a case that has none, -1 everywhere, which is no label."""
+    return np.full(shape, -1, dtype=np.int16) if case.label is None else read_label(case.label, reader)
 
 
 def _own(spans: NDArray[np.int64]) -> NDArray[np.int64]:
