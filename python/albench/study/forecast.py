@@ -24,9 +24,9 @@ from albench.seeding import generator
 from albench.stats.power import SPREADS, Power, power_of
 from albench.strategies import make_strategy
 from albench.study.budget import check_budget, may_be_short
+from albench.study.choosing import scoring_request
 from albench.study.done import find_done, trainings
 from albench.study.request import RunRequest
-from albench.study.rounds.scoring import scoring_request
 from albench.study.run import resolve
 from albench.study.setup import start_units
 from albench.study.study import Study

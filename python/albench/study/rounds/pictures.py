@@ -12,7 +12,7 @@ from albench.results.layout import GALLERY
 from albench.results.pictures import save_gallery
 from albench.scoring.request import GradientSettings
 from albench.study.chain import Round
-from albench.study.rounds.scoring import scoring_request
+from albench.study.choosing import scoring_request
 from albench.units.pool import Unit
 
 

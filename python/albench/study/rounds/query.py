@@ -15,12 +15,11 @@ from albench.results.layout import CEILING, QUERY
 from albench.results.query import QueriedUnit, Query
 from albench.scoring.cache import ScoreCache
 from albench.scoring.request import Need, Scores, ScoringRequest, class_weights, unit_passes
-from albench.seeding import generator
-from albench.strategies import Choice, Oracle, PoolView, choose, settings_of
+from albench.strategies import Choice, settings_of
 from albench.study.chain import Round
-from albench.study.rounds.scoring import scoring_request
+from albench.study.choosing import choose_units, scoring_request
 from albench.units.cost import labelled_voxels
-from albench.units.pool import Pool, Unit
+from albench.units.pool import Unit
 
 
 def query(step: Round, labelled: Sequence[Unit], models: Sequence[Path]) -> list[Unit]:
@@ -78,22 +77,18 @@ def _choose(step: Round, labelled: Sequence[Unit], models: Sequence[Path]) -> di
     else:
         scores, cached = score(strategy.needs, Scores()) if strategy.needs else Scores(), Need.NOTHING
     scored = time.perf_counter()
-    view = PoolView(
+    selection = choose_units(
+        strategy,
         units,
         scores,
         weights,
+        pool=chain.pool,
+        labelled=labelled,
+        budget=step.budget,
+        max_per_case=chain.protocol.pool.max_per_case,
+        key=step.key("select"),
         query_number=step.number - 1,
         n_queries=chain.protocol.rounds - 1,
-        annotated=tuple(labelled),
-        oracle=_oracle(chain.pool, units) if strategy.oracle_aided else None,
-    )
-    selection = choose(
-        strategy,
-        view,
-        min(step.budget, len(units)),
-        generator(*step.key("select")),
-        max_per_case=chain.protocol.pool.max_per_case,
-        boxes=chain.pool.boxes(units) if chain.pool.overlaps else None,
     )
     selected = time.perf_counter()
     write_query(step, units, selection)
@@ -111,11 +106,6 @@ def _shared_scores(start: Round, units: Sequence[Unit], request: ScoringRequest)
     device = start.chain.study.config.device
     context = [*digests, device, versions(), code_version(), repr(units)]
     return ScoreCache(start.folder.scores, "\n".join(context), request)
-
-
-def _oracle(pool: Pool, units: Sequence[Unit]) -> Oracle:
-    rows = pool.rows(units)
-    return Oracle(pool.voxel_counts[rows], pool.border_counts[rows])
 
 
 def write_query(step: Round, units: Sequence[Unit], selection: Choice) -> None:
