@@ -52,7 +52,7 @@ def read_nnunet(root: Path, content: Mapping[str, Any]) -> MsdContent:
     return MsdContent(
         title=title_from(path, content),
         channel_names=channel_names,
-        labels=_labels(path, content),
+        labels=read_labels(path, content),
         file_ending=ending,
         cases=tuple(cases),
         has_ignore=IGNORE in content["labels"],
@@ -61,17 +61,27 @@ def read_nnunet(root: Path, content: Mapping[str, Any]) -> MsdContent:
 
 def _found(root: Path, ending: str) -> list[Case]:
     """Cases by the files of labelsTr; hidden ones, such as macOS puts beside others, are none."""
-    channels: dict[str, list[Path]] = {}
-    for image in sorted((root / "imagesTr").glob(f"*{ending}")):
-        if match := _IMAGE.fullmatch(same_form(image.name.removesuffix(ending))):
-            channels.setdefault(match[1], []).append(image)
-    labels = [path for path in sorted((root / "labelsTr").glob(f"*{ending}")) if not path.name.startswith(".")]
+    channels = images_in(root / "imagesTr", ending)
+    labels = labels_in(root / "labelsTr", ending)
     if not labels:
         raise InputError(f"{root / 'labelsTr'}: expected label files ending in {ending}, found none")
-    names = [label.name.removesuffix(ending) for label in labels]
-    return [
-        Case(name, tuple(channels.get(same_form(name), ())), label) for name, label in zip(names, labels, strict=True)
-    ]
+    return [Case(name, tuple(channels.get(same_form(name), ())), label) for name, label in labels.items()]
+
+
+def images_in(folder: Path, ending: str) -> dict[str, list[Path]]:
+    """Image files of a folder by case, one a channel, in order; names with composed letters."""
+    channels: dict[str, list[Path]] = {}
+    for image in sorted(folder.glob(f"*{ending}")):
+        match = _IMAGE.fullmatch(same_form(image.name.removesuffix(ending)))
+        if match and not image.name.startswith("."):
+            channels.setdefault(match[1], []).append(image)
+    return channels
+
+
+def labels_in(folder: Path, ending: str) -> dict[str, Path]:
+    """Label files of a folder by case; hidden ones are none."""
+    found = sorted(folder.glob(f"*{ending}"))
+    return {path.name.removesuffix(ending): path for path in found if not path.name.startswith(".")}
 
 
 def _listed(path: Path, content: Mapping[str, Any], ending: str) -> list[Case]:
@@ -95,8 +105,14 @@ def _listed(path: Path, content: Mapping[str, Any], ending: str) -> list[Case]:
     return cases
 
 
-def _labels(path: Path, content: Mapping[str, Any]) -> dict[int, str]:
-    """Value to name; nnU-Net has it the other way round."""
+def read_labels(path: Path, content: Mapping[str, Any]) -> dict[int, str]:
+    """Return value to name, without the ignore label; nnU-Net has it the other way round.
+
+    Raises
+    ------
+    InputError
+        Labels are regions or not consecutive from 0, or the ignore label is not the highest.
+    """
     entry = content.get("labels")
     if isinstance(entry, dict) and IGNORE in entry:
         ignore = entry[IGNORE]

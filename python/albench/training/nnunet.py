@@ -136,7 +136,8 @@ class NnunetTrainer:
             plans = plan(self._base, self._name, self._protocol.network, fingerprint)
             require_trainable(plans["configurations"][self._configuration], self._scans)
         pool.save(store.folder / POOL_NAME)
-        preprocess(store, [*cases, *self._raw(split.test, _TEST_ID)], on_case)
+        held_out = self._raw(split.test, _TEST_ID) if split.test else []
+        preprocess(store, [*cases, *held_out], on_case)
         require_units(store)
         files = stored_files(store, [*split.pool, *split.test])
         return {str(path.relative_to(self._work)): digest for path, digest in files.items()}

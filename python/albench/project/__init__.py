@@ -1,0 +1,1 @@
+"""The practitioner's loop: which units of unlabelled images to annotate next, and training on what came back."""

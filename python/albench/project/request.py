@@ -1,0 +1,152 @@
+"""What somebody wants of a project: queries and trainings, as the command line and Python say it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal, get_args
+
+from albench.errors import InputError
+
+Uncertainty = Literal["auto", "dropout", "ensemble", "mirroring"]
+UnitKind = Literal["auto", "slice", "patch"]
+Prefill = Literal["prediction", "background", "none"]
+Editor = Literal["any", "itksnap", "slicer", "mitk"]
+COLD_STARTS = ("typical", "k-centre", "random")
+"""Ways to choose where there is no model yet."""
+
+
+@dataclass(frozen=True)
+class QueryRequest:
+    """A question: which units should be annotated next.
+
+    Attributes
+    ----------
+    images
+        Folder of ``<case>_0000<ending>`` files, or a raw data set.
+    out
+        Folder to make.
+    budget
+        Units to ask for.
+    strategy
+        With its parameters; None: ``usim-f`` with a model, ``typical`` without.
+    model
+        nnU-Net's folder of a trained model; None: cold start.
+    dataset
+        Raw data set that holds what is annotated; without a model its ``dataset.json`` says the labels.
+    folds, checkpoint, trust_checkpoint
+        As for `albench.training.given.open_model`.
+    uncertainty
+        What it is measured over; ``auto``: dropout layers, else several folds, else mirrored images.
+    unit, patch_size
+        What is annotated at once: slices with 2D networks, patches of (z, y, x) voxels with others.
+    max_per_case, max_cases
+        Most units of one case, and most cases; None: any number.
+    prefill
+        What asked units hold when they are handed out.
+    audit
+        Units of the budget that are drawn uniformly, to measure the model by.
+    annotators
+        Names; whole cases are shared out among them.
+    exclude
+        Queries (``query.json``, ``query.csv``) whose units are not asked again, and names of cases.
+    name
+        Of the data set, in random streams too; None: that of the folder.
+    round
+        Number of the round; None: one more than there are queries in the raw data set.
+    protocol, set, device, cache
+        As for a study.
+    dry_run
+        Say what would be asked, and write nothing.
+    """
+
+    images: Path
+    out: Path
+    budget: int
+    strategy: str | None = None
+    model: Path | None = None
+    dataset: Path | None = None
+    folds: tuple[str, ...] = ()
+    checkpoint: str = "checkpoint_final.pth"
+    trust_checkpoint: bool = False
+    uncertainty: Uncertainty = "auto"
+    unit: UnitKind = "auto"
+    patch_size: tuple[int, int, int] | None = None
+    max_per_case: int | None = None
+    max_cases: int | None = None
+    prefill: Prefill = "prediction"
+    audit: int = 0
+    annotators: tuple[str, ...] = ()
+    exclude: tuple[str, ...] = ()
+    editor: Editor = "any"
+    anonymise: bool = False
+    name: str | None = None
+    seed: int = 0
+    round: int | None = None
+    protocol: str = "quick"
+    set: tuple[str, ...] = ()
+    device: str = "auto"
+    cache: Path | None = None
+    dry_run: bool = False
+
+    def __post_init__(self) -> None:
+        numbers = {"budget": (self.budget, 1), "audit": (self.audit, 0), "seed": (self.seed, 0)}
+        optional = {"max_per_case": (self.max_per_case, 1), "max_cases": (self.max_cases, 1), "round": (self.round, 0)}
+        for name, (value, least) in (numbers | {k: v for k, v in optional.items() if v[0] is not None}).items():
+            if value is None or value < least:
+                raise InputError(f"--{name.replace('_', '-')}: expected a whole number from {least} up, got {value}")
+        words = {"uncertainty": Uncertainty, "unit": UnitKind, "prefill": Prefill, "editor": Editor}
+        for name, kind in words.items():
+            if getattr(self, name) not in get_args(kind):
+                raise InputError(f"--{name}: expected one of {', '.join(get_args(kind))}, got {getattr(self, name)!r}")
+        if self.audit > self.budget:
+            raise InputError(f"--audit: expected at most the budget of {self.budget}, got {self.audit}")
+        if self.model is None and self.dataset is None:
+            raise InputError(
+                "--model, --dataset: expected a trained model, or a raw data set whose dataset.json says the labels; "
+                "got neither"
+            )
+        if self.model is None and self.strategy not in (None, *COLD_STARTS):
+            raise InputError(
+                f"--strategy {self.strategy}: expected one of {', '.join(COLD_STARTS)} without --model, since others "
+                "ask a model"
+            )
+        if self.model is None and self.audit:
+            raise InputError("--audit: expected a --model to measure, got none")
+        if self.model is None and self.prefill == "prediction":
+            object.__setattr__(self, "prefill", "none")
+
+
+@dataclass(frozen=True)
+class TrainRequest:
+    """Train on all that is annotated.
+
+    Attributes
+    ----------
+    dataset
+        nnU-Net raw data set with labels, complete or in part.
+    out
+        Where to write, as ``nnUNet_results``.
+    images
+        All images of the pool, which plans are made for, as a study does; None: those of `dataset` alone.
+    start
+        A trained model whose plans are kept, and whose weights are the start where the protocol starts warm.
+    checkpoint, trust_checkpoint, name, protocol, set, device, cache
+        As for a query.
+    seed, round
+        Name the random streams; ``round`` 0 is the first training.
+    """
+
+    dataset: Path
+    out: Path
+    images: Path | None = None
+    start: Path | None = None
+    checkpoint: str = "checkpoint_final.pth"
+    trust_checkpoint: bool = False
+    name: str | None = None
+    seed: int = 0
+    round: int | None = None
+    protocol: str = "quick"
+    set: tuple[str, ...] = ()
+    device: str = "auto"
+    cache: Path | None = None

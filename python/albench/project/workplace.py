@@ -1,0 +1,164 @@
+"""What commands of a project work with: images and labels read, units listed, a trainer that may have a model."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from albench.config import Protocol
+from albench.data import Dataset, verify_cases
+from albench.data.locate import cache_folder
+from albench.data.project import Description, load_project, read_raw_description
+from albench.errors import InputError
+from albench.machine.names import plain_name
+from albench.machine.placement import Machine, place
+from albench.machine.removal import remove_tree
+from albench.progress import Reporter
+from albench.protocols import load_protocol
+from albench.study.run import choose_device, machine_precision, with_precision
+from albench.training.given import GivenModel
+from albench.training.nnunet import NnunetTrainer
+from albench.training.runtime import configure_cpu
+from albench.units.pool import Pool, Split, Unit
+from albench_core.cores import n_cores
+
+_WORK = "projects"
+
+
+@dataclass(frozen=True, eq=False)
+class Workplace:
+    """A project, read.
+
+    Attributes
+    ----------
+    split
+        All cases; none is held out.
+    labelled
+        Units of the pool of which every voxel is annotated, sorted.
+    descriptors
+        float32 (n_units, d): what units look like; None where nobody asked.
+    """
+
+    dataset: Dataset
+    protocol: Protocol
+    trainer: NnunetTrainer
+    split: Split
+    pool: Pool
+    labelled: tuple[Unit, ...]
+    descriptors: NDArray[np.float32] | None
+
+
+def describe(given: GivenModel | None, raw: Path | None) -> Description:
+    """Say what images and labels are, by the model and by the raw data set, which have to agree.
+
+    Raises
+    ------
+    InputError
+        They do not.
+    """
+    of_raw = read_raw_description(raw) if raw is not None else None
+    if given is None:
+        assert of_raw is not None
+        return of_raw
+    of_model = Description(given.channel_names, given.labels, str(given.description["file_ending"]))
+    if of_raw is None:
+        return of_model
+    for what in ("labels", "channel_names"):
+        ours, theirs = getattr(of_model, what), getattr(of_raw, what)
+        if ours != theirs:
+            raise InputError(f"{raw}: expected the {what} of {given.folder}, {ours}, found {theirs}")
+    return of_raw
+
+
+def open_workplace(
+    *,
+    images: Path,
+    raw: Path | None,
+    given: GivenModel | None,
+    name: str | None,
+    protocol: str,
+    settings: Sequence[str],
+    device: str,
+    cache: Path | None,
+    looks: bool,
+    patch_size: tuple[int, int, int] | None,
+    reporter: Reporter,
+) -> Workplace:
+    """Read and verify all images and labels, and list the units.
+
+    Parameters
+    ----------
+    raw
+        Raw data set that holds what is annotated; None: nothing is.
+    looks
+        Whether units are described by what they look like.
+    patch_size
+        Of units of a 3D network, voxels along (z, y, x); None: the protocol's, or a third of the median shape.
+
+    Raises
+    ------
+    InputError
+        An image or a label is not as it has to be, and so on: see `load_project` and `verify_cases`.
+    """
+    chosen = choose_device(device)
+    called = plain_name("--name", name or (raw or images).resolve().name)
+    cache_dir = cache_folder(cache)
+    dataset = load_project(images, raw, describe(given, raw), name=called, cache_dir=cache_dir, reporter=reporter)
+    with reporter.task(f"{called}: verifying {len(dataset.cases)} cases"):
+        remarks = verify_cases(dataset, n_workers=n_cores(), reporter=reporter)
+    for note in (*dataset.notes, *(remark.message for remark in remarks[:3])):
+        reporter.say(f"{called}: {note}")
+    way = _adapted(
+        with_precision(load_protocol(protocol, settings, dataset=called), machine_precision(chosen)), given, patch_size
+    )
+    placement = place(Machine.found(), n_chains=1, n_threads=way.cpu_threads, n_gpus=1 if chosen == "cuda" else 0)
+    if chosen == "cpu":
+        configure_cpu(way.cpu_threads)
+    trainer = NnunetTrainer(
+        dataset,
+        way,
+        torch.device(chosen),
+        _work_folder(cache_dir, dataset, given, way),
+        placement.n_loaders,
+        shared_memory=placement.shared_memory,
+        given=given,
+    )
+    split = Split(dataset.case_names, ())
+    with reporter.task(f"{called}: reading {len(split.pool)} cases", len(split.pool)) as advance:
+        scanned = trainer.scan(split, advance, describe=looks)
+    pool = scanned.pool
+    labelled = tuple(pool.units[row] for row in np.flatnonzero(pool.is_labelled))
+    return Workplace(dataset, way, trainer, split, pool, labelled, scanned.descriptors)
+
+
+def _adapted(protocol: Protocol, given: GivenModel | None, patch_size: tuple[int, int, int] | None) -> Protocol:
+    """Say in a protocol what the model is of."""
+    network, pool = protocol.network, protocol.pool
+    if given is not None:
+        network = network.model_copy(update={"configuration": "2d" if given.is_2d else "3d_fullres"})
+    is_2d = network.configuration == "2d"
+    if patch_size is not None and is_2d:
+        raise InputError("--patch-size: expected none, since the units of a 2D network are slices")
+    if is_2d:
+        pool = pool.model_copy(update={"patch_size": None, "patch_grid": "tiling"})
+    elif patch_size is not None:
+        pool = pool.model_copy(update={"patch_size": patch_size})
+    return protocol.model_copy(update={"network": network, "pool": pool})
+
+
+def _work_folder(cache: Path, dataset: Dataset, given: GivenModel | None, protocol: Protocol) -> Path:
+    """Folder for preprocessed images, the same for the same content; those of earlier rounds are removed."""
+    model = "" if given is None else f"{given.plans}{given.description}"
+    key = hashlib.sha256(f"{dataset.checksum} {model} {protocol}".encode()).hexdigest()[:16]
+    place = hashlib.sha256(str(dataset.root.resolve()).encode()).hexdigest()[:16]
+    folder = cache / _WORK / place
+    for other in folder.iterdir() if folder.is_dir() else ():
+        if other.name != key:
+            remove_tree(other, folder)
+    return folder / key
