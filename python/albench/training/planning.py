@@ -64,7 +64,7 @@ def intensity_properties(cases: Sequence[Case], pool: Pool, start: Sequence[Unit
     dict
         Per channel the entries of ``foreground_intensity_properties_per_channel``.
     """
-    units = by_case(start)
+    units = by_case(sorted(start))  # nnU-Net draws from their voxels: the order of choice must not decide which
     n_samples = max(1, _N_INTENSITIES // len(units))
     foreground: list[list[NDArray[Any]]] = []
     anything: list[list[NDArray[Any]]] = []

@@ -1,0 +1,312 @@
+"""A query of a project: choose units, and hand them out to annotators."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from collections import Counter
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import SimpleITK
+from numpy.typing import NDArray
+
+from albench import __version__
+from albench.annotation.hand_out import hand_out
+from albench.annotation.places import file_grid
+from albench.annotation.request import AskedCase, HandOut
+from albench.data import Case
+from albench.data.readers import has_header, label_pixels, read_pixels
+from albench.errors import InputError
+from albench.machine.files import sha256
+from albench.progress import Reporter
+from albench.project.asking import Asked, ask, ask_cold, class_uncertainty, key_of, uncertainty_source
+from albench.annotation.raw_folder import QUERIES
+from albench.project.known import QUERY_FILE, Exclusions, asked_queries, open_units, read_exclusions, without
+from albench.project.request import QueryRequest
+from albench.project.workplace import Workplace, open_workplace
+from albench.results.handed_out import AskingModel
+from albench.results.query import QueriedUnit, Query
+from albench.scoring.request import GradientSettings, class_weights
+from albench.strategies import label_of, settings_of
+from albench.study.choosing import scoring_request
+from albench.training.given import GivenModel, open_model
+from albench.training.model import NnunetModel
+from albench.units.cost import labelled_voxels
+from albench.units.pool import Unit
+from albench.units.view import UnitView
+
+_TURNED = "NibabelIOWithReorient"
+_UNKNOWN_TURNS = "SimpleITKIOWithReorient"
+N_PICTURES = 60
+"""Units of a query that the gallery shows."""
+
+
+@dataclass(frozen=True, eq=False)
+class Answer:
+    """What a query came to.
+
+    Attributes
+    ----------
+    query
+        As it was handed out; without files where nothing was written.
+    folder
+        Where; None where nothing was written.
+    labelled
+        Units annotated before.
+    n_candidates
+        Units that could have been chosen.
+    """
+
+    query: Query
+    folder: Path | None
+    labelled: tuple[Unit, ...]
+    n_candidates: int
+
+
+def make_query(request: QueryRequest, reporter: Reporter) -> Answer:
+    """Choose the units to annotate next, and write the folder for annotators.
+
+    Raises
+    ------
+    InputError
+        Something of the request, the images, the labels or the model is not as it has to be; nothing is written then.
+    """
+    if os.path.lexists(request.out):
+        raise InputError(f"--out {request.out}: expected no file or folder yet, found one; choose another name")
+    given = None
+    if request.model is not None:
+        given = open_model(
+            request.model, folds=request.folds, checkpoint=request.checkpoint, trusted=request.trust_checkpoint
+        )
+        _require_units(request, given)
+    source = "none" if given is None else uncertainty_source(request, given, reporter)
+    place = open_workplace(
+        images=request.images,
+        raw=request.dataset,
+        given=given,
+        name=request.name,
+        protocol=request.protocol,
+        settings=request.set,
+        device=request.device,
+        cache=request.cache,
+        looks=given is None and request.strategy != "random",
+        patch_size=request.patch_size,
+        reporter=reporter,
+    )
+    number = _round(request, given)
+    candidates = _candidates(place, request)
+    model = None
+    if given is not None:
+        n_cases = len(place.split.pool)
+        with reporter.task(f"{place.dataset.name}: preprocessing {n_cases} cases", n_cases) as advance:
+            place.trainer.preprocess(place.split, place.pool, place.labelled, advance)
+        model = place.trainer.load_given()
+        asked = ask(place, request, candidates, model, source, number, reporter)
+    else:
+        asked = ask_cold(place, request, candidates)
+    query = _query(place, request, asked, given, model, source, number)
+    if request.dry_run:
+        return Answer(query, None, place.labelled, len(candidates))
+    with reporter.task(f"{place.dataset.name}: writing {request.out}"):
+        whole = hand_out(_handed_out(place, request, asked, query, given, model, source, number), request.out)
+        if request.dataset is not None:
+            whole.write(request.dataset / QUERIES / str(whole.id) / QUERY_FILE)
+    return Answer(whole, request.out, place.labelled, len(candidates))
+
+
+def _require_units(request: QueryRequest, given: GivenModel) -> None:
+    """Refuse units that the model does not look at."""
+    kind = "slice" if given.is_2d else "patch"
+    if request.unit not in ("auto", kind):
+        raise InputError(
+            f"--unit {request.unit}: expected {kind} (or auto), which is what {given.folder.name} looks at; a "
+            f"{'3D' if given.is_2d else '2D'} model asks for others"
+        )
+    if str(given.plans["image_reader_writer"]) == _UNKNOWN_TURNS:
+        raise InputError(
+            f"--model {given.folder}: expected a model trained on images as their files have them, found the reader "
+            f"{_UNKNOWN_TURNS}"
+        )
+
+
+def _round(request: QueryRequest, given: GivenModel | None) -> int:
+    if request.round is not None:
+        return request.round
+    earlier = [query.round for query in asked_queries(request.dataset)]
+    return max([*(number + 1 for number in earlier), 0 if given is None else 1])
+
+
+def _candidates(place: Workplace, request: QueryRequest) -> tuple[Unit, ...]:
+    """Units that may be asked: not labelled, not asked before, not excluded."""
+    free = place.pool.unlabelled(place.labelled)
+    waiting = Exclusions(tuple(open_units(request.dataset)), frozenset())
+    unasked = without(place.pool, free, waiting)
+    left = without(place.pool, unasked, read_exclusions(request.exclude, place.dataset.case_names))
+    if not left:
+        raise InputError(
+            f"--budget {request.budget}: expected units to choose from, found none: of {len(place.pool)} units "
+            f"{len(place.labelled)} are labelled, {len(free) - len(unasked)} are asked for already or were skipped, and "
+            f"{len(unasked) - len(left)} are excluded"
+        )
+    return left
+
+
+def _query(
+    place: Workplace,
+    request: QueryRequest,
+    asked: Asked,
+    given: GivenModel | None,
+    model: NnunetModel | None,
+    source: str,
+    number: int,
+) -> Query:
+    names = list(place.dataset.labels.values())
+    shown: list[dict[str, float]] = [{} for _ in asked.units]
+    if model is not None and source != "none":
+        shown = class_uncertainty(model, asked.units, _scoring(place, request, source, number), names)
+    first_audit = len(asked.units) - asked.n_audit
+    units = tuple(
+        QueriedUnit(
+            case=unit.case,
+            index=unit.index,
+            **place.pool.place(unit),
+            score=float(asked.scores[row]),
+            gain=float(asked.gains[row]),
+            role="strategy" if row < first_audit else "audit",
+            uncertainty=shown[row],
+        )
+        for row, unit in enumerate(asked.units)
+    )
+    now = datetime.now(UTC)
+    digest = hashlib.sha256(repr((place.dataset.checksum, units, now)).encode()).hexdigest()[:4]
+    strategy = asked.strategy
+    return Query(
+        dataset=place.dataset.name,
+        strategy=label_of(strategy) if strategy else asked.method,
+        parameters=settings_of(strategy) if strategy else {},
+        seed=request.seed,
+        round=number,
+        id=f"{now:%Y%m%d-%H%M%S}-{strategy.name if strategy else asked.method}-{digest}",
+        created=f"{now:%Y-%m-%dT%H:%M:%SZ}",
+        albench=__version__,
+        model=None if given is None else _asking(given, request, source),
+        labels={name: value for value, name in place.dataset.labels.items()},
+        ignore=place.dataset.ignore_label,
+        channel_names=place.dataset.channel_names,
+        file_ending=place.dataset.file_ending,
+        units=units,
+    )
+
+
+def _asking(given: GivenModel, request: QueryRequest, source: str) -> AskingModel:
+    here = request.out.absolute().parent.resolve() / request.out.name
+    return AskingModel(
+        folder="model" if request.anonymise else Path(os.path.relpath(given.folder.resolve(), here)).as_posix(),
+        configuration=given.configuration,
+        folds=tuple(int(fold) if fold.isdecimal() else "all" for fold in given.folds),
+        sha256=tuple(sha256(path.resolve()) for path in given.files),
+        uncertainty=source,
+    )
+
+
+def _scoring(place: Workplace, request: QueryRequest, source: str, number: int) -> Any:
+    protocol = place.protocol
+    if source != "none":
+        protocol = protocol.model_copy(update={"scoring": protocol.scoring.model_copy(update={"source": source})})
+    weights = class_weights(labelled_voxels(place.pool, place.labelled))
+    return scoring_request(protocol, weights, (*key_of(place, request, number), "gallery"), (), GradientSettings())
+
+
+def _handed_out(
+    place: Workplace,
+    request: QueryRequest,
+    asked: Asked,
+    query: Query,
+    given: GivenModel | None,
+    model: NnunetModel | None,
+    source: str,
+    number: int,
+) -> HandOut:
+    turned = given is not None and str(given.plans["image_reader_writer"]) == _TURNED
+    needs_prediction = Counter(unit.case for unit in query.units if request.prefill == "prediction" or unit.role == "audit")
+    cases = []
+    for name in dict.fromkeys(unit.case for unit in asked.units):
+        case = place.dataset.case(name)
+        predict: Callable[[], NDArray[Any]] | None = None
+        if model is not None and name in needs_prediction:
+            predict = _on_file(model, place, case, turned)
+        known = None if case.label is None else _known(case.label)
+        cases.append(AskedCase(name, case.images, predict, known, turned))
+    return HandOut(
+        query=query,
+        cases=tuple(cases),
+        filling=request.prefill,
+        editor=request.editor,
+        anonymise=request.anonymise,
+        annotators=request.annotators,
+        views=_pictures(place, request, asked, model, source, number),
+    )
+
+
+def _on_file(
+    model: NnunetModel, place: Workplace, case: Case, turned: bool
+) -> Callable[[], NDArray[Any]]:
+    """Return what predicts a case on the grid of its file, axes (k, j, i)."""
+
+    def predict() -> NDArray[Any]:
+        labels = model.predict(case.name)
+        if not turned:
+            return labels
+        return unturned(labels, file_grid(case.images[0], turned=True).turns)
+
+    return predict
+
+
+def unturned(labels: NDArray[Any], turns: Sequence[tuple[int, bool]]) -> NDArray[Any]:
+    """Bring labels from the axes (z, y, x) that a reader has turned to those of the file, (k, j, i).
+
+    Parameters
+    ----------
+    turns
+        See `albench.annotation.places.FileGrid`.
+    """
+    backwards = tuple(axis for axis, (_, reverse) in enumerate(turns) if reverse)
+    source = {file_axis: axis for axis, (file_axis, _) in enumerate(turns)}
+    return np.ascontiguousarray(np.flip(labels, backwards).transpose([source[2], source[1], source[0]]))
+
+
+def _known(label: Path) -> Callable[[], NDArray[Any]]:
+    """Return what reads a label on the grid of its file, axes (k, j, i)."""
+
+    def read() -> NDArray[Any]:
+        if has_header(label):
+            voxels: NDArray[Any] = SimpleITK.GetArrayFromImage(SimpleITK.ReadImage(str(label)))
+        else:
+            pixels = label_pixels(label, read_pixels(label))
+            assert pixels is not None  # verified
+            voxels = pixels
+        return (voxels if voxels.ndim == 3 else voxels[None]).astype(np.uint16)
+
+    return read
+
+
+def _pictures(
+    place: Workplace, request: QueryRequest, asked: Asked, model: NnunetModel | None, source: str, number: int
+) -> list[UnitView | None]:
+    """Views of the units chosen first; none without a model, whose preprocessed images they are of."""
+    if model is None:
+        return []
+    shown = asked.units[:N_PICTURES]
+    scoring = _scoring(place, request, source, number)
+    if source == "none":
+        scoring = replace(scoring, source="ensemble")  # of one: the softmax's own entropy
+    annotated = set(place.labelled)
+    return [
+        view if unit in annotated else replace(view, reference=None)
+        for unit, view in zip(shown, model.view(shown, scoring), strict=True)
+    ]

@@ -1,0 +1,130 @@
+"""Training on all that is annotated, as a round of a study does; what comes out is a folder of nnU-Net's."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from albench.data.groups import case_groups
+from albench.errors import InputError
+from albench.machine.names import plain_name
+from albench.progress import Reporter
+from albench.project.known import asked_queries
+from albench.project.request import TrainRequest
+from albench.project.workplace import Workplace, open_workplace
+from albench.seeding import Key, generator
+from albench.training.base import TrainingReport
+from albench.training.export import export_model
+from albench.training.given import GivenModel, open_model
+from albench.units.pool import Unit, fold_units
+from albench.units.split import assign_folds
+
+
+@dataclass(frozen=True)
+class Trained:
+    """What a training came to.
+
+    Attributes
+    ----------
+    folder
+        nnU-Net's folder of the model.
+    reports
+        Of each fold.
+    labelled
+        Units that were trained on.
+    """
+
+    folder: Path
+    reports: tuple[TrainingReport, ...]
+    labelled: tuple[Unit, ...]
+
+
+def train_project(request: TrainRequest, reporter: Reporter) -> Trained:
+    """Train on every unit of which all voxels are annotated, and write the model; no case is held out.
+
+    Without a model to start from, images are planned for as in a study: the annotated units alone decide what
+    intensities are normalised by.
+
+    Raises
+    ------
+    InputError
+        Nothing is annotated, the model is there already, or images and labels are not as they have to be.
+    """
+    given = None
+    if request.start is not None:
+        given = open_model(request.start, checkpoint=request.checkpoint, trusted=request.trust_checkpoint)
+    place = open_workplace(
+        images=request.images or request.dataset,
+        raw=request.dataset,
+        given=given,
+        name=request.name,
+        protocol=request.protocol,
+        settings=request.set,
+        device=request.device,
+        cache=request.cache,
+        looks=False,
+        patch_size=None,
+        reporter=reporter,
+    )
+    if not place.labelled:
+        raise InputError(
+            f"--dataset {request.dataset}: expected units of which every voxel is annotated, found none among "
+            f"{len(place.pool)}"
+        )
+    n_cases = len({unit.case for unit in place.labelled})
+    reporter.say(
+        f"{place.dataset.name}: training on {len(place.labelled)} of {len(place.pool)} units, in {n_cases} of "
+        f"{len(place.split.pool)} cases"
+    )
+    with reporter.task(f"{place.dataset.name}: preprocessing {len(place.split.pool)} cases", len(place.split.pool)) as on:
+        place.trainer.preprocess(place.split, place.pool, place.labelled, on)
+    models, reports = [], []
+    n_folds = place.protocol.training.folds
+    for fold in range(n_folds):
+        target, report = _train(place, request, given, fold, n_folds, reporter)
+        models.append(target)
+        reports.append(report)
+    folder = export_model(place.trainer.store, models, request.out)
+    return Trained(folder, tuple(reports), place.labelled)
+
+
+def _number(request: TrainRequest) -> int:
+    """Round of the training: that of the last query of the raw data set."""
+    if request.round is not None:
+        return request.round
+    rounds = [query.round for query in asked_queries(request.dataset)]
+    return max([0 if request.start is None else 1, *rounds])
+
+
+def _train(
+    place: Workplace, request: TrainRequest, given: GivenModel | None, fold: int, n_folds: int, reporter: Reporter
+) -> tuple[Path, TrainingReport]:
+    """Train one fold, with the random stream of a study's round of the same name, seed and number."""
+    protocol, name = place.protocol.training, plain_name("--name", place.dataset.name)
+    number = _number(request)
+    key: tuple[Key, ...] = (name, request.seed, number, "train")
+    units = place.labelled
+    if n_folds > 1:
+        key = (*key, fold)
+        groups = case_groups(place.dataset, place.protocol.pool.group_by).groups
+        folds = assign_folds(place.split.pool, n_folds, generator(name, request.seed, "folds"), groups)
+        units = fold_units(place.labelled, folds, fold) or place.labelled
+    initial = None
+    if given is not None and protocol.warm_start:
+        initial = place.trainer.store.folder / f"start-{fold}.pth"
+        # the number of a fold is that of the file it came from, which may be "all"
+        replace(given.networks[fold % len(given.networks)], fold=0).write(initial)
+    iterations = protocol.first_iterations if given is None else protocol.round_iterations
+    target = place.trainer.store.folder / f"trained-{fold}.pth"
+    with reporter.task(f"{name}: training on {len(units)} units", iterations) as advance:
+        report = place.trainer.train(
+            units,
+            iterations=iterations,
+            key=key,
+            initial=initial,
+            target=target,
+            on_iteration=lambda loss: advance(f"loss {loss:.3f}"),
+        )
+    for warning in report.warnings:
+        reporter.say(f"{name}: {warning}")
+    return target, report

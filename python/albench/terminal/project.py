@@ -1,0 +1,189 @@
+"""Commands of a project: what to annotate next, and training on what came back."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+from rich.console import Console
+from rich.table import Table
+
+from albench.errors import InputError
+from albench.terminal.datasets import JsonOption
+
+_ImagesOption = Annotated[
+    Path, typer.Option(help="Folder of <case>_0000.nii.gz and the like, or a raw data set of nnU-Net.")
+]
+_NameOption = Annotated[
+    str | None, typer.Option(help="Name of the data set, in random streams too; default: the folder's.")
+]
+_SetOption = Annotated[
+    list[str] | None, typer.Option("--set", metavar="PATH=VALUE", help="Replace one setting of the protocol.")
+]
+_ProtocolOption = Annotated[str, typer.Option(help="Protocol whose scoring and training settings count.")]
+_DeviceOption = Annotated[str, typer.Option(help="auto, cpu or cuda.")]
+_CacheOption = Annotated[Path | None, typer.Option(help="Folder for preprocessed images; default: ALBENCH_CACHE.")]
+_CheckpointOption = Annotated[str, typer.Option(help="File in each fold's folder.")]
+_TrustOption = Annotated[
+    bool, typer.Option("--trust-checkpoint", help="Load checkpoints as nnU-Net does, which runs what is in them.")
+]
+
+
+def _names(text: str | None) -> tuple[str, ...]:
+    return tuple(dict.fromkeys(name.strip() for name in (text or "").split(",") if name.strip()))
+
+
+def _edges(text: str | None) -> tuple[int, int, int] | None:
+    if text is None:
+        return None
+    parts = text.replace("x", ",").split(",")
+    if len(parts) != 3 or not all(part.strip().isdecimal() and int(part) > 0 for part in parts):
+        raise InputError(f"--patch-size: expected three whole numbers, voxels along z, y and x, got {text!r}")
+    return int(parts[0]), int(parts[1]), int(parts[2])
+
+
+def query(
+    images: _ImagesOption,
+    budget: Annotated[int, typer.Option(help="Units to ask for.")],
+    out: Annotated[Path, typer.Option(help="Folder to make, with a file for each case to annotate.")],
+    model: Annotated[
+        Path | None, typer.Option(help="nnU-Net's folder of a trained model; default: none, a cold start.")
+    ] = None,
+    dataset: Annotated[
+        Path | None, typer.Option(help="Raw data set with what is annotated, or a dataset.json alone.")
+    ] = None,
+    strategy: Annotated[
+        str | None, typer.Option(help="Default: usim-f with a model; typical, k-centre or random without.")
+    ] = None,
+    folds: Annotated[str | None, typer.Option(help="Of the model, separated by commas; default: all.")] = None,
+    checkpoint: _CheckpointOption = "checkpoint_final.pth",
+    trust_checkpoint: _TrustOption = False,
+    uncertainty: Annotated[str, typer.Option(help="auto, dropout, ensemble or mirroring.")] = "auto",
+    unit: Annotated[str, typer.Option(help="auto, slice or patch.")] = "auto",
+    patch_size: Annotated[str | None, typer.Option(metavar="Z,Y,X", help="Voxels of a patch, for 3D models.")] = None,
+    max_per_case: Annotated[int | None, typer.Option(help="Most units of one case.")] = None,
+    max_cases: Annotated[int | None, typer.Option(help="Most cases.")] = None,
+    prefill: Annotated[str, typer.Option(help="What asked units hold: prediction, background or none.")] = "prediction",
+    audit: Annotated[int, typer.Option(help="Of the budget, units drawn uniformly to measure the model by.")] = 0,
+    annotators: Annotated[
+        str | None, typer.Option(help="Names, separated by commas: whole cases are shared out.")
+    ] = None,
+    split: Annotated[int | None, typer.Option(help="As --annotators, by number.")] = None,
+    exclude: Annotated[
+        list[str] | None, typer.Option(help="A query.json, query.csv or case not to ask again; repeatable.")
+    ] = None,
+    editor: Annotated[str, typer.Option(help="Whose files: any, itksnap, slicer or mitk.")] = "any",
+    anonymise: Annotated[bool, typer.Option("--anonymise", help="Neutral names, texts in headers blanked.")] = False,
+    name: _NameOption = None,
+    seed: Annotated[int, typer.Option(help="Of the random streams.")] = 0,
+    round_number: Annotated[
+        int | None, typer.Option("--round", help="Default: one after the last query of the data set.")
+    ] = None,
+    protocol: _ProtocolOption = "quick",
+    settings: _SetOption = None,
+    device: _DeviceOption = "auto",
+    cache: _CacheOption = None,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Say what would be asked; write nothing.")] = False,
+    json_output: JsonOption = False,
+) -> None:
+    """Choose the units of unlabelled images to annotate next, and write files for annotators' editors."""
+    from albench.project.query import make_query
+    from albench.project.request import QueryRequest
+    from albench.terminal.progress import Terminal
+
+    if annotators is not None and split is not None:
+        raise InputError("--annotators, --split: expected one of them, got both")
+    if split is not None and split < 1:
+        raise InputError(f"--split: expected a number of annotators from 1 up, got {split}")
+    people = _names(annotators) if split is None else tuple(f"annotator-{i}" for i in range(1, split + 1))
+    answer = make_query(
+        QueryRequest(
+            images=images, out=out, budget=budget, strategy=strategy, model=model, dataset=dataset,
+            folds=_names(folds), checkpoint=checkpoint, trust_checkpoint=trust_checkpoint,
+            uncertainty=uncertainty, unit=unit, patch_size=_edges(patch_size),  # type: ignore[arg-type]
+            max_per_case=max_per_case, max_cases=max_cases, prefill=prefill, audit=audit,  # type: ignore[arg-type]
+            annotators=people, exclude=tuple(exclude or ()), editor=editor, anonymise=anonymise,  # type: ignore[arg-type]
+            name=name, seed=seed, round=round_number, protocol=protocol, set=tuple(settings or ()), device=device,
+            cache=cache, dry_run=dry_run,
+        ),
+        Terminal(),
+    )  # fmt: skip
+    if json_output:
+        from albench.results.query import as_json
+
+        typer.echo(json.dumps(as_json(answer.query), indent=1, ensure_ascii=False))
+        return
+    _print_units(answer)
+    if answer.folder is None:
+        typer.echo("dry run: nothing is written")
+        return
+    typer.echo(f"query {answer.query.id}: {answer.folder}")
+    typer.echo(f"open {answer.folder / 'index.html'} for pictures, and hand {answer.folder / 'tasks'} to the annotators")
+    if dataset is not None:
+        back = answer.folder / "tasks"
+        typer.echo(f"then: al-bench import-labels --query {answer.folder} --labels {back} --dataset {dataset}")
+
+
+def _print_units(answer: Any) -> None:
+    """Show what is asked, and of how many."""
+    table = Table(box=None)
+    for column in ("rank", "case", "where", "score", "gain", "role"):
+        table.add_column(column, justify="right" if column in ("rank", "score", "gain") else "left")
+    for rank, unit in enumerate(answer.query.units, start=1):
+        where = f"{unit.plane or 'slice'} {unit.index}" if unit.start is None else f"patch {unit.index}"
+        numbers = ["" if value is None else f"{value:.4g}" for value in (unit.score, unit.gain)]
+        table.add_row(str(rank), unit.case, where, *numbers, unit.role)
+    console = Console()
+    console.print(table, markup=False)
+    console.print(
+        f"{len(answer.query.units)} of {answer.n_candidates} units in {len({unit.case for unit in answer.query.units})} "
+        f"cases, {len(answer.labelled)} are labelled already",
+        markup=False,
+        highlight=False,
+    )
+
+
+def train(
+    dataset: Annotated[Path, typer.Option(help="Raw data set of nnU-Net, labelled completely or in part.")],
+    out: Annotated[Path, typer.Option(help="Folder to write to, as nnUNet_results.")],
+    start: Annotated[
+        Path | None, typer.Option("--from", help="Trained model whose plans are kept and whose weights are the start.")
+    ] = None,
+    images: Annotated[
+        Path | None, typer.Option(help="All images of the pool, for the plans; default: those of the data set.")
+    ] = None,
+    checkpoint: _CheckpointOption = "checkpoint_final.pth",
+    trust_checkpoint: _TrustOption = False,
+    name: _NameOption = None,
+    seed: Annotated[int, typer.Option(help="Of the random streams.")] = 0,
+    round_number: Annotated[int | None, typer.Option("--round", help="Default: that of the last query.")] = None,
+    protocol: _ProtocolOption = "quick",
+    settings: _SetOption = None,
+    device: _DeviceOption = "auto",
+    cache: _CacheOption = None,
+    json_output: JsonOption = False,
+) -> None:
+    """Train on all that is annotated, and write a model that nnU-Net's commands and `query` take."""
+    from albench.project.request import TrainRequest
+    from albench.project.train import train_project
+    from albench.terminal.progress import Terminal
+    from albench.training.export import prediction_command
+
+    trained = train_project(
+        TrainRequest(
+            dataset=dataset, out=out, images=images, start=start, checkpoint=checkpoint,
+            trust_checkpoint=trust_checkpoint, name=name, seed=seed, round=round_number, protocol=protocol,
+            set=tuple(settings or ()), device=device, cache=cache,
+        ),
+        Terminal(),
+    )  # fmt: skip
+    losses = [report.loss for report in trained.reports]
+    if json_output:
+        values = {"model": str(trained.folder), "n_units": len(trained.labelled), "train_loss": losses}
+        typer.echo(json.dumps(values, indent=1, ensure_ascii=False))
+        return
+    shown = ", ".join(f"{loss:.3f}" for loss in losses)
+    typer.echo(f"model: {trained.folder} (on {len(trained.labelled)} units, loss {shown})")
+    typer.echo(f"predict with it: {prediction_command(trained.folder)}")
