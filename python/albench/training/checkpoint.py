@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import importlib
 import io
+import re
 import zipfile
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -12,7 +14,6 @@ from typing import Any
 import torch
 from nnunetv2.training.nnUNetTrainer import nnUNetTrainer as nnUNetTrainer_module
 from nnunetv2.training.nnUNetTrainer.nnUNetTrainer import nnUNetTrainer
-from nnunetv2.utilities.find_class_by_name import recursive_find_python_class
 from nnunetv2.utilities.get_network_from_plans import get_network_from_plans
 from nnunetv2.utilities.plans_handling.plans_handler import PlansManager
 from torch import nn
@@ -106,12 +107,18 @@ def network_of(
 
 
 def _known_trainer(name: str) -> type[nnUNetTrainer] | None:
-    """Return the trainer of this name that nnU-Net comes with; None where it does not."""
-    if not name.isidentifier():
-        return None
-    package = "nnunetv2.training.nnUNetTrainer"
-    found = recursive_find_python_class(str(Path(nnUNetTrainer_module.__file__).parent), name, package)
-    return found if isinstance(found, type) and issubclass(found, nnUNetTrainer) else None
+    """Return the trainer of this name that nnU-Net comes with; None where it does not.
+
+    nnU-Net's own search imports every module there on the way, whatever packages that takes.
+    """
+    folder = Path(nnUNetTrainer_module.__file__).parent
+    defines = re.compile(rf"^class {re.escape(name)}\(", re.MULTILINE)
+    for path in sorted(folder.rglob("*.py")):
+        if defines.search(path.read_text(encoding="utf-8")):
+            parts = path.relative_to(folder).with_suffix("").parts
+            found = getattr(importlib.import_module(".".join((nnUNetTrainer_module.__package__, *parts))), name)
+            return found if isinstance(found, type) and issubclass(found, nnUNetTrainer) else None
+    return None
 
 
 def read_checkpoint(path: Path, store: PreprocessedStore) -> Checkpoint:
