@@ -75,7 +75,7 @@ class QueriedUnit(BaseModel):
     plane
         For people: ``axial``, ``oblique axial 17°``, ``image`` where there is no header.
     centre_ras_mm, corners_ras_mm
-        Middle of the unit, and the middles of its 4 (slice) or 8 (patch) outermost voxels; None and empty where there
+        Middle of the unit, and its 4 (slice) or 8 (patch) outer corners, i changing fastest; None and empty where there
         is no header.
     uncertainty
         Of each class, by its name.
