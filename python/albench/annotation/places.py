@@ -165,3 +165,11 @@ def plane_name(affine: NDArray[np.float64], axis: int) -> str:
     nearest = int(np.argmax(normal))
     tilt = math.degrees(math.atan2(float(np.linalg.norm(np.delete(normal, nearest))), float(normal[nearest])))
     return _PLANES[nearest] if tilt < _PLAIN_DEGREES else f"oblique {_PLANES[nearest]} {tilt:.0f}°"
+
+
+def unit_title(unit: QueriedUnit, shape: Bounds) -> str:
+    """Return in words which unit of a file it is, slices counted from 1: ``axial 34/120``, ``patch``, ``image``."""
+    if unit.file_axis is None or unit.file_index is None:
+        return unit.plane
+    n_slices = shape[_AXES.index(unit.file_axis)]
+    return unit.plane if n_slices == 1 else f"{unit.plane} {unit.file_index + 1}/{n_slices}"

@@ -98,7 +98,15 @@ def load_gallery(path: Path) -> list[Picture]:
     may_lack = {f"reference_{number}" for number in numbers}
     if set(arrays) | may_lack != {f"{name}_{number}" for name in names for number in numbers}:
         raise InputError(f"{path}: expected pictures written by `al-bench run`, found {', '.join(sorted(arrays)):.200}")
-    pictures = [Picture(**{name: arrays.get(f"{name}_{number}") for name in names}) for number in numbers]
+    pictures = [
+        Picture(
+            image=arrays[f"image_{number}"],
+            prediction=arrays[f"prediction_{number}"],
+            reference=arrays.get(f"reference_{number}"),
+            uncertainty=arrays[f"uncertainty_{number}"],
+        )
+        for number in numbers
+    ]
     for picture in pictures:
         planes = [plane for name in names if (plane := getattr(picture, name)) is not None]
         shape = planes[0].shape

@@ -66,9 +66,9 @@ def test_tiles_are_in_the_order_of_the_query_and_of_the_first_seed(study: Path) 
             assert [tile.caption.split(". ")[1] for tile in tiles] == [
                 f"{case}, slice {index}, score 0.5" for case, index in own[["case", "index"]].head(3).to_numpy()
             ]
-            for tile in tiles:
-                image = Image.open(io.BytesIO(base64.b64decode(tile.url.partition(",")[2])))
-                assert image.size == tile.size
+            for drawn in tiles:
+                image = Image.open(io.BytesIO(base64.b64decode(drawn.url.partition(",")[2])))
+                assert image.size == drawn.size
     page = Page(build_report(study))
     assert "One of 2 seeds is shown." in page.text
     images = [attributes for tag, attributes in page.tags if tag == "img" and "webp" in str(attributes["src"])[:30]]
