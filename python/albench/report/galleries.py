@@ -10,13 +10,12 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 from matplotlib import colormaps
-from matplotlib.colors import to_rgb
 from numpy.typing import NDArray
 from PIL import Image
 
 from albench.report.cells import study_title
 from albench.report.inputs import Inputs, RunKey, unit_word
-from albench.report.palette import BLUE, GREEN, ORANGE, PURPLE, SKY, VERMILLION, YELLOW, order
+from albench.report.palette import label_color, label_rgb, order
 from albench.results.pictures import Picture, load_gallery
 from albench.results.tables import STUDY_KEYS, rows_of
 from albench.units.borders import border
@@ -27,7 +26,6 @@ MAX_BYTES = 5_500_000
 UNCERTAINTY_MAP = "magma"
 _EDGE = 112
 _GAP = 4
-_LABEL_COLORS = (VERMILLION, SKY, YELLOW, PURPLE, GREEN, ORANGE, BLUE)
 _SHADE = 0.45
 _Rgb = NDArray[np.float32]
 
@@ -104,7 +102,7 @@ def _gallery(inputs: Inputs, study: tuple[str, str], tiles: dict[RunKey, list[Ti
         n_shown=max(map(len, tiles.values())),
         n_kept=n_kept,
         rounds=rounds,
-        labels=[(str(row["label_name"]), _color(int(row["label"]))) for _, row in labels.iterrows()],
+        labels=[(str(row["label_name"]), label_color(int(row["label"]))) for _, row in labels.iterrows()],
     )
 
 
@@ -118,6 +116,12 @@ def _tiles(inputs: Inputs, run: RunKey) -> list[Tile]:
 
 def _tile(picture: Picture, row: pd.Series, unit: str) -> Tile:
     where = str(row["case"]) if unit == "image" else f"{row['case']}, {unit} {row['index']}"
+    score = "" if pd.isna(row["score"]) else f", score {row['score']:.3g}"
+    return tile(picture, where, f"{int(row['position']) + 1}. {where}{score}")
+
+
+def tile(picture: Picture, where: str, caption: str) -> Tile:
+    """Draw the panels of a unit side by side; `where` says which unit it is."""
     panels = render(picture)
     height, width = panels[0].shape[:2]
     strip = np.full((height, 3 * width + 2 * _GAP, 3), 255, dtype=np.uint8)
@@ -127,13 +131,13 @@ def _tile(picture: Picture, row: pd.Series, unit: str) -> Tile:
     buffer = io.BytesIO()
     Image.fromarray(strip).save(buffer, format="WEBP", quality=62, method=4)
     url = f"data:image/webp;base64,{base64.b64encode(buffer.getvalue()).decode('ascii')}"
-    alt = f"{where}: image with the annotation outlined, prediction, uncertainty"
-    score = "" if pd.isna(row["score"]) else f", score {row['score']:.3g}"
-    return Tile(url, (strip.shape[1], height), alt, f"{int(row['position']) + 1}. {where}{score}")
+    outlined = "" if picture.reference is None else " with the annotation outlined"
+    alt = f"{where}: image{outlined}, prediction, uncertainty"
+    return Tile(url, (strip.shape[1], height), alt, caption)
 
 
 def render(picture: Picture) -> list[NDArray[np.uint8]]:
-    """Return image with the annotation's outline, image with the prediction laid over, and uncertainty.
+    """Return image with the annotation's outline if there is one, image with the prediction laid over, and uncertainty.
 
     Returns
     -------
@@ -148,10 +152,12 @@ def render(picture: Picture) -> list[NDArray[np.uint8]]:
         return np.asarray(Image.fromarray(plane).resize(size, how), dtype=np.uint8)
 
     grey = fit(picture.image, Image.Resampling.BICUBIC)[..., None].astype(np.float32) / np.float32(255)
-    reference, predicted = (fit(plane, Image.Resampling.NEAREST) for plane in (picture.reference, picture.prediction))
+    predicted = fit(picture.prediction, Image.Resampling.NEAREST)
     doubt = colormaps[UNCERTAINTY_MAP](fit(picture.uncertainty, Image.Resampling.BILINEAR))[..., :3]
     color = np.repeat(grey, 3, axis=2).astype(np.float32)
-    outlined = _painted(color, _outline(reference), 1.0)
+    outlined = color
+    if picture.reference is not None:
+        outlined = _painted(color, _outline(fit(picture.reference, Image.Resampling.NEAREST)), 1.0)
     shaded = _painted(_painted(color, predicted, _SHADE), _outline(predicted), 1.0)
     return [np.asarray(np.rint(255 * panel), dtype=np.uint8) for panel in (outlined, shaded, doubt)]
 
@@ -168,9 +174,5 @@ def _painted(image: _Rgb, labels: NDArray[np.uint8], opacity: float) -> _Rgb:
     result = image.copy()
     for label in np.unique(labels[labels > 0]):
         where = labels == label
-        result[where] = (1 - opacity) * result[where] + opacity * np.array(to_rgb(_color(int(label))), np.float32)
+        result[where] = (1 - opacity) * result[where] + opacity * np.array(label_rgb(int(label)), np.float32) / 255
     return result
-
-
-def _color(label: int) -> str:
-    return _LABEL_COLORS[(label - 1) % len(_LABEL_COLORS)]

@@ -11,6 +11,7 @@ import zlib
 from dataclasses import dataclass
 
 import numpy as np
+from matplotlib.colors import to_rgb
 from matplotlib.markers import MarkerStyle
 
 from albench.errors import InputError
@@ -50,6 +51,20 @@ _COLORS: dict[Family, str] = {
 _FALLBACK_COLORS = (BLUE, PURPLE, GREEN, SKY, ORANGE, VERMILLION, YELLOW)
 _FALLBACK_MARKERS = ("<", ">", "p", "h", "8", "H")
 _FALLBACK_LINES = ("--", "-.", ":")
+
+
+_LABEL_COLORS = (VERMILLION, SKY, YELLOW, PURPLE, GREEN, ORANGE, BLUE)
+
+
+def label_color(value: int) -> str:
+    """Colour of a label, ``#rrggbb``, the same in galleries and in editors; from the eighth on they come again."""
+    return _LABEL_COLORS[(value - 1) % len(_LABEL_COLORS)]
+
+
+def label_rgb(value: int) -> tuple[int, int, int]:
+    """Return `label_color` as red, green and blue, 0 to 255."""
+    red, green, blue = (round(255 * part) for part in to_rgb(label_color(value)))
+    return red, green, blue
 
 
 def style(strategy: str) -> Style:

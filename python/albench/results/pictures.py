@@ -35,14 +35,14 @@ class Picture:
     image
         Grey values, 0 and 255 at the 0.5th and 99.5th percentile.
     prediction, reference
-        Labels.
+        Labels; no reference where nobody has annotated.
     uncertainty
         Entropy as a share of the logarithm of the number of labels, 255 being all of it.
     """
 
     image: NDArray[np.uint8]
     prediction: NDArray[np.uint8]
-    reference: NDArray[np.uint8]
+    reference: NDArray[np.uint8] | None
     uncertainty: NDArray[np.uint8]
 
 
@@ -63,7 +63,7 @@ def picture(view: UnitView, n_labels: int) -> Picture:
     return Picture(
         image=fit(_bytes(grey), _SMOOTH),
         prediction=fit(view.prediction, _LABELS),
-        reference=fit(view.reference, _LABELS),
+        reference=None if view.reference is None else fit(view.reference, _LABELS),
         uncertainty=fit(_bytes(share), _SMOOTH),
     )
 
@@ -75,9 +75,10 @@ def _bytes(values: NDArray[np.floating]) -> NDArray[np.uint8]:
 def save_gallery(path: Path, views: Sequence[UnitView], n_labels: int) -> None:
     """Write pictures of units, in the order of the query, as one compressed file."""
     arrays = {
-        f"{field.name}_{number}": getattr(made, field.name)
+        f"{field.name}_{number}": plane
         for number, made in enumerate(picture(view, n_labels) for view in views)
         for field in fields(Picture)
+        if (plane := getattr(made, field.name)) is not None
     }
     with atomic_file(path) as temporary:
         np.savez_compressed(temporary, **arrays)
@@ -93,12 +94,21 @@ def load_gallery(path: Path) -> list[Picture]:
     """
     arrays = read_arrays(path, MAX_BYTES, "pictures")
     names = [field.name for field in fields(Picture)]
-    numbers = range(len(arrays) // len(names))
-    if set(arrays) != {f"{name}_{number}" for name in names for number in numbers}:
+    numbers = range(sum(name.startswith("image_") for name in arrays))
+    may_lack = {f"reference_{number}" for number in numbers}
+    if set(arrays) | may_lack != {f"{name}_{number}" for name in names for number in numbers}:
         raise InputError(f"{path}: expected pictures written by `al-bench run`, found {', '.join(sorted(arrays)):.200}")
-    pictures = [Picture(**{name: arrays[f"{name}_{number}"] for name in names}) for number in numbers]
+    pictures = [
+        Picture(
+            image=arrays[f"image_{number}"],
+            prediction=arrays[f"prediction_{number}"],
+            reference=arrays.get(f"reference_{number}"),
+            uncertainty=arrays[f"uncertainty_{number}"],
+        )
+        for number in numbers
+    ]
     for picture in pictures:
-        planes = [getattr(picture, name) for name in names]
+        planes = [plane for name in names if (plane := getattr(picture, name)) is not None]
         shape = planes[0].shape
         if len(shape) != 2 or not 1 <= min(shape) <= max(shape) <= EDGE:
             raise InputError(f"{path}: expected pictures of 1 to {EDGE} pixels an edge, found shape {shape}")

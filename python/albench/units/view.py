@@ -17,7 +17,7 @@ class UnitView:
     image
         float32 (row, column): first channel.
     prediction, reference
-        uint8 (row, column): the model's labels, and the annotator's.
+        uint8 (row, column): the model's labels, and the annotator's; None where nobody has annotated.
     uncertainty
         float32 (row, column): entropy in nats of the softmax averaged over the uncertainty source's members.
     spacing
@@ -26,6 +26,6 @@ class UnitView:
 
     image: NDArray[np.float32]
     prediction: NDArray[np.uint8]
-    reference: NDArray[np.uint8]
+    reference: NDArray[np.uint8] | None
     uncertainty: NDArray[np.float32]
     spacing: tuple[float, float]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import io
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -14,7 +15,7 @@ from PIL import Image
 
 from albench.report import build_report
 from albench.report.cells import Cells
-from albench.report.galleries import galleries, render
+from albench.report.galleries import galleries, render, tile
 from albench.report.inputs import read_inputs
 from albench.report.latex import escape, latex
 from albench.report.palette import SKY, VERMILLION
@@ -33,11 +34,22 @@ def test_panels_show_outline_prediction_and_uncertainty() -> None:
     assert outlined.shape == predicted.shape == doubt.shape == (112, 84, 3)
     red, blue = (np.array([round(255 * part) for part in to_rgb(color)]) for color in (VERMILLION, SKY))
     on_outline = (np.abs(outlined.astype(int) - red) <= 1).all(axis=2)
+    assert made.reference is not None
     assert 50 < on_outline.sum() < 0.5 * (made.reference > 0).mean() * on_outline.size
     assert (np.abs(predicted.astype(int) - blue) <= 1).all(axis=2).any()
     assert not (np.abs(outlined.astype(int) - blue) <= 1).all(axis=2).any(), "the annotator has one class here"
     assert doubt[56, 42].sum() > 500
     assert doubt[0, 0].sum() < 100
+
+
+def test_without_an_annotation_the_image_is_bare() -> None:
+    made = picture(view(np.random.default_rng(0)), 3)
+    bare = replace(made, reference=None)
+    plain, *others = render(bare)
+    assert (plain == plain[..., :1]).all(), "nothing but grey"
+    for found, expected in zip(others, render(made)[1:], strict=True):
+        assert (found == expected).all()
+    assert tile(bare, "c1, slice 3", "1.").alt == "c1, slice 3: image, prediction, uncertainty"
 
 
 def test_tiles_are_in_the_order_of_the_query_and_of_the_first_seed(study: Path) -> None:
@@ -54,9 +66,9 @@ def test_tiles_are_in_the_order_of_the_query_and_of_the_first_seed(study: Path) 
             assert [tile.caption.split(". ")[1] for tile in tiles] == [
                 f"{case}, slice {index}, score 0.5" for case, index in own[["case", "index"]].head(3).to_numpy()
             ]
-            for tile in tiles:
-                image = Image.open(io.BytesIO(base64.b64decode(tile.url.partition(",")[2])))
-                assert image.size == tile.size
+            for drawn in tiles:
+                image = Image.open(io.BytesIO(base64.b64decode(drawn.url.partition(",")[2])))
+                assert image.size == drawn.size
     page = Page(build_report(study))
     assert "One of 2 seeds is shown." in page.text
     images = [attributes for tag, attributes in page.tags if tag == "img" and "webp" in str(attributes["src"])[:30]]

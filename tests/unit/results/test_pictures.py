@@ -70,3 +70,12 @@ def test_a_damaged_file_is_named(tmp_path: Path, content: bytes | None) -> None:
     file.write_bytes(file.read_bytes()[:200] if content is None else content)
     with pytest.raises(InputError, match=r"gallery\.npz: expected pictures written by `al-bench run`"):
         load_gallery(file)
+
+
+def test_pictures_without_a_reference_survive_too(tmp_path: Path) -> None:
+    views = [view(np.random.default_rng(0)), replace(view(np.random.default_rng(1)), reference=None)]
+    save_gallery(tmp_path / "a.npz", views, 3)
+    first, second = load_gallery(tmp_path / "a.npz")
+    assert first.reference is not None
+    assert second.reference is None
+    assert (second.prediction == picture(views[1], 3).prediction).all()

@@ -1,0 +1,1 @@
+"""Files for annotators: what is handed out, and what comes back."""
