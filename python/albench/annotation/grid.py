@@ -157,7 +157,7 @@ def place(file: Grid, onto: Grid) -> Placement:
     turn = _turn(to_voxels[:3, :3], file, onto)
     corners = np.array(list(itertools.product(*((0, edge - 1) for edge in file.shape))), dtype=np.float64)
     exact = corners @ to_voxels[:3, :3].T + to_voxels[:3, 3]
-    start = np.rint(exact.min(axis=0)).astype(np.int64)
+    start = np.rint(exact.min(axis=0))
     axes = np.abs(turn).argmax(axis=1)
     stop = start + np.array(file.shape)[axes]
     sign = turn.sum(axis=1)
@@ -168,18 +168,20 @@ def place(file: Grid, onto: Grid) -> Placement:
     if (start < 0).any() or (stop > onto.shape).any():
         raise GridError(
             f"expected voxels of the image alone, {_times(onto.shape)}, found {_times(file.shape)} from voxel "
-            f"{tuple(start.tolist())} on"
+            f"({', '.join(f'{first:.0f}' for first in start)}) on"
         )
-    return Placement(onto.shape, _triple(axes), (bool(sign[0] < 0), *map(bool, sign[1:] < 0)), _triple(start), _triple(stop))
+    i, j, k = (bool(each < 0) for each in sign)
+    return Placement(onto.shape, _triple(axes), (i, j, k), _triple(start), _triple(stop))
 
 
-def _turn(linear: NDArray[np.float64], file: Grid, onto: Grid) -> NDArray[np.float64]:
+def _turn(linear: NDArray[Any], file: Grid, onto: Grid) -> NDArray[np.float64]:
     """Nearest matrix that permutes and flips axes, (3, 3) with one 1 or -1 a row and column."""
     turn = np.zeros((3, 3))
-    turn[np.arange(3), np.abs(linear).argmax(axis=1)] = 1
-    if not (turn.sum(axis=0) == 1).all():
+    nearest = np.abs(linear).argmax(axis=1)
+    turn[np.arange(3), nearest] = np.sign(linear[np.arange(3), nearest])
+    if not (np.abs(turn).sum(axis=0) == 1).all():
         raise GridError(_difference(file, onto, None))
-    return turn * np.sign(linear)
+    return turn
 
 
 def _difference(file: Grid, onto: Grid, worst: float | None) -> str:
@@ -192,7 +194,7 @@ def _difference(file: Grid, onto: Grid, worst: float | None) -> str:
     return f"expected the image's grid, {sizes}, found {found}; export on the grid of the image"
 
 
-def _triple(values: NDArray[np.int64]) -> Triple:
+def _triple(values: NDArray[Any]) -> Triple:
     return int(values[0]), int(values[1]), int(values[2])
 
 

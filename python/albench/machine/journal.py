@@ -62,11 +62,12 @@ class Changes:
     def put(self, target: PurePosixPath | str) -> Path:
         """Return where to write what is to be at `target`: a file, a link or a folder. What is there is replaced.
 
-        A folder may only be put where nothing is. Folders on the way are made.
+        The place ends as the target does, for writers that choose a format by it. A folder may only be put where
+        nothing is. Folders on the way are made.
         """
         self._make_parents(PurePosixPath(target))
         self._steps.append(_Step(do="put", target=str(target)))
-        return _staged(self._incoming, len(self._steps) - 1)
+        return _staged(self._incoming, len(self._steps) - 1, self._steps[-1])
 
     def remove(self, target: PurePosixPath | str) -> None:
         """Remove a file, a link or a folder with all that is in it."""
@@ -178,7 +179,7 @@ def _finish(root: Path, journal: _Journal) -> None:
         if step.do == "make folder":
             target.mkdir(exist_ok=True)
         elif step.do == "put":
-            if os.path.lexists(staged := _staged(incoming, number)):
+            if os.path.lexists(staged := _staged(incoming, number, step)):
                 staged.replace(target)
         elif step.do == "remove":
             if os.path.lexists(target):
@@ -194,8 +195,8 @@ def _finish(root: Path, journal: _Journal) -> None:
     _drop_empty(incoming.parent)
 
 
-def _staged(incoming: Path, number: int) -> Path:
-    return incoming / _FILES / str(number)
+def _staged(incoming: Path, number: int, step: _Step) -> Path:
+    return incoming / _FILES / f"{number}-{PurePosixPath(step.target).name}"
 
 
 @contextlib.contextmanager

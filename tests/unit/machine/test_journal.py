@@ -131,7 +131,7 @@ def test_a_journal_leads_nowhere_else(target: str, tmp_path: Path) -> None:
     root = tmp_path / "root"
     make_old(root)
     (root / WORKSPACE / "incoming/files").mkdir(parents=True)
-    (root / WORKSPACE / "incoming/files/0").write_text("theirs")
+    (root / WORKSPACE / "incoming/files/0-x").write_text("theirs")
     step = {"do": "put", "target": target}
     write_json(root / WORKSPACE / "incoming/journal.json", {"format": 1, "steps": [step]})
     before = snapshot(tmp_path)
