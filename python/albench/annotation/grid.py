@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from albench.annotation.places import affine_ras
 from albench.data.images import Header, read_header
 from albench.data.readers import has_header
 
@@ -70,11 +71,7 @@ class Grid:
         if n not in (2, 3):
             raise GridError(f"expected a label map of two or three axes, found {n}")
         shape = (*header.size, 1)[:3]
-        affine = np.eye(4)
-        affine[:n, :n] = np.reshape(header.direction, (n, n)) * header.spacing
-        affine[:n, 3] = header.origin
-        affine[:2] *= -1  # ITK's axes lead to the left and the back
-        return cls((shape[0], shape[1], shape[2]), affine if has_affine else None)
+        return cls((shape[0], shape[1], shape[2]), affine_ras(header) if has_affine else None)
 
     @property
     def spacing_mm(self) -> tuple[float, float, float]:
