@@ -92,6 +92,12 @@ class AnsweredUnit:
     handed: NDArray[Any]
     is_extra: bool = False
 
+    @classmethod
+    def skipped(cls, unit: QueriedUnit) -> AnsweredUnit:
+        """Return the answer of an annotator who does not want to be asked again; no file is needed for it."""
+        nothing = np.empty((0, 0, 0), dtype=np.uint16)
+        return cls(unit, (slice(0, 0), slice(0, 0), slice(0, 0)), "skip", nothing, nothing)
+
     @property
     def is_taken(self) -> bool:
         """Whether its labels are to be taken over."""

@@ -36,13 +36,17 @@ def _inside(path: str) -> str:
     return path
 
 
+InsidePath = Annotated[str, AfterValidator(_inside)]
+"""From the folder that is changed, with forward slashes; leads nowhere else."""
+
+
 class _Step(BaseModel):
     """One step; `target` is a path from the folder that is changed."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     do: Literal["make folder", "put", "remove", "remove folder"]
-    target: Annotated[str, AfterValidator(_inside)]
+    target: InsidePath
 
 
 class _Journal(BaseModel):
