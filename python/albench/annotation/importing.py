@@ -14,8 +14,10 @@ from albench.annotation.case_import import CaseImport, import_case, merged
 from albench.annotation.checks import AnsweredUnit, Taking
 from albench.annotation.findings import Finding
 from albench.annotation.found import Found, find_returned
+from albench.annotation.gains import ClassGain, class_gains
 from albench.annotation.handed import QUERY_FILE, TABLE_FILE, HandedOut
 from albench.annotation.ledger import Entry, latest, ledger_bytes, measures, place_of, read_ledger, role_of
+from albench.annotation.next_steps import next_steps
 from albench.annotation.raw_folder import LEDGER, QUERIES, RawFolder, link, write_description
 from albench.annotation.status_table import Remark, read_remarks
 from albench.data.label_writer import write_label_like
@@ -76,6 +78,8 @@ class ImportReport:
         New rows of the ledger; empty where nothing is new.
     n_open
         Asked units that nobody has dealt with yet.
+    is_refused
+        Whether errors kept everything out.
     backup
         Name of the copy of what was replaced, by which the import can be undone; None where nothing was written.
     """
@@ -86,12 +90,21 @@ class ImportReport:
     findings: tuple[Finding, ...]
     entries: tuple[Entry, ...] = ()
     n_open: int = 0
+    is_refused: bool = False
     backup: str | None = None
 
     @property
     def has_errors(self) -> bool:
         """Whether something is wrong with what came back."""
         return any(finding.level == "error" for finding in self.findings)
+
+    def gains(self) -> list[ClassGain]:
+        """Return what the new entries bring, by class."""
+        return class_gains(self.entries, list(self.handed.class_names.values()))
+
+    def next_steps(self) -> list[str]:
+        """Return what to type next."""
+        return next_steps(self.handed, self.raw, read_ledger(self.raw.root / LEDGER))
 
 
 def import_labels(request: ImportRequest, reporter: Reporter | None = None) -> ImportReport:
@@ -124,7 +137,7 @@ def import_labels(request: ImportRequest, reporter: Reporter | None = None) -> I
     report = ImportReport(handed, raw, tuple(cases), findings)
     # without the table nobody knows what is not to be taken
     if report.has_errors and (not request.skip_bad or any(finding.kind == "status" for finding in general)):
-        return report
+        return replace(report, is_refused=True)
     ledger = read_ledger(raw.root / LEDGER)
     entries = _new_entries(report, request, remarks, ledger)
     n_open = len(_still_open(handed, wanted, [*ledger, *entries]))
