@@ -189,7 +189,7 @@ def locked(path: Path, on_wait: Callable[[], None] = lambda: None) -> Iterator[b
         yield held
 
 
-def _sync_tree(folder: Path) -> None:
+def sync_tree(folder: Path) -> None:
     """Flush all below ``folder`` to the disk, so that the rename is not there before the content."""
     for parent, _, names in os.walk(folder):
         for path in (*(Path(parent, name) for name in names), Path(parent)):
@@ -232,7 +232,7 @@ def build_folder(final: Path, fill: Callable[[Path], None]) -> Path:
             temporary.mkdir()
             try:
                 fill(temporary)
-                _sync_tree(temporary)
+                sync_tree(temporary)
                 try:
                     temporary.rename(final)
                 except OSError:

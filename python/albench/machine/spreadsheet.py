@@ -31,3 +31,9 @@ def _inert(value: Any) -> Any:
         float(value)
         return value
     return f"'{value}"
+
+
+def cell_text(cell: str) -> str:
+    """Return the text that `csv_bytes` wrote as `cell`: without the apostrophe before what would be computed."""
+    text = cell.removeprefix("'")
+    return text if _inert(text) == cell else cell

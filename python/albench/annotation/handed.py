@@ -1,0 +1,138 @@
+"""A query's folder, as it was handed out: what was asked, and pristine copies of the files."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path, PurePosixPath
+from typing import Any
+
+from numpy.typing import NDArray
+
+from albench.annotation.grid import Grid, GridError
+from albench.annotation.returned import read_label
+from albench.annotation.segments import ENDING as SEGMENTATION
+from albench.data.nnunet_layout import IGNORE
+from albench.errors import InputError
+from albench.machine.files import sha256
+from albench.results.query import QueriedUnit, Query
+
+QUERY_FILE, TABLE_FILE = "query.json", "query.csv"
+PRISTINE, PREDICTIONS = ".handed-out", "predictions"
+"""Folder of the copies, and in it that of the model's labels of audited units."""
+
+
+@dataclass(frozen=True, eq=False)
+class HandedOut:
+    """A query's folder.
+
+    Attributes
+    ----------
+    folder
+        Paths in the query count from here.
+    """
+
+    folder: Path
+    query: Query
+
+    @classmethod
+    def read(cls, folder: Path) -> HandedOut:
+        """Read what was asked.
+
+        Raises
+        ------
+        InputError
+            No query there, a damaged one, or one of the benchmark, which nobody was handed.
+        """
+        query = Query.read(folder / QUERY_FILE)
+        if query.version is None:
+            raise InputError(f"{folder / QUERY_FILE}: expected a query for annotators, found one of `al-bench run`")
+        return cls(folder, query)
+
+    @property
+    def id(self) -> str:
+        """Name of the query."""
+        return self.query.id or ""
+
+    @property
+    def ignore(self) -> int:
+        """Value of what nobody has annotated."""
+        return self.query.ignore or 0
+
+    @cached_property
+    def values(self) -> dict[str, int]:
+        """Name to value of every label, ascending, the ignore label last."""
+        return dict(sorted(self.query.labels.items(), key=lambda entry: entry[1])) | {IGNORE: self.ignore}
+
+    @property
+    def class_names(self) -> dict[int, str]:
+        """Value to name of the foreground classes, ascending."""
+        return {value: name for name, value in self.values.items() if value not in (0, self.ignore)}
+
+    @cached_property
+    def units(self) -> Mapping[str, tuple[QueriedUnit, ...]]:
+        """Units by case, both in the order of choice."""
+        units: dict[str, list[QueriedUnit]] = {}
+        for unit in self.query.units:
+            units.setdefault(unit.case, []).append(unit)
+        return {case: tuple(of_case) for case, of_case in units.items()}
+
+    def task_name(self, case: str) -> str:
+        """Name of a case's files, the case's or a neutral one."""
+        return self.query.cases[case].task
+
+    def images(self, case: str) -> tuple[Path, ...]:
+        """Images of a case, one file a channel or one with all."""
+        return tuple(self.folder / path for path in self.query.cases[case].images)
+
+    def require_images(self, case: str) -> None:
+        """Raise where an image is not the one that was asked about.
+
+        Raises
+        ------
+        InputError
+            It is gone, or has other bytes.
+        """
+        described = self.query.cases[case]
+        for path, digest in zip(self.images(case), described.sha256, strict=True):
+            if not path.is_file():
+                raise InputError(f"{path}: expected the image that was asked about, found none")
+            if sha256(path) != digest:
+                raise InputError(f"{path}: expected the image that was asked about, found another: changed since")
+
+    def grid(self, case: str) -> Grid:
+        """Grid of a case's images, from the file."""
+        first = self.images(case)[0]
+        try:
+            grid = Grid.of_file(first)
+        except GridError as error:
+            raise InputError(f"{first}: {error}") from None
+        if grid.shape != self.query.cases[case].shape_ijk:
+            raise InputError(f"{first}: expected {self.query.cases[case].shape_ijk} voxels, found {grid.shape}")
+        return grid
+
+    def pristine(self, case: str) -> dict[str, Path]:
+        """Return copies of a case's files by ending: the data set's, and that of segmentations."""
+        file = PurePosixPath(self.units[case][0].file or "")
+        label = self.folder / PRISTINE / file
+        segmentation = label.with_name(f"{self.task_name(case)}{SEGMENTATION}")
+        copies = {self.query.file_ending: label}
+        return copies | ({SEGMENTATION: segmentation} if segmentation.is_file() else {})
+
+    def handed(self, case: str, grid: Grid) -> NDArray[Any]:
+        """Labels of a case as they were handed out, axes i, j, k.
+
+        Raises
+        ------
+        InputError
+            The copy is gone or damaged.
+        """
+        return read_label(self.pristine(case)[self.query.file_ending], grid)
+
+    def prediction(self, case: str, grid: Grid) -> NDArray[Any] | None:
+        """Labels of the asking model for a case with audited units, axes i, j, k; None where it was not asked."""
+        path = self.folder / PRISTINE / PREDICTIONS / f"{self.task_name(case)}{self.query.file_ending}"
+        if not path.is_file():
+            path = path.with_name(f"{case}{self.query.file_ending}")
+        return read_label(path, grid) if path.is_file() else None

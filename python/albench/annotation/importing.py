@@ -1,0 +1,276 @@
+"""Taking over what annotators return: everything is read and checked, then all of it is written or nothing."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from albench.annotation.backup import Backup
+from albench.annotation.case_import import CaseImport, import_case, merged
+from albench.annotation.checks import AnsweredUnit, Taking
+from albench.annotation.findings import Finding
+from albench.annotation.found import Found, find_returned
+from albench.annotation.gains import ClassGain, class_gains
+from albench.annotation.handed import QUERY_FILE, TABLE_FILE, HandedOut
+from albench.annotation.ledger import Entry, latest, ledger_bytes, measures, place_of, read_ledger, role_of
+from albench.annotation.next_steps import next_steps
+from albench.annotation.raw_folder import LEDGER, QUERIES, RawFolder, link, write_description
+from albench.annotation.status_table import Remark, read_remarks
+from albench.data.label_writer import write_label_like
+from albench.data.msd import DATASET_JSON, read_json_object
+from albench.errors import InputError, unknown_name
+from albench.machine.files import sha256
+from albench.machine.journal import Changes, changing
+from albench.progress import Reporter, Silent
+
+
+@dataclass(frozen=True)
+class ImportRequest:
+    """What ``al-bench import-labels`` is asked for.
+
+    Attributes
+    ----------
+    query, labels, dataset
+        Folder of the query, folder with what annotators saved, raw data set of nnU-Net.
+    taking
+        What is taken that would not be by itself.
+    only
+        Cases to look at; None: all that were asked.
+    skip_bad
+        Whether cases without errors are taken although others have some.
+    replace
+        Whether labels that are in the data set give way to others.
+    annotator
+        Whose labels these are; None: as the query says.
+    minutes
+        Time that all of them took together, shared among the units for which the table has none.
+    dry_run
+        Whether nothing is written.
+    """
+
+    query: Path
+    labels: Path
+    dataset: Path
+    taking: Taking = field(default_factory=Taking)
+    only: tuple[str, ...] | None = None
+    skip_bad: bool = False
+    replace: bool = False
+    annotator: str | None = None
+    minutes: float | None = None
+    dry_run: bool = False
+
+
+@dataclass(frozen=True, eq=False)
+class ImportReport:
+    """What an import found and did.
+
+    Attributes
+    ----------
+    cases
+        Each case that was looked at.
+    findings
+        About cases, and about what belongs to none.
+    entries
+        New rows of the ledger; empty where nothing is new.
+    n_open
+        Asked units that nobody has dealt with yet.
+    is_refused
+        Whether errors kept everything out.
+    backup
+        Name of the copy of what was replaced, by which the import can be undone; None where nothing was written.
+    """
+
+    handed: HandedOut
+    raw: RawFolder
+    cases: tuple[CaseImport, ...]
+    findings: tuple[Finding, ...]
+    entries: tuple[Entry, ...] = ()
+    n_open: int = 0
+    is_refused: bool = False
+    backup: str | None = None
+
+    @property
+    def has_errors(self) -> bool:
+        """Whether something is wrong with what came back."""
+        return any(finding.level == "error" for finding in self.findings)
+
+    def gains(self) -> list[ClassGain]:
+        """Return what the new entries bring, by class."""
+        return class_gains(self.entries, list(self.handed.class_names.values()))
+
+    def next_steps(self) -> list[str]:
+        """Return what to type next."""
+        return next_steps(self.handed, self.raw, read_ledger(self.raw.root / LEDGER))
+
+
+def import_labels(request: ImportRequest, reporter: Reporter | None = None) -> ImportReport:
+    """Check what came back, and take it over if nothing is wrong.
+
+    A report with errors means that nothing was written, unless bad cases were to be skipped.
+
+    Raises
+    ------
+    InputError
+        The query or the data set cannot be read, or do not belong together; a case that was not asked; no space left.
+    """
+    raw = RawFolder.open(request.dataset)
+    handed = HandedOut.read(request.query)
+    raw.require_fits(handed)
+    wanted = _wanted(request, handed)
+    found = find_returned(request.labels, handed, wanted)
+    remarks, general = _remarks(found, handed)
+    general += [
+        Finding("error", "not asked", "", str(path), f"expected labels of a case of query {handed.id}, found others")
+        for path in (() if request.only is not None else found.not_asked)
+    ]
+    cases = []
+    with (reporter or Silent()).task(f"{handed.id}: reading {len(wanted)} cases", len(wanted)) as advance:
+        for case in wanted:
+            files = found.labels[case]
+            cases.append(import_case(handed, case, files, remarks, raw, request.taking, replace=request.replace))
+            advance()
+    findings = (*general, *(finding for case in cases for finding in case.findings))
+    report = ImportReport(handed, raw, tuple(cases), findings)
+    # without the table nobody knows what is not to be taken
+    if report.has_errors and (not request.skip_bad or any(finding.kind == "status" for finding in general)):
+        return replace(report, is_refused=True)
+    ledger = read_ledger(raw.root / LEDGER)
+    entries = _new_entries(report, request, remarks, ledger)
+    n_open = len(_still_open(handed, wanted, [*ledger, *entries]))
+    report = replace(report, entries=tuple(entries), n_open=n_open)
+    if request.dry_run or not entries:
+        return report
+    return replace(report, backup=_write(report, ledger))
+
+
+def _wanted(request: ImportRequest, handed: HandedOut) -> list[str]:
+    """Cases to look at, by name or by that of their task, in the order of the query."""
+    if request.only is None:
+        return list(handed.units)
+    by_name = {name: case for case in handed.units for name in (handed.task_name(case), case)}
+    for name in request.only:
+        if name not in by_name:
+            raise unknown_name(f"case of query {handed.id}", name, by_name)
+    chosen = {by_name[name] for name in request.only}
+    return [case for case in handed.units if case in chosen]
+
+
+def _remarks(found: Found, handed: HandedOut) -> tuple[dict[int, Remark], list[Finding]]:
+    """Return what the tables say, and what is wrong with them."""
+    own = handed.folder / TABLE_FILE
+    paths = dict.fromkeys(path.resolve() for path in (*found.tables, own) if path.is_file())
+    try:
+        return read_remarks(paths, handed.query.units), []
+    except InputError as error:
+        return {}, [Finding("error", "status", "", "", str(error))]
+
+
+def _new_entries(
+    report: ImportReport, request: ImportRequest, remarks: Mapping[int, Remark], ledger: Sequence[Entry]
+) -> list[Entry]:
+    """Rows for the ledger: units whose labels or remarks are not in it yet."""
+    now = datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+    known = latest(ledger)
+    entries = []
+    shared = _shared_minutes(report, request, remarks)
+    for case in report.cases:
+        if case.is_bad:
+            continue
+        for answer, is_new in _answers(report.handed, case, remarks):
+            remark = remarks.get(answer.unit.rank or 0, Remark())
+            entry = Entry(
+                query=report.handed.id,
+                imported=now,
+                case=case.case,
+                rank=answer.unit.rank or 0,
+                role=role_of(answer),
+                place=place_of(answer),
+                annotator=request.annotator or answer.unit.annotator or "",
+                state=answer.state,
+                minutes=shared if remark.minutes is None and answer.is_taken else remark.minutes,
+                comment=remark.comment,
+                sha256=case.file.digest if case.file is not None and answer.is_taken else "",
+                **_measured(report.handed, case, answer),
+            )
+            before = known.get(entry.key)
+            if is_new or before is None or not entry.says_as(before):
+                entries.append(entry)
+    return entries
+
+
+def _answers(handed: HandedOut, case: CaseImport, remarks: Mapping[int, Remark]) -> list[tuple[AnsweredUnit, bool]]:
+    """Answers of a case that stand in the ledger, and whether they change labels; skipped units need no file."""
+    answered = [
+        (answer, is_new)
+        for answer, is_new in zip(case.answers, case.is_new, strict=True)
+        if answer.is_taken or answer.state == "skip"
+    ]
+    if case.answers:
+        return answered
+    skipped = [unit for unit in handed.units[case.case] if remarks.get(unit.rank or 0, Remark()).status == "skip"]
+    return [(AnsweredUnit.skipped(unit), False) for unit in skipped]
+
+
+def _measured(handed: HandedOut, case: CaseImport, answer: AnsweredUnit) -> dict[str, Any]:
+    if not answer.is_taken:
+        return {}
+    predicted = (case.predicted or {}).get(answer.unit.rank or 0)
+    return measures(answer, handed.class_names, handed.ignore, predicted)
+
+
+def _shared_minutes(report: ImportReport, request: ImportRequest, remarks: Mapping[int, Remark]) -> float | None:
+    """Minutes for each taken unit for which no table has any."""
+    if request.minutes is None:
+        return None
+    silent = [
+        answer
+        for case in report.cases
+        if not case.is_bad
+        for answer in case.answers
+        if answer.is_taken and remarks.get(answer.unit.rank or 0, Remark()).minutes is None
+    ]
+    return round(request.minutes / len(silent), 3) if silent else None
+
+
+def _still_open(handed: HandedOut, wanted: Sequence[str], entries: Sequence[Entry]) -> list[int]:
+    """Ranks of the asked units that are neither done nor to be skipped."""
+    closed = {key[2] for key, entry in latest(entries).items() if key[0] == handed.id and entry.state != "partial"}
+    return [unit.rank or 0 for case in wanted for unit in handed.units[case] if unit.rank not in closed]
+
+
+def _write(report: ImportReport, ledger: Sequence[Entry]) -> str:
+    """Write labels, links, description, ledger and query, all or nothing; return the name of the backup."""
+    handed, raw = report.handed, report.raw
+    changed = [case for case in report.cases if any(case.is_new)]
+    with changing(raw.root) as changes:
+        if read_ledger(raw.root / LEDGER) != ledger or read_json_object(raw.root / DATASET_JSON) != raw.description:
+            raise InputError(f"{raw.root}: changed while labels were imported; start again")
+        backup = Backup.begin(raw.root, changes, handed.id, report.entries[0].imported)
+        for case in changed:
+            _write_case(handed, raw, case, changes, backup)
+        described = raw.described_with(handed.ignore, [case.case for case in changed])
+        if described is not None:
+            write_description(described, backup.put(DATASET_JSON))
+        content = ledger_bytes([*ledger, *report.entries], handed.class_names.values())
+        backup.put(LEDGER).write_bytes(content)
+        query = f"{QUERIES}/{handed.id}/{QUERY_FILE}"
+        if not (raw.root / query).exists():
+            shutil.copyfile(handed.folder / QUERY_FILE, backup.put(query))
+        backup.finish()
+    return backup.name
+
+
+def _write_case(handed: HandedOut, raw: RawFolder, case: CaseImport, changes: Changes, backup: Backup) -> None:
+    grid = handed.grid(case.case)
+    known, digest = raw.label(case.case, grid)
+    if digest != case.known_sha256 or (case.file is not None and sha256(case.file.path) != case.file.digest):
+        raise InputError(f"{raw.label_path(case.case)}: changed while labels were imported; start again")
+    labels = merged(case, known, grid.shape, handed.ignore)
+    target = raw.label_path(case.case).relative_to(raw.root).as_posix()
+    write_label_like(labels.transpose(), handed.images(case.case)[0], backup.put(target))
+    for place, source in raw.links(handed, case.case):
+        link(source, backup.put(place))

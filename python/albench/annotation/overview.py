@@ -1,0 +1,131 @@
+"""How far the annotations of a project are: queries, annotators, minutes, and how good the asking models were."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from albench.annotation.ledger import Entry, audit_counts, latest, read_ledger
+from albench.annotation.raw_folder import LEDGER, RawFolder
+from albench.results.query import Query
+
+
+@dataclass(frozen=True)
+class Progress:
+    """What one annotator has done of a query.
+
+    Attributes
+    ----------
+    annotator
+        Name, or ``-`` where nobody in particular was asked.
+    asked
+        Units of the query.
+    done, partial, skipped, open
+        Of these: complete, begun, not to be asked again, not dealt with yet.
+    minutes
+        Of all entries that say some.
+    """
+
+    annotator: str
+    asked: int
+    done: int
+    partial: int
+    skipped: int
+    open: int
+    minutes: float
+
+
+@dataclass(frozen=True)
+class Audited:
+    """What a uniform draw of units says of the model that asked.
+
+    Attributes
+    ----------
+    n_units
+        That are audited so far.
+    dice
+        By class: of all their voxels together; None where the class is in neither labels nor predictions.
+    """
+
+    n_units: int
+    dice: dict[str, float | None]
+
+
+@dataclass(frozen=True)
+class QueryProgress:
+    """One query."""
+
+    id: str
+    created: str
+    strategy: str
+    round: int
+    annotators: tuple[Progress, ...]
+    audit: Audited | None
+
+    @property
+    def is_open(self) -> bool:
+        """Whether a unit waits to be dealt with."""
+        return any(each.open or each.partial for each in self.annotators)
+
+    def as_json(self) -> dict[str, Any]:
+        """Return the values for ``--json``."""
+        return asdict(self) | {"is_open": self.is_open}
+
+
+def overview(dataset: Path) -> list[QueryProgress]:
+    """Read how far each query of a raw data set is, in the order in which they were made.
+
+    Raises
+    ------
+    InputError
+        No raw data set, or a damaged query or ledger.
+    """
+    raw = RawFolder.open(dataset)
+    entries = read_ledger(raw.root / LEDGER)
+    queries = [Query.read(path) for path in raw.query_files()]
+    return [_progress(query, entries) for query in sorted(queries, key=lambda query: (query.created or "", query.id))]
+
+
+def _progress(query: Query, entries: Sequence[Entry]) -> QueryProgress:
+    own = {key[2]: entry for key, entry in latest(entries).items() if key[0] == query.id and key[2]}
+    by_annotator: dict[str, list[str]] = {}
+    minutes: dict[str, float] = {}
+    for unit in query.units:
+        entry = own.get(unit.rank or 0)
+        who = (entry.annotator if entry is not None else None) or unit.annotator or "-"
+        by_annotator.setdefault(who, []).append("open" if entry is None else entry.state)
+        minutes[who] = minutes.get(who, 0.0) + (0.0 if entry is None else entry.minutes or 0.0)
+    rows = [
+        Progress(
+            annotator=who,
+            asked=len(states),
+            done=states.count("done"),
+            partial=states.count("partial"),
+            skipped=states.count("skip"),
+            open=states.count("open"),
+            minutes=round(minutes[who], 2),
+        )
+        for who, states in sorted(by_annotator.items())
+    ]
+    names = [name for name, value in query.labels.items() if value != 0]
+    return QueryProgress(
+        id=query.id or "",
+        created=query.created or "",
+        strategy=query.strategy,
+        round=query.round,
+        annotators=tuple(rows),
+        audit=audited(own.values(), names),
+    )
+
+
+def audited(entries: Iterable[Entry], classes: Sequence[str]) -> Audited | None:
+    """Judge the asking model by the audited units among `entries`; None where there are none."""
+    counts = audit_counts(entries, classes)
+    if len(counts) == 0:
+        return None
+    dice = {}
+    for name, (tp, fp, fn) in zip(classes, counts.sum(axis=0).tolist(), strict=True):
+        dice[name] = 2 * tp / (2 * tp + fp + fn) if tp + fp + fn else None
+    return Audited(len(counts), dice)
