@@ -34,7 +34,8 @@ def study(phantom: Dataset, tmp_path_factory: pytest.TempPathFactory) -> Path:
     settings = [word for setting in SETTINGS for word in ("--set", setting)]
     with pytest.raises(SystemExit) as stop:
         cli.main(
-            ["run", "--dataset", str(phantom.root), "--strategy", ",".join(STRATEGIES), "--jobs", "2", "--device", "cpu",
+            ["run", "--dataset", str(phantom.root), "--strategy", ",".join(STRATEGIES), "--jobs", "2",
+             "--device", "cpu",
              "--rounds", "2", "--budget", "8", "--cache", str(out / "cache"), "--out", str(out / "out"), *settings]
         )  # fmt: skip
     assert not stop.value.code

@@ -102,7 +102,7 @@ def _from_table(path: Path) -> list[QueriedUnit]:
 
 
 def without(pool: Pool, candidates: Sequence[Unit], excluded: Exclusions) -> tuple[Unit, ...]:
-    """Return the candidates that are none of the excluded units, share no voxel with one, and are of no excluded case."""
+    """Return the candidates of cases that are not excluded that have no voxel in common with an excluded unit."""
     slices = {(unit.case, unit.axis, unit.index) for unit in excluded.units if unit.start is None}
     boxes: dict[str, list[QueriedUnit]] = {}
     for unit in excluded.units:

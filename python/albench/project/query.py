@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 from albench import __version__
 from albench.annotation.hand_out import hand_out
 from albench.annotation.places import file_grid
+from albench.annotation.raw_folder import QUERIES
 from albench.annotation.request import AskedCase, HandOut
 from albench.data import Case
 from albench.data.readers import has_header, label_pixels, read_pixels
@@ -25,7 +26,6 @@ from albench.errors import InputError
 from albench.machine.files import sha256
 from albench.progress import Reporter
 from albench.project.asking import Asked, ask, ask_cold, class_uncertainty, key_of, uncertainty_source
-from albench.annotation.raw_folder import QUERIES
 from albench.project.known import QUERY_FILE, Exclusions, asked_queries, open_units, read_exclusions, without
 from albench.project.request import QueryRequest
 from albench.project.workplace import Workplace, open_workplace
@@ -150,7 +150,7 @@ def _candidates(place: Workplace, request: QueryRequest) -> tuple[Unit, ...]:
     if not left:
         raise InputError(
             f"--budget {request.budget}: expected units to choose from, found none: of {len(place.pool)} units "
-            f"{len(place.labelled)} are labelled, {len(free) - len(unasked)} are asked for already or were skipped, and "
+            f"{len(place.labelled)} are labelled, {len(free) - len(unasked)} were asked for already or skipped, and "
             f"{len(unasked) - len(left)} are excluded"
         )
     return left
@@ -233,7 +233,9 @@ def _handed_out(
     number: int,
 ) -> HandOut:
     turned = given is not None and str(given.plans["image_reader_writer"]) == _TURNED
-    needs_prediction = Counter(unit.case for unit in query.units if request.prefill == "prediction" or unit.role == "audit")
+    needs_prediction = Counter(
+        unit.case for unit in query.units if request.prefill == "prediction" or unit.role == "audit"
+    )
     cases = []
     for name in dict.fromkeys(unit.case for unit in asked.units):
         case = place.dataset.case(name)
@@ -253,9 +255,7 @@ def _handed_out(
     )
 
 
-def _on_file(
-    model: NnunetModel, place: Workplace, case: Case, turned: bool
-) -> Callable[[], NDArray[Any]]:
+def _on_file(model: NnunetModel, place: Workplace, case: Case, turned: bool) -> Callable[[], NDArray[Any]]:
     """Return what predicts a case on the grid of its file, axes (k, j, i)."""
 
     def predict() -> NDArray[Any]:
@@ -298,7 +298,7 @@ def _known(label: Path) -> Callable[[], NDArray[Any]]:
 def _pictures(
     place: Workplace, request: QueryRequest, asked: Asked, model: NnunetModel | None, source: str, number: int
 ) -> list[UnitView | None]:
-    """Views of the units chosen first; none without a model, whose preprocessed images they are of."""
+    """Look at the units chosen first; none without a model, whose preprocessed images the pictures are of."""
     if model is None:
         return []
     shown = asked.units[:N_PICTURES]

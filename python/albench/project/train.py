@@ -76,7 +76,9 @@ def train_project(request: TrainRequest, reporter: Reporter) -> Trained:
         f"{place.dataset.name}: training on {len(place.labelled)} of {len(place.pool)} units, in {n_cases} of "
         f"{len(place.split.pool)} cases"
     )
-    with reporter.task(f"{place.dataset.name}: preprocessing {len(place.split.pool)} cases", len(place.split.pool)) as on:
+    with reporter.task(
+        f"{place.dataset.name}: preprocessing {len(place.split.pool)} cases", len(place.split.pool)
+    ) as on:
         place.trainer.preprocess(place.split, place.pool, place.labelled, on)
     models, reports = [], []
     n_folds = place.protocol.training.folds

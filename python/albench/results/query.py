@@ -260,6 +260,10 @@ class Query(BaseModel):
         InputError
             No space left, or no permission.
         """
+        write_sealed(path, self.as_json(), format=self.FORMAT)
+
+    def as_json(self) -> dict[str, Any]:
+        """Return the values as the file has them."""
         header = {
             "dataset": self.dataset,
             "strategy": self.strategy,
@@ -272,7 +276,7 @@ class Query(BaseModel):
             stored = self.model_dump(mode="json", exclude={"units"})
             header |= {name: value for name, value in stored.items() if name not in header}
             units = [unit.handed_out() for unit in self.units]
-        write_sealed(path, header | {"units": units}, format=self.FORMAT)
+        return header | {"units": units}
 
     @classmethod
     def read(cls, path: Path) -> Query:

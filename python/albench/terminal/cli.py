@@ -22,6 +22,7 @@ from albench.study.request import RunRequest
 from albench.terminal.annotations import import_labels, show_annotations
 from albench.terminal.datasets import JsonOption, datasets_app
 from albench.terminal.options import takes_request
+from albench.terminal.project import query, train
 
 app = typer.Typer(
     help="Active learning with nnU-Net: which slices should be annotated next?",
@@ -31,7 +32,9 @@ app = typer.Typer(
 _INTERRUPTED = 128 + signal.SIGINT
 _STOP_AGAIN_S = 3.0
 app.add_typer(datasets_app, name="datasets")
+app.command("query")(query)
 app.command("import-labels")(import_labels)
+app.command("train")(train)
 app.command("annotations")(show_annotations)
 
 

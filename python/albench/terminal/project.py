@@ -111,16 +111,16 @@ def query(
         Terminal(),
     )  # fmt: skip
     if json_output:
-        from albench.results.query import as_json
-
-        typer.echo(json.dumps(as_json(answer.query), indent=1, ensure_ascii=False))
+        typer.echo(json.dumps(answer.query.as_json(), indent=1, ensure_ascii=False))
         return
     _print_units(answer)
     if answer.folder is None:
         typer.echo("dry run: nothing is written")
         return
     typer.echo(f"query {answer.query.id}: {answer.folder}")
-    typer.echo(f"open {answer.folder / 'index.html'} for pictures, and hand {answer.folder / 'tasks'} to the annotators")
+    typer.echo(
+        f"open {answer.folder / 'index.html'} for pictures, and hand {answer.folder / 'tasks'} to the annotators"
+    )
     if dataset is not None:
         back = answer.folder / "tasks"
         typer.echo(f"then: al-bench import-labels --query {answer.folder} --labels {back} --dataset {dataset}")
@@ -137,9 +137,10 @@ def _print_units(answer: Any) -> None:
         table.add_row(str(rank), unit.case, where, *numbers, unit.role)
     console = Console()
     console.print(table, markup=False)
+    n_cases = len({unit.case for unit in answer.query.units})
     console.print(
-        f"{len(answer.query.units)} of {answer.n_candidates} units in {len({unit.case for unit in answer.query.units})} "
-        f"cases, {len(answer.labelled)} are labelled already",
+        f"{len(answer.query.units)} of {answer.n_candidates} units in {n_cases} cases, "
+        f"{len(answer.labelled)} are labelled already",
         markup=False,
         highlight=False,
     )
