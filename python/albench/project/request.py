@@ -33,7 +33,8 @@ class QueryRequest:
     model
         nnU-Net's folder of a trained model; None: cold start.
     dataset
-        Raw data set that holds what is annotated; without a model its ``dataset.json`` says the labels.
+        Raw data set that holds what is annotated; without a model its ``dataset.json`` says the labels. None: `images`
+        where that is one with labels.
     folds, checkpoint, trust_checkpoint
         As for `albench.training.given.open_model`.
     uncertainty
@@ -101,6 +102,8 @@ class QueryRequest:
                 raise InputError(f"--{name}: expected one of {', '.join(get_args(kind))}, got {getattr(self, name)!r}")
         if self.audit > self.budget:
             raise InputError(f"--audit: expected at most the budget of {self.budget}, got {self.audit}")
+        if self.dataset is None and (self.images / "dataset.json").is_file() and (self.images / "labelsTr").is_dir():
+            object.__setattr__(self, "dataset", self.images)
         if self.model is None and self.dataset is None:
             raise InputError(
                 "--model, --dataset: expected a trained model, or a raw data set whose dataset.json says the labels; "

@@ -16,6 +16,7 @@ from albench.data import Dataset, verify_cases
 from albench.data.locate import cache_folder
 from albench.data.project import Description, load_project, read_raw_description
 from albench.errors import InputError
+from albench.machine.journal import settle
 from albench.machine.names import plain_name
 from albench.machine.placement import Machine, place
 from albench.machine.removal import remove_tree
@@ -107,6 +108,8 @@ def open_workplace(
         An image or a label is not as it has to be, and so on: see `load_project` and `verify_cases`.
     """
     chosen = choose_device(device)
+    if raw is not None:
+        settle(raw.resolve())  # what an import that was killed left
     called = plain_name("--name", name or (raw or images).resolve().name)
     cache_dir = cache_folder(cache)
     dataset = load_project(images, raw, describe(given, raw), name=called, cache_dir=cache_dir, reporter=reporter)
