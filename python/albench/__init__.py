@@ -10,6 +10,8 @@ What there is for use from Python; each name is imported when it is first used:
     For whoever has a model of their own: the strategies on arrays, and what they need of softmax maps.
 ``Scores``, ``Selection``
     What ``moments`` makes and ``select`` takes; what ``select`` returns.
+``skactiveml``
+    ``SubmodularMI``, a query strategy of scikit-activeml; needs the extra of that name.
 ``core``
     Submodular selection from embeddings of any kind.
 
@@ -65,8 +67,8 @@ def __getattr__(name: str) -> Any:
         from importlib.metadata import version
 
         value = version("al-bench")
-    elif name == "core":
-        value = importlib.import_module("albench.core")
+    elif name in ("core", "skactiveml"):  # the latter needs an extra, and is in no list of names
+        value = importlib.import_module(f"albench.{name}")
     elif name in _PLACES:
         module, attribute = _PLACES[name]
         value = getattr(importlib.import_module(module), attribute)
