@@ -43,7 +43,7 @@ class Audit:
 
 
 def audit_dice(
-    true_positives: ArrayLike, false_positives: ArrayLike, false_negatives: ArrayLike, n_units: int
+    true_positives: ArrayLike, false_positives: ArrayLike, false_negatives: ArrayLike, n_units: int | None = None
 ) -> Audit:
     """Estimate a model's Dice on a pool of units, voxels of all units put together, from an audit of some.
 
@@ -54,7 +54,8 @@ def audit_dice(
         uniformly without replacement from all units of the pool, whatever case they are of: then units of one case may
         be as alike as they like, the interval is one over draws of the audit.
     n_units
-        N, units of the pool, m to any number.
+        N, units of the pool, m to any number. None: not known, taken for many; of a small pool the interval is then
+        somewhat longer than it would have to be.
 
     Raises
     ------
@@ -88,7 +89,8 @@ def audit_dice(
     for name, values in zip(("false_positives", "false_negatives"), counts[1:], strict=True):
         if values.shape != counts[0].shape:
             raise wrong(name, f"shape {counts[0].shape}, as true_positives has", f"shape {values.shape}")
-    unaudited = 1 - len(counts[0]) / integer("n_units", n_units, len(counts[0]), 2**62)
+    m = len(counts[0])
+    unaudited = 1.0 if n_units is None else 1 - m / integer("n_units", n_units, m, 2**62)
     hits = 2 * counts[0]
     sizes = hits + counts[1] + counts[2]
     classes = [_Ratio(hits[:, c], sizes[:, c], unaudited) for c in range(hits.shape[1])]
