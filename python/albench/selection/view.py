@@ -107,7 +107,7 @@ def _size(label: str, needs: Need, known: Known) -> tuple[int, str]:
     given.pop("scores.fisher", None)
     for name, value in given.items():
         if value is not None:
-            shape = arrays.array(name, value).shape
+            shape = tuple(value.shape) if arrays.is_tensor(value) else arrays.array(name, value).shape
             if not shape or shape[0] == 0:
                 raise wrong(name, "a row for every unit", f"shape {shape}")
             return shape[0], name
