@@ -186,6 +186,12 @@ def test_folders_that_will_not_do(
     assert cure in found.cure
 
 
+def test_where_nothing_may_be_written() -> None:
+    found = one(folders.check_out(Path("/proc/out")))
+    assert "/proc/out (to be made in /proc): cannot be written to" in found.found
+    assert "--out" in found.cure
+
+
 def test_data_folders(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("ALBENCH_CACHE", str(tmp_path / "cache"))
     unset = {each.name: each for each in folders.check_data({})}
