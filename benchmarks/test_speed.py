@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 from cases import core_features, core_flvmi, gaussian, numpy_greedy, submodlib_flvmi
 
+import albench
 import albench_core as core
 
 pytest.importorskip("pytest_benchmark")
@@ -49,3 +50,20 @@ def test_similarity(benchmark, metric):
     X, Q = gaussian(20_000, 128, 0), gaussian(500, 128, 1)
     S = benchmark.pedantic(lambda: core.similarity(X, Q, metric), rounds=3, warmup_rounds=1)
     np.testing.assert_array_equal(S[:7], core.similarity(X[:7], Q, metric))
+
+
+UNCERTAINTIES = {
+    "exponential": lambda rng: rng.exponential(size=20_000),  # 2,400 units are to be represented
+    "cubed": lambda rng: rng.random(20_000) ** 3,  # 5,700
+}
+
+
+@pytest.mark.parametrize("uncertainty", UNCERTAINTIES)
+@pytest.mark.parametrize("strategy", ["usim-c", "coreset", "mcd", "equidistant"])
+def test_select(benchmark, strategy, uncertainty):
+    """From arrays to indices, checks and all; n = 20,000, d = 64, B = 100."""
+    given = {"features": gaussian(20_000, 64, 0), "uncertainty": UNCERTAINTIES[uncertainty](np.random.default_rng(1))}
+    given |= {"groups": np.arange(20_000) // 100, "budget": 100, "strategy": strategy}
+    found = benchmark.pedantic(lambda: albench.select(**given), rounds=3, warmup_rounds=1)
+    assert np.unique(found.indices).size == 100
+    np.testing.assert_array_equal(found.indices, albench.select(**given).indices)

@@ -150,6 +150,20 @@ double gain(Function& self, Index i) {
   return finite("gain", value);
 }
 
+py::array_t<double> gains(Function& self, const Indices& rows, int n_threads) {
+  const auto lock = self.hold();
+  const std::vector<Index> asked = indices("indices", rows, self.f->size());
+  std::vector<double> values(asked.size());
+  if (!asked.empty()) {
+    const WithoutGil without;
+    ThreadPool pool(threads(n_threads));
+    self.f->gains(asked.data(), static_cast<Index>(asked.size()), values.data(), pool, poll_signals);
+  }
+  for (std::size_t j = 0; j < asked.size(); ++j)
+    values[j] = self.members[static_cast<std::size_t>(asked[j])] != 0 ? 0.0 : finite("gains", values[j]);
+  return to_array(values);
+}
+
 void commit(Function& self, Index i) {
   const auto lock = self.hold();
   if (self.members[self.place(i)] != 0) return;
@@ -191,6 +205,7 @@ void register_functions(py::module_& m) {
       .def_property_readonly("size", [](const Function& self) { return self.f->size(); })
       .def_property_readonly("diminishing", [](const Function& self) { return self.f->diminishing(); })
       .def("gain", gain, py::arg("i"))
+      .def("gains", gains, py::arg("indices"), py::arg("n_threads"))
       .def("commit", commit, py::arg("i"))
       .def("reset", reset)
       .def("evaluate", evaluate, py::arg("indices"));

@@ -111,15 +111,27 @@ void run(Bytes bytes) {
     return maximize(f, options, pool);
   };
   const Selection naive = choose(given, Optimizer::naive);
+  // Gains of many at once, of functions that stand after a choice, are those of each alone.
+  const auto require_gains = [&](SetFunction& f) {
+    std::vector<double> many(options.candidates.size());
+    f.gains(options.candidates.data(), static_cast<Index>(many.size()), many.data(), pool, poll);
+    for (std::size_t j = 0; j < many.size(); ++j) {
+      double one = 0.0;
+      f.gains(&options.candidates[j], 1, &one, pool, poll);
+      require(one == many[j] || (std::isnan(one) && std::isnan(many[j])));
+    }
+  };
   for (FacilityLocation* f : {&given, &made}) {
     const Selection lazy = choose(*f, Optimizer::lazy);
     require(lazy.indices == naive.indices && lazy.gains == naive.gains);
+    require_gains(*f);
   }
   const Selection sampled = choose(made, Optimizer::stochastic);
   require(choose(given, Optimizer::lazier).indices == sampled.indices);
   ConcaveOverModular concave(prepared(x, panels, pool), weights, eta, static_cast<Concave>(bytes.below(3)),
                              pool, poll);
   require(choose(concave, Optimizer::lazy).indices == choose(concave, Optimizer::naive).indices);
+  require_gains(concave);
   require(static_cast<Index>(kcenter_greedy(x, options.budget, &queries, {}, pool, poll).size()) ==
           options.budget);
   require(static_cast<Index>(kmeans_plusplus(x, options.budget, 1, pool, poll).size()) == options.budget);
@@ -128,6 +140,7 @@ void run(Bytes bytes) {
   LogDeterminant information(GroundKernel(x, metric, {}), prepared(x, panels, pool), among.data(), 1.0, 0.5,
                              pool, poll);
   (void)choose(information, Optimizer::naive);
+  require_gains(information);
 }
 
 }  // namespace

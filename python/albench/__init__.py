@@ -6,6 +6,12 @@ What there is for use from Python; each name is imported when it is first used:
     What a run is asked for, and to run it.
 ``load_results``
     Dice and distances of every case, class, round, seed and strategy of a results folder, as a table.
+``select``, ``moments``
+    For whoever has a model of their own: the strategies on arrays, and what they need of softmax maps.
+``Scores``, ``Selection``
+    What ``moments`` makes and ``select`` takes; what ``select`` returns.
+``skactiveml``
+    ``SubmodularMI``, a query strategy of scikit-activeml; needs the extra of that name.
 ``core``
     Submodular selection from embeddings of any kind.
 
@@ -34,17 +40,24 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from albench import core
     from albench.results.tables import read_results as load_results
+    from albench.scoring.request import Scores
+    from albench.selection.moments import moments
+    from albench.selection.select import Selection, select
     from albench.study.request import RunRequest
     from albench.study.run import run
 
     __version__: str
 
-__all__ = ["RunRequest", "__version__", "core", "load_results", "run"]
+__all__ = ["RunRequest", "Scores", "Selection", "__version__", "core", "load_results", "moments", "run", "select"]
 
 _PLACES = {
     "RunRequest": ("albench.study.request", "RunRequest"),
+    "Scores": ("albench.scoring.request", "Scores"),
+    "Selection": ("albench.selection.select", "Selection"),
     "load_results": ("albench.results.tables", "read_results"),
+    "moments": ("albench.selection.moments", "moments"),
     "run": ("albench.study.run", "run"),
+    "select": ("albench.selection.select", "select"),
 }
 
 
@@ -54,8 +67,8 @@ def __getattr__(name: str) -> Any:
         from importlib.metadata import version
 
         value = version("al-bench")
-    elif name == "core":
-        value = importlib.import_module("albench.core")
+    elif name in ("core", "skactiveml"):  # the latter needs an extra, and is in no list of names
+        value = importlib.import_module(f"albench.{name}")
     elif name in _PLACES:
         module, attribute = _PLACES[name]
         value = getattr(importlib.import_module(module), attribute)

@@ -22,12 +22,15 @@ class ClassGain:
         Mean over units, of what was handed out against what came back; None where no unit has both.
     audit_dice
         Of the asking model, over all voxels of the audited units; None where there are none, or not of this class.
+    audit_interval
+        The 95 % interval of its Dice on the pool; None with `audit_dice`.
     """
 
     name: str
     changed: int
     prefill_dice: float | None
     audit_dice: float | None
+    audit_interval: tuple[float, float] | None
 
     def as_json(self) -> dict[str, Any]:
         """Return the values for ``--json``."""
@@ -48,6 +51,7 @@ def class_gains(entries: Iterable[Entry], classes: Sequence[str]) -> list[ClassG
                 changed=round(sum(count.get("changed", 0) for count in counts)),
                 prefill_dice=sum(dice) / len(dice) if dice else None,
                 audit_dice=None if audit is None else audit.dice[name],
+                audit_interval=None if audit is None else audit.intervals[name],
             )
         )
     return rows

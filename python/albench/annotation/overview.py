@@ -10,6 +10,7 @@ from typing import Any
 from albench.annotation.ledger import Entry, audit_counts, latest, read_ledger
 from albench.annotation.raw_folder import LEDGER, RawFolder
 from albench.results.query import Query
+from albench.stats.audit import AuditedDice, audit_dice
 
 
 @dataclass(frozen=True)
@@ -46,11 +47,19 @@ class Audited:
     n_units
         That are audited so far.
     dice
-        By class: of all their voxels together; None where the class is in neither labels nor predictions.
+        By class: of all their voxels together, an estimate of the pool's; None where the class is in neither labels nor
+        predictions.
+    intervals
+        By class: the 95 % interval of the pool's Dice; None with `dice`.
+    mean, mean_interval
+        Over the classes that have one.
     """
 
     n_units: int
     dice: dict[str, float | None]
+    intervals: dict[str, tuple[float, float] | None]
+    mean: float | None
+    mean_interval: tuple[float, float] | None
 
 
 @dataclass(frozen=True)
@@ -125,7 +134,20 @@ def audited(entries: Iterable[Entry], classes: Sequence[str]) -> Audited | None:
     counts = audit_counts(entries, classes)
     if len(counts) == 0:
         return None
-    dice = {}
-    for name, (tp, fp, fn) in zip(classes, counts.sum(axis=0).tolist(), strict=True):
-        dice[name] = 2 * tp / (2 * tp + fp + fn) if tp + fp + fn else None
-    return Audited(len(counts), dice)
+    audit = audit_dice(counts[..., 0], counts[..., 1], counts[..., 2])
+    by_class = dict(zip(classes, audit.classes, strict=True))
+    return Audited(
+        n_units=len(counts),
+        dice={name: _dice(each) for name, each in by_class.items()},
+        intervals={name: _interval(each) for name, each in by_class.items()},
+        mean=_dice(audit.mean),
+        mean_interval=_interval(audit.mean),
+    )
+
+
+def _dice(audited: AuditedDice) -> float | None:
+    return audited.dice if audited.n_informative else None
+
+
+def _interval(audited: AuditedDice) -> tuple[float, float] | None:
+    return (audited.low, audited.high) if audited.n_informative else None

@@ -7,11 +7,11 @@ from dataclasses import dataclass
 from albench.machine.limits import memory_bytes, memory_limit, shared_memory_bytes
 from albench_core.cores import cpu_quota, n_allowed_cores, n_cores
 
-_PARENT_BYTES = 2**29  # the process that starts the chains: it waits, with the libraries loaded
+PARENT_BYTES = 2**29  # the process that starts the chains: it waits, with the libraries loaded
 # The quick protocol's chains come to 1.3 GiB, a loader process to a little of its own beside what it shares.
-_CHAIN_BYTES = 3 * 2**29
+CHAIN_BYTES = 3 * 2**29
 # Batches that are made in advance, five at most; nnU-Net plans none above 100 MB.
-_LOADER_SHARED_BYTES = 2**29
+LOADER_SHARED_BYTES = 2**29
 _MAX_LOADERS = 8
 
 
@@ -88,15 +88,15 @@ def place(machine: Machine, *, n_chains: int, n_threads: int, n_gpus: int = 0, j
     if machine.n_cores < machine.n_allowed_cores:
         notes.append(f"CPU quota of {machine.cpu_quota:g} cores: using {machine.n_cores} of {machine.n_allowed_cores}")
     n_processes = jobs or max(1, min(n_gpus or machine.n_cores // n_threads, n_chains))
-    if n_gpus == 0 and machine.memory < _PARENT_BYTES + n_processes * _CHAIN_BYTES:
-        in_memory = max(1, (machine.memory - _PARENT_BYTES) // _CHAIN_BYTES)
+    if n_gpus == 0 and machine.memory < PARENT_BYTES + n_processes * CHAIN_BYTES:
+        in_memory = max(1, (machine.memory - PARENT_BYTES) // CHAIN_BYTES)
         kind = "memory limit" if machine.is_memory_limited else "memory"
         size = f"{kind} of {machine.memory / 2**30:.1f} GiB"
         if jobs is None and in_memory < n_processes:
             notes.append(f"{size}: {in_memory} of {n_processes} possible chains at a time")
             n_processes = in_memory
         else:
-            needed = (_PARENT_BYTES + n_processes * _CHAIN_BYTES) / 2**30
+            needed = (PARENT_BYTES + n_processes * CHAIN_BYTES) / 2**30
             notes.append(f"{size}: {needed:.1f} GiB are what {_count(n_processes, 'chain')} may need")
     if machine.shared_memory == 0 and machine.n_cores > 1:
         n_processes = 1
@@ -108,7 +108,7 @@ def place(machine: Machine, *, n_chains: int, n_threads: int, n_gpus: int = 0, j
         notes.append("no loader processes, since only Linux forks them safely: chains make their batches themselves")
         n_loaders = 0
     shared_memory = machine.shared_memory or 0
-    wanted = n_processes * n_loaders * _LOADER_SHARED_BYTES
+    wanted = n_processes * n_loaders * LOADER_SHARED_BYTES
     shares = shared_memory >= wanted
     if not shares:
         notes.append(

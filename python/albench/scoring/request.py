@@ -236,6 +236,13 @@ class Scores:
     stage_features
         float32 (n, d): activations of the encoder's second-deepest stage in one pass without dropout, mean over each
         unit, those of every fold's network side by side.
+
+    Examples
+    --------
+    >>> import numpy as np, albench
+    >>> scores = albench.Scores(entropy=np.array([0.2, 0.5]))
+    >>> albench.select(budget=1, strategy="entropy", scores=scores).indices
+    array([1])
     """
 
     entropy: NDArray[np.float64] | None = None
@@ -252,7 +259,14 @@ class Scores:
     stage_features: NDArray[np.float32] | None = None
 
     def subset(self, rows: NDArray[np.int64], annotated: Sequence[int] = ()) -> Scores:
-        """Return the quantities of the units at `rows`; those at `annotated` join the labelled ones."""
+        """Return the quantities of the units at `rows`; those at `annotated` join the labelled ones.
+
+        Examples
+        --------
+        >>> import numpy as np, albench
+        >>> albench.Scores(entropy=np.array([0.2, 0.5, 0.3])).subset(np.array([2, 0])).entropy
+        array([0.3, 0.2])
+        """
         changed: dict[str, Any] = {}
         for part in fields(self):
             value = getattr(self, part.name)

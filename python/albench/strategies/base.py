@@ -156,6 +156,8 @@ class Strategy(ABC):
         Whether it reads ground truth, as no practitioner could; reports say so.
     whole_pool
         Whether it takes every unit, whatever the budget.
+    looks_at_cases
+        Whether its choice depends on which case a unit is of; an instance's own where a parameter decides it.
     gradients
         What the gradients are of, where it needs any.
 
@@ -172,6 +174,7 @@ class Strategy(ABC):
     needs: Need = Need.NOTHING
     oracle_aided: ClassVar[bool] = False
     whole_pool: ClassVar[bool] = False
+    looks_at_cases: bool = False
     gradients: GradientSettings = GradientSettings()
 
     def __init__(self) -> None:  # ends the chain of constructors that hand arguments on to their bases

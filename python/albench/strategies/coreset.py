@@ -53,6 +53,7 @@ class KMeansBald(Strategy):
         if per_case < 0:
             raise InputError(f"parameter per_case: expected a number of at least 0, got {per_case}")
         self.per_case = per_case
+        self.looks_at_cases = per_case > 0
 
     def select(self, view: PoolView, budget: int, rng: np.random.Generator) -> Choice:
         """Go from the largest to the farthest, again and again."""

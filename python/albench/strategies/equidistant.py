@@ -26,6 +26,7 @@ class Equidistant(Strategy):
     look = Look("model-free", "s", "--")
     summary = "few units of many cases at equal distances: needs no model"
     reference = "baseline"
+    looks_at_cases = True
 
     def select(self, view: PoolView, budget: int, rng: np.random.Generator) -> Choice:
         """Share out the places, then lay them out case by case."""

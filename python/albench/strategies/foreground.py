@@ -30,6 +30,7 @@ class _RandomForeground(Strategy):
 
     def __init__(self, *, per: Per = "case") -> None:
         self.per = one_of("per", per, PER)
+        self.looks_at_cases = self.per == "case"
 
     def select(self, view: PoolView, budget: int, rng: np.random.Generator) -> Choice:
         """Draw one unit after the other."""

@@ -63,9 +63,14 @@ def query_size(uncertainty: NDArray[np.float64], budget: int) -> int:
 
 def draw_query(uncertainty: NDArray[np.float64], budget: int, rng: np.random.Generator) -> QuerySet:
     """Draw |Q| units with replacement, in proportion to uncertainty; all-zero uncertainty draws uniformly."""
-    size, total = query_size(uncertainty, budget), uncertainty.sum()
-    drawn = rng.choice(uncertainty.size, size, replace=True, p=uncertainty / total if total > 0 else None)
-    indices, counts = np.unique(drawn, return_counts=True)
+    return drawn(uncertainty, query_size(uncertainty, budget), rng)
+
+
+def drawn(uncertainty: NDArray[np.float64], size: int, rng: np.random.Generator) -> QuerySet:
+    """As `draw_query`, with a given size."""
+    total = uncertainty.sum()
+    rows = rng.choice(uncertainty.size, size, replace=True, p=uncertainty / total if total > 0 else None)
+    indices, counts = np.unique(rows, return_counts=True)
     return QuerySet(indices.astype(np.int64), counts.astype(np.float64))
 
 

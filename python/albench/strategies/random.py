@@ -32,6 +32,7 @@ class Random(Strategy):
 
     def __init__(self, *, per: Per = "pool") -> None:
         self.per = one_of("per", per, PER)
+        self.looks_at_cases = self.per == "case"
 
     def select(self, view: PoolView, budget: int, rng: np.random.Generator) -> Choice:
         """Draw `budget` units."""

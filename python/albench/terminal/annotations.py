@@ -161,7 +161,7 @@ def _print_report(report: ImportReport, *, dry_run: bool) -> None:
     typer.echo(f"{report.handed.id}: {done}; {verb}; {report.n_open} units open")
     table = Table("class", "voxels changed", "Dice of the prefill", "Dice of the model, audited")
     for row in report.gains():
-        table.add_row(row.name, f"{row.changed:,}", _dice(row.prefill_dice), _dice(row.audit_dice))
+        table.add_row(row.name, f"{row.changed:,}", _dice(row.prefill_dice), _dice(row.audit_dice, row.audit_interval))
     console.print(table, markup=False, highlight=False)
     if report.backup is not None:
         typer.echo(f"undo: al-bench import-labels --dataset {report.raw.root} --undo {report.handed.id}")
@@ -180,11 +180,14 @@ def _print_progress(queries: list[QueryProgress]) -> None:
     console.print(table, markup=False, highlight=False)
     for query in queries:
         if query.audit is not None:
-            dice = ", ".join(f"{name} {_dice(value)}" for name, value in query.audit.dice.items())
-            typer.echo(f"audit of the model of {query.id}, {query.audit.n_units} units: Dice {dice}")
+            audit = query.audit
+            dice = [f"{name} {_dice(value, audit.intervals[name])}" for name, value in audit.dice.items()]
+            dice += [f"mean {_dice(audit.mean, audit.mean_interval)}"] if len(dice) > 1 else []
+            typer.echo(f"audit of the model of {query.id}, {audit.n_units} units: Dice {', '.join(dice)}")
     n_open = sum(query.is_open for query in queries)
     typer.echo(f"{len(queries)} quer{'y' if len(queries) == 1 else 'ies'}, {n_open} open")
 
 
-def _dice(value: float | None) -> str:
-    return "-" if value is None else f"{value:.3f}"
+def _dice(value: float | None, interval: tuple[float, float] | None = None) -> str:
+    shown = "-" if value is None else f"{value:.3f}"
+    return shown if interval is None else f"{shown} ({interval[0]:.3f}-{interval[1]:.3f})"

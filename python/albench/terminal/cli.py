@@ -21,6 +21,7 @@ from albench.errors import InputError, WorkerError
 from albench.study.request import RunRequest
 from albench.terminal.annotations import import_labels, show_annotations
 from albench.terminal.datasets import JsonOption, datasets_app
+from albench.terminal.doctor import doctor
 from albench.terminal.options import takes_request
 from albench.terminal.project import query, train
 
@@ -36,6 +37,7 @@ app.command("query")(query)
 app.command("import-labels")(import_labels)
 app.command("train")(train)
 app.command("annotations")(show_annotations)
+app.command("doctor")(doctor)
 
 
 @app.command()

@@ -37,7 +37,12 @@ def callables() -> dict[str, tuple[Callable[..., object], dict[str, Any]]]:
                 lambda make=make, **options: core.maximize(make(given()), **options),
                 {"optimizer": optimizer, **options},
             )
-        methods = {"gain": {"i": 1}, "commit": {"i": 1}, "evaluate": {"indices": [0, 1]}}
+        methods: dict[str, dict[str, Any]] = {
+            "gain": {"i": 1},
+            "gains": {"indices": [0, 1], **several},
+            "commit": {"i": 1},
+            "evaluate": {"indices": [0, 1]},
+        }
         for method, arguments in methods.items():
             found[f"{name}.{method}"] = (
                 lambda make=make, method=method, **arguments: getattr(make(given()), method)(**arguments),

@@ -65,7 +65,8 @@ def one_object() -> Iterator[Attempt]:
         def attempt(make=make):
             f = make(large())
             choose = [partial(sound, f, 5, optimizer=o, n_threads=2) for o in _optimizers(f)]
-            _at_once(*choose, *choose, partial(f.gain, 1), partial(f.commit, 1), f.reset, partial(f.evaluate, [1, 2]))
+            others = (partial(f.gain, 1), partial(f.commit, 1), f.reset, partial(f.evaluate, [1, 2]))
+            _at_once(*choose, *choose, *others, partial(f.gains, n_threads=2))
             sound(f, 5, optimizer="naive")
 
         yield Attempt(f"{name}: many threads", attempt)
@@ -185,6 +186,7 @@ def work():
         similarity=lambda: core.similarity(arrays["X"], arrays["X"], n_threads={n_threads}),
         kcenter=lambda: core.kcenter_greedy(arrays["X"], 100, n_threads={n_threads}),
         evaluate=lambda: f.evaluate(range(600)),
+        gains=lambda: f.gains(n_threads={n_threads}),
     )
     while True:
         calls[{call!r}]()
@@ -198,7 +200,7 @@ time.sleep({seconds})
 def ending() -> Iterator[Attempt]:
     """An interpreter that ends with daemon threads in the core."""
     for name in ("FL", "FL-nothing-held", "LogDet-features"):
-        for call in ("maximize", "callback", "similarity", "kcenter", "evaluate"):
+        for call in ("maximize", "callback", "similarity", "kcenter", "evaluate", "gains"):
             for n_threads, seconds, end in ((1, 0.01, ""), (2, 0.03, ""), (2, 0.02, "sys.exit(0)")):
                 program = _ENDING.format(name=name, call=call, n_threads=n_threads, seconds=seconds, end=end)
 

@@ -88,5 +88,6 @@ def test_the_extension_itself_answers_or_refuses(a, b, c, x, k):
         if f is not None:
             attempt(f.commit, k)
             attempt(f.gain, k)
+            attempt(f.gains, c, k)
             attempt(f.evaluate, c)
             attempt(_core.maximize, f, k, "lazy", x, 1, c, None, 1)

@@ -37,6 +37,41 @@ def test_memo_follows_the_definition(name, seed):
 
 
 @pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("seed", range(3))
+def test_many_gains_are_those_of_the_definition_and_the_bits_of_each(name, seed):
+    f, definition = instances(seed, n=60)[name]
+    rng = np.random.default_rng(seed)
+    A: list[int] = []
+    for i in [None, *rng.permutation(f.n)[:4].tolist()]:
+        if i is not None:
+            f.commit(i)
+            A.append(i)
+        asked = rng.permutation(f.n)[:45]
+        found = f.gains(asked)
+        expected = [value(definition, sorted({*A, j})) - value(definition, A) for j in asked.tolist()]
+        np.testing.assert_allclose(found, expected, rtol=0, atol=1e-5 if "MI" in name else 1e-9)
+        assert found.tolist() == [f.gain(j) for j in asked.tolist()]
+        assert f.gains(asked, n_threads=3).tolist() == found.tolist()
+        assert f.gains()[asked].tolist() == found.tolist()
+    assert f.gains([]).shape == (0,)
+    assert f.gains(A).tolist() == [0.0] * len(A)
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_gains_leave_the_memo_alone_and_their_largest_is_what_greedy_takes(name):
+    f, _ = instances(5, n=40)[name]
+    chosen = core.maximize(f, 6, optimizer="naive")
+    f.reset()
+    for i, gain in zip(chosen.indices.tolist(), chosen.gains.tolist(), strict=True):
+        before = f.gains()
+        assert f.gains().tolist() == before.tolist()
+        left = np.setdiff1d(np.arange(f.n), chosen.indices[: chosen.indices.tolist().index(i)])
+        assert left[np.argmax(before[left])] == i
+        assert before[i] == gain
+        f.commit(i)
+
+
+@pytest.mark.parametrize("name", NAMES)
 def test_greedy_is_greedy_and_reaches_its_share(name):
     for seed in range(5):
         f, definition = instances(seed, n=9)[name]
@@ -105,7 +140,9 @@ def test_features_give_what_the_matrix_gives(name):
     optimizer = "lazy" if given.submodular else "naive"
     a, b = core.maximize(given, 30, optimizer=optimizer), core.maximize(made, 30, optimizer=optimizer)
     np.testing.assert_array_equal(a.indices, b.indices)
-    np.testing.assert_allclose(a.gains, b.gains, rtol=1e-5 if name == "LogDeterminantMI" else 0)
+    tolerance = 1e-5 if name == "LogDeterminantMI" else 0
+    np.testing.assert_allclose(a.gains, b.gains, rtol=tolerance)
+    np.testing.assert_allclose(given.gains(), made.gains(), rtol=tolerance, atol=tolerance)
 
 
 MEMORY = {"nothing held": 0, "some rows bounded": 20_000, "all rows bounded": 60_000, "all rows held": 10**9}
@@ -178,6 +215,9 @@ def test_weight_zero_means_absent():
             "`concave`: expected one of sqrt, log, inverse",
         ),
         (lambda S: core.GraphCutMI(S, lam=-1), "`lam`: expected a finite number >= 0, got -1"),
+        (lambda S: core.GraphCutMI(S).gains([0, 3]), r"`indices`: expected indices in 0..2, got 3"),
+        (lambda S: core.GraphCutMI(S).gains([1, 1]), "`indices`: expected distinct indices, got 1 more than once"),
+        (lambda S: core.GraphCutMI(S).gains(n_threads=0), "`n_threads`: expected an integer in 1..1024, got 0"),
         (lambda S: core.GraphCutMI(np.full((2, 2), np.inf)), "`S`: expected finite values.* row 0"),
         (lambda S: core.FacilityLocationMI(S, np.ones((2, 2))), r"`ground`: .* shape \(3, 3\)"),
         (lambda S: core.LogDeterminantMI(S, np.eye(3), np.eye(3)), r"`queries`: .* shape \(2, 2\)"),

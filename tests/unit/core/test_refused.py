@@ -90,6 +90,7 @@ def test_borrowed_memory_that_was_taken_away_is_noticed():
         lambda a: core.LogDeterminantMI(S, np.eye(3), a[:2]),
         lambda a: core.FacilityLocation.from_features(S, a),
         lambda a: core.FacilityLocation(S).evaluate(a[0].astype(int)),
+        lambda a: core.FacilityLocation(S).gains(a[0].astype(int)),
         lambda a: core.maximize(core.FacilityLocation(S), 1, candidates=a[0].astype(int)),
     ],
 )
