@@ -18,7 +18,14 @@ from nnunetv2.utilities.plans_handling.plans_handler import PlansManager
 from albench.data.nnunet_layout import IGNORE
 from albench.errors import InputError
 from albench.machine.text import read_json_text, reason
-from albench.training.checkpoint import Checkpoint, NoModelError, load_tensors, network_of, require_weights
+from albench.training.checkpoint import (
+    Checkpoint,
+    NoModelError,
+    load_tensors,
+    load_trusted,
+    network_of,
+    require_weights,
+)
 from albench.training.nnunet_env import quiet
 from albench.training.stored_plans import PLANS_NAME, checked_description, checked_plans
 
@@ -174,7 +181,7 @@ def _content(file: Path, trusted: bool) -> dict[str, Any]:
     """Read a checkpoint's keys that matter."""
     try:
         if trusted:
-            content = torch.load(file, map_location="cpu", weights_only=False)
+            content = load_trusted(file)
         else:
             with torch.serialization.safe_globals(_NUMPY):
                 content = load_tensors(file.resolve())

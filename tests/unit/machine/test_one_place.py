@@ -15,7 +15,9 @@ HOMES = {
     r"\btorch\.load\(": {"training/checkpoint.py"},
     r"\bnp\.load\(|\bread_array\(stream": {"machine/foreign.py"},
     r"\bread_parquet\(|\bParquetFile\(": {"machine/foreign.py"},
-    r"\bload_pickle\(|\bjoblib\.load|\bread_pickle\(|allow_pickle=True|weights_only=False": set(),
+    r"\bload_pickle\(|\bjoblib\.load|\bread_pickle\(|allow_pickle=True|weights_only=False": {
+        "training/checkpoint.py"
+    },  # --trust-checkpoint
     r"\bblosc2\.open\(": set(),
     r"\bpickle\.loads?\(": {"study/processes.py"},  # between processes of one run, nothing from a file
 }
