@@ -1,4 +1,4 @@
-"""What editors make of the files: readers and writers of 3D Slicer, Convert3D and slicerio; skipped where absent."""
+"""What editors make of the files: readers of 3D Slicer, ITK-SNAP, Convert3D and slicerio; skipped where absent."""
 
 from __future__ import annotations
 
@@ -206,3 +206,28 @@ def test_convert3d_lays_the_task_on_the_image(folder: Path, tmp_path: Path) -> N
         assert (SimpleITK.GetArrayFromImage(saved) == values()).all()
         np.testing.assert_allclose(saved.GetOrigin(), expected.GetOrigin(), atol=1e-4)
         np.testing.assert_allclose(saved.GetDirection(), expected.GetDirection(), atol=1e-6)
+
+
+def test_itksnap_s_own_reader_of_workspaces_finds_the_files(folder: Path) -> None:
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        itksnap = pytest.importorskip("itksnap_dss.itksnap_ws")
+    workspace = itksnap.WorkspaceWrapper(str(folder / "tasks" / "c1.itksnap"))
+    found = {
+        role: Path(workspace.get_layer_actual_path(workspace.find_layer_by_role(role)))
+        for role in ("MainRole", "SegmentationRole")
+    }
+    assert found == {
+        "MainRole": folder.parent / "c1_0000.nii.gz",
+        "SegmentationRole": folder / "tasks" / "c1.nii.gz",
+    }
+    main = workspace.registry.folder("Layers.Layer[000].ProjectMetaData")
+    read = itksnap.Registry()
+    itksnap.load_color_label_file_to_registry(str(folder / "labels.itksnap.txt"), read)
+    kept = main.folder("IRIS.LabelTable")
+    for number, name in enumerate(NAMES):
+        in_table, in_workspace = read.folder(f"Element[{number}]"), kept.folder(f"Element[{number}]")
+        assert in_table["Label"].get_string() == name.replace('"', "'")
+        assert in_workspace["Label"].get_string() == name
+        for key in ("Index", "Color", "Alpha", "Flags"):
+            assert in_table[key].get_string() == in_workspace[key].get_string()
