@@ -21,6 +21,7 @@ import tifffile
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
+from PIL.PngImagePlugin import PngInfo
 
 from albench.annotation.hand_out import hand_out
 from albench.annotation.request import AskedCase, HandOut
@@ -387,11 +388,12 @@ def contents(folder: Path) -> dict[str, bytes]:
     return found
 
 
-def nrrd_with_texts(path: Path) -> None:
+def image_with_texts(path: Path) -> None:
     write(path, DIRECTIONS["oblique"])
     image = SimpleITK.ReadImage(str(path))
     image.SetMetaData("patient", "DOE JANE")
     SimpleITK.WriteImage(image, str(path), useCompression=True)
+    assert b"DOE JANE" in path.read_bytes()
 
 
 def nifti_with_texts(path: Path) -> None:
@@ -399,7 +401,13 @@ def nifti_with_texts(path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("ending", "make"), [(".nii.gz", nifti_with_texts), (".nii", nifti_with_texts), (".nrrd", nrrd_with_texts)]
+    ("ending", "make"),
+    [
+        (".nii.gz", nifti_with_texts),
+        (".nii", nifti_with_texts),
+        (".nrrd", image_with_texts),
+        (".mha", image_with_texts),
+    ],
 )
 def test_anonymised_files_name_nobody(tmp_path: Path, ending: str, make: Callable[[Path], None]) -> None:
     cases = []
@@ -442,7 +450,11 @@ def test_anonymised_files_name_nobody(tmp_path: Path, ending: str, make: Callabl
 @pytest.mark.parametrize("ending", [".png", ".tif", ".bmp"])
 def test_photographs_get_their_label_alone(tmp_path: Path, ending: str, anonymise: bool) -> None:
     pixels = np.random.default_rng(0).integers(0, 255, (6, 7, 3)).astype(np.uint8)
-    Image.fromarray(pixels).save(tmp_path / f"c1_0000{ending}")
+    texts: dict[str, Any] = {".png": {"pnginfo": PngInfo()}, ".tif": {"description": "DOE JANE"}}.get(ending, {})
+    if ending == ".png":
+        texts["pnginfo"].add_text("Patient", "DOE JANE")
+    Image.fromarray(pixels).save(tmp_path / f"c1_0000{ending}", **texts)
+    assert (b"DOE JANE" in (tmp_path / f"c1_0000{ending}").read_bytes()) == bool(texts)
     case = AskedCase("c1", (tmp_path / f"c1_0000{ending}",), lambda: predicted((1, 6, 7)))
     made = hand_out(HandOut(query([unit(0)], ending), (case,), anonymise=anonymise), tmp_path / "q")
     name = "case-001" if anonymise else "c1"
@@ -454,7 +466,9 @@ def test_photographs_get_their_label_alone(tmp_path: Path, ending: str, anonymis
     assert not (tmp_path / "q" / "mitk-tasks.json").exists()
     assert "ITK-SNAP" not in (tmp_path / "q" / "README.txt").read_text()
     if anonymise:
-        assert (np.asarray(Image.open(tmp_path / "q" / "tasks" / f"{name}_0000{ending}")) == pixels).all()
+        copy = tmp_path / "q" / "tasks" / f"{name}_0000{ending}"
+        assert (np.asarray(Image.open(copy)) == pixels).all()
+        assert b"DOE JANE" not in copy.read_bytes()
 
 
 @pytest.mark.filterwarnings("ignore:.*json.*")
