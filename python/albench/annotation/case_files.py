@@ -10,6 +10,7 @@ from pathlib import Path
 from albench.annotation.anonymise import copy_without_texts
 from albench.annotation.label_tables import Label
 from albench.annotation.landmarks import markups, workspace
+from albench.annotation.layout import PREDICTIONS, PRISTINE, SEGMENTATION
 from albench.annotation.places import FileGrid
 from albench.annotation.request import AskedCase
 from albench.annotation.seg_nrrd import write_seg_nrrd
@@ -19,16 +20,8 @@ from albench.machine.files import write_json
 from albench.results.handed_out import Prefill
 from albench.results.query import QueriedUnit
 
-PRISTINE = ".handed-out"
-"""Folder of the copies, laid out as the query's folder."""
-
-PREDICTIONS = "predictions"
-"""Folder in it: what the model says of the units of the audit."""
-
-SEGMENTATION, WORKSPACE, MARKUPS = ".seg.nrrd", ".itksnap", ".mrk.json"
-"""Endings of a task's files beside the label."""
-
-_MITK = "mitk"
+WORKSPACE, MARKUPS = ".itksnap", ".mrk.json"
+"""Endings of a task's files that only lead to its units."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -66,11 +59,6 @@ class Task:
         """Return the path of one of the task's files from the query's folder."""
         return f"{self.folder}/{self.name}{ending}"
 
-    @property
-    def mitk_result(self) -> str:
-        """Path of the file that MITK writes, from the query's folder; of its own folder, since tasks may end so."""
-        return f"{self.folder}/{_MITK}/{self.name}.nrrd"
-
     def endings(self, editors: Sequence[str]) -> list[str]:
         """Of the files that are handed out, the label first."""
         files = {SEGMENTATION: {"slicer", "mitk"}, WORKSPACE: {"itksnap"}, MARKUPS: {"slicer"}}
@@ -102,8 +90,6 @@ def write_case(
         images = [Path(path).name if is_beside(path, task) else f"{climb}{path}" for path in task.images]
         content = workspace(images, f"{task.name}{task.ending}", labels, task.units, task.grid)
         (root / task.path(WORKSPACE)).write_bytes(content)
-    if task.has_place and "mitk" in editors:
-        (root / task.mitk_result).parent.mkdir(exist_ok=True)
     for ending in {task.ending, SEGMENTATION} & set(endings):
         copy = root / PRISTINE / task.path(ending)
         copy.parent.mkdir(parents=True, exist_ok=True)

@@ -10,9 +10,10 @@ import pandas as pd
 
 from albench.annotation.annotators import divide
 from albench.annotation.anonymise import NAMES, neutral_names
-from albench.annotation.case_files import PRISTINE, SEGMENTATION, Task, copy_images, write_case
+from albench.annotation.case_files import Task, copy_images, write_case
 from albench.annotation.gallery import gallery_page, readme
 from albench.annotation.label_tables import Label, csv_table, itksnap_table, labels_of, slicer_table
+from albench.annotation.layout import MITK, PRISTINE, QUERY, SEGMENTATION, TABLE, TASKS
 from albench.annotation.mitk import MitkTask, task_list
 from albench.annotation.places import file_grid, placed, unit_title
 from albench.annotation.query_table import query_table
@@ -26,8 +27,7 @@ from albench.machine.spreadsheet import csv_bytes
 from albench.results.handed_out import QueriedCase
 from albench.results.query import QueriedUnit, Query
 
-QUERY, TABLE, GALLERY, README = "query.json", "query.csv", "index.html", "README.txt"
-TASKS = "tasks"
+_PAGE, _README = "index.html", "README.txt"
 
 
 def hand_out(request: HandOut, folder: Path) -> Query:
@@ -114,7 +114,7 @@ def _require_distinct(tasks: Sequence[Task]) -> None:
     """Raise where two files would have one name, also where a file system takes capitals for small letters."""
     owners: dict[str, str] = {}
     for task in tasks:
-        files = [task.path(ending) for ending in task.endings(("itksnap", "slicer", "mitk"))]
+        files = [task.path(ending) for ending in (*task.endings(("itksnap", "slicer", "mitk")), MITK)]
         for path in (*files, *(image for image in task.images if image.startswith(f"{TASKS}/"))):
             other = owners.setdefault(path.casefold(), task.case.name)
             if other != task.case.name:
@@ -139,7 +139,7 @@ def _case(task: Task, folder: Path) -> QueriedCase:
 def _write_lists(query: Query, request: HandOut, labels: Sequence[Label], tasks: Sequence[Task], root: Path) -> None:
     """Write what is there once for all cases."""
     query.write(root / QUERY)
-    files = {TABLE: query_table(query), GALLERY: gallery_page(query, labels, request.views).encode()}
+    files = {TABLE: query_table(query), _PAGE: gallery_page(query, labels, request.views).encode()}
     if "itksnap" in request.editors:
         files["labels.itksnap.txt"] = itksnap_table(labels)
     if "slicer" in request.editors:
@@ -148,7 +148,7 @@ def _write_lists(query: Query, request: HandOut, labels: Sequence[Label], tasks:
     editors = request.editors if any(task.has_place for task in tasks) else ()
     images = {task.name: task.images for task in tasks}
     text = readme(query, labels, editors, images, request.filling, neutral=request.anonymise)
-    files[README] = text.encode()
+    files[_README] = text.encode()
     if request.anonymise:
         rows = sorted((task.name, task.case.name) for task in tasks)
         files[NAMES] = csv_bytes(pd.DataFrame(rows, columns=["name", "case"]))
@@ -164,4 +164,4 @@ def _write_lists(query: Query, request: HandOut, labels: Sequence[Label], tasks:
 
 def _mitk_task(task: Task) -> MitkTask:
     asked = "; ".join(f"#{unit.rank} {unit_title(unit, task.grid.shape)}" for unit in task.units)
-    return MitkTask(task.name, asked, task.images[0], task.path(SEGMENTATION), task.mitk_result)
+    return MitkTask(task.name, asked, task.images[0], task.path(SEGMENTATION), task.path(MITK))

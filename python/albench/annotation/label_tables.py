@@ -54,8 +54,8 @@ def itksnap_table(labels: Sequence[Label]) -> bytes:
         if label.value:
             red, green, blue = label.rgb
             seen = int(label.visible)
-            name = label.name.replace('"', "'")
-            lines.append(f'{label.value:5d} {red:5d} {green:4d} {blue:4d} {seen:8d}  {seen}  {seen}    "{name}"')
+            numbers = f"{label.value:5d} {red:5d} {green:4d} {blue:4d} {seen:8d}  {seen}  {seen}"
+            lines.append(f'{numbers}    "{_single_quoted(label)}"')
     return ("\n".join(lines) + "\n").encode()
 
 
@@ -69,7 +69,14 @@ def slicer_table(labels: Sequence[Label]) -> bytes:
 
 
 def csv_table(labels: Sequence[Label]) -> bytes:
-    """Return the table as CSV, in the columns that 3D Slicer reads from version 5.8 on, names as they are."""
-    rows = [(label.value, label.name, *label.rgb, 255 * label.visible) for label in labels]
+    """Return the table as CSV, in the columns that 3D Slicer reads from version 5.8 on.
+
+    Names are as they are but for double quotes, which its reader knows no way to write: single ones.
+    """
+    rows = [(label.value, _single_quoted(label), *label.rgb, 255 * label.visible) for label in labels]
     columns = ["LabelValue", "Name", "Color_R", "Color_G", "Color_B", "Color_A"]
     return csv_bytes(pd.DataFrame(rows, columns=columns))
+
+
+def _single_quoted(label: Label) -> str:
+    return label.name.replace('"', "'")

@@ -29,7 +29,10 @@ def require_labels(values: Labels, grid: FileGrid, allowed: Sequence[int], what:
     shape = grid.shape[::-1]
     if values.shape != shape:
         raise InputError(f"{what}: expected shape {shape} (k, j, i), got {values.shape}")
-    unknown = sorted(set(np.unique(values).tolist()) - set(allowed))
+    found: set[int] = set()
+    for plane in values:  # sorted one by one, a volume takes as much memory again
+        found.update(np.unique(plane).tolist())
+    unknown = sorted(found - set(allowed))
     if unknown:
         raise InputError(f"{what}: expected values {', '.join(map(str, allowed))}, got {', '.join(map(str, unknown))}")
 

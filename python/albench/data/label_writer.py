@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import gzip
+import io
 import math
 from pathlib import Path
 from typing import Any
@@ -11,15 +13,20 @@ import numpy as np
 import SimpleITK
 from numpy.typing import NDArray
 
-from albench.data.images import read_header
+from albench.data.images import GZIP_MAGIC, read_header
+from albench.data.nifti_header import HEADER_BYTES
 from albench.data.readers import has_header, is_stack
 from albench.errors import InputError
 
 _TEXTS = ("descrip", "aux_file", "intent_name", "db_name", "data_type")
 """Fields of a NIfTI header that are free text."""
 
-_PLAIN = {"scl_slope": 1, "scl_inter": 0, "cal_max": 0, "cal_min": 0, "intent_code": 0, "slice_duration": 0}
-"""What is true of the numbers of an image, and not of a label's."""
+_PLAIN = {"scl_slope": 1, "scl_inter": 0, "cal_max": 0, "cal_min": 0, "intent_code": 0, "toffset": 0}
+_PLAIN |= {"slice_code": 0, "slice_start": 0, "slice_end": 0, "slice_duration": 0, "dim_info": 0}
+"""What is true of an image, its numbers and how it was scanned, and not of a label."""
+
+_NO_EXTENSION = bytes(4)
+_LEVEL = 3  # of gzip; labels hardly grow smaller beyond it
 
 
 def label_dtype(highest: int) -> np.dtype[Any]:
@@ -76,20 +83,26 @@ def _write_pixels(values: NDArray[Any], path: Path) -> None:
 
 
 def _write_nifti(values: NDArray[Any], image: Path, path: Path) -> None:
-    header: Any = nibabel.load(image).header.copy()
-    shape = header.get_data_shape()[:3]
+    with image.open("rb") as raw:
+        compressed = raw.read(2) == GZIP_MAGIC
+    with gzip.open(image) if compressed else image.open("rb") as stream:
+        start = stream.read(HEADER_BYTES)
+    # unchecked, and not through nibabel's images: these mend what they find odd, and tools would no longer agree
+    header: Any = nibabel.Nifti1Header.from_fileobj(io.BytesIO(start), check=False)
+    n_axes = min(3, int(header["dim"][0]))
+    shape = header["dim"][1 : 1 + n_axes].tolist()
     if math.prod(shape) != values.size:
-        raise InputError(f"{image}: expected {values.size} voxels, found {shape} by nibabel")
-    header.set_data_shape(shape)
+        raise InputError(f"{image}: expected {values.size} voxels, found {shape} in its header")
+    header["dim"] = [n_axes, *shape, *[1] * (7 - n_axes)]
     header.set_data_dtype(values.dtype)
-    header.extensions.clear()
+    header["magic"], header["vox_offset"] = b"n+1", HEADER_BYTES + len(_NO_EXTENSION)
     for field in _TEXTS:
         header[field] = b""
     for field, value in _PLAIN.items():
         header[field] = value
-    header.set_slope_inter(1, 0)
-    # no affine: the header's is kept to the last bit, whichever of qform and sform it has
-    nibabel.save(nibabel.Nifti1Image(values.T.reshape(shape, order="F"), None, header), path)
+    voxels = values.astype(values.dtype.newbyteorder(header.endianness), copy=False)
+    content = header.binaryblock + _NO_EXTENSION + voxels.tobytes()
+    path.write_bytes(gzip.compress(content, _LEVEL, mtime=0) if path.name.lower().endswith(".gz") else content)
 
 
 def _write_itk(values: NDArray[Any], image: Path, path: Path) -> None:

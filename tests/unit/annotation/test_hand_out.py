@@ -21,6 +21,7 @@ import tifffile
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
+from PIL.PngImagePlugin import PngInfo
 
 from albench.annotation.hand_out import hand_out
 from albench.annotation.request import AskedCase, HandOut
@@ -248,8 +249,7 @@ def test_everything_that_is_promised_is_there(tmp_path: Path) -> None:
 )
 def test_of_an_editor_only_its_files(tmp_path: Path, editor: Any, endings: set[str], lists: set[str]) -> None:
     hand_out(HandOut(query([unit(3)]), (asked(tmp_path),), editor=editor), tmp_path / "q")
-    tasks = [path for path in (tmp_path / "q" / "tasks").iterdir() if path.is_file()]
-    assert {path.name.removeprefix("c1") for path in tasks} == endings
+    assert {path.name.removeprefix("c1") for path in (tmp_path / "q" / "tasks").iterdir()} == endings
     always = {"query.json", "query.csv", "index.html", "README.txt", "labels.csv"}
     assert {path.name for path in (tmp_path / "q").iterdir() if path.is_file()} == always | lists
 
@@ -350,8 +350,7 @@ def test_mitk_finds_its_files(tmp_path: Path) -> None:
     assert (tmp_path / "q" / task["Image"]).is_file()
     assert (tmp_path / "q" / task["Segmentation"]).is_file()
     assert not (tmp_path / "q" / task["Result"]).exists()
-    assert (tmp_path / "q" / task["Result"]).parent.is_dir()
-    assert task["Result"] != "tasks/c1.nrrd"
+    assert task["Result"] == "tasks/c1.mitk.nrrd"
     header = SimpleITK.ReadImage(str(tmp_path / "q" / task["Segmentation"]))
     (group,) = json.loads(header.GetMetaData("org.mitk.multilabel.segmentation.labelgroups"))
     assert [(label["name"], label["value"]) for label in group["labels"]] == [
@@ -387,11 +386,12 @@ def contents(folder: Path) -> dict[str, bytes]:
     return found
 
 
-def nrrd_with_texts(path: Path) -> None:
+def image_with_texts(path: Path) -> None:
     write(path, DIRECTIONS["oblique"])
     image = SimpleITK.ReadImage(str(path))
     image.SetMetaData("patient", "DOE JANE")
     SimpleITK.WriteImage(image, str(path), useCompression=True)
+    assert b"DOE JANE" in path.read_bytes()
 
 
 def nifti_with_texts(path: Path) -> None:
@@ -399,7 +399,13 @@ def nifti_with_texts(path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("ending", "make"), [(".nii.gz", nifti_with_texts), (".nii", nifti_with_texts), (".nrrd", nrrd_with_texts)]
+    ("ending", "make"),
+    [
+        (".nii.gz", nifti_with_texts),
+        (".nii", nifti_with_texts),
+        (".nrrd", image_with_texts),
+        (".mha", image_with_texts),
+    ],
 )
 def test_anonymised_files_name_nobody(tmp_path: Path, ending: str, make: Callable[[Path], None]) -> None:
     cases = []
@@ -442,7 +448,11 @@ def test_anonymised_files_name_nobody(tmp_path: Path, ending: str, make: Callabl
 @pytest.mark.parametrize("ending", [".png", ".tif", ".bmp"])
 def test_photographs_get_their_label_alone(tmp_path: Path, ending: str, anonymise: bool) -> None:
     pixels = np.random.default_rng(0).integers(0, 255, (6, 7, 3)).astype(np.uint8)
-    Image.fromarray(pixels).save(tmp_path / f"c1_0000{ending}")
+    texts: dict[str, Any] = {".png": {"pnginfo": PngInfo()}, ".tif": {"description": "DOE JANE"}}.get(ending, {})
+    if ending == ".png":
+        texts["pnginfo"].add_text("Patient", "DOE JANE")
+    Image.fromarray(pixels).save(tmp_path / f"c1_0000{ending}", **texts)
+    assert (b"DOE JANE" in (tmp_path / f"c1_0000{ending}").read_bytes()) == bool(texts)
     case = AskedCase("c1", (tmp_path / f"c1_0000{ending}",), lambda: predicted((1, 6, 7)))
     made = hand_out(HandOut(query([unit(0)], ending), (case,), anonymise=anonymise), tmp_path / "q")
     name = "case-001" if anonymise else "c1"
@@ -454,7 +464,9 @@ def test_photographs_get_their_label_alone(tmp_path: Path, ending: str, anonymis
     assert not (tmp_path / "q" / "mitk-tasks.json").exists()
     assert "ITK-SNAP" not in (tmp_path / "q" / "README.txt").read_text()
     if anonymise:
-        assert (np.asarray(Image.open(tmp_path / "q" / "tasks" / f"{name}_0000{ending}")) == pixels).all()
+        copy = tmp_path / "q" / "tasks" / f"{name}_0000{ending}"
+        assert (np.asarray(Image.open(copy)) == pixels).all()
+        assert b"DOE JANE" not in copy.read_bytes()
 
 
 @pytest.mark.filterwarnings("ignore:.*json.*")

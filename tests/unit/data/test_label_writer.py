@@ -75,6 +75,21 @@ def test_the_other_byte_order_is_kept(tmp_path: Path) -> None:
     assert found.GetPixelID() == SimpleITK.sitkUInt16
 
 
+def test_what_a_name_says_of_compression_is_of_no_matter(tmp_path: Path) -> None:
+    write(tmp_path / "a.nii", DIRECTIONS["oblique"])
+    (tmp_path / "b_0000.nii.gz").write_bytes((tmp_path / "a.nii").read_bytes())
+    write_label_like(labels(), tmp_path / "b_0000.nii.gz", tmp_path / "b.nii.gz")
+    assert read_header(tmp_path / "b.nii.gz") == read_header(tmp_path / "a.nii")
+    assert (SimpleITK.GetArrayFromImage(SimpleITK.ReadImage(str(tmp_path / "b.nii.gz"))) == labels()).all()
+
+
+def test_the_same_labels_give_the_same_bytes(tmp_path: Path) -> None:
+    write(tmp_path / "a_0000.nii.gz", DIRECTIONS["ras"])
+    for name in ("a.nii.gz", "b.nii.gz"):
+        write_label_like(labels(), tmp_path / "a_0000.nii.gz", tmp_path / name)
+    assert (tmp_path / "a.nii.gz").read_bytes() == (tmp_path / "b.nii.gz").read_bytes()
+
+
 @pytest.mark.parametrize("ending", [".nii.gz", ".nrrd", ".mha"])
 def test_two_axes_stay_two(tmp_path: Path, ending: str) -> None:
     image, label = tmp_path / f"a_0000{ending}", tmp_path / f"a{ending}"
