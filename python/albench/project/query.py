@@ -109,7 +109,7 @@ def make_query(request: QueryRequest, reporter: Reporter) -> Answer:
         asked = ask(place, request, candidates, model, source, number, reporter)
     else:
         asked = ask_cold(place, request, candidates)
-    query = _query(place, request, asked, given, model, source, number)
+    query = _query(place, request, asked, given, model, source, number, len(candidates))
     if request.dry_run:
         return Answer(query, None, place.labelled, len(candidates))
     with reporter.task(f"{place.dataset.name}: writing {request.out}"):
@@ -164,6 +164,7 @@ def _query(
     model: NnunetModel | None,
     source: str,
     number: int,
+    n_candidates: int,
 ) -> Query:
     names = list(place.dataset.labels.values())
     shown: list[dict[str, float]] = [{} for _ in asked.units]
@@ -199,6 +200,7 @@ def _query(
         ignore=place.dataset.ignore_label,
         channel_names=place.dataset.channel_names,
         file_ending=place.dataset.file_ending,
+        n_candidates=n_candidates,
         units=units,
     )
 

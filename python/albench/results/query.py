@@ -195,6 +195,8 @@ class Query(BaseModel):
         Of the data set.
     cases
         By name: those of the units.
+    n_candidates
+        Units that could have been chosen: what the units of an audit were drawn from.
     """
 
     model_config = ConfigDict(frozen=True)
@@ -217,6 +219,7 @@ class Query(BaseModel):
     channel_names: tuple[_Name, ...] = ()
     file_ending: _Name = ""
     cases: Mapping[FileName, QueriedCase] = Field(default_factory=dict)
+    n_candidates: Annotated[int, Field(ge=1, lt=2**31)] | None = None
     units: tuple[QueriedUnit, ...]
 
     @model_validator(mode="after")

@@ -180,7 +180,7 @@ def take_plans(
     fingerprint
         Of the images that will be preprocessed.
     """
-    write_json(folder / f"{PLANS_NAME}.json", dict(plans))
+    write_json(folder / f"{PLANS_NAME}.json", {**plans, "dataset_name": folder.name})  # nnU-Net looks for cases there
     write_json(folder / "dataset.json", dict(description))
     write_json(folder / "dataset_fingerprint.json", dict(fingerprint))
 
