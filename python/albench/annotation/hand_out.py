@@ -72,6 +72,9 @@ def hand_out(request: HandOut, folder: Path) -> Query:
         written.append(whole)
 
     build_folder(folder, fill)
+    # a folder that somebody else made in the meantime is left as it is
+    if not written or not (folder / QUERY).is_file() or Query.read(folder / QUERY) != written[0]:
+        raise InputError(f"{folder}: expected no file or folder yet, found one that another process has just made")
     return written[0]
 
 

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-QUERY, TABLE = "query.json", "query.csv"
+from albench.results import layout
+
+QUERY, TABLE = layout.QUERY, "query.csv"
 """What was asked; and as a table that annotators fill in."""
 
 TASKS = "tasks"

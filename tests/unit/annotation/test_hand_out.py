@@ -462,7 +462,9 @@ def test_photographs_get_their_label_alone(tmp_path: Path, ending: str, anonymis
     assert (reader_of(label).read_seg(str(label))[0][0] == predicted((1, 6, 7))).all()
     assert (made.units[0].plane, made.cases["c1"].affine_ras) == ("image", None)
     assert not (tmp_path / "q" / "mitk-tasks.json").exists()
-    assert "ITK-SNAP" not in (tmp_path / "q" / "README.txt").read_text()
+    text = (tmp_path / "q" / "README.txt").read_text()
+    assert "ITK-SNAP" not in text
+    assert "A task is an image of these values" in text
     if anonymise:
         copy = tmp_path / "q" / "tasks" / f"{name}_0000{ending}"
         assert (np.asarray(Image.open(copy)) == pixels).all()
@@ -569,6 +571,19 @@ def test_a_folder_that_is_there_stays_as_it_is(tmp_path: Path) -> None:
     with pytest.raises(InputError, match="expected no file or folder yet, found one"):
         hand_out(HandOut(query([unit(3)]), (asked(tmp_path),)), tmp_path / "q")
     assert [path.name for path in (tmp_path / "q").iterdir()] == ["mine"]
+
+
+def test_of_two_processes_the_second_is_told(tmp_path: Path) -> None:
+    def overtaken() -> Array:
+        (tmp_path / "q").mkdir()
+        (tmp_path / "q" / "mine").write_text("mine")
+        return predicted()
+
+    case = asked(tmp_path, prediction=overtaken)
+    with pytest.raises(InputError, match="found one that another process has just made"):
+        hand_out(HandOut(query([unit(3)]), (case,)), tmp_path / "q")
+    assert [path.name for path in (tmp_path / "q").iterdir()] == ["mine"]
+    assert not [path for path in tmp_path.iterdir() if "building" in path.name]
 
 
 def test_files_of_two_cases_never_have_one_name(tmp_path: Path) -> None:
