@@ -14,10 +14,10 @@ from albench.annotation.ledger import latest, read_ledger
 from albench.annotation.raw_folder import LEDGER, QUERIES
 from albench.errors import InputError
 from albench.machine.text import read_text
+from albench.results.layout import QUERY
 from albench.results.query import QueriedUnit, Query
 from albench.units.pool import Pool, Unit
 
-QUERY_FILE = "query.json"
 _LONGEST = 1 << 26
 _AXES = {"k": 0, "j": 1, "i": 2}
 
@@ -32,7 +32,7 @@ def asked_queries(raw: Path | None) -> list[Query]:
     """
     if raw is None:
         return []
-    found = [Query.read(path) for path in sorted((raw / QUERIES).glob(f"*/{QUERY_FILE}"))]
+    found = [Query.read(path) for path in sorted((raw / QUERIES).glob(f"*/{QUERY}"))]
     return sorted(found, key=lambda query: (query.created or "", query.id or ""))
 
 
@@ -73,16 +73,16 @@ def read_exclusions(given: Sequence[str], cases: Sequence[str]) -> Exclusions:
         path = Path(text)
         if text in cases:
             names.add(text)
-        elif path.is_dir() and (path / QUERY_FILE).is_file():
-            units += Query.read(path / QUERY_FILE).units
+        elif path.is_dir() and (path / QUERY).is_file():
+            units += Query.read(path / QUERY).units
         elif path.suffix == ".json" and path.is_file():
             units += Query.read(path).units
         elif path.suffix == ".csv" and path.is_file():
             units += _from_table(path)
         else:
             raise InputError(
-                f"--exclude {text}: expected a query.json, a query.csv, a query's folder or one of {len(cases)} cases, "
-                f"found none such"
+                f"--exclude {text}: expected a query's folder, its JSON or CSV file, or one of {len(cases)} cases, found "
+                "none such"
             )
     return Exclusions(tuple(units), frozenset(names))
 
@@ -97,7 +97,7 @@ def _from_table(path: Path) -> list[QueriedUnit]:
     except (KeyError, ValueError, TypeError, csv.Error) as error:
         raise InputError(
             f"{path}: expected a query's table of slices with the columns case, file_axis and file_index, found "
-            f"another ({error}); its query.json will do as well"
+            f"another ({error}); {QUERY} beside it will do as well"
         ) from None
 
 

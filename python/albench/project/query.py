@@ -26,10 +26,11 @@ from albench.errors import InputError
 from albench.machine.files import sha256
 from albench.progress import Reporter
 from albench.project.asking import Asked, ask, ask_cold, class_uncertainty, key_of, uncertainty_source
-from albench.project.known import QUERY_FILE, Exclusions, asked_queries, open_units, read_exclusions, without
+from albench.project.known import Exclusions, asked_queries, open_units, read_exclusions, without
 from albench.project.request import QueryRequest
 from albench.project.workplace import Workplace, open_workplace
 from albench.results.handed_out import AskingModel
+from albench.results.layout import QUERY
 from albench.results.query import QueriedUnit, Query
 from albench.scoring.request import GradientSettings, class_weights
 from albench.strategies import label_of, settings_of
@@ -115,7 +116,7 @@ def make_query(request: QueryRequest, reporter: Reporter) -> Answer:
     with reporter.task(f"{place.dataset.name}: writing {request.out}"):
         whole = hand_out(_handed_out(place, request, asked, query, given, model, source, number), request.out)
         if request.dataset is not None:
-            whole.write(request.dataset / QUERIES / str(whole.id) / QUERY_FILE)
+            whole.write(request.dataset / QUERIES / str(whole.id) / QUERY)
     return Answer(whole, request.out, place.labelled, len(candidates))
 
 

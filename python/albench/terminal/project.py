@@ -72,7 +72,8 @@ def query(
     ] = None,
     split: Annotated[int | None, typer.Option(help="As --annotators, by number.")] = None,
     exclude: Annotated[
-        list[str] | None, typer.Option(help="A query.json, query.csv or case not to ask again; repeatable.")
+        list[str] | None,
+        typer.Option(help="A query's folder, its JSON or CSV, or a case not to ask again; repeatable."),
     ] = None,
     editor: Annotated[str, typer.Option(help="Whose files: any, itksnap, slicer or mitk.")] = "any",
     anonymise: Annotated[bool, typer.Option("--anonymise", help="Neutral names, texts in headers blanked.")] = False,
