@@ -81,8 +81,8 @@ def read_exclusions(given: Sequence[str], cases: Sequence[str]) -> Exclusions:
             units += _from_table(path)
         else:
             raise InputError(
-                f"--exclude {text}: expected a query's folder, its JSON or CSV file, or one of {len(cases)} cases, found "
-                "none such"
+                f"--exclude {text}: expected a query's folder, its JSON or CSV file, or one of {len(cases)} cases, "
+                "found none such"
             )
     return Exclusions(tuple(units), frozenset(names))
 
