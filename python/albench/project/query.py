@@ -28,7 +28,7 @@ from albench.progress import Reporter
 from albench.project.asking import Asked, ask, ask_cold, class_uncertainty, key_of, uncertainty_source
 from albench.project.known import Exclusions, asked_queries, open_units, read_exclusions, without
 from albench.project.request import QueryRequest
-from albench.project.workplace import Workplace, open_workplace
+from albench.project.workplace import Workplace, open_workplace, preprocessed
 from albench.results.handed_out import AskingModel
 from albench.results.layout import QUERY
 from albench.results.query import QueriedUnit, Query
@@ -84,7 +84,7 @@ def make_query(request: QueryRequest, reporter: Reporter) -> Answer:
         given = open_model(
             request.model, folds=request.folds, checkpoint=request.checkpoint, trusted=request.trust_checkpoint
         )
-        _require_units(request, given)
+        _require_reader(request, given)
     source = "none" if given is None else uncertainty_source(request, given, reporter)
     place = open_workplace(
         images=request.images,
@@ -97,15 +97,15 @@ def make_query(request: QueryRequest, reporter: Reporter) -> Answer:
         cache=request.cache,
         looks=given is None and request.strategy != "random",
         patch_size=request.patch_size,
+        unit=request.unit,
         reporter=reporter,
     )
     number = _round(request, given)
     candidates = _candidates(place, request)
     model = None
     if given is not None:
-        n_cases = len(place.split.pool)
-        with reporter.task(f"{place.dataset.name}: preprocessing {n_cases} cases", n_cases) as advance:
-            place.trainer.preprocess(place.split, place.pool, place.labelled, advance)
+        place = preprocessed(place, reporter)
+        candidates = tuple(unit for unit in candidates if unit not in place.lost)
         model = place.trainer.load_given()
         asked = ask(place, request, candidates, model, source, number, reporter)
     else:
@@ -120,14 +120,8 @@ def make_query(request: QueryRequest, reporter: Reporter) -> Answer:
     return Answer(whole, request.out, place.labelled, len(candidates))
 
 
-def _require_units(request: QueryRequest, given: GivenModel) -> None:
-    """Refuse units that the model does not look at."""
-    kind = "slice" if given.is_2d else "patch"
-    if request.unit not in ("auto", kind):
-        raise InputError(
-            f"--unit {request.unit}: expected {kind} (or auto), which is what {given.folder.name} looks at; a "
-            f"{'3D' if given.is_2d else '2D'} model asks for others"
-        )
+def _require_reader(request: QueryRequest, given: GivenModel) -> None:
+    """Refuse a model whose reader turns images in a way that units cannot be found by."""
     if str(given.plans["image_reader_writer"]) == _UNKNOWN_TURNS:
         raise InputError(
             f"--model {given.folder}: expected a model trained on images as their files have them, found the reader "

@@ -40,7 +40,8 @@ class QueryRequest:
     uncertainty
         What it is measured over; ``auto``: dropout layers, else several folds, else mirrored images.
     unit, patch_size
-        What is annotated at once: slices with 2D networks, patches of (z, y, x) voxels with others.
+        What is annotated at once: slices, or patches of (z, y, x) voxels; ``auto``: slices with networks that look at
+        slices, patches with others.
     max_per_case, max_cases
         Most units of one case, and most cases; None: any number.
     prefill
@@ -134,6 +135,8 @@ class TrainRequest:
         All images of the pool, which plans are made for, as a study does; None: those of `dataset` alone.
     start
         A trained model whose plans are kept, and whose weights are the start where the protocol starts warm.
+    unit
+        What was annotated at once; ``auto``: what the last query of `dataset` asked for, else as for a query.
     checkpoint, trust_checkpoint, name, protocol, set, device, cache
         As for a query.
     seed, round
@@ -144,6 +147,7 @@ class TrainRequest:
     out: Path
     images: Path | None = None
     start: Path | None = None
+    unit: UnitKind = "auto"
     checkpoint: str = "checkpoint_final.pth"
     trust_checkpoint: bool = False
     name: str | None = None
@@ -153,3 +157,10 @@ class TrainRequest:
     set: tuple[str, ...] = ()
     device: str = "auto"
     cache: Path | None = None
+
+    def __post_init__(self) -> None:
+        if self.unit not in get_args(UnitKind):
+            raise InputError(f"--unit: expected one of {', '.join(get_args(UnitKind))}, got {self.unit!r}")
+        for name, value in (("seed", self.seed), ("round", self.round)):
+            if value is not None and value < 0:
+                raise InputError(f"--{name}: expected a whole number from 0 up, got {value}")

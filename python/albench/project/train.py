@@ -10,8 +10,8 @@ from albench.errors import InputError
 from albench.machine.names import plain_name
 from albench.progress import Reporter
 from albench.project.known import asked_queries
-from albench.project.request import TrainRequest
-from albench.project.workplace import Workplace, open_workplace
+from albench.project.request import TrainRequest, UnitKind
+from albench.project.workplace import Workplace, open_workplace, preprocessed
 from albench.seeding import Key, generator
 from albench.training.base import TrainingReport
 from albench.training.export import export_model
@@ -64,6 +64,7 @@ def train_project(request: TrainRequest, reporter: Reporter) -> Trained:
         cache=request.cache,
         looks=False,
         patch_size=None,
+        unit=_unit(request),
         reporter=reporter,
     )
     if not place.labelled:
@@ -76,10 +77,7 @@ def train_project(request: TrainRequest, reporter: Reporter) -> Trained:
         f"{place.dataset.name}: training on {len(place.labelled)} of {len(place.pool)} units, in {n_cases} of "
         f"{len(place.split.pool)} cases"
     )
-    with reporter.task(
-        f"{place.dataset.name}: preprocessing {len(place.split.pool)} cases", len(place.split.pool)
-    ) as on:
-        place.trainer.preprocess(place.split, place.pool, place.labelled, on)
+    place = preprocessed(place, reporter)
     models, reports = [], []
     n_folds = place.protocol.training.folds
     for fold in range(n_folds):
@@ -88,6 +86,14 @@ def train_project(request: TrainRequest, reporter: Reporter) -> Trained:
         reports.append(report)
     folder = export_model(place.trainer.store, models, request.out)
     return Trained(folder, tuple(reports), place.labelled)
+
+
+def _unit(request: TrainRequest) -> UnitKind:
+    """Return what was annotated at once: what the last query asked for, if nobody says."""
+    queries = asked_queries(request.dataset)
+    if request.unit != "auto" or not queries:
+        return request.unit
+    return "patch" if queries[-1].units[0].axis is None else "slice"
 
 
 def _number(request: TrainRequest) -> int:

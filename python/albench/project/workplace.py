@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -21,6 +21,7 @@ from albench.machine.names import plain_name
 from albench.machine.placement import Machine, place
 from albench.machine.removal import remove_tree
 from albench.progress import Reporter
+from albench.project.request import UnitKind
 from albench.protocols import load_protocol
 from albench.study.run import choose_device, machine_precision, with_precision
 from albench.training.given import GivenModel
@@ -44,6 +45,8 @@ class Workplace:
         Units of the pool of which every voxel is annotated, sorted.
     descriptors
         float32 (n_units, d): what units look like; None where nobody asked.
+    lost
+        Units that resampling leaves nothing of, once cases are preprocessed.
     """
 
     dataset: Dataset
@@ -53,6 +56,7 @@ class Workplace:
     pool: Pool
     labelled: tuple[Unit, ...]
     descriptors: NDArray[np.float32] | None
+    lost: frozenset[Unit] = frozenset()
 
 
 def describe(given: GivenModel | None, raw: Path | None) -> Description:
@@ -89,6 +93,7 @@ def open_workplace(
     cache: Path | None,
     looks: bool,
     patch_size: tuple[int, int, int] | None,
+    unit: UnitKind = "auto",
     reporter: Reporter,
 ) -> Workplace:
     """Read and verify all images and labels, and list the units.
@@ -100,7 +105,9 @@ def open_workplace(
     looks
         Whether units are described by what they look like.
     patch_size
-        Of units of a 3D network, voxels along (z, y, x); None: the protocol's, or a third of the median shape.
+        Of patches, voxels along (z, y, x); None: the protocol's, or a third of the median shape.
+    unit
+        What is annotated at once; ``auto``: slices with networks that look at slices, patches with others.
 
     Raises
     ------
@@ -118,7 +125,10 @@ def open_workplace(
     for note in (*dataset.notes, *(remark.message for remark in remarks[:3])):
         reporter.say(f"{called}: {note}")
     way = _adapted(
-        with_precision(load_protocol(protocol, settings, dataset=called), machine_precision(chosen)), given, patch_size
+        with_precision(load_protocol(protocol, settings, dataset=called), machine_precision(chosen)),
+        given,
+        patch_size,
+        unit,
     )
     placement = place(Machine.found(), n_chains=1, n_threads=way.cpu_threads, n_gpus=1 if chosen == "cuda" else 0)
     if chosen == "cpu":
@@ -131,6 +141,7 @@ def open_workplace(
         placement.n_loaders,
         shared_memory=placement.shared_memory,
         given=given,
+        slices=None if unit == "auto" else unit == "slice",
     )
     split = Split(dataset.case_names, ())
     with reporter.task(f"{called}: reading {len(split.pool)} cases", len(split.pool)) as advance:
@@ -140,14 +151,33 @@ def open_workplace(
     return Workplace(dataset, way, trainer, split, pool, labelled, scanned.descriptors)
 
 
-def _adapted(protocol: Protocol, given: GivenModel | None, patch_size: tuple[int, int, int] | None) -> Protocol:
+def preprocessed(place: Workplace, reporter: Reporter) -> Workplace:
+    """Preprocess all cases; return the workplace without labelled units that resampling has left nothing of."""
+    name, n_cases = place.dataset.name, len(place.split.pool)
+    with reporter.task(f"{name}: preprocessing {n_cases} cases", n_cases) as advance:
+        place.trainer.preprocess(place.split, place.pool, place.labelled, advance)
+    lost = place.trainer.lost_units()
+    if lost:
+        n_labelled = len(lost.intersection(place.labelled))
+        reporter.say(
+            f"{name}: {len(lost)} of {len(place.pool)} slices, {n_labelled} of them labelled, fall between the planes "
+            "that the 3D model resamples to: they are neither asked nor learned from"
+        )
+    return replace(place, labelled=tuple(unit for unit in place.labelled if unit not in lost), lost=lost)
+
+
+def _adapted(
+    protocol: Protocol, given: GivenModel | None, patch_size: tuple[int, int, int] | None, unit: UnitKind
+) -> Protocol:
     """Say in a protocol what the model is of."""
     network, pool = protocol.network, protocol.pool
     if given is not None:
         network = network.model_copy(update={"configuration": "2d" if given.is_2d else "3d_fullres"})
     is_2d = network.configuration == "2d"
-    if patch_size is not None and is_2d:
-        raise InputError("--patch-size: expected none, since the units of a 2D network are slices")
+    if is_2d and unit == "patch":
+        raise InputError("--unit patch: expected slice (or auto), which is what a 2D network looks at")
+    if patch_size is not None and (is_2d or unit == "slice"):
+        raise InputError("--patch-size: expected none, since the units are slices")
     if is_2d:
         pool = pool.model_copy(update={"patch_size": None, "patch_grid": "tiling"})
     elif patch_size is not None:

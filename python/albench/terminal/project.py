@@ -156,6 +156,7 @@ def train(
     images: Annotated[
         Path | None, typer.Option(help="All images of the pool, for the plans; default: those of the data set.")
     ] = None,
+    unit: Annotated[str, typer.Option(help="slice or patch; auto: as the last query asked.")] = "auto",
     checkpoint: _CheckpointOption = "checkpoint_final.pth",
     trust_checkpoint: _TrustOption = False,
     name: _NameOption = None,
@@ -175,7 +176,7 @@ def train(
 
     trained = train_project(
         TrainRequest(
-            dataset=dataset, out=out, images=images, start=start, checkpoint=checkpoint,
+            dataset=dataset, out=out, images=images, start=start, unit=unit, checkpoint=checkpoint,  # type: ignore[arg-type]
             trust_checkpoint=trust_checkpoint, name=name, seed=seed, round=round_number, protocol=protocol,
             set=tuple(settings or ()), device=device, cache=cache,
         ),

@@ -28,7 +28,14 @@ from albench.training.planning import (
     slicing_axis,
     take_plans,
 )
-from albench.training.preprocess import POOL_NAME, PreprocessedStore, preprocess, require_units, stored_files
+from albench.training.preprocess import (
+    POOL_NAME,
+    PreprocessedStore,
+    lost_units,
+    preprocess,
+    require_units,
+    stored_files,
+)
 from albench.training.recovery import halving, is_dead_loader
 from albench.training.scan import CaseScan, likely_axis, scan_case
 from albench.training.trainer import ALTrainer, TrainingRequest
@@ -62,6 +69,9 @@ class NnunetTrainer:
     given
         A trained model whose plans and labels are taken as they are; None: what nnU-Net plans for the pool, with the
         protocol's departures.
+    slices
+        Whether units are slices; None: with networks that look at slices. Those that look at volumes see a slice with
+        what lies around it, and none that resampling leaves no voxel of: see `lost_units`.
     """
 
     def __init__(
@@ -74,10 +84,12 @@ class NnunetTrainer:
         *,
         shared_memory: bool = True,
         given: GivenModel | None = None,
+        slices: bool | None = None,
     ) -> None:
         self._given = given
         self._configuration = given.configuration if given else protocol.network.configuration
         self._is_2d = given.is_2d if given else self._configuration == "2d"
+        self._slices = self._is_2d if slices is None else slices
         self._dataset = dataset
         self._protocol = protocol
         self._device = device
@@ -103,12 +115,12 @@ class NnunetTrainer:
         network, n_labels = self._protocol.network, self._dataset.n_labels
         cases = self._raw(split.pool, _POOL_ID)
         guess = None
-        if describe and self._is_2d:
+        if describe and self._slices:
             guess = self._given.slicing_axis if self._given else likely_axis(cases)
         for case in cases:
             self._scan(case, guess)
             on_case()
-        if self._is_2d:
+        if self._slices:
             geometry = geometry_fingerprint([self._scans[case.name] for case in cases])
             axis = self._given.slicing_axis if self._given else slicing_axis(self._base, self._name, network, geometry)
             if describe and axis != guess:
@@ -138,9 +150,14 @@ class NnunetTrainer:
         pool.save(store.folder / POOL_NAME)
         held_out = self._raw(split.test, _TEST_ID) if split.test else []
         preprocess(store, [*cases, *held_out], on_case)
-        require_units(store)
+        if self._is_2d or not self._slices:
+            require_units(store)
         files = stored_files(store, [*split.pool, *split.test])
         return {str(path.relative_to(self._work)): digest for path, digest in files.items()}
+
+    def lost_units(self) -> frozenset[Unit]:
+        """Return units of the pool that resampling has left no voxel of: they cannot be scored or learned from."""
+        return lost_units(self.store)
 
     @property
     def _reader(self) -> BaseReaderWriter | None:
@@ -148,7 +165,7 @@ class NnunetTrainer:
         return self._given.reader if self._given else None
 
     def _scan(self, case: Case, describe_axis: int | None = None) -> None:
-        n_labels = self._dataset.n_labels if self._is_2d else None
+        n_labels = self._dataset.n_labels if self._slices else None
         self._scans[case.name] = scan_case(case, n_labels, describe_axis, self._reader)
 
     def _raw(self, names: Sequence[str], number: int) -> list[Case]:

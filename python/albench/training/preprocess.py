@@ -209,6 +209,11 @@ def require_units(store: PreprocessedStore) -> None:
         require_voxels(case, [store.box(unit) for unit in units], store.grid(case))
 
 
+def lost_units(store: PreprocessedStore) -> frozenset[Unit]:
+    """Return units of the pool that have no voxel left on the preprocessed grid."""
+    return frozenset(unit for unit in store.pool.units if any(part.stop <= part.start for part in store.box(unit)))
+
+
 def preprocess(store: PreprocessedStore, cases: Sequence[Case], on_case: Callable[[], None] = lambda: None) -> None:
     """Run nnU-Net's preprocessor on every case that is not there yet, or not as it was written.
 
