@@ -170,6 +170,22 @@ def lock_file(path: Path) -> IO[str]:
     return os.fdopen(descriptor, "r+")
 
 
+def try_lock(path: Path) -> IO[str] | None:
+    """Hold an exclusive lock between processes until the stream that is returned is closed; None where another has it.
+
+    A file system without locks has nobody else hold any.
+    """
+    stream = lock_file(path)
+    try:
+        fcntl.flock(stream, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        stream.close()
+        return None
+    except OSError:
+        pass
+    return stream
+
+
 @contextlib.contextmanager
 def locked(path: Path, on_wait: Callable[[], None] = lambda: None) -> Iterator[bool]:
     """Hold an exclusive lock between processes; yields False where the file system has no locks.

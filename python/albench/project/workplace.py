@@ -6,6 +6,7 @@ import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import IO
 
 import numpy as np
 import torch
@@ -16,6 +17,7 @@ from albench.data import Dataset, verify_cases
 from albench.data.locate import cache_folder
 from albench.data.project import Description, load_project, read_raw_description
 from albench.errors import InputError
+from albench.machine.files import try_lock, writing_to
 from albench.machine.journal import settle
 from albench.machine.names import plain_name
 from albench.machine.placement import Machine, place
@@ -30,7 +32,7 @@ from albench.training.runtime import configure_cpu
 from albench.units.pool import Pool, Split, Unit
 from albench_core.cores import n_cores
 
-_WORK = "projects"
+_WORK, _LOCK = "projects", ".lock"
 
 
 @dataclass(frozen=True, eq=False)
@@ -45,6 +47,8 @@ class Workplace:
         Units of the pool of which every voxel is annotated, sorted.
     descriptors
         float32 (n_units, d): what units look like; None where nobody asked.
+    lock
+        Of the folder of preprocessed images, held as long as this is there.
     lost
         Units that resampling leaves nothing of, once cases are preprocessed.
     """
@@ -56,6 +60,7 @@ class Workplace:
     pool: Pool
     labelled: tuple[Unit, ...]
     descriptors: NDArray[np.float32] | None
+    lock: IO[str]
     lost: frozenset[Unit] = frozenset()
 
 
@@ -133,11 +138,12 @@ def open_workplace(
     placement = place(Machine.found(), n_chains=1, n_threads=way.cpu_threads, n_gpus=1 if chosen == "cuda" else 0)
     if chosen == "cpu":
         configure_cpu(way.cpu_threads)
+    work, lock = _work_folder(cache_dir, dataset, given, way)
     trainer = NnunetTrainer(
         dataset,
         way,
         torch.device(chosen),
-        _work_folder(cache_dir, dataset, given, way),
+        work,
         placement.n_loaders,
         shared_memory=placement.shared_memory,
         given=given,
@@ -148,7 +154,7 @@ def open_workplace(
         scanned = trainer.scan(split, advance, describe=looks)
     pool = scanned.pool
     labelled = tuple(pool.units[row] for row in np.flatnonzero(pool.is_labelled))
-    return Workplace(dataset, way, trainer, split, pool, labelled, scanned.descriptors)
+    return Workplace(dataset, way, trainer, split, pool, labelled, scanned.descriptors, lock)
 
 
 def preprocessed(place: Workplace, reporter: Reporter) -> Workplace:
@@ -185,13 +191,19 @@ def _adapted(
     return protocol.model_copy(update={"network": network, "pool": pool})
 
 
-def _work_folder(cache: Path, dataset: Dataset, given: GivenModel | None, protocol: Protocol) -> Path:
-    """Folder for preprocessed images, the same for the same content; those of earlier rounds are removed."""
+def _work_folder(cache: Path, dataset: Dataset, given: GivenModel | None, protocol: Protocol) -> tuple[Path, IO[str]]:
+    """Folder for preprocessed images, one for one content, and its lock; those of earlier rounds are removed."""
     model = "" if given is None else f"{given.plans}{given.description}"
     key = hashlib.sha256(f"{dataset.checksum} {model} {protocol}".encode()).hexdigest()[:16]
     place = hashlib.sha256(str(dataset.root.resolve()).encode()).hexdigest()[:16]
     folder = cache / _WORK / place
-    for other in folder.iterdir() if folder.is_dir() else ():
-        if other.name != key:
-            remove_tree(other, folder)
-    return folder / key
+    with writing_to(folder):
+        folder.mkdir(parents=True, exist_ok=True)
+        for other in folder.iterdir():
+            if other.is_dir() and other.name != key and (lock := try_lock(folder / f"{other.name}{_LOCK}")):
+                with lock:  # no other command works there
+                    remove_tree(other, folder)
+        held = try_lock(folder / f"{key}{_LOCK}")
+    if held is None:
+        raise InputError(f"{folder / key}: expected no other command on the same images, found one that works there")
+    return folder / key, held
