@@ -139,7 +139,7 @@ class _Check:
             return Checked(tuple(self.findings))
         labels = self._laid(whole)
         self._frame_tells(labels)
-        if not any(finding.kind in ("renumbered", "moved") for finding in self.findings):
+        if not any(finding.kind in ("renumbered", "moved") and finding.level == "error" for finding in self.findings):
             self._known_values(whole)
         if self.returned.placement.is_turned:
             self._say("note", "turned", f"{self.returned.placement.describe()} in the file; turned as the image")
@@ -258,11 +258,13 @@ class _Check:
                 f"labels renumbered: {asked.ignore} is now {value}; export with labels.ctbl",
             )
             return
-        move = moved_by(asked.handed, labels, self.frame) or flipped_inside(
-            asked.handed, labels, self.boxes, asked.ignore
-        )
+        move = moved_by(asked.handed, labels, self.frame)
         if move is not None:
             self._say("error", "moved", move)
+            return
+        flip = flipped_inside(asked.handed, labels, self.boxes, asked.ignore)
+        if flip is not None:
+            self._say("warning", "moved", f"what was handed out is found again if {flip}; taken as it is in the file")
 
     def _answers(self, labels: NDArray[np.int32]) -> Iterator[AnsweredUnit]:
         unchanged = []

@@ -8,8 +8,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from albench.annotation.handed import TABLE_FILE, HandedOut
-from albench.annotation.segments import ENDING as SEGMENTATION
+from albench.annotation.handed import HandedOut
+from albench.annotation.layout import MITK, SEGMENTATION, TABLE
 from albench.data.readers import ENDINGS, has_header
 from albench.errors import InputError
 from albench.machine.files import sha256
@@ -26,7 +26,7 @@ class FoundFile:
     Attributes
     ----------
     ending
-        As `albench.data.readers.ENDINGS` has it, or that of segmentations.
+        As `albench.data.readers.ENDINGS` has it, or one of segmentations.
     digest
         SHA-256 of its bytes.
     is_changed
@@ -79,7 +79,7 @@ def find_returned(folder: Path, handed: HandedOut, cases: Sequence[str]) -> Foun
     labels: dict[str, list[FoundFile]] = {case: [] for case in cases}
     not_asked, tables = [], []
     for path in _files(folder):
-        if path.name == TABLE_FILE:
+        if path.name == TABLE:
             tables.append(path)
             continue
         split = _split(path, handed.query.file_ending)
@@ -108,12 +108,13 @@ def _split(path: Path, usual: str) -> tuple[str, str] | None:
     Photographs are labels only where the data set has them: folders are full of pictures.
     """
     lower = path.name.lower()
-    if lower.endswith(SEGMENTATION):
-        return path.name[: -len(SEGMENTATION)], SEGMENTATION
-    ending = next((ending for ending in ENDINGS if lower.endswith(ending)), None)
-    if ending is None or not (has_header(path) or ending == usual):
+    for ending in (SEGMENTATION, MITK):
+        if lower.endswith(ending):
+            return path.name[: -len(ending)], ending
+    known = next((ending for ending in ENDINGS if lower.endswith(ending)), None)
+    if known is None or not (has_header(path) or known == usual):
         return None
-    return path.name[: -len(ending)], ending
+    return path.name[: -len(known)], known
 
 
 def _files(folder: Path) -> Iterator[Path]:

@@ -15,7 +15,7 @@ Box = tuple[slice, slice, slice]
 
 _FITS = 20
 """Times fewer voxels that differ after a move than before: then the file was moved, rather than drawn in."""
-_FEW_VOXELS, _SURE, _DOUBTFUL = 50, 0.9, 0.5  # of outlines to compare, and Dice with them
+_FEW_VOXELS, _LIKE, _UNLIKE = 50, 0.6, 0.3  # of structures to compare, and Dice with what was handed out
 
 
 def frame_of(shape: Sequence[int], boxes: Sequence[Box]) -> NDArray[np.bool_]:
@@ -69,8 +69,9 @@ def moved_by(handed: NDArray[Any], returned: NDArray[Any], frame: NDArray[np.boo
 def flipped_inside(handed: NDArray[Any], returned: NDArray[Any], boxes: Sequence[Box], ignore: int) -> str | None:
     """As `moved_by`, for flips within the asked slices: what was drawn there before decides.
 
-    A flip is said where the structures handed out are found again, Dice 0.9 or more, once it is undone, and are not as
-    the file is, Dice below 0.5.
+    A flip is said where the structures handed out are found again, Dice 0.6 or more, once it is undone, and are not as
+    the file is, Dice below 0.3. It can be right all the same: a model may take left for right, and the annotator have
+    put that right.
     """
     drawn = [box for box in boxes if ((handed[box] > 0) & (handed[box] != ignore)).any()]
     if not drawn:
@@ -78,10 +79,10 @@ def flipped_inside(handed: NDArray[Any], returned: NDArray[Any], boxes: Sequence
     axes = [axis for axis in range(3) if all(handed[box].shape[axis] == handed.shape[axis] > 1 for box in drawn)]
     before = [handed[box] for box in drawn]
     after = [returned[box] for box in drawn]
-    if _agreement(before, after, ignore) >= _DOUBTFUL:
+    if _agreement(before, after, ignore) >= _UNLIKE:
         return None
     for chosen in (chosen for n in (1, 2) for chosen in itertools.combinations(axes, n)):
-        if _agreement(before, [np.flip(each, chosen) for each in after], ignore) >= _SURE:
+        if _agreement(before, [np.flip(each, chosen) for each in after], ignore) >= _LIKE:
             return f"flipped along {' and '.join(AXES[axis] for axis in chosen)}"
     return None
 

@@ -200,4 +200,4 @@ def _times(shape: Sequence[int]) -> str:
 
 
 def _lengths(spacing: Sequence[float]) -> str:
-    return " x ".join(f"{edge:.6g}" for edge in spacing)
+    return " x ".join(f"{edge:.7g}" for edge in spacing)

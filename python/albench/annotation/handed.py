@@ -11,16 +11,12 @@ from typing import Any
 from numpy.typing import NDArray
 
 from albench.annotation.grid import Grid, GridError
+from albench.annotation.layout import PREDICTIONS, PRISTINE, QUERY, SEGMENTATION
 from albench.annotation.returned import read_label
-from albench.annotation.segments import ENDING as SEGMENTATION
 from albench.data.nnunet_layout import IGNORE
 from albench.errors import InputError
 from albench.machine.files import sha256
 from albench.results.query import QueriedUnit, Query
-
-QUERY_FILE, TABLE_FILE = "query.json", "query.csv"
-PRISTINE, PREDICTIONS = ".handed-out", "predictions"
-"""Folder of the copies, and in it that of the model's labels of audited units."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -45,9 +41,9 @@ class HandedOut:
         InputError
             No query there, a damaged one, or one of the benchmark, which nobody was handed.
         """
-        query = Query.read(folder / QUERY_FILE)
+        query = Query.read(folder / QUERY)
         if query.version is None:
-            raise InputError(f"{folder / QUERY_FILE}: expected a query for annotators, found one of `al-bench run`")
+            raise InputError(f"{folder / QUERY}: expected a query for annotators, found one of `al-bench run`")
         return cls(folder, query)
 
     @property
@@ -133,6 +129,4 @@ class HandedOut:
     def prediction(self, case: str, grid: Grid) -> NDArray[Any] | None:
         """Labels of the asking model for a case with audited units, axes i, j, k; None where it was not asked."""
         path = self.folder / PRISTINE / PREDICTIONS / f"{self.task_name(case)}{self.query.file_ending}"
-        if not path.is_file():
-            path = path.with_name(f"{case}{self.query.file_ending}")
         return read_label(path, grid) if path.is_file() else None

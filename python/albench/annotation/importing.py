@@ -15,7 +15,8 @@ from albench.annotation.checks import AnsweredUnit, Taking
 from albench.annotation.findings import Finding
 from albench.annotation.found import Found, find_returned
 from albench.annotation.gains import ClassGain, class_gains
-from albench.annotation.handed import QUERY_FILE, TABLE_FILE, HandedOut
+from albench.annotation.handed import HandedOut
+from albench.annotation.layout import QUERY, TABLE
 from albench.annotation.ledger import Entry, latest, ledger_bytes, measures, place_of, read_ledger, role_of
 from albench.annotation.next_steps import next_steps
 from albench.annotation.raw_folder import LEDGER, QUERIES, RawFolder, link, write_description
@@ -161,7 +162,7 @@ def _wanted(request: ImportRequest, handed: HandedOut) -> list[str]:
 
 def _remarks(found: Found, handed: HandedOut) -> tuple[dict[int, Remark], list[Finding]]:
     """Return what the tables say, and what is wrong with them."""
-    own = handed.folder / TABLE_FILE
+    own = handed.folder / TABLE
     paths = dict.fromkeys(path.resolve() for path in (*found.tables, own) if path.is_file())
     try:
         return read_remarks(paths, handed.query.units), []
@@ -257,9 +258,9 @@ def _write(report: ImportReport, ledger: Sequence[Entry]) -> str:
             write_description(described, backup.put(DATASET_JSON))
         content = ledger_bytes([*ledger, *report.entries], handed.class_names.values())
         backup.put(LEDGER).write_bytes(content)
-        query = f"{QUERIES}/{handed.id}/{QUERY_FILE}"
+        query = f"{QUERIES}/{handed.id}/{QUERY}"
         if not (raw.root / query).exists():
-            shutil.copyfile(handed.folder / QUERY_FILE, backup.put(query))
+            shutil.copyfile(handed.folder / QUERY, backup.put(query))
         backup.finish()
     return backup.name
 

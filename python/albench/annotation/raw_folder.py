@@ -13,7 +13,8 @@ from typing import Any
 from numpy.typing import NDArray
 
 from albench.annotation.grid import Grid
-from albench.annotation.handed import QUERY_FILE, HandedOut
+from albench.annotation.handed import HandedOut
+from albench.annotation.layout import QUERY
 from albench.annotation.returned import read_label
 from albench.data.msd import DATASET_JSON, channel_names_from, read_json_object
 from albench.data.nnunet_layout import IGNORE, is_nnunet_layout
@@ -152,7 +153,7 @@ class RawFolder:
 
     def query_files(self) -> list[Path]:
         """Files of the queries that were asked for this data set, by name."""
-        return sorted((self.root / QUERIES).glob(f"*/{QUERY_FILE}"))
+        return sorted((self.root / QUERIES).glob(f"*/{QUERY}"))
 
 
 def _by_value(labels: Mapping[str, Any]) -> dict[Any, str]:

@@ -12,7 +12,7 @@ import SimpleITK
 from numpy.typing import NDArray
 
 from albench.annotation.grid import Grid, GridError, Placement, place
-from albench.annotation.segments import ENDING as SEGMENTATION
+from albench.annotation.layout import MITK, SEGMENTATION
 from albench.annotation.segments import read_segmentation
 from albench.data.images import read_image, require_readable
 from albench.data.readers import has_header, label_pixels, read_pixels
@@ -55,7 +55,7 @@ def read_returned(path: Path, onto: Grid, values: Mapping[str, int]) -> Returned
     Parameters
     ----------
     path
-        NIfTI, NRRD, MetaImage, GIPL, a photograph or stack, or a segmentation of 3D Slicer.
+        NIfTI, NRRD, MetaImage, GIPL, a photograph or stack, or a segmentation of 3D Slicer or MITK.
     onto
         Grid of the image.
     values
@@ -69,7 +69,7 @@ def read_returned(path: Path, onto: Grid, values: Mapping[str, int]) -> Returned
         It is on another grid.
     """
     placement = place(Grid.of_file(path), onto)
-    if not path.name.lower().endswith(SEGMENTATION):
+    if not path.name.lower().endswith((SEGMENTATION, MITK)):
         return Returned(path, placement.turn(_read_voxels(path)), placement)
     segmentation = read_segmentation(path)
     return Returned(

@@ -1,7 +1,8 @@
-"""Segmentations of 3D Slicer, ``.seg.nrrd``: segments with names, in one layer or several, made one label map."""
+"""Segmentations of 3D Slicer and MITK: segments with names, in one layer or several, made one label map."""
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -12,14 +13,14 @@ import numpy as np
 import SimpleITK
 from numpy.typing import NDArray
 
+from albench.annotation.layout import MITK
 from albench.data.images import last_line, require_file, require_readable
 from albench.data.nnunet_layout import IGNORE
 from albench.errors import InputError, is_plain
 
-ENDING = ".seg.nrrd"
-
 _KEY = re.compile(r"Segment(\d{1,4})_(Name|LabelValue|Layer|Tags)")
 _COMPLETED = re.compile(r"(?:^|\|)Segmentation\.Status:completed(?:\||$)")
+_MITK_GROUPS = "org.mitk.multilabel.segmentation.labelgroups"
 _REFERENCE = re.compile(r"Reference image geometry\|([^|&]*)")
 
 
@@ -110,7 +111,7 @@ class Segmentation:
 
 
 def read_segmentation(path: Path) -> Segmentation:
-    """Read a ``.seg.nrrd`` file.
+    """Read a ``.seg.nrrd`` file, or one of MITK.
 
     Raises
     ------
@@ -128,7 +129,8 @@ def read_segmentation(path: Path) -> Segmentation:
     if image.GetDimension() != 3 or layers.dtype.kind not in "iu":
         raise InputError(f"{path}: expected layers of whole numbers on three axes, found {layers.dtype} {layers.shape}")
     texts = {key: image.GetMetaData(key) for key in image.GetMetaDataKeys()}
-    return Segmentation(path, _segments(path, texts, len(layers)), layers, _reference_shape(texts))
+    describe = _mitk_segments if path.name.lower().endswith(MITK) else _segments
+    return Segmentation(path, describe(path, texts, len(layers)), layers, _reference_shape(texts))
 
 
 def _segments(path: Path, texts: Mapping[str, str], n_layers: int) -> tuple[Segment, ...]:
@@ -150,6 +152,22 @@ def _segments(path: Path, texts: Mapping[str, str], n_layers: int) -> tuple[Segm
         segments.append(Segment(name, int(value), int(layer), bool(_COMPLETED.search(entry.get("Tags", "")))))
     if not segments:
         raise InputError(f"{path}: expected a segmentation of 3D Slicer, found no segments in its header")
+    return tuple(segments)
+
+
+def _mitk_segments(path: Path, texts: Mapping[str, str], n_layers: int) -> tuple[Segment, ...]:
+    """Return MITK's labels, in its groups: one is one layer. MITK keeps Slicer's keys as they were, true or not."""
+    try:
+        groups = json.loads(texts.get(_MITK_GROUPS, "[]"))
+        segments = [
+            Segment(str(label["name"]).strip(), int(label["value"]), layer, completed=False)
+            for layer, group in enumerate(groups)
+            for label in group["labels"]
+        ]
+    except (ValueError, KeyError, TypeError, RecursionError):
+        segments = []
+    if not segments or not all(is_plain(each.name) and each.layer < n_layers for each in segments):
+        raise InputError(f"{path}: expected a segmentation of MITK, found no labels in its header")
     return tuple(segments)
 
 

@@ -24,6 +24,7 @@ from albench.data.registry import REGISTRY, DatasetEntry, PhantomKind, get_entry
 from albench.data.sums import require_listed, say_if_unpublished
 from albench.errors import InputError
 from albench.machine.files import build_folder, writing_to
+from albench.machine.journal import settle
 from albench.machine.names import require_names
 from albench.progress import Reporter, Silent
 
@@ -84,6 +85,8 @@ def _load_path(path: Path, cache_dir: Path, reporter: Reporter) -> Dataset:
         raise InputError(f"{path}: expected a data set (folder or .tar in MSD or nnU-Net layout), found nothing there")
     called = Path(os.path.abspath(path))  # noqa: PTH100 - a link is called by its own name
     path = path.resolve()
+    if path.is_dir():
+        settle(path)  # what an import of labels left that was killed
     require_names(path, "data set", [called.name if path.is_dir() else archive_stem(path)], of_files=True)
     if path.is_dir():
         return _dataset(_find_root(path), cache_dir, called.name, None, reporter)
