@@ -209,7 +209,7 @@ def merged(case: CaseImport, known: NDArray[Any] | None, shape: Sequence[int], i
     known
         What the data set has; None: nothing.
     """
-    labels = np.full(tuple(shape), ignore, dtype=np.uint16) if known is None else known.astype(np.uint16)
+    labels = np.full(tuple(shape), ignore, dtype=np.uint16, order="F") if known is None else known.astype(np.uint16)
     for answer in case.answers:
         if answer.is_taken:
             part = labels[answer.box]

@@ -156,7 +156,7 @@ class _Check:
     def _laid(self, whole: NDArray[Any]) -> NDArray[np.int32]:
         """Labels on the whole of the image's grid; where the file says nothing, as they were handed out."""
         asked, placement = self.asked, self.returned.placement
-        labels = asked.handed.astype(np.int32)
+        labels = asked.handed.astype(np.int32)  # in the order of the file, as all that is compared with it
         labels[placement.box] = whole
         if not placement.is_whole:
             self._put_back(labels)
@@ -166,7 +166,7 @@ class _Check:
 
     def _put_back(self, labels: NDArray[np.int32]) -> None:
         """Deal with what the file leaves out of the image, in place."""
-        covered = np.zeros(labels.shape, dtype=bool)
+        covered = np.zeros(labels.shape, dtype=bool, order="F")
         covered[self.returned.placement.box] = True
         self.frame &= covered
         shape = " x ".join(str(edge.stop - edge.start) for edge in self.returned.placement.box)
@@ -227,7 +227,7 @@ class _Check:
 
     def _known_values(self, whole: NDArray[Any]) -> None:
         known = sorted(self.asked.values.values())
-        wrong = ~np.isin(whole, known)
+        wrong = ~np.isin(whole.T, known).T
         if not wrong.any():
             return
         values, counts = np.unique(whole[wrong], return_counts=True)
