@@ -14,8 +14,10 @@ from albench.annotation.grid import Grid, GridError
 from albench.annotation.layout import PREDICTIONS, PRISTINE, QUERY, SEGMENTATION
 from albench.annotation.returned import read_label
 from albench.data.nnunet_layout import IGNORE
+from albench.data.sums import SUMS
 from albench.errors import InputError
 from albench.machine.files import sha256
+from albench.machine.text import read_text
 from albench.results.query import QueriedUnit, Query
 
 
@@ -122,9 +124,20 @@ class HandedOut:
         Raises
         ------
         InputError
-            The copy is gone or damaged.
+            The copy is gone, damaged, or another than was handed out.
         """
-        return read_label(self.pristine(case)[self.query.file_ending], grid)
+        copy = self.pristine(case)[self.query.file_ending]
+        name = copy.relative_to(self.folder / PRISTINE).as_posix()
+        digest = self._sums.get(name)
+        if digest is None or not copy.is_file() or sha256(copy) != digest:
+            raise InputError(f"{copy}: expected what was handed out, as {SUMS} lists it, found another file or none")
+        return read_label(copy, grid)
+
+    @cached_property
+    def _sums(self) -> dict[str, str]:
+        """SHA-256 of each copy, by its path from the folder of copies."""
+        lines = [line.split(None, 1) for line in read_text(self.folder / PRISTINE / SUMS).splitlines()]
+        return {parts[1]: parts[0] for parts in lines if len(parts) == 2}
 
     def prediction(self, case: str, grid: Grid) -> NDArray[Any] | None:
         """Labels of the asking model for a case with audited units, axes i, j, k; None where it was not asked."""

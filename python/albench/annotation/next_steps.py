@@ -55,6 +55,8 @@ def _with_nnunet(handed: HandedOut, raw: RawFolder) -> Iterator[str]:
     yield "# hides new cases:"
     yield f"export nnUNet_raw={shlex.quote(str(raw.root.parent))}"
     yield f'rm -r "$nnUNet_preprocessed/{raw.root.name}"'
+    if n_unlabelled := raw.n_unlabelled_images():
+        yield f"# {n_unlabelled} cases in imagesTr have no label, which nnU-Net does not take; move them away first:"
     yield f"nnUNetv2_plan_and_preprocess -d {number} -c {configuration} --verify_dataset_integrity"
     if n_cases < _FOLDS:
         yield f"# {n_cases} labelled cases are too few for {_FOLDS} folds, hence all:"

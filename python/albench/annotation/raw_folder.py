@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import shutil
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -27,6 +28,8 @@ LEDGER = f"{WORKSPACE}/ledger.csv"
 QUERIES = f"{WORKSPACE}/queries"
 BACKUP = f"{WORKSPACE}/backup"
 IMAGES, LABELS = "imagesTr", "labelsTr"
+
+_IMAGE = re.compile(r"(.+)_[0-9]{4}", re.DOTALL)
 
 
 @dataclass(frozen=True, eq=False)
@@ -121,6 +124,12 @@ class RawFolder:
         """Names of the cases that have a label file."""
         files = (self.root / LABELS).glob(f"*{self.ending}")
         return {path.name.removesuffix(self.ending) for path in files if not path.name.startswith(".")}
+
+    def n_unlabelled_images(self) -> int:
+        """How many cases have an image and no label: nnU-Net takes none such."""
+        names = {path.name.removesuffix(self.ending) for path in (self.root / IMAGES).glob(f"*{self.ending}")}
+        cases = {match[1] for name in names if (match := _IMAGE.fullmatch(name))}
+        return len(cases - self.labelled_cases())
 
     def links(self, handed: HandedOut, case: str) -> Iterator[tuple[str, Path]]:
         """Yield what a labelled case lacks beside its label: where, from the folder, and the file to link to.

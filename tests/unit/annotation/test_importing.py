@@ -229,6 +229,20 @@ def test_outputs_name_the_data_set(project: Project) -> None:
     assert "nnUNetv2_plan_and_preprocess -d 11 -c 2d --verify_dataset_integrity" in lines
     assert "nnUNetv2_train 11 2d all" in lines
     assert any("2 labelled cases are too few for 5 folds" in line for line in lines)
+    assert not any("imagesTr" in line for line in lines)
+
+
+def test_images_without_labels_are_said(project: Project) -> None:
+    (project.raw / "imagesTr").mkdir()
+    shutil.copy(project.image("a"), project.raw / "imagesTr/z_0000.nii.gz")
+    assert any("1 cases in imagesTr have no label" in line for line in project.take().next_steps())
+
+
+def test_copies_of_what_was_handed_out_are_checked(project: Project) -> None:
+    copy = project.folder / ".handed-out/tasks/a.nii.gz"
+    shutil.copy(project.file("a"), copy)
+    (error,) = (finding for finding in project.take().findings if finding.level == "error")
+    assert "expected what was handed out, as SHA256SUMS lists it" in error.message
 
 
 @pytest.mark.parametrize(
