@@ -258,7 +258,7 @@ class _Check:
                 f"labels renumbered: {asked.ignore} is now {value}; export with labels.ctbl",
             )
             return
-        move = moved_by(asked.handed, labels, self.frame)
+        move = moved_by(asked.handed, labels, self.frame, shifts=not self.taking.outside)
         if move is not None:
             self._say("error", "moved", move)
             return

@@ -43,11 +43,18 @@ def renumbered_to(handed: NDArray[Any], returned: NDArray[Any], frame: NDArray[n
     return value if value != ignore and 2 * np.count_nonzero(now == value) > now.size else None
 
 
-def moved_by(handed: NDArray[Any], returned: NDArray[Any], frame: NDArray[np.bool_]) -> str | None:
+def moved_by(
+    handed: NDArray[Any], returned: NDArray[Any], frame: NDArray[np.bool_], *, shifts: bool = True
+) -> str | None:
     """Say which flip or shift makes the frame fit, e.g. ``flipped along k``; None where it fits best as it is.
 
     Flips along one axis or several, and shifts by one or two voxels, are tried where some voxel of the frame differs.
     A move that leaves the frame as it is cannot be told, a flip within the asked slices among them.
+
+    Parameters
+    ----------
+    shifts
+        Whether to try shifts: to draw the slice beside the one that was asked looks the same.
     """
     differing = int(np.count_nonzero((handed != returned) & frame))
     if differing == 0:
@@ -55,7 +62,7 @@ def moved_by(handed: NDArray[Any], returned: NDArray[Any], frame: NDArray[np.boo
     for axes in (axes for n in (1, 2, 3) for axes in itertools.combinations(range(3), n)):
         if _FITS * np.count_nonzero((handed != np.flip(returned, axes)) & frame) <= differing:
             return f"flipped along {' and '.join(AXES[axis] for axis in axes)}"
-    for axis, by in itertools.product(range(3), (1, -1, 2, -2)):
+    for axis, by in itertools.product(range(3), (1, -1, 2, -2) if shifts else ()):
         inner = [slice(None)] * 3
         inner[axis] = slice(max(0, -by), min(0, -by) or None)  # what is rolled around says nothing
         if returned.shape[axis] <= abs(by):

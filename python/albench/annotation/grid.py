@@ -64,7 +64,7 @@ class Grid:
     @classmethod
     def of_header(cls, header: Header, *, has_affine: bool = True) -> Grid:
         """Take the grid from a header; a fourth axis of length 1 is none."""
-        if len(header.size) > 3 and max(header.size[3:]) > 1:
+        if len(header.size) > 4 or (len(header.size) == 4 and header.size[3] > 1):
             raise GridError(f"expected a label map of two or three axes, found {_times(header.size)} voxels")
         header = header.spatial
         n = len(header.size)

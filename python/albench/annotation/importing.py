@@ -26,6 +26,7 @@ from albench.data.msd import DATASET_JSON, read_json_object
 from albench.errors import InputError, unknown_name
 from albench.machine.files import sha256
 from albench.machine.journal import Changes, changing
+from albench.machine.names import is_name
 from albench.progress import Reporter, Silent
 
 
@@ -118,6 +119,8 @@ def import_labels(request: ImportRequest, reporter: Reporter | None = None) -> I
     InputError
         The query or the data set cannot be read, or do not belong together; a case that was not asked; no space left.
     """
+    if request.annotator is not None and not is_name(request.annotator):
+        raise InputError(f"--annotator: expected a name without control characters, got {request.annotator!r:.200}")
     raw = RawFolder.open(request.dataset)
     handed = HandedOut.read(request.query)
     raw.require_fits(handed)

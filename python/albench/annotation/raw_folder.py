@@ -23,6 +23,7 @@ from albench.data.readers import spacing_file
 from albench.errors import InputError
 from albench.machine.files import sha256
 from albench.machine.journal import WORKSPACE, settle
+from albench.results.query import Query
 
 LEDGER = f"{WORKSPACE}/ledger.csv"
 QUERIES = f"{WORKSPACE}/queries"
@@ -71,7 +72,7 @@ class RawFolder:
         return cls(root, description)
 
     def require_fits(self, handed: HandedOut) -> None:
-        """Raise where labels, channels or file ending are not those of the query.
+        """Raise where labels, channels or file ending are not those of the query, or another query has its name.
 
         Raises
         ------
@@ -93,6 +94,9 @@ class RawFolder:
                 f"{path}: expected files ending in {query.file_ending} as in the query, found "
                 f"{self.description['file_ending']!r:.50}"
             )
+        known = self.root / QUERIES / handed.id / QUERY
+        if known.exists() and Query.read(known).units != query.units:
+            raise InputError(f"{known}: expected the query {handed.id} that labels are imported of, found another")
         channels = channel_names_from(path, self.description, "channel_names")
         if channels != query.channel_names:
             raise InputError(f"{path}: expected channels {query.channel_names} as in the query, found {channels}")

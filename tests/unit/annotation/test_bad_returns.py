@@ -209,6 +209,26 @@ def test_shifted_frame(by: int, tmp_path: Path) -> None:
     refused(project, "moved", f"shifted by {by:+d} along k")
 
 
+def test_the_slice_beside_may_be_meant(tmp_path: Path) -> None:
+    project = make_project(tmp_path, {"a": [4]}, filling="none")
+    drawn = project.handed("a")
+    drawn[5] = project.truth["a"][5]
+    project.save("a", drawn)
+    refused(project, "moved", "shifted by +1 along k")
+    assert [entry.place for entry in project.take(outside=True).entries] == ["slice 6 along k"]
+
+
+def test_five_axes(project: Project) -> None:
+    path = project.save("a", project.answer("a"))
+    made = nibabel.load(path)  # type: ignore[attr-defined]
+    values = np.asarray(made.dataobj)[..., None]
+    nibabel.save(nibabel.Nifti1Image(values, made.affine), path)  # type: ignore[attr-defined]
+    assert project.take(dry_run=True).entries  # a fourth axis of length 1 is none
+    nibabel.save(nibabel.Nifti1Image(values[..., None].repeat(2, -1), made.affine), path)  # type: ignore[attr-defined]
+    report = project.take()
+    assert report.is_refused and errors(report)[0].kind in ("grid", "unreadable")
+
+
 def test_drawn_outside(project: Project) -> None:
     answer = project.answer("a")
     drawn = answer.copy()

@@ -335,6 +335,20 @@ def test_nothing_but_a_query_for_annotators_is_taken(project: Project) -> None:
         project.take()
 
 
+def test_another_query_of_that_name(project: Project) -> None:
+    project.take()
+    known = project.raw / f"albench/queries/{QUERY}/query.json"
+    other = project.query.model_copy(update={"units": project.query.units[:2]})
+    other.write(known)
+    with pytest.raises(InputError, match="that labels are imported of, found another"):
+        project.take()
+
+
+def test_names_of_annotators(project: Project) -> None:
+    with pytest.raises(InputError, match="--annotator: expected a name"):
+        project.take(annotator="a\x1b[2J")
+
+
 def test_read_only_data(project: Project) -> None:
     if os.geteuid() == 0:
         pytest.skip("root may write anywhere")
