@@ -128,7 +128,7 @@ def read_segmentation(path: Path) -> Segmentation:
     layers = np.moveaxis(layers, -1, 0) if image.GetNumberOfComponentsPerPixel() > 1 else layers[None]
     if image.GetDimension() != 3 or layers.dtype.kind not in "iu":
         raise InputError(f"{path}: expected layers of whole numbers on three axes, found {layers.dtype} {layers.shape}")
-    texts = {key: image.GetMetaData(key) for key in image.GetMetaDataKeys()}
+    texts = {key: image.GetMetaData(key) for key in image.GetMetaDataKeys() if key.isascii()}
     describe = _mitk_segments if path.name.lower().endswith(MITK) else _segments
     return Segmentation(path, describe(path, texts, len(layers)), layers, _reference_shape(texts))
 
