@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from albench.annotation.grid import Grid, GridError, Placement, place
 from albench.annotation.layout import MITK, SEGMENTATION
-from albench.annotation.segments import read_segmentation
+from albench.annotation.segments import Segmentation, read_segmentation
 from albench.data.images import read_image, require_readable
 from albench.data.readers import has_header, label_pixels, read_pixels
 from albench.data.voxels import scan_voxels
@@ -77,8 +77,20 @@ def read_returned(path: Path, onto: Grid, values: Mapping[str, int]) -> Returned
         placement.turn(segmentation.merged(values).transpose()),
         placement,
         has_ignore=segmentation.has_ignore,
-        rest_is_background=segmentation.reference_shape == onto.shape,
+        rest_is_background=_is_cropped(segmentation, placement, onto),
         completed=segmentation.is_completed(),
+    )
+
+
+def _is_cropped(segmentation: Segmentation, placement: Placement, onto: Grid) -> bool:
+    """Whether 3D Slicer has left out what has no segment, rather than segmented a part of the image.
+
+    It says of which image the file is a part, or at least where the part lies: from where it does by its header, too.
+    """
+    if placement.is_turned or segmentation.offset is None:
+        return False
+    return segmentation.reference_shape == onto.shape or (
+        any(segmentation.offset) and segmentation.offset == placement.start
     )
 
 

@@ -57,12 +57,15 @@ class Segmentation:
     reference_shape
         Voxels along i, j and k of the image that was segmented, of which the file may hold a part: there are no
         segments in the rest. None where the file does not say.
+    offset
+        Voxel of that image that is the first one of the file; None where the file does not say.
     """
 
     path: Path
     segments: tuple[Segment, ...]
     layers: NDArray[Any]
     reference_shape: tuple[int, ...] | None
+    offset: tuple[int, ...] | None = None
 
     @property
     def has_ignore(self) -> bool:
@@ -130,7 +133,7 @@ def read_segmentation(path: Path) -> Segmentation:
         raise InputError(f"{path}: expected layers of whole numbers on three axes, found {layers.dtype} {layers.shape}")
     texts = {key: image.GetMetaData(key) for key in image.GetMetaDataKeys() if key.isascii()}
     describe = _mitk_segments if path.name.lower().endswith(MITK) else _segments
-    return Segmentation(path, describe(path, texts, len(layers)), layers, _reference_shape(texts))
+    return Segmentation(path, describe(path, texts, len(layers)), layers, _reference_shape(texts), _offset(texts))
 
 
 def _segments(path: Path, texts: Mapping[str, str], n_layers: int) -> tuple[Segment, ...]:
@@ -169,6 +172,13 @@ def _mitk_segments(path: Path, texts: Mapping[str, str], n_layers: int) -> tuple
     if not segments or not all(is_plain(each.name) and each.layer < n_layers for each in segments):
         raise InputError(f"{path}: expected a segmentation of MITK, found no labels in its header")
     return tuple(segments)
+
+
+def _offset(texts: Mapping[str, str]) -> tuple[int, ...] | None:
+    numbers = texts.get("Segmentation_ReferenceImageExtentOffset", "").split()
+    if len(numbers) != 3 or not all(re.fullmatch(r"-?\d{1,9}", number) for number in numbers):
+        return None
+    return tuple(map(int, numbers))
 
 
 def _reference_shape(texts: Mapping[str, str]) -> tuple[int, ...] | None:

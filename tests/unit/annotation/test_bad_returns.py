@@ -501,23 +501,28 @@ class TestSegmentations:
         _segments(project, answer, Segment1_Name="Segment_1")
         assert project.take().backup
 
-    @pytest.mark.parametrize("cropped", [True, False])
-    def test_ignore_deleted(self, cropped: bool, tmp_path: Path) -> None:
-        """3D Slicer crops to what is left; where no background was handed out, the empty rest says nothing."""
+    @pytest.mark.parametrize("cropped", ["no", "of this image", "from here", "from elsewhere"])
+    def test_ignore_deleted(self, cropped: str, tmp_path: Path) -> None:
+        """3D Slicer crops to what is left; nothing is in the rest, if the file is a part of this image."""
         project = make_project(tmp_path, {"a": [2, 5, 7]}, filling="prediction", audited=[("a", 7)])
         answer = project.answer("a")
         drawn = np.where(np.isin(answer, (1, 2)), answer, 0)
         drawn[7] = 0  # nobody has looked at the audited slice
         path = _segments(project, drawn, without=("ignore",))
-        if cropped:
+        if cropped != "no":
             made = SimpleITK.ReadImage(str(path))
             inside = np.argwhere(drawn)
             (z0, y0, x0), (z1, y1, x1) = inside.min(axis=0).tolist(), inside.max(axis=0).tolist()
             part = made[x0 : x1 + 1, y0 : y1 + 1, z0 : z1 + 1]
             for key in made.GetMetaDataKeys():
-                if key.startswith("Seg"):
+                if key.startswith("Seg") and (cropped == "of this image" or "Conversion" not in key):
                     part.SetMetaData(key, made.GetMetaData(key))
+            start = f"{x0} {y0} {z0}" if cropped != "from elsewhere" else f"{x0} {y0} {z0 + 1}"
+            part.SetMetaData("Segmentation_ReferenceImageExtentOffset", start)
             SimpleITK.WriteImage(part, str(path), useCompression=True)
+        if cropped == "from elsewhere":
+            assert {error.kind for error in errors(project.take())} == {"cropped"}
+            return
         report = project.take()
         assert "no segment 'ignore' in the file" in said(report, "segments")
         assert report.n_open == 1
