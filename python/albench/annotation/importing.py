@@ -3,21 +3,20 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
-from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
 
 from albench.annotation.backup import Backup
 from albench.annotation.case_import import CaseImport, import_case, merged
-from albench.annotation.checks import AnsweredUnit, Taking
+from albench.annotation.checks import Taking
 from albench.annotation.findings import Finding
 from albench.annotation.found import Found, find_returned
 from albench.annotation.gains import ClassGain, class_gains
 from albench.annotation.handed import HandedOut
 from albench.annotation.layout import QUERY, TABLE
-from albench.annotation.ledger import Entry, latest, ledger_bytes, measures, place_of, read_ledger, role_of
+from albench.annotation.ledger import Entry, latest, ledger_bytes, read_ledger
+from albench.annotation.new_entries import new_entries
 from albench.annotation.next_steps import next_steps
 from albench.annotation.raw_folder import LEDGER, QUERIES, RawFolder, link, write_description
 from albench.annotation.status_table import Remark, read_remarks
@@ -143,7 +142,7 @@ def import_labels(request: ImportRequest, reporter: Reporter | None = None) -> I
     if report.has_errors and (not request.skip_bad or any(finding.kind == "status" for finding in general)):
         return replace(report, is_refused=True)
     ledger = read_ledger(raw.root / LEDGER)
-    entries = _new_entries(report, request, remarks, ledger)
+    entries = new_entries(handed, cases, remarks, ledger, annotator=request.annotator, minutes=request.minutes)
     n_open = len(_still_open(handed, wanted, [*ledger, *entries]))
     report = replace(report, entries=tuple(entries), n_open=n_open)
     if request.dry_run or not entries:
@@ -171,73 +170,6 @@ def _remarks(found: Found, handed: HandedOut) -> tuple[dict[int, Remark], list[F
         return read_remarks(paths, handed.query.units), []
     except InputError as error:
         return {}, [Finding("error", "status", "", "", str(error))]
-
-
-def _new_entries(
-    report: ImportReport, request: ImportRequest, remarks: Mapping[int, Remark], ledger: Sequence[Entry]
-) -> list[Entry]:
-    """Rows for the ledger: units whose labels or remarks are not in it yet."""
-    now = datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
-    known = latest(ledger)
-    entries = []
-    shared = _shared_minutes(report, request, remarks)
-    for case in report.cases:
-        if case.is_bad:
-            continue
-        for answer, is_new in _answers(report.handed, case, remarks):
-            remark = remarks.get(answer.unit.rank or 0, Remark())
-            entry = Entry(
-                query=report.handed.id,
-                imported=now,
-                case=case.case,
-                rank=answer.unit.rank or 0,
-                role=role_of(answer),
-                place=place_of(answer),
-                annotator=request.annotator or answer.unit.annotator or "",
-                state=answer.state,
-                minutes=shared if remark.minutes is None and answer.is_taken else remark.minutes,
-                comment=remark.comment,
-                sha256=case.file.digest if case.file is not None and answer.is_taken else "",
-                **_measured(report.handed, case, answer),
-            )
-            before = known.get(entry.key)
-            if is_new or before is None or not entry.says_as(before):
-                entries.append(entry)
-    return entries
-
-
-def _answers(handed: HandedOut, case: CaseImport, remarks: Mapping[int, Remark]) -> list[tuple[AnsweredUnit, bool]]:
-    """Answers of a case that stand in the ledger, and whether they change labels; skipped units need no file."""
-    answered = [
-        (answer, is_new)
-        for answer, is_new in zip(case.answers, case.is_new, strict=True)
-        if answer.is_taken or answer.state == "skip"
-    ]
-    if case.answers:
-        return answered
-    skipped = [unit for unit in handed.units[case.case] if remarks.get(unit.rank or 0, Remark()).status == "skip"]
-    return [(AnsweredUnit.skipped(unit), False) for unit in skipped]
-
-
-def _measured(handed: HandedOut, case: CaseImport, answer: AnsweredUnit) -> dict[str, Any]:
-    if not answer.is_taken:
-        return {}
-    predicted = (case.predicted or {}).get(answer.unit.rank or 0)
-    return measures(answer, handed.class_names, handed.ignore, predicted)
-
-
-def _shared_minutes(report: ImportReport, request: ImportRequest, remarks: Mapping[int, Remark]) -> float | None:
-    """Minutes for each taken unit for which no table has any."""
-    if request.minutes is None:
-        return None
-    silent = [
-        answer
-        for case in report.cases
-        if not case.is_bad
-        for answer in case.answers
-        if answer.is_taken and remarks.get(answer.unit.rank or 0, Remark()).minutes is None
-    ]
-    return round(request.minutes / len(silent), 3) if silent else None
 
 
 def _still_open(handed: HandedOut, wanted: Sequence[str], entries: Sequence[Entry]) -> list[int]:

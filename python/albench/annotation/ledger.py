@@ -14,7 +14,6 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from albench.annotation.checks import AnsweredUnit, State
-from albench.annotation.findings import unit_name
 from albench.errors import InputError
 from albench.machine.spreadsheet import cell_text, csv_bytes
 from albench.machine.text import read_text
@@ -28,6 +27,9 @@ _COLUMNS = (
     *(*_COUNTS, "sha256"),
 )
 _LONGEST = 1 << 28
+
+Key = tuple[str, str, int, str]
+"""Query, case, rank and place of a unit."""
 
 
 @dataclass(frozen=True)
@@ -79,16 +81,9 @@ class Entry:
     per_class: Mapping[str, Mapping[str, float]] = field(default_factory=dict)
 
     @property
-    def key(self) -> tuple[str, str, int, str]:
+    def key(self) -> Key:
         """What tells units apart."""
         return self.query, self.case, self.rank, self.place
-
-    def says_as(self, other: Entry) -> bool:
-        """Whether both say the same of a unit; when, and in which bytes, does not count."""
-        return all(
-            getattr(self, name) == getattr(other, name)
-            for name in ("key", "annotator", "state", "minutes", "comment", "voxels", "unlabelled", "foreground")
-        )
 
 
 def measures(
@@ -131,16 +126,6 @@ def measures(
     }
 
 
-def role_of(answer: AnsweredUnit) -> str:
-    """Role of a unit in the ledger."""
-    return "extra" if answer.is_extra else answer.unit.role
-
-
-def place_of(answer: AnsweredUnit) -> str:
-    """Place of a unit in the ledger."""
-    return unit_name(answer.unit)
-
-
 def ledger_bytes(entries: Sequence[Entry], classes: Iterable[str]) -> bytes:
     """Return the ledger as CSV."""
     names = list(classes)
@@ -156,7 +141,7 @@ def ledger_bytes(entries: Sequence[Entry], classes: Iterable[str]) -> bytes:
 
 
 def _short(value: Any) -> Any:
-    return f"{value:.6g}" if isinstance(value, float) else value
+    return f"{value:.10g}" if isinstance(value, float) else value
 
 
 def read_ledger(path: Path) -> list[Entry]:
@@ -199,7 +184,7 @@ def _entry(path: Path, number: int, row: Mapping[str, str]) -> Entry:
         raise InputError(f"{path}: expected entries of a ledger, found in row {number + 2}: {error}") from None
 
 
-def latest(entries: Iterable[Entry]) -> dict[tuple[str, str, int, str], Entry]:
+def latest(entries: Iterable[Entry]) -> dict[Key, Entry]:
     """Last entry of each unit, in the order of first entries."""
     return {entry.key: entry for entry in entries}
 

@@ -119,4 +119,4 @@ def _minutes(path: Path, rank: int, text: str) -> float | None:
         minutes = math.nan
     if not 0 <= minutes <= _MOST_MINUTES:
         raise InputError(f"{path}: expected minutes at rank {rank}, a number from 0 on, found '{text:.50}'")
-    return minutes
+    return round(minutes, 3)

@@ -64,7 +64,9 @@ def test_the_ledger(project: Project) -> None:
     fill_in(project, minutes="4,5", comment="=1+1, blurred")
     report = project.take(minutes=10.0, annotator="anna")
     rows = read_ledger(project.raw / "albench/ledger.csv")
-    assert [entry.says_as(row) for entry, row in zip(report.entries, rows, strict=True)] == [True] * 3
+    assert [(row.key, row.state, row.sha256) for row in rows] == [
+        (entry.key, entry.state, entry.sha256) for entry in report.entries
+    ]
     first, second, audited = rows
     assert (first.place, first.minutes, first.comment) == ("slice 3 along k", 4.5, "=1+1, blurred")
     assert (second.minutes, audited.minutes, audited.annotator, audited.role) == (5, 5, "anna", "audit")
@@ -100,6 +102,20 @@ def test_the_same_again_is_nothing_new(project: Project) -> None:
     assert snapshot(project.raw) == before
     fill_in(project, comment="looked again")
     assert [entry.rank for entry in project.take(minutes=3).entries] == [1]
+
+
+def test_what_was_imported_before_stays_somebodys(project: Project) -> None:
+    """The same folder holds the work of two annotators, who came one after the other."""
+    aside = project.file("b").rename(project.root / "aside.nii.gz")
+    project.take(annotator="anna", minutes=10)
+    aside.rename(project.labels / "b.nii.gz")
+    entries = project.take(annotator="ben", minutes=4).entries
+    assert [(entry.case, entry.annotator, entry.minutes) for entry in entries] == [("b", "ben", 4)]
+    (query,) = overview(project.raw)
+    assert [(row.annotator, row.minutes) for row in query.annotators] == [("anna", 10), ("ben", 4)]
+    fill_in(project, minutes="7")
+    (entry,) = project.take().entries
+    assert (entry.annotator, entry.minutes) == ("anna", 7)
 
 
 def test_a_dry_run_writes_nothing(project: Project) -> None:
