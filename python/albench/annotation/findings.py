@@ -46,15 +46,19 @@ class Finding:
     file: str
     message: str
 
+    def as_row(self) -> tuple[str, str, str, str]:
+        """Return case, kind, message and file for a table; what a terminal would obey is written out."""
+        return self.case, self.kind, _shown(self.message), _shown(self.file)
+
     def as_json(self) -> dict[str, Any]:
         """Return the values for ``--json``."""
-        return {
-            "level": self.level,
-            "kind": self.kind,
-            "case": self.case,
-            "file": self.file,
-            "message": self.message,
-        }
+        case, kind, message, file = self.as_row()
+        return {"level": self.level, "kind": kind, "case": case, "file": file, "message": message}
+
+
+def _shown(text: str) -> str:
+    r"""Return a text with all that is not printable as ``\x1b`` and the like: names of files may be anything."""
+    return "".join(sign if sign.isprintable() else ascii(sign)[1:-1] for sign in text)
 
 
 def unit_name(unit: QueriedUnit) -> str:

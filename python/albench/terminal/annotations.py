@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shlex
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -145,8 +146,7 @@ def _print_report(report: ImportReport, *, dry_run: bool) -> None:
     if report.findings:
         table = Table("case", "what", "", "file")
         for finding in report.findings:
-            style = _STYLES[finding.level]
-            table.add_row(finding.case, finding.kind, finding.message, finding.file, style=style)
+            table.add_row(*finding.as_row(), style=_STYLES[finding.level])
         console.print(table, markup=False, highlight=False)
     n_errors = sum(finding.level == "error" for finding in report.findings)
     if report.is_refused:
@@ -164,7 +164,8 @@ def _print_report(report: ImportReport, *, dry_run: bool) -> None:
         table.add_row(row.name, f"{row.changed:,}", _dice(row.prefill_dice), _dice(row.audit_dice, row.audit_interval))
     console.print(table, markup=False, highlight=False)
     if report.backup is not None:
-        typer.echo(f"undo: al-bench import-labels --dataset {report.raw.root} --undo {report.handed.id}")
+        folder = shlex.quote(str(report.raw.root))
+        typer.echo(f"undo: al-bench import-labels --dataset {folder} --undo {report.handed.id}")
         for line in report.next_steps():
             typer.echo(line)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -67,6 +68,15 @@ def test_all_problems_are_in_one_table(project: Project, capsys: pytest.CaptureF
     report = json.loads(out)
     assert status == 2 and report["refused"] and report["units"] == []
     assert {finding["kind"] for finding in report["findings"]} == {"moved", "value", "not asked"}
+
+
+def test_names_do_nothing_to_the_terminal(project: Project, capsys: pytest.CaptureFixture[str]) -> None:
+    content = project.file("a").read_bytes()
+    (project.labels / "\x1b[2Jz.nii.gz").write_bytes(content)
+    (Path(os.fsdecode(os.fsencode(project.labels) + b"/\xffz.nii.gz"))).write_bytes(content)
+    for more in ([], ["--json"]):
+        status, out, _ = call(project.arguments(*more), capsys)
+        assert status == 2 and "\x1b[2J" not in out and "x1b[2Jz.nii.gz" in out and "udcffz.nii.gz" in out
 
 
 def test_json(project: Project, capsys: pytest.CaptureFixture[str]) -> None:
