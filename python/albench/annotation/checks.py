@@ -153,10 +153,12 @@ class _Check:
     def _say(self, level: Level, kind: Kind, message: str) -> None:
         self.findings.append(Finding(level, kind, self.asked.case, self.file, message))
 
-    def _laid(self, whole: NDArray[Any]) -> NDArray[np.int32]:
+    def _laid(self, whole: NDArray[Any]) -> NDArray[Any]:
         """Labels on the whole of the image's grid; where the file says nothing, as they were handed out."""
         asked, placement = self.asked, self.returned.placement
-        labels = asked.handed.astype(np.int32)  # in the order of the file, as all that is compared with it
+        fits = whole.min() >= 0 and whole.max() < 2**16
+        # in the order of the file, as all that is compared with it
+        labels = asked.handed.astype(np.uint16 if fits else np.int32)
         labels[placement.box] = whole
         if not placement.is_whole:
             self._put_back(labels)
@@ -164,7 +166,7 @@ class _Check:
             self._without_ignore(labels)
         return labels
 
-    def _put_back(self, labels: NDArray[np.int32]) -> None:
+    def _put_back(self, labels: NDArray[Any]) -> None:
         """Deal with what the file leaves out of the image, in place."""
         covered = np.zeros(labels.shape, dtype=bool, order="F")
         covered[self.returned.placement.box] = True
@@ -184,7 +186,7 @@ class _Check:
                     "file; export on the grid of the image",
                 )
 
-    def _may_be_cut(self, labels: NDArray[np.int32], box: Box, cut: NDArray[np.bool_]) -> bool:
+    def _may_be_cut(self, labels: NDArray[Any], box: Box, cut: NDArray[np.bool_]) -> bool:
         """Whether what is left out of a unit can be nothing else than as it was handed out.
 
         So it is where nobody had labelled it, and where it was background and no structure reaches the edge of what is
@@ -202,7 +204,7 @@ class _Check:
             for axis, n in enumerate(drawn.shape)
         )
 
-    def _without_ignore(self, labels: NDArray[np.int32]) -> None:
+    def _without_ignore(self, labels: NDArray[Any]) -> None:
         """Tell background from what nobody has annotated where the segment for the latter is gone, in place."""
         asked = self.asked
         silent = (labels == 0) & (asked.handed == asked.ignore)
@@ -247,7 +249,7 @@ class _Check:
         index = int(np.flatnonzero(inside.any(axis=others))[0]) + self.returned.placement.start[axis]
         return slice_name(AXES[axis], index)
 
-    def _frame_tells(self, labels: NDArray[np.int32]) -> None:
+    def _frame_tells(self, labels: NDArray[Any]) -> None:
         """Look for renumbered labels and turned axes; either explains all else."""
         asked = self.asked
         value = renumbered_to(asked.handed, labels, self.frame, asked.ignore)
@@ -266,7 +268,7 @@ class _Check:
         if flip is not None:
             self._say("warning", "moved", f"what was handed out is found again if {flip}; taken as it is in the file")
 
-    def _answers(self, labels: NDArray[np.int32]) -> Iterator[AnsweredUnit]:
+    def _answers(self, labels: NDArray[Any]) -> Iterator[AnsweredUnit]:
         unchanged = []
         for unit, box in zip(self.asked.units, self.boxes, strict=True):
             now, handed = labels[box].astype(np.uint16), self.asked.handed[box]
@@ -292,7 +294,7 @@ class _Check:
         self._say("error", "unlabelled", f"{unit_name(unit)}: {n_unlabelled:,} of {now.size:,} unlabelled")
         return "open"
 
-    def _outside(self, labels: NDArray[np.int32]) -> list[AnsweredUnit]:
+    def _outside(self, labels: NDArray[Any]) -> list[AnsweredUnit]:
         """Look at what changed outside of the asked units: complete slices are taken if the user wants."""
         asked = self.asked
         changed = self.frame & (labels != asked.handed)
