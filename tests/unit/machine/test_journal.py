@@ -75,7 +75,8 @@ def dies_at(number: int, work: Callable[[], None]) -> bool:
     return status == 9
 
 
-def test_old_or_new_after_every_death(tmp_path: Path) -> None:
+def test_old_or_new_after_every_death(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(os, "fsync", lambda descriptor: None)  # a moment to die at, and no more
     make_old(tmp_path / "before")
     make_old(tmp_path / "after")
     change(tmp_path / "after")
