@@ -109,31 +109,31 @@ def test_the_same_units_in_the_same_order(
     project: tuple[Path, Path, GivenModel], study: Path, phantom: Dataset
 ) -> None:
     root, raw, given = project
-    place = workplace(project, phantom.name, model=True)
-    shared = study / phantom.name / SHARED / "seed-0"
-    assert set(place.labelled) == {unit for unit in place.pool.units if (unit.case, unit.index) in
-                                   units_of(study / phantom.name / "random/seed-0/round-0/query.json")}  # fmt: skip
-    assert place.pool.units == Pool.load(shared / "pool.parquet").units
-    place.trainer.preprocess(place.split, place.pool, place.labelled, lambda: None)
-    model = place.trainer.load_given()
-    for strategy in STRATEGIES:
-        request = QueryRequest(root / "images", root / "q", 8, strategy=strategy, model=given.folder, dataset=raw)
-        candidates = place.pool.unlabelled(place.labelled)
-        asked = ask(place, request, candidates, model, "dropout", 1, SILENT)
-        expected = read_json(study / phantom.name / strategy / "seed-0" / "round-1" / "query.json")["units"]
-        assert [(unit.case, unit.index) for unit in asked.units] == [(u["case"], u["index"]) for u in expected], (
-            strategy
-        )
-        for values, key in ((asked.scores, "score"), (asked.gains, "gain")):
-            assert [None if np.isnan(value) else value for value in values] == [unit[key] for unit in expected]
+    with workplace(project, phantom.name, model=True) as place:
+        shared = study / phantom.name / SHARED / "seed-0"
+        assert set(place.labelled) == {unit for unit in place.pool.units if (unit.case, unit.index) in
+                                       units_of(study / phantom.name / "random/seed-0/round-0/query.json")}  # fmt: skip
+        assert place.pool.units == Pool.load(shared / "pool.parquet").units
+        place.trainer.preprocess(place.split, place.pool, place.labelled, lambda: None)
+        model = place.trainer.load_given()
+        for strategy in STRATEGIES:
+            request = QueryRequest(root / "images", root / "q", 8, strategy=strategy, model=given.folder, dataset=raw)
+            candidates = place.pool.unlabelled(place.labelled)
+            asked = ask(place, request, candidates, model, "dropout", 1, SILENT)
+            expected = read_json(study / phantom.name / strategy / "seed-0" / "round-1" / "query.json")["units"]
+            assert [(unit.case, unit.index) for unit in asked.units] == [(u["case"], u["index"]) for u in expected], (
+                strategy
+            )
+            for values, key in ((asked.scores, "score"), (asked.gains, "gain")):
+                assert [None if np.isnan(value) else value for value in values] == [unit[key] for unit in expected]
 
 
 def test_a_cold_start_is_the_start_of_a_study(
     project: tuple[Path, Path, GivenModel], study: Path, phantom: Dataset
 ) -> None:
     root, raw, _ = project
-    place = workplace(project, phantom.name, model=False)
     request = QueryRequest(root / "images", root / "q", 12, strategy="random", dataset=raw)
-    asked = ask_cold(place, request, place.pool.units)
+    with workplace(project, phantom.name, model=False) as place:
+        asked = ask_cold(place, request, place.pool.units)
     start = units_of(study / phantom.name / "random/seed-0/round-0/query.json")
     assert [(unit.case, unit.index) for unit in asked.units] == start

@@ -87,12 +87,12 @@ def dice_of(model: Path, phantom: Dataset, name: str, label: int, work: Path) ->
     images = work / f"test-{name}"
     images.mkdir(exist_ok=True)
     shutil.copy(phantom.case(name).images[0], images / f"{name}_0000.nii.gz")
-    place = open_workplace(
+    with open_workplace(
         images=images, raw=None, given=open_model(model), name=None, protocol="quick", settings=(), device="cpu",
         cache=work / "cache", looks=False, patch_size=None, reporter=SILENT,
-    )  # fmt: skip
-    place.trainer.preprocess(place.split, place.pool, (), lambda: None)
-    predicted = place.trainer.load_given().predict(name)
+    ) as place:  # fmt: skip
+        place.trainer.preprocess(place.split, place.pool, (), lambda: None)
+        predicted = place.trainer.load_given().predict(name)
     true = SimpleITK.GetArrayFromImage(SimpleITK.ReadImage(str(phantom.case(name).reference)))
     return dice_score(predicted == label, true == label)
 

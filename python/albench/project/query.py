@@ -86,7 +86,7 @@ def make_query(request: QueryRequest, reporter: Reporter) -> Answer:
         )
         _require_reader(request, given)
     source = "none" if given is None else uncertainty_source(request, given, reporter)
-    place = open_workplace(
+    with open_workplace(
         images=request.images,
         raw=request.dataset,
         given=given,
@@ -99,7 +99,14 @@ def make_query(request: QueryRequest, reporter: Reporter) -> Answer:
         patch_size=request.patch_size,
         unit=request.unit,
         reporter=reporter,
-    )
+    ) as place:
+        return _answer(place, request, given, source, reporter)
+
+
+def _answer(
+    place: Workplace, request: QueryRequest, given: GivenModel | None, source: str, reporter: Reporter
+) -> Answer:
+    """Choose, and write what is handed out."""
     number = _round(request, given)
     candidates = _candidates(place, request)
     model = None

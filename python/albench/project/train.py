@@ -53,7 +53,7 @@ def train_project(request: TrainRequest, reporter: Reporter) -> Trained:
     given = None
     if request.start is not None:
         given = open_model(request.start, checkpoint=request.checkpoint, trusted=request.trust_checkpoint)
-    place = open_workplace(
+    with open_workplace(
         images=request.images or request.dataset,
         raw=request.dataset,
         given=given,
@@ -66,7 +66,12 @@ def train_project(request: TrainRequest, reporter: Reporter) -> Trained:
         patch_size=None,
         unit=_unit(request),
         reporter=reporter,
-    )
+    ) as place:
+        return _trained(place, request, given, reporter)
+
+
+def _trained(place: Workplace, request: TrainRequest, given: GivenModel | None, reporter: Reporter) -> Trained:
+    """Train all folds, and lay the model out."""
     if not place.labelled:
         raise InputError(
             f"--dataset {request.dataset}: expected units of which every voxel is annotated, found none among "

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -37,7 +38,7 @@ _WORK, _LOCK = "projects", ".lock"
 
 @dataclass(frozen=True, eq=False)
 class Workplace:
-    """A project, read.
+    """A project, read; a context, at the end of which others may work on the same images.
 
     Attributes
     ----------
@@ -48,7 +49,7 @@ class Workplace:
     descriptors
         float32 (n_units, d): what units look like; None where nobody asked.
     lock
-        Of the folder of preprocessed images, held as long as this is there.
+        Of the folder of preprocessed images.
     lost
         Units that resampling leaves nothing of, once cases are preprocessed.
     """
@@ -62,6 +63,12 @@ class Workplace:
     descriptors: NDArray[np.float32] | None
     lock: IO[str]
     lost: frozenset[Unit] = frozenset()
+
+    def __enter__(self) -> Workplace:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.lock.close()
 
 
 def describe(given: GivenModel | None, raw: Path | None) -> Description:
@@ -139,22 +146,25 @@ def open_workplace(
     if chosen == "cpu":
         configure_cpu(way.cpu_threads)
     work, lock = _work_folder(cache_dir, dataset, given, way)
-    trainer = NnunetTrainer(
-        dataset,
-        way,
-        torch.device(chosen),
-        work,
-        placement.n_loaders,
-        shared_memory=placement.shared_memory,
-        given=given,
-        slices=None if unit == "auto" else unit == "slice",
-    )
-    split = Split(dataset.case_names, ())
-    with reporter.task(f"{called}: reading {len(split.pool)} cases", len(split.pool)) as advance:
-        scanned = trainer.scan(split, advance, describe=looks)
-    pool = scanned.pool
-    labelled = tuple(pool.units[row] for row in np.flatnonzero(pool.is_labelled))
-    return Workplace(dataset, way, trainer, split, pool, labelled, scanned.descriptors, lock)
+    with contextlib.ExitStack() as stack:
+        stack.enter_context(lock)
+        trainer = NnunetTrainer(
+            dataset,
+            way,
+            torch.device(chosen),
+            work,
+            placement.n_loaders,
+            shared_memory=placement.shared_memory,
+            given=given,
+            slices=None if unit == "auto" else unit == "slice",
+        )
+        split = Split(dataset.case_names, ())
+        with reporter.task(f"{called}: reading {len(split.pool)} cases", len(split.pool)) as advance:
+            scanned = trainer.scan(split, advance, describe=looks)
+        pool = scanned.pool
+        labelled = tuple(pool.units[row] for row in np.flatnonzero(pool.is_labelled))
+        stack.pop_all()
+        return Workplace(dataset, way, trainer, split, pool, labelled, scanned.descriptors, lock)
 
 
 def preprocessed(place: Workplace, reporter: Reporter) -> Workplace:
