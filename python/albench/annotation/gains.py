@@ -37,10 +37,10 @@ class ClassGain:
         return asdict(self)
 
 
-def class_gains(entries: Iterable[Entry], classes: Sequence[str]) -> list[ClassGain]:
-    """Sum up the entries of an import, a row for each class."""
+def class_gains(entries: Iterable[Entry], classes: Sequence[str], n_candidates: int | None = None) -> list[ClassGain]:
+    """Sum up the entries of an import, a row for each class; `n_candidates` as in the query."""
     taken = [entry for entry in entries if entry.state != "skip"]
-    audit = audited(taken, classes)
+    audit = audited(taken, classes, n_candidates)
     rows = []
     for name in classes:
         counts = [entry.per_class.get(name, {}) for entry in taken]

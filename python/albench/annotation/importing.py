@@ -101,7 +101,7 @@ class ImportReport:
 
     def gains(self) -> list[ClassGain]:
         """Return what the new entries bring, by class."""
-        return class_gains(self.entries, list(self.handed.class_names.values()))
+        return class_gains(self.entries, list(self.handed.class_names.values()), self.handed.query.n_candidates)
 
     def next_steps(self) -> list[str]:
         """Return what to type next."""

@@ -36,11 +36,22 @@ def _model(handed: HandedOut) -> Path | None:
     return None if model is None else Path(handed.folder, model.folder).resolve()
 
 
+def _images(handed: HandedOut) -> Path:
+    """Folder of the images that were asked about."""
+    case = next(iter(handed.query.cases.values()))
+    return Path(handed.folder, case.images[0]).parent.resolve()
+
+
 def _with_albench(handed: HandedOut, raw: RawFolder) -> Iterator[str]:
     folder, model = shlex.quote(str(raw.root)), _model(handed)
+    images = shlex.quote(str(_images(handed)))
     begins = "" if model is None else f" --from {shlex.quote(str(model))}"
-    yield f"al-bench train --dataset {folder} --out RESULTS{begins}"
-    yield f"al-bench query --images IMAGES --model RESULTS --dataset {folder} --strategy {handed.query.strategy} ..."
+    strategy = "" if model is None else f" --strategy {handed.query.strategy}"
+    yield f"al-bench train --dataset {folder} --images {images} --out RESULTS{begins}"
+    yield (
+        f"al-bench query --images {images} --dataset {folder} --model RESULTS/Dataset.../nnUNet...{strategy} "
+        f"--budget {len(handed.query.units)} --out NEXT"
+    )
 
 
 def _with_nnunet(handed: HandedOut, raw: RawFolder) -> Iterator[str]:

@@ -125,16 +125,19 @@ def _progress(query: Query, entries: Sequence[Entry]) -> QueryProgress:
         strategy=query.strategy,
         round=query.round,
         annotators=tuple(rows),
-        audit=audited(own.values(), names),
+        audit=audited(own.values(), names, query.n_candidates),
     )
 
 
-def audited(entries: Iterable[Entry], classes: Sequence[str]) -> Audited | None:
-    """Judge the asking model by the audited units among `entries`; None where there are none."""
+def audited(entries: Iterable[Entry], classes: Sequence[str], n_candidates: int | None) -> Audited | None:
+    """Judge the asking model by the audited units among `entries`; None where there are none.
+
+    `n_candidates` as in the query: units that those were drawn from.
+    """
     counts = audit_counts(entries, classes)
     if len(counts) == 0:
         return None
-    audit = audit_dice(counts[..., 0], counts[..., 1], counts[..., 2])
+    audit = audit_dice(counts[..., 0], counts[..., 1], counts[..., 2], n_candidates)
     by_class = dict(zip(classes, audit.classes, strict=True))
     return Audited(
         n_units=len(counts),

@@ -210,7 +210,7 @@ def _query(
 def _asking(given: GivenModel, request: QueryRequest, source: str) -> AskingModel:
     here = request.out.absolute().parent.resolve() / request.out.name
     return AskingModel(
-        folder="model" if request.anonymise else Path(os.path.relpath(given.folder.resolve(), here)).as_posix(),
+        folder=Path(os.path.relpath(given.folder.resolve(), here)).as_posix(),
         configuration=given.configuration,
         folds=tuple(int(fold) if fold.isdecimal() else "all" for fold in given.folds),
         sha256=tuple(sha256(path.resolve()) for path in given.files),

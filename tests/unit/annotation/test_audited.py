@@ -42,7 +42,7 @@ ENTRIES = [
 
 
 def test_audited_units_alone_count_and_have_an_interval() -> None:
-    found = audited(ENTRIES, CLASSES)
+    found = audited(ENTRIES, CLASSES, None)
     expected = audit_dice(COUNTS[..., 0], COUNTS[..., 1], COUNTS[..., 2])
     assert found is not None
     assert found.n_units == 4
@@ -53,12 +53,12 @@ def test_audited_units_alone_count_and_have_an_interval() -> None:
         assert found.intervals[name] == (each.low, each.high)
     assert (found.mean, found.mean_interval) == (expected.mean.dice, (expected.mean.low, expected.mean.high))
     json.dumps(asdict(found), allow_nan=False)
-    assert audited(ENTRIES[4:], CLASSES) is None
+    assert audited(ENTRIES[4:], CLASSES, None) is None
 
 
 def test_an_import_tells_it_by_class() -> None:
     rows = {row.name: row for row in class_gains(ENTRIES, CLASSES)}
-    found = audited(ENTRIES, CLASSES)
+    found = audited(ENTRIES, CLASSES, None)
     assert found is not None
     for name, row in rows.items():
         assert row.audit_dice == found.dice[name]

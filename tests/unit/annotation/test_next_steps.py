@@ -69,7 +69,9 @@ def test_what_is_printed(tmp_path: Path) -> None:
     project.query.model_copy(update={"model": asked}).write(project.folder / "query.json")
     project.annotate()
     lines = project.take(unchanged=True).next_steps()
-    assert f"al-bench train --dataset {project.raw} --out RESULTS --from '{model}'" in lines
+    images = project.image("a").parent
+    assert f"al-bench train --dataset {project.raw} --images {images} --out RESULTS --from '{model}'" in lines
+    assert lines[1].startswith(f"al-bench query --images {images} --dataset {project.raw} --model RESULTS")
     weights = f"'{model}/fold_0/checkpoint_final.pth'"
     assert f"nnUNetv2_train 11 3d_fullres all -pretrained_weights {weights}" in lines
     gone = sum(vanishes(index, 9, 4) for index in (1, 2, 3, 4, 5))  # 9 planes of 2.5 mm are 4 of 5 mm
