@@ -26,18 +26,20 @@ from albench.data.readers import (
     require_nibabel,
     spacing_file,
 )
-from albench.data.text_headers import read_text_header, require_sound_text, says_spacing
+from albench.data.text_headers import is_compressed, read_text_header, require_sound_text, says_spacing
 from albench.errors import InputError
 from albench.machine.names import require_utf8
 
 GZIP_MAGIC = b"\x1f\x8b"
+_GIPL_HEADER = 256  # bytes
 _SMALL = 1 << 28  # voxels that any machine has memory for
 _MOST_COMPRESSED = 1100  # bytes that deflate makes of one
 _BETWEEN_SLICES = 999  # nnU-Net's: a 2D image is a slice that far from any other, in units of its own spacing
 
-# ITK and nibabel warn in lines of their own, again and again, of what is refused or remarked here with the file's name.
+# They warn in lines of their own, again and again, of what is refused or remarked here with the file's name.
 SimpleITK.ProcessObject.SetGlobalWarningDisplay(False)
-logging.getLogger("nibabel.global").setLevel(logging.CRITICAL)
+for _library in ("nibabel.global", "tifffile"):
+    logging.getLogger(_library).setLevel(logging.CRITICAL)
 
 
 class Geometry(NamedTuple):
@@ -260,8 +262,22 @@ def require_readable(path: Path) -> None:
         raise InputError(
             f"{path}: unreadable: expected as many voxels as {n_bytes} bytes can hold, found {n_voxels} in its header"
         )
-    if (text := read_text_header(path)) is not None:
+    text = read_text_header(path)
+    if text is not None:
         require_sound_text(path, text)
+    if path.name.lower().endswith(".gipl") or (path.name.lower().endswith(".mha") and text and not is_compressed(text)):
+        start = _GIPL_HEADER if text is None else text.length
+        expected = start + n_voxels * _bytes_of_number(path)
+        if n_bytes < expected:
+            raise InputError(f"{path}: truncated: expected {expected} bytes of header and voxels, found {n_bytes}")
+
+
+def _bytes_of_number(path: Path) -> int:
+    reader = SimpleITK.ImageFileReader()
+    reader.SetFileName(str(path))
+    reader.ReadImageInformation()
+    pixel = SimpleITK.Image([1] * reader.GetDimension(), reader.GetPixelID(), reader.GetNumberOfComponents())
+    return int(pixel.GetSizeOfPixelComponent())
 
 
 def read_image(path: Path) -> Any:

@@ -12,6 +12,7 @@ from albench.errors import InputError
 TEXT_ENDINGS = (".nrrd", ".mha")
 _LONGEST = 1 << 16
 _PIECE = 1 << 20
+_EITHER = 32  # zlib's, of MetaImage, or gzip's, of NRRD, by their first bytes
 _MILLIMETRES = ("", "mm", "millimeter", "millimetre", "millimeters", "millimetres")
 
 
@@ -63,8 +64,8 @@ def require_sound_text(path: Path, header: TextHeader) -> None:
     ------
     InputError
         The voxels are in another file, which no checksum of this one covers and which may lie outside of the data set;
-        the spacing is not in mm, which ITK does not look at; compressed voxels of a MetaImage are damaged, where ITK
-        prints a line and goes on.
+        the spacing is not in mm, which ITK does not look at; compressed voxels are damaged, of which ITK compares no
+        checksum.
     """
     elsewhere = header.fields.get("datafile") or header.fields.get("elementdatafile", "LOCAL")
     if elsewhere.upper() != "LOCAL":
@@ -75,13 +76,18 @@ def require_sound_text(path: Path, header: TextHeader) -> None:
     units = re.findall(r'"([^"]*)"', header.fields.get("spaceunits", ""))
     if other := next((unit for unit in units if unit.strip().lower() not in _MILLIMETRES), None):
         raise InputError(f"{path}: unreadable: expected a spacing in mm, found the unit {other!r:.40}")
-    if path.name.lower().endswith(".mha") and header.fields.get("compresseddata", "").lower() == "true":
+    if is_compressed(header):
         _require_whole(path, header.length)
+
+
+def is_compressed(header: TextHeader) -> bool:
+    """Whether the voxels of a file are compressed by deflate."""
+    return header.fields.get("compresseddata", "").lower() == "true" or header.fields.get("encoding") in ("gzip", "gz")
 
 
 def _require_whole(path: Path, start: int) -> None:
     """Decompress voxels to their end, where their checksum is."""
-    decompressor = zlib.decompressobj()
+    decompressor = zlib.decompressobj(zlib.MAX_WBITS | _EITHER)
     try:
         with path.open("rb") as stream:
             stream.seek(start)

@@ -302,7 +302,7 @@ def scan_of(array: NDArray[Any]) -> str:
 
 @pytest.mark.slow
 def test_memory_does_not_grow_with_the_images(tmp_path: Path) -> None:
-    """Volumes of 64 MB each, four threads: one is open at a time, and takes up to six times its size with all copies."""
+    """Volumes of 64 MB each, four threads: one is open at a time, and takes up to six times its size with copies."""
     root = make_msd(tmp_path / "own", n_cases=8, labels={"0": "background", "1": "a"})
     for number, name in enumerate(sorted(path.name for path in (root / "imagesTr").iterdir())):
         image = np.full((64, 512, 512), number, np.float32)
