@@ -23,6 +23,7 @@ _SPACING_TOLERANCE = 1e-3
 _DIRECTION_TOLERANCE = 1e-3
 _CHANNEL_TOLERANCE = 1e-5  # nnU-Net's reader refuses channels whose spacings differ by more
 
+_IGNORED_ELSEWHERE = {-1, 255, 65535}
 _NOT_FINITE = "NaN, infinity or a number beyond single precision"
 
 ProblemKind = Literal[
@@ -41,6 +42,7 @@ ProblemKind = Literal[
     "orientation",
     "intensities",
     "constant",
+    "outliers",
     "two spacings",
     "units",
     "untrainable",
@@ -51,6 +53,7 @@ _ADVICE: tuple[ProblemKind, ...] = (
     "no spacing",
     "orientation",
     "constant",
+    "outliers",
     "two spacings",
     "units",
 )
@@ -237,6 +240,8 @@ def _label_problems(
         # .item(): "7" and not "np.uint8(7)".
         values = ", ".join(str(value.item()) for value in wrong[:5]) + (", ..." if wrong.size > 5 else "")
         more = f" ({MANY_VALUES} values or more: is it an image?)" if wrong.size >= MANY_VALUES - 10 else ""
+        if dataset.annotation is None and set(wrong.tolist()) <= _IGNORED_ELSEWHERE:
+            more = "; where that means ignore, nnU-Net wants it to be the highest label, called ignore"
         allowed = ", ".join(map(str, known))
         yield "label value", f"{path}: expected only label values {allowed} (dataset.json), found {values}{more}"
     elif not scan.values.any():

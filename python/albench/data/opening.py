@@ -22,10 +22,12 @@ from albench.machine.text import reason
 LARGEST_INTENSITY = 1e15
 """Squares of larger ones, summed over an image, leave single precision, in which nnU-Net normalises."""
 _SMALLEST_RANGE = 1e-7  # nnU-Net divides by the standard deviation, and by no less than 1e-8
+_WIDE = 1e4  # times the ranges beside it
+_SAMPLE = 100_000  # voxels
 _LARGE = 1 << 22  # numbers: of cases with more, one is open at a time
 _one_large = Lock()
 
-Found = tuple[Literal["unreadable", "not finite", "intensities", "constant", "shape", "label value"], str]
+Found = tuple[Literal["unreadable", "not finite", "intensities", "constant", "outliers", "shape", "label value"], str]
 
 
 @dataclass(frozen=True)
@@ -146,6 +148,22 @@ def _intensities(file: Path, voxels: NDArray[np.float32]) -> Iterator[Found]:
             f"{where}expected intensities that differ by {_SMALLEST_RANGE:g} or more, found {low:g} to {high:g}: "
             f"nnU-Net does not scale up less; multiply them",
         )
+    elif gap := _gap(voxels, low, high):
+        yield (
+            "outliers",
+            f"{where}expected intensities on one scale, found {low:g} to {high:g} with none between {gap[0]:g} and "
+            f"{gap[1]:g}, next to which normalisation makes all others one: is it a fill value?",
+        )
+
+
+def _gap(voxels: NDArray[np.float32], low: float, high: float) -> tuple[float, float] | None:
+    """Bounds of a gap in the intensities that is much wider than the ranges on both sides of it."""
+    sample = voxels.reshape(-1)[:: max(1, voxels.size // _SAMPLE)]
+    levels = np.unique(np.concatenate([sample, [low, high]]).astype(np.float64))
+    place = int(np.argmax(np.diff(levels)))
+    below, above = levels[place], levels[place + 1]
+    widest = max(below - low, high - above)
+    return (float(below), float(above)) if 0 < widest < (above - below) / _WIDE else None
 
 
 def _box(images: NDArray[np.float32]) -> tuple[tuple[int, int], ...]:

@@ -14,6 +14,7 @@ from albench.data.locate import cache_folder
 from albench.data.verify import require_none_stops
 from albench.errors import InputError, unknown_name
 from albench.machine.limits import allow_open_files
+from albench.machine.names import require_utf8
 from albench.machine.placement import Machine, Placement, place
 from albench.progress import SILENT, Board, Reporter
 from albench.protocols import load_protocol
@@ -51,6 +52,7 @@ class Resolved:
 def resolve(request: RunRequest, reporter: Reporter) -> Resolved:
     """Check everything that can be checked before anything is computed."""
     allow_open_files()
+    require_utf8(request.out.absolute())
     if request.tensorboard:
         require_tensorboard()
     strategies = tuple(dict.fromkeys(label_of(make_strategy(text)) for text in request.strategy))

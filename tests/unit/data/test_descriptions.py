@@ -88,6 +88,14 @@ def test_other_encodings_are_refused(encoding: str, tmp_path: Path) -> None:
         load(root)
 
 
+def test_a_key_twice_is_refused(tmp_path: Path) -> None:
+    root = make_raw(tmp_path / "own")
+    text = (root / "dataset.json").read_text()
+    (root / "dataset.json").write_text(text[:-1] + ', "labels": {"background": 0, "cube": 1}}')
+    with pytest.raises(InputError, match=r"dataset\.json: expected JSON, found: the key 'labels' twice"):
+        load(root)
+
+
 def test_a_mark_of_the_byte_order_and_line_ends_of_windows_are_taken(tmp_path: Path) -> None:
     root = make_raw(tmp_path / "own")
     text = json.dumps(json.loads((root / "dataset.json").read_text()), indent=1).replace("\n", "\r\n")

@@ -25,6 +25,8 @@ IMAGE = ball(0)[0]
         (IMAGE * np.float32(1e30), "intensities", True),
         (IMAGE.astype(np.float64) + 2.0**60, "intensities", True),
         (np.full_like(IMAGE, 7), "constant", False),
+        (np.where(np.indices(IMAGE.shape)[2] < 12, np.float32(-1e10), IMAGE), "outliers", False),
+        (np.where(np.arange(IMAGE.size).reshape(IMAGE.shape) == 7, np.float32(1e12), IMAGE), "outliers", False),
         (IMAGE * np.float32(1e-12), "constant", False),
     ],
 )
