@@ -215,6 +215,8 @@ def _relabelled(
         with reporter.task(f"{root.name}: writing consecutive labels", len(cases)) as advance:
             for case in cases:
                 voxels, image = _voxels(case.reference)
+                if voxels.dtype.kind == "f":
+                    voxels = np.rint(voxels)  # of a scale in the header, whole numbers but for the last bits
                 changed = SimpleITK.GetImageFromArray(np.searchsorted(values, voxels).astype(np.uint8), isVector=False)
                 if image is not None:
                     changed.CopyInformation(image)

@@ -34,7 +34,7 @@ class VoxelScan(NamedTuple):
     finite
         Whether every voxel is a finite number as training has it: scaled as the header says, in single precision.
     values
-        Sorted distinct values, scaled as the header says; only the first `MANY_VALUES` found, and none where they were
+        Sorted distinct values, as training has them; only the first `MANY_VALUES` found, and none where they were
         not asked for.
     is_label
         Whether a voxel is one number: masks saved with colours have it in each of them.
@@ -107,8 +107,8 @@ class _Collector:
             extremes = np.array([self._least, self._most]) * slope + intercept
             finite = not self._bounds or bool(np.isfinite(extremes.astype(np.float32)).all())
             distinct = np.array(sorted(self._values)[:MANY_VALUES])
-            if self._is_scaled:
-                distinct = np.unique(distinct * slope + intercept)
+            if self._bounds:
+                distinct = np.unique((distinct * slope + intercept).astype(np.float32))
         return VoxelScan(self._digest.hexdigest(), finite, distinct)
 
 

@@ -14,6 +14,7 @@ from PIL import Image
 
 from albench.data import examine
 from albench.errors import InputError
+from albench.training.reading import read_label
 from tests.support.raw_fixtures import ball, image_of, itk, kinds, label_of, load, make_raw, nifti, patch, problems
 
 IMAGE = ball(0)[0]
@@ -151,6 +152,29 @@ def test_gzip_called_nii_is_named(tmp_path: Path) -> None:
     path = image_of(root, 0, ".nii")
     path.write_bytes(gzip.compress(path.read_bytes()))
     assert "found gzip; call it .nii.gz" in problems(root)[0].message
+
+
+def test_labels_are_whole_as_far_as_training_sees(tmp_path: Path) -> None:
+    root = make_raw(tmp_path / "own")
+    for number, (slope, times) in enumerate([(1 / 255, 255), (1 / 49, 49), (0.9999999, 1)]):
+        nifti(label_of(root, number), (times * ball(number)[1]).astype(np.uint8))
+        patch(label_of(root, number), (112, np.array([slope, 0], "<f4")))
+    assert kinds(root) == [("c2", "label value", True)]
+    assert "found 0.99999988" in problems(root)[0].message
+    for case in load(root).cases[:2]:
+        assert set(np.unique(read_label(case.reference))) == {0, 1}
+
+
+@pytest.mark.parametrize("value", [-1, 255])
+def test_ignored_voxels_of_other_tools_are_named_with_what_to_do(value: int, tmp_path: Path) -> None:
+    root = make_raw(tmp_path / "own")
+    label = ball(0)[1].astype(np.int16)
+    label[0] = value
+    nifti(label_of(root), label)
+    (problem,) = problems(root)
+    assert f"c0.nii.gz: expected only label values 0, 1 (dataset.json), found {value}; where that means ignore" in (
+        problem.message
+    )
 
 
 @pytest.mark.parametrize("axes", [(4, 20, 20, 8, 1), (5, 20, 20, 8, 1, 1)])
