@@ -88,7 +88,7 @@ def examine(dataset: Dataset, *, n_workers: int, reporter: Reporter | None = Non
                 message = f"{case.images[0]}: expected another image than {twin.images[0]}, found the same voxels"
                 problems.append(Problem(case.name, "duplicate", message))
             advance()
-    problems += _kind_problems(dataset, n_axes)
+    problems += [*_kind_problems(dataset, n_axes), *_foreground_problems(dataset, problems)]
     problems += [*_scale_problems(dataset, spacings_mm), *_orientation_problems(dataset, spacings_mm)]
     return Verdict(tuple(sorted(problems, key=lambda problem: problem.case)), facts)
 
@@ -100,6 +100,17 @@ def _kind_problems(dataset: Dataset, n_axes: Mapping[str, int]) -> Iterator[Prob
         if number != usual[0][0]:
             message = f"{dataset.case(case).images[0]}: expected {usual[0][0]} axes, as most cases have, found {number}"
             yield Problem(case, "axes", message)
+
+
+def _foreground_problems(dataset: Dataset, problems: Sequence[Problem]) -> Iterator[Problem]:
+    """Say that nobody has labelled anything, where that is so."""
+    labelled = [case.name for case in dataset.cases if case.label is not None]
+    empty = {problem.case for problem in problems if problem.kind == "empty label"}
+    if labelled and empty.issuperset(labelled):
+        message = (
+            f"{dataset.root}: expected foreground in some case, found background alone in all {len(labelled)} labels"
+        )
+        yield Problem(labelled[0], "untrainable", message)
 
 
 def _scale_problems(dataset: Dataset, spacings_mm: Mapping[str, tuple[float, ...]]) -> Iterator[Problem]:
@@ -208,7 +219,7 @@ def _read_verdict(path: Path) -> Verdict | None:
     """Verdict of an earlier call; None where there is none that is whole."""
     if not path.is_file():
         return None
-    with contextlib.suppress(InputError, KeyError, TypeError, AttributeError):  # damaged: read again
+    with contextlib.suppress(ValueError, KeyError, TypeError, AttributeError):  # damaged: read again
         stored = read_json(path)
         facts = {case: CaseFacts.stored(of_case) for case, of_case in stored["facts"].items()}
         return Verdict(tuple(Problem(**problem) for problem in stored["problems"]), facts)

@@ -160,5 +160,7 @@ def test_a_verdict_of_another_form_is_read_again(tmp_path: Path) -> None:
     dataset = load(make_raw(tmp_path / "own"))
     verdict = verify_cases(dataset, n_workers=1)
     (kept,) = (tmp_path / "cache" / "verified").iterdir()
-    kept.write_text(json.dumps(json.loads(kept.read_text()) | {"facts": [1]}))
+    for facts in ([1], {"c0": {"box": [], "shape": ["x"], "spacing_mm": []}}, {"c0": 1}):
+        kept.write_text(json.dumps(json.loads(kept.read_text()) | {"facts": facts}))
+        assert verify_cases(dataset, n_workers=1) == verdict
     assert verify_cases(dataset, n_workers=1) == verdict

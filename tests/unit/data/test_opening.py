@@ -165,6 +165,15 @@ def test_labels_are_whole_as_far_as_training_sees(tmp_path: Path) -> None:
         assert set(np.unique(read_label(case.reference))) == {0, 1}
 
 
+def test_no_foreground_at_all_is_refused(tmp_path: Path) -> None:
+    root = make_raw(tmp_path / "own")
+    for number in range(2):
+        nifti(label_of(root, number), np.zeros_like(ball(0)[1]))
+    assert kinds(root) == [(f"c{number}", "empty label", False) for number in range(2)]
+    nifti(label_of(root, 2), np.zeros_like(ball(0)[1]))
+    assert ("c0", "untrainable", True) in kinds(root)
+
+
 @pytest.mark.parametrize("value", [-1, 255])
 def test_ignored_voxels_of_other_tools_are_named_with_what_to_do(value: int, tmp_path: Path) -> None:
     root = make_raw(tmp_path / "own")
