@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 from threading import Lock
@@ -71,17 +71,12 @@ def open_case(case: Case, dataset: Dataset, header: Header) -> tuple[CaseFacts |
         return CaseFacts(shape, spacing_mm, tuple((0, edge) for edge in shape)), []
     found: list[Found] = []
     numbers = math.prod(header.geometry.shape) * dataset.n_channels
-    with _one_large if numbers > _LARGE else _nothing():
+    with _one_large if numbers > _LARGE else nullcontext():
         try:
             facts = _open(case, dataset, header, found)
         except InputError as error:
             return None, [("unreadable", str(error))]
     return facts, found
-
-
-@contextmanager
-def _nothing() -> Iterator[None]:
-    yield
 
 
 def _open(case: Case, dataset: Dataset, header: Header, found: list[Found]) -> CaseFacts:
