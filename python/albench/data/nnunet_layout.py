@@ -94,7 +94,13 @@ def _found(root: Path, ending: str) -> list[Case]:
 
 
 def images_in(folder: Path, ending: str) -> dict[str, list[Path]]:
-    """Image files of a folder by case, one a channel, in order; names with composed letters."""
+    """Image files of a folder by case, one a channel, in order; names with composed letters.
+
+    Raises
+    ------
+    InputError
+        Channels of a case are not numbered from 0 without gaps.
+    """
     channels: dict[str, list[Path]] = {}
     for image in sorted(folder.glob(f"*{ending}")):
         match = _IMAGE.fullmatch(same_form(image.name.removesuffix(ending)))

@@ -103,14 +103,11 @@ def _kind_problems(dataset: Dataset, n_axes: Mapping[str, int]) -> Iterator[Prob
 
 
 def _foreground_problems(dataset: Dataset, problems: Sequence[Problem]) -> Iterator[Problem]:
-    """Say that nobody has labelled anything, where that is so."""
-    labelled = [case.name for case in dataset.cases if case.label is not None]
+    """Say that all cases are labelled, and all as background."""
     empty = {problem.case for problem in problems if problem.kind == "empty label"}
-    if labelled and empty.issuperset(labelled):
-        message = (
-            f"{dataset.root}: expected foreground in some case, found background alone in all {len(labelled)} labels"
-        )
-        yield Problem(labelled[0], "untrainable", message)
+    if empty.issuperset(dataset.case_names):
+        message = f"{dataset.root}: expected foreground in some case, found background alone in all {len(empty)} labels"
+        yield Problem(dataset.case_names[0], "untrainable", message)
 
 
 def _scale_problems(dataset: Dataset, spacings_mm: Mapping[str, tuple[float, ...]]) -> Iterator[Problem]:
