@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass
 from pathlib import Path
@@ -22,6 +22,7 @@ from albench.machine.text import reason
 LARGEST_INTENSITY = 1e15
 """Squares of larger ones, summed over an image, leave single precision, in which nnU-Net normalises."""
 _SMALLEST_RANGE = 1e-7  # nnU-Net divides by the standard deviation, and by no less than 1e-8
+_OF_BYTES = "rgb_to_0_1"  # channels of this name nnU-Net divides by 255, and takes no others
 _WIDE = 1e4  # times the ranges beside it
 _SAMPLE = 100_000  # voxels
 _LARGE = 1 << 22  # numbers: of cases with more, one is open at a time
@@ -92,11 +93,10 @@ def _open(case: Case, dataset: Dataset, header: Header, found: list[Found]) -> C
             f"{images.shape} at {spacing_mm} by nnU-Net's reader"
         )
     if len(case.images) == len(images):
-        found += [
-            each for file, channel in zip(case.images, images, strict=True) for each in _intensities(file, channel)
-        ]
+        for file, channel, name in zip(case.images, images, dataset.channel_names, strict=True):
+            found += _intensities(file, channel, [name])
     else:  # in one file, where a colour may well be the same everywhere
-        found += _intensities(first, images)
+        found += _intensities(first, images, dataset.channel_names)
     box = _box(images)
     del images  # a large volume and its label need not be in memory together
     if case.label is None:
@@ -123,8 +123,8 @@ def _read(path: Path, method: str, argument: Any) -> tuple[NDArray[Any], dict[st
     return array, properties
 
 
-def _intensities(file: Path, voxels: NDArray[np.float32]) -> Iterator[Found]:
-    """Yield what keeps the voxels of a file from being normalised, or makes them useless."""
+def _intensities(file: Path, voxels: NDArray[np.float32], channels: Sequence[str]) -> Iterator[Found]:
+    """Yield what keeps the voxels of a file, of some channels, from being normalised, or makes them useless."""
     where = f"{file}: "
     low, high = float(voxels.min()), float(voxels.max())
     if not math.isfinite(low) or not math.isfinite(high):
@@ -135,6 +135,8 @@ def _intensities(file: Path, voxels: NDArray[np.float32]) -> Iterator[Found]:
             f"{where}expected intensities up to {LARGEST_INTENSITY:g}, which single precision can normalise, found "
             f"{low:g} to {high:g}",
         )
+    elif _OF_BYTES in map(str.casefold, channels) and not 0 <= low <= high <= 255:
+        yield "intensities", f"{where}expected intensities from 0 to 255 for {_OF_BYTES}, found {low:g} to {high:g}"
     elif low == high:
         yield "constant", f"{where}expected intensities that differ, found {low:g} in every voxel"
     elif high - low < _SMALLEST_RANGE:

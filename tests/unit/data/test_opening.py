@@ -38,6 +38,15 @@ def test_intensities_that_cannot_be_normalised(image: np.ndarray, kind: str, sto
     assert f"{image_of(root)}: expected intensities" in problems(root)[0].message
 
 
+@pytest.mark.parametrize(
+    ("times", "found"), [(1, []), (20, [("c0", "intensities", True)]), (-1, [("c0", "intensities", True)])]
+)
+def test_bytes_are_what_a_channel_of_that_name_has(times: int, found: list[object], tmp_path: Path) -> None:
+    root = make_raw(tmp_path / "own", channel_names={"0": "rgb_to_0_1"})
+    nifti(image_of(root), times * IMAGE)
+    assert kinds(root) == found
+
+
 def test_what_planning_needs_is_what_training_reads(tmp_path: Path) -> None:
     root = make_raw(tmp_path / "own")
     image = np.zeros_like(IMAGE)
