@@ -138,6 +138,7 @@ def _matched(folder: Path, images: dict[str, Path], labels: dict[str, Path]) -> 
     for name in names:
         bare.setdefault(_without_word(name, _OF_IMAGES), []).append(name)
     cases: dict[str, Case] = {}
+    label_of: dict[Path, Path] = {}
     for stem, path in sorted(labels.items()):
         shared = _without_word(stem, _OF_LABELS)
         fitting = next((found for found in ([stem], [shared], bare.get(shared, [])) if set(found) & set(names)), [])
@@ -150,9 +151,10 @@ def _matched(folder: Path, images: dict[str, Path], labels: dict[str, Path]) -> 
             raise InputError(
                 f"{path}: expected an image called {expected}, or with _0000 and on behind, in {folder}, found none"
             )
+        for image in chosen[0]:
+            if label_of.setdefault(image, path) is not path:
+                raise InputError(f"{path}: expected one label of {image.name}, found {label_of[image].name} as well")
         name = stem if fitting == [stem] else shared
-        if name in cases:
-            raise InputError(f"{path}: expected one label of {name}, found {cases[name].reference.name} as well")
         cases[name] = Case(name, chosen[0], path)
     return [cases[name] for name in sorted(cases)]
 
