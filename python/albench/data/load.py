@@ -174,16 +174,14 @@ def _content(root: Path, cache_dir: Path, reporter: Reporter) -> tuple[MsdConten
 
 
 def _left_out(root: Path, content: MsdContent) -> Iterator[str]:
-    """Say how many images beside those of the cases are in their folder."""
-    used = {path for case in content.cases for path in case.images}
-    files = [path for path in (root / "imagesTr").glob(f"*{content.file_ending}") if not path.name.startswith(".")]
-    spare = sorted(path.name for path in files if path not in used)
-    if spare and len(spare) < len(files):
-        yield f"{_images(len(spare))} in imagesTr, first {spare[0]}, without a label: left out"
-
-
-def _images(number: int) -> str:
-    return "1 image" if number == 1 else f"{number} images"
+    """Say what lies beside the files of the cases: images nobody has labelled, or files of another name or ending."""
+    used = {path for case in content.cases for path in case.files}
+    for part in ("imagesTr", "labelsTr"):
+        files = [path for path in sorted((root / part).glob("[!.]*")) if path.suffix != ".json"]
+        spare = [path.name for path in files if path not in used]
+        if spare and len(spare) < len(files):  # where none is used, cases are elsewhere
+            count = "1 file" if len(spare) == 1 else f"{len(spare)} files"
+            yield f"{count} in {part}, first {spare[0]}, of no case with image and label: left out"
 
 
 def _kind(content: Mapping[str, Any]) -> Kind:

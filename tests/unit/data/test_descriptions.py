@@ -58,7 +58,10 @@ def test_an_image_without_label_is_noted(tmp_path: Path) -> None:
     label_of(root, 1).unlink()
     dataset = load(root)
     assert dataset.case_names == ("c0", "c2")
-    assert dataset.notes == ("1 image in imagesTr, first c1_0000.nii.gz, without a label: left out",)
+    assert dataset.notes == ("1 file in imagesTr, first c1_0000.nii.gz, of no case with image and label: left out",)
+    for path in (image_of(root, 2), label_of(root, 2)):
+        path.rename(path.with_name(path.name.upper()))
+    assert [note.split(",")[0] for note in load(root).notes[1:]] == ["2 files in imagesTr", "1 file in labelsTr"]
 
 
 def test_a_label_without_image_is_named(tmp_path: Path) -> None:
