@@ -344,12 +344,16 @@ class StudyConfig(_Settings):
         What the images are of: a note for reports, no setting, hence in neither the digest nor a comparison.
     dataset_root
         Where the data set lay: a note as well, for messages.
+    trusted_geometry
+        Number of cases whose label or further channel says another position, orientation or spacing than the image,
+        which was trusted; None where it was not. A note as well: no number depends on it.
     """
 
     dataset: str
     dataset_checksum: str
     dataset_kind: Annotated[Literal["patients", "phantom"] | None, Field(exclude=True)] = None
     dataset_root: Annotated[str | None, Field(exclude=True)] = None
+    trusted_geometry: Annotated[int | None, Field(exclude=True)] = None
     groups: str | None = None
     trainer: Literal["nnunet", "fake"]
     device: Literal["cpu", "cuda"]

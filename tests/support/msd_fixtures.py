@@ -22,17 +22,22 @@ def write_nifti(path: Path, array: NDArray[Any], spacing: tuple[float, ...] = SP
 
 
 def make_msd(
-    root: Path, n_cases: int = 3, modality: dict[str, str] | None = None, n_channels: int = 1, **changes: Any
+    root: Path,
+    n_cases: int = 3,
+    modality: dict[str, str] | None = None,
+    n_channels: int = 1,
+    volume: tuple[int, int, int] = SHAPE,
+    **changes: Any,
 ) -> Path:
-    """Write an MSD folder with random images; ``changes`` replace entries of its dataset.json."""
+    """Write an MSD folder with random images, (z, y, x); ``changes`` replace entries of its dataset.json."""
     rng = np.random.default_rng(0)
     names = [f"case_{index:02d}.nii.gz" for index in range(n_cases)]
     for part in ("imagesTr", "labelsTr"):
         (root / part).mkdir(parents=True)
     for name in names:
-        shape = SHAPE if n_channels == 1 else (n_channels, *SHAPE)
+        shape = volume if n_channels == 1 else (n_channels, *volume)
         write_nifti(root / "imagesTr" / name, rng.normal(100, 20, shape).astype(np.float32))
-        write_nifti(root / "labelsTr" / name, rng.integers(0, 3, SHAPE).astype(np.uint8))
+        write_nifti(root / "labelsTr" / name, rng.integers(0, 3, volume).astype(np.uint8))
     description = {
         "name": "Tiny",
         "modality": modality or {"0": "MRI"},

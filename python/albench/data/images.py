@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import gzip
 import io
+import logging
 import math
-import re
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import nibabel
+import numpy as np
 import SimpleITK
 from numpy.typing import NDArray
 
@@ -25,18 +26,20 @@ from albench.data.readers import (
     require_nibabel,
     spacing_file,
 )
+from albench.data.text_headers import is_compressed, read_text_header, require_sound_text, says_spacing
 from albench.errors import InputError
+from albench.machine.names import require_utf8
 
 GZIP_MAGIC = b"\x1f\x8b"
+_GIPL_HEADER = 256  # bytes
 _SMALL = 1 << 28  # voxels that any machine has memory for
 _MOST_COMPRESSED = 1100  # bytes that deflate makes of one
-_TEXT_HEADER = 1 << 16
 _BETWEEN_SLICES = 999  # nnU-Net's: a 2D image is a slice that far from any other, in units of its own spacing
-# Headers that name other files, which no checksum of this one covers, and which may lie outside of the data set.
-_ELSEWHERE = {
-    ".mha": re.compile(rb"(?m)^ElementDataFile *=(?! *LOCAL *\r?$).*"),
-    ".nrrd": re.compile(rb"(?mi)^data ?file:.*"),
-}
+
+# They warn in lines of their own, again and again, of what is refused or remarked here with the file's name.
+SimpleITK.ProcessObject.SetGlobalWarningDisplay(False)
+for _library in ("nibabel.global", "tifffile"):
+    logging.getLogger(_library).setLevel(logging.CRITICAL)
 
 
 class Geometry(NamedTuple):
@@ -145,19 +148,24 @@ def _itk_header(path: Path) -> Header:
     try:
         reader.ReadImageInformation()
     except RuntimeError as error:
+        if path.name.lower().endswith(".nii") and _is_gzip(path):
+            raise InputError(f"{path}: unreadable: expected no compression, found gzip; call it .nii.gz") from error
         raise InputError(f"{path}: unreadable: expected an image, found: {last_line(error)}") from error
+    spacing, direction = reader.GetSpacing(), reader.GetDirection()
+    n = len(spacing)
     header = Header(
         reader.GetSize(),
-        reader.GetSpacing(),
+        # a negative spacing is an axis the other way round, to ITK when it reads the voxels, and so to nnU-Net
+        tuple(map(abs, spacing)),
         reader.GetOrigin(),
-        reader.GetDirection(),
+        tuple(math.copysign(1, spacing[place % n]) * cosine for place, cosine in enumerate(direction)),
         reader.GetNumberOfComponents(),
         has_spacing=not _lacks_spacing(path),
     )
     if not all(map(math.isfinite, (*header.spacing, *header.origin, *header.direction))) or min(header.spacing) <= 0:
         raise InputError(
-            f"{path}: unreadable: expected finite spacing and position, found spacing {header.spacing} and origin "
-            f"{header.origin}"
+            f"{path}: unreadable: expected finite spacing and position, and no spacing of 0, found spacing {spacing} "
+            f"and origin {header.origin} (x, y, z)"
         )
     if path.name.lower().endswith(".nii"):
         require_nibabel(path, header.size, header.spacing)
@@ -165,15 +173,40 @@ def _itk_header(path: Path) -> Header:
 
 
 def _lacks_spacing(path: Path) -> bool:
-    """Whether a NIfTI header has a zero for a spacing, in whose place ITK puts 1 mm without a word."""
+    """Whether a header has no spacing, or a NIfTI header a zero, in whose place ITK puts 1 mm without a word."""
+    header = _nifti_header(path)
+    if header is not None:
+        return bool((header["pixdim"][1 : 1 + min(3, int(header["dim"][0]))] == 0).any())
+    text = read_text_header(path)
+    return text is not None and not says_spacing(path, text)
+
+
+def _nifti_header(path: Path) -> Any:
+    """Fields of a NIfTI header, unchecked; None of other formats."""
     if not path.name.lower().endswith((".nii", ".nii.gz")):
-        return False
-    with path.open("rb") as raw:
-        compressed = raw.read(2) == GZIP_MAGIC
-    with gzip.open(path) if compressed else path.open("rb") as stream:
+        return None
+    with gzip.open(path) if _is_gzip(path) else path.open("rb") as stream:
         start = stream.read(HEADER_BYTES)
-    header: Any = nibabel.Nifti1Header.from_fileobj(io.BytesIO(start), check=False)
-    return bool((header["pixdim"][1 : 1 + min(3, int(header["dim"][0]))] == 0).any())
+    return nibabel.Nifti1Header.from_fileobj(io.BytesIO(start), check=False)
+
+
+def _is_gzip(path: Path) -> bool:
+    with path.open("rb") as raw:
+        return raw.read(2) == GZIP_MAGIC
+
+
+def stated_spacings(path: Path) -> tuple[tuple[float, ...], tuple[float, ...]] | None:
+    """Spacings that the pixdim and the sform of a NIfTI header state, in its units, x first; None unless there are two.
+
+    ITK, and so nnU-Net, takes that of pixdim, and the orientation of the sform. Other programs take all of the sform.
+    """
+    header = _nifti_header(path)
+    if header is None or header["sform_code"] <= 0:
+        return None
+    n = min(3, int(header["dim"][0]))
+    columns = np.array([header["srow_x"], header["srow_y"], header["srow_z"]], dtype=np.float64)[:, :n]
+    edges = np.abs(header["pixdim"][1 : 1 + n].astype(np.float64))
+    return tuple(map(float, edges)), tuple(map(float, np.linalg.norm(columns, axis=0)))
 
 
 def case_geometry(path: Path) -> Geometry:
@@ -198,9 +231,10 @@ def require_file(path: Path) -> None:
     Raises
     ------
     InputError
-        Nothing there, or something that is no plain file; or beside ``a.nii.gz`` a file ``a.nii``: ITK then reads the
-        header of the one and the voxels of the other.
+        Nothing there, or something that is no plain file, or its path is not UTF-8, at which ITK ends the program; or
+        beside ``a.nii.gz`` a file ``a.nii``: ITK then reads the header of the one and the voxels of the other.
     """
+    require_utf8(path)
     if not path.is_file():
         ending = ending_of(path.name) or path.suffix
         channel = path.with_name(f"{path.name.removesuffix(ending)}_0000{ending}")
@@ -216,7 +250,7 @@ def require_readable(path: Path) -> None:
     Raises
     ------
     InputError
-        The header declares more voxels than compression could have put into the file, or names another file.
+        The header declares more voxels than compression could have put into the file; or see `require_sound_text`.
     """
     n_bytes = path.stat().st_size
     if has_header(path):
@@ -228,11 +262,22 @@ def require_readable(path: Path) -> None:
         raise InputError(
             f"{path}: unreadable: expected as many voxels as {n_bytes} bytes can hold, found {n_voxels} in its header"
         )
-    pattern = _ELSEWHERE.get(path.suffix.lower())
-    with path.open("rb") as stream:
-        elsewhere = pattern.search(stream.read(_TEXT_HEADER)) if pattern else None
-    if elsewhere:
-        raise InputError(f"{path}: unreadable: expected its voxels in itself, found {elsewhere[0].strip()!r:.200}")
+    text = read_text_header(path)
+    if text is not None:
+        require_sound_text(path, text)
+    if path.name.lower().endswith(".gipl") or (path.name.lower().endswith(".mha") and text and not is_compressed(text)):
+        start = _GIPL_HEADER if text is None else text.length
+        expected = start + n_voxels * _bytes_of_number(path)
+        if n_bytes < expected:
+            raise InputError(f"{path}: truncated: expected {expected} bytes of header and voxels, found {n_bytes}")
+
+
+def _bytes_of_number(path: Path) -> int:
+    reader = SimpleITK.ImageFileReader()
+    reader.SetFileName(str(path))
+    reader.ReadImageInformation()
+    pixel = SimpleITK.Image([1] * reader.GetDimension(), reader.GetPixelID(), reader.GetNumberOfComponents())
+    return int(pixel.GetSizeOfPixelComponent())
 
 
 def read_image(path: Path) -> Any:

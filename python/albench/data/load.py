@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import typing
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -25,7 +25,7 @@ from albench.data.sums import require_listed, say_if_unpublished
 from albench.errors import InputError
 from albench.machine.files import build_folder, writing_to
 from albench.machine.journal import settle
-from albench.machine.names import require_names
+from albench.machine.names import require_names, require_utf8
 from albench.progress import Reporter, Silent
 
 MOST_LABELS = 256
@@ -57,6 +57,7 @@ def load_dataset(name: str, *, data_dir: Path | None, cache_dir: Path, reporter:
         ``dataset.json`` that is none; no space left.
     """
     cache_dir = Path(cache_dir).expanduser().absolute()
+    require_utf8(cache_dir)
     with writing_to(cache_dir):
         cache_dir.mkdir(parents=True, exist_ok=True)
     reporter = reporter or Silent()
@@ -96,6 +97,7 @@ def _load_path(path: Path, cache_dir: Path, reporter: Reporter) -> Dataset:
 
 
 def _dataset(root: Path, cache_dir: Path, name: str, entry: DatasetEntry | None, reporter: Reporter) -> Dataset:
+    require_utf8(root)
     content, notes = _content(root, cache_dir, reporter)
     names = {"label": content.labels.values(), "channel": content.channel_names, "data set": [content.title]}
     for what, given in names.items():
@@ -168,7 +170,18 @@ def _content(root: Path, cache_dir: Path, reporter: Reporter) -> tuple[MsdConten
         return read_plain(root, cache_dir, reporter)
     content = read_json_object(root / DATASET_JSON)
     described = read_nnunet(root, content) if is_nnunet_layout(content) else read_msd(root, content)
-    return replace(described, kind=_kind(content)), ()
+    return replace(described, kind=_kind(content)), (*described.notes, *_left_out(root, described))
+
+
+def _left_out(root: Path, content: MsdContent) -> Iterator[str]:
+    """Say what lies beside the files of the cases: images nobody has labelled, or files of another name or ending."""
+    used = {path for case in content.cases for path in case.files}
+    for part in ("imagesTr", "labelsTr"):
+        files = [path for path in sorted((root / part).glob("[!.]*")) if path.suffix != ".json"]
+        spare = [path.name for path in files if path not in used]
+        if spare and len(spare) < len(files):  # where none is used, cases are elsewhere
+            count = "1 file" if len(spare) == 1 else f"{len(spare)} files"
+            yield f"{count} in {part}, first {spare[0]}, of no case with image and label: left out"
 
 
 def _kind(content: Mapping[str, Any]) -> Kind:

@@ -27,6 +27,8 @@ class MsdContent:
         Whether labels may hold the ignore label, one above the highest value, where nobody has annotated yet.
     kind
         What the images are of.
+    notes
+        What a user should know of it, a line each.
     """
 
     title: str
@@ -36,6 +38,7 @@ class MsdContent:
     cases: tuple[Case, ...]
     has_ignore: bool = False
     kind: Kind = "patients"
+    notes: tuple[str, ...] = ()
 
 
 def find_msd_root(folder: Path) -> Path:
@@ -89,7 +92,7 @@ def _numbered(path: Path, content: Mapping[str, Any], key: str) -> dict[int, str
     """Entry ``key`` of the form {"0": "name", ...}, with whole numbers from 0 without gaps."""
     entry = content.get(key)
     if not isinstance(entry, dict) or not entry:
-        raise InputError(f'{path}: expected "{key}" as {{"0": name, ...}} (MSD layout), found {entry!r:.200}')
+        raise InputError(f'{path}: expected "{key}" as {{"0": name, ...}}, found {entry!r:.200}')
     wrong = [name for name in entry.values() if isinstance(name, bool) or not isinstance(name, str | int)]
     if wrong:
         raise InputError(f'{path}: expected texts as names in "{key}", found {wrong[0]!r:.200}')

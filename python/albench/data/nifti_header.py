@@ -20,6 +20,15 @@ HEADER_BYTES = 348
 _FURTHEST = 1 << 26  # bytes before the voxels; extensions of the header are in between
 _NO_SCALE = float(np.finfo(np.float64).eps)
 """ITK, through which nnU-Net reads, takes a smaller slope for none."""
+_OTHERS: dict[str, tuple[bytes, ...]] = {
+    "NIfTI-2": (struct.pack("<i", 540), struct.pack(">i", 540)),
+    "gzip in gzip": (b"\x1f\x8b",),
+    "a zip archive": (b"PK\x03\x04",),
+    "bzip2": (b"BZh",),
+    "NRRD": (b"NRRD",),
+    "a page of a web site": (b"<",),
+    "a pointer of Git LFS, whose file was not downloaded": (b"version https://git-lfs",),
+}
 
 
 class NiftiHeader(NamedTuple):
@@ -67,7 +76,7 @@ def read_nifti_header(path: Path, start: bytes) -> NiftiHeader:
     """
     sizes = (struct.pack("<i", HEADER_BYTES), struct.pack(">i", HEADER_BYTES))
     if not start.startswith(sizes) or len(start) < HEADER_BYTES:
-        raise _wrong(path, "a NIfTI-1 image", "another kind of file")
+        raise _wrong(path, "a NIfTI-1 image", _kind_of(start))
     header: Any = nibabel.Nifti1Header.from_fileobj(io.BytesIO(start[:HEADER_BYTES]), check=False)
     if bytes(header["magic"]) != _MAGIC:
         raise _wrong(path, "a NIfTI image in one file", f"magic {bytes(header['magic'])!r}")
@@ -113,6 +122,14 @@ def _scaling(path: Path, header: Any) -> tuple[float, float]:
     if not np.allclose(by_standard, by_itk, rtol=0, atol=_NO_SCALE):
         raise _wrong(path, "scl_slope and scl_inter that all readers take alike", f"{slope:g} and {intercept:g}")
     return by_itk
+
+
+def _kind_of(start: bytes) -> str:
+    """Say what a file is that is called NIfTI and is none."""
+    for names, signs in _OTHERS.items():
+        if start.lstrip().startswith(signs):
+            return names
+    return "another kind of file" if start else "an empty file"
 
 
 def _wrong(path: Path, expected: str, actual: str) -> InputError:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -16,12 +16,14 @@ from albench.errors import InputError, is_plain
 IGNORE = "ignore"
 """nnU-Net's name of the label of voxels that nobody has annotated."""
 
-_IMAGE = re.compile(r"(.+)_[0-9]{4}", re.DOTALL)
+_IMAGE = re.compile(r"(.+)_([0-9]{4})", re.DOTALL)
 
 
 def is_nnunet_layout(content: Mapping[str, Any]) -> bool:
     """Whether a ``dataset.json`` is nnU-Net's: it says the file ending; a list left from version 1 does not count."""
-    return "file_ending" in content and ("training" not in content or "channel_names" in content)
+    if "training" in content:
+        return "file_ending" in content and "channel_names" in content
+    return "file_ending" in content or "channel_names" in content
 
 
 def read_nnunet(root: Path, content: Mapping[str, Any]) -> MsdContent:
@@ -45,10 +47,7 @@ def read_nnunet(root: Path, content: Mapping[str, Any]) -> MsdContent:
     cases = _listed(path, content, ending) if "dataset" in content else _found(root, ending)
     for case in cases:
         if len(case.images) not in (1, len(channel_names)):
-            raise InputError(
-                f"{case.label}: expected {len(channel_names)} images {case.name}_0000{ending} and on in imagesTr, "
-                f"or one with all channels, found {len(case.images)}"
-            )
+            raise _other_images(root, case, len(channel_names), ending)
     return MsdContent(
         title=title_from(path, content),
         channel_names=channel_names,
@@ -56,7 +55,33 @@ def read_nnunet(root: Path, content: Mapping[str, Any]) -> MsdContent:
         file_ending=ending,
         cases=tuple(cases),
         has_ignore=IGNORE in content["labels"],
+        notes=_notes(path, content, cases),
     )
+
+
+def _notes(path: Path, content: Mapping[str, Any], cases: Sequence[Case]) -> tuple[str, ...]:
+    """Tell of what the description says and nothing here depends on."""
+    notes = []
+    n_said = content.get("numTraining", len(cases))
+    if n_said != len(cases):
+        notes.append(f'{path.name} says "numTraining": {n_said!r:.40}, found {len(cases)} cases with labels')
+    reader = content.get("overwrite_image_reader_writer")
+    if reader not in (None, "None") and "source_checksum" not in content:
+        notes.append(
+            f'{path.name} says "overwrite_image_reader_writer": {reader!r:.60}; nnU-Net\'s reader for '
+            f"the ending {content['file_ending']} is used"
+        )
+    return tuple(notes)
+
+
+def _other_images(root: Path, case: Case, n_channels: int, ending: str) -> InputError:
+    whole = root / "imagesTr" / f"{case.name}{ending}"
+    hint = f"; {whole.name} is there and lacks its channel's number" if whole.is_file() and not case.images else ""
+    images = (
+        f"an image {case.name}_0000{ending}" if n_channels == 1 else f"{n_channels} images {case.name}_0000{ending}"
+    )
+    also = "" if n_channels == 1 else " and on, or one with all channels"
+    return InputError(f"{case.label}: expected {images}{also} in imagesTr, found {len(case.images) or 'none'}{hint}")
 
 
 def _found(root: Path, ending: str) -> list[Case]:
@@ -69,12 +94,22 @@ def _found(root: Path, ending: str) -> list[Case]:
 
 
 def images_in(folder: Path, ending: str) -> dict[str, list[Path]]:
-    """Image files of a folder by case, one a channel, in order; names with composed letters."""
+    """Image files of a folder by case, one a channel, in order; names with composed letters.
+
+    Raises
+    ------
+    InputError
+        Channels of a case are not numbered from 0 without gaps.
+    """
     channels: dict[str, list[Path]] = {}
     for image in sorted(folder.glob(f"*{ending}")):
         match = _IMAGE.fullmatch(same_form(image.name.removesuffix(ending)))
-        if match and not image.name.startswith("."):
-            channels.setdefault(match[1], []).append(image)
+        if match is None or image.name.startswith("."):
+            continue
+        known = channels.setdefault(match[1], [])
+        if int(match[2]) != len(known):
+            raise InputError(f"{image}: expected channels numbered from 0000 on, found this after {len(known)} of them")
+        known.append(image)
     return channels
 
 
@@ -105,6 +140,15 @@ def _listed(path: Path, content: Mapping[str, Any], ending: str) -> list[Case]:
     return cases
 
 
+def _fault(values: Sequence[Any]) -> str:
+    """Say which of the ways to write labels was not expected."""
+    if any(isinstance(value, list) for value in values):
+        return "without regions, which are labels of several values"
+    if any(isinstance(value, str) and not value.isdecimal() for value in values):
+        return "and not {value: name, ...} as in nnU-Net v1"
+    return "of background and more, with whole numbers as values"
+
+
 def read_labels(path: Path, content: Mapping[str, Any]) -> dict[int, str]:
     """Return value to name, without the ignore label; nnU-Net has it the other way round.
 
@@ -121,7 +165,7 @@ def read_labels(path: Path, content: Mapping[str, Any]) -> dict[int, str]:
             raise InputError(f'{path}: expected "ignore" to be the highest label, {len(entry)}, found {ignore!r:.200}')
     values = list(entry.values()) if isinstance(entry, dict) else []
     if not isinstance(entry, dict) or len(values) < 2 or not all(type(value) is int for value in values):
-        raise InputError(f'{path}: expected "labels" as {{name: value, ...}} without regions, found {entry!r:.200}')
+        raise InputError(f'{path}: expected "labels" as {{name: value, ...}} {_fault(values)}, found {entry!r:.200}')
     if sorted(values) != list(range(len(values))):
         raise InputError(f'{path}: expected "labels" numbered from 0 without gaps, found {sorted(values)!r:.200}')
     return dict(sorted((value, str(name)) for name, value in entry.items())) | {0: "background"}

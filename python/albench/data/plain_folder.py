@@ -18,7 +18,7 @@ from albench.data.dataset import Case
 from albench.data.images import read_header, read_image
 from albench.data.label_values import label_values
 from albench.data.msd import MsdContent, same_form
-from albench.data.readers import ENDINGS, has_header, label_pixels, read_pixels, require_ending
+from albench.data.readers import ENDINGS, ending_of, has_header, label_pixels, read_pixels, require_ending
 from albench.data.voxels import scan_voxels
 from albench.errors import InputError
 from albench.machine.files import build_folder
@@ -30,6 +30,9 @@ LABEL_FOLDERS = ("labels", "labelsTr", "label", "masks", "segmentation", "segmen
 _MOST_CLASSES = 60
 _HIGHEST = 2**31 - 1  # label value
 _CHANNEL = re.compile(r"_\d{4}$")
+_OF_LABELS = "seg|segmentations?|labels?|masks?|gt|ground[ _-]?truth"
+_OF_IMAGES = "img|images?|scan|vol|volumes?|ct|mri?"
+"""Words that people put before or behind the name of a case, in either of its files."""
 
 
 def find_pair(root: Path) -> tuple[Path, Path] | None:
@@ -60,9 +63,13 @@ def read_plain(root: Path, cache_dir: Path, reporter: Reporter) -> tuple[MsdCont
     assert pair is not None
     images, labels = (_files(folder) for folder in pair)
     if not labels:
-        raise InputError(f"{pair[1]}: expected label files ending in one of {', '.join(ENDINGS)}, found none")
+        raise InputError(
+            f"{pair[1]}: expected label files ending in one of {', '.join(ENDINGS)}, found {_others(pair[1])}"
+        )
     ending = _one_ending(root, [*images.values(), *labels.values()])
-    cases = [Case(name, _images_of(name, images, path), path) for name, path in sorted(labels.items())]
+    if not images:
+        raise InputError(f"{pair[0]}: expected images ending in one of {', '.join(ENDINGS)}, found {_others(pair[0])}")
+    cases = _matched(pair[0], images, labels)
     channel_names = _channel_names(root, cases)
     used = {path for case in cases for path in case.images}
     spare = sum(path not in used for path in images.values())
@@ -73,8 +80,11 @@ def read_plain(root: Path, cache_dir: Path, reporter: Reporter) -> tuple[MsdCont
         f"{'channel' if len(channel_names) == 1 else 'channels'} and the label values "
         f"{', '.join(map(str, values))} found in {pair[0].name} and {pair[1].name}"
     ]
+    if any(case.name != _stem(case.reference) for case in cases):
+        example = next(case for case in cases if case.name != _stem(case.reference))
+        notes.append(f"labels are matched by what names share: {example.reference.name} is that of {example.name}")
     if spare:
-        notes.append(f"{spare} images without a label are left out")
+        notes.append(f"{spare} {'image' if spare == 1 else 'images'} without a label left out")
     if values != list(range(len(values))):
         cases = _relabelled(root, cases, values, ending, cache_dir, reporter)
         became = ", ".join(f"{value} is class-{number}" for number, value in enumerate(values) if number)
@@ -87,14 +97,24 @@ def _files(folder: Path) -> dict[str, Path]:
     """Image files by name without ending."""
     files: dict[str, Path] = {}
     for path in sorted(folder.iterdir()):
-        ending = next((ending for ending in ENDINGS if path.name.lower().endswith(ending)), None)
-        if ending is None or path.name.startswith(".") or not path.is_file():
+        # folders and links that lead nowhere, too: cases that would be missed otherwise
+        if ending_of(path.name) is None or path.name.startswith("."):
             continue
-        stem = same_form(path.name[: -len(ending)])
+        stem = _stem(path)
         if stem in files:
             raise InputError(f"{folder}: expected one file a name, found {files[stem].name} and {path.name}")
         files[stem] = path
     return files
+
+
+def _stem(path: Path) -> str:
+    return same_form(path.name.removesuffix(ending_of(path.name) or ""))
+
+
+def _others(folder: Path) -> str:
+    """Say what is in a folder, for a message."""
+    names = sorted(path.name for path in folder.iterdir() if not path.name.startswith("."))
+    return f"other files or folders, first {names[0]}" if names else "none"
 
 
 def _one_ending(root: Path, paths: Sequence[Path]) -> str:
@@ -108,13 +128,48 @@ def _one_ending(root: Path, paths: Sequence[Path]) -> str:
     return ending
 
 
-def _images_of(name: str, images: dict[str, Path], label: Path) -> tuple[Path, ...]:
+def _matched(folder: Path, images: dict[str, Path], labels: dict[str, Path]) -> list[Case]:
+    """Cases, sorted by name: a label's name, or what is left of it without a word such as ``_seg``, is its image's.
+
+    The image may have a word of its own, such as ``_ct``. Whatever fits more than once is refused.
+    """
+    names = dict.fromkeys([*images, *(_CHANNEL.sub("", stem) for stem in images)])
+    bare: dict[str, list[str]] = {}
+    for name in names:
+        bare.setdefault(_without_word(name, _OF_IMAGES), []).append(name)
+    cases: dict[str, Case] = {}
+    label_of: dict[Path, Path] = {}
+    for stem, path in sorted(labels.items()):
+        shared = _without_word(stem, _OF_LABELS)
+        fitting = next((found for found in ([stem], [shared], bare.get(shared, [])) if set(found) & set(names)), [])
+        chosen = [_images_of(name, images) for name in fitting]
+        if len(set(chosen)) > 1:
+            found = " and ".join(sorted(each[0].name for each in chosen))
+            raise InputError(f"{path}: expected one image that it can be the label of, found {found} in {folder}")
+        if not chosen:
+            expected = " or ".join(dict.fromkeys((stem, shared)))
+            raise InputError(
+                f"{path}: expected an image called {expected}, or with _0000 and on behind, in {folder}, found none"
+            )
+        for image in chosen[0]:
+            if label_of.setdefault(image, path) is not path:
+                raise InputError(f"{path}: expected one label of {image.name}, found {label_of[image].name} as well")
+        name = stem if fitting == [stem] else shared
+        cases[name] = Case(name, chosen[0], path)
+    return [cases[name] for name in sorted(cases)]
+
+
+def _without_word(stem: str, words: str) -> str:
+    """Return what is left of a name without one of the words before or behind it."""
+    match = re.fullmatch(rf"(?:(?:{words})[ ._-]+)(.+)|(.+?)[ ._-]+(?:{words})", stem, re.IGNORECASE | re.DOTALL)
+    return stem if match is None else match[1] or match[2]
+
+
+def _images_of(name: str, images: dict[str, Path]) -> tuple[Path, ...]:
+    """Return the image of a name, or the images of its channels."""
     if name in images:
         return (images[name],)
-    channels = tuple(path for stem, path in images.items() if _CHANNEL.sub("", stem) == name and stem != name)
-    if not channels:
-        raise InputError(f"{label}: expected an image of that name, or {name}_0000 and on, found none")
-    return channels
+    return tuple(path for stem, path in images.items() if _CHANNEL.sub("", stem) == name)
 
 
 def _channel_names(root: Path, cases: Sequence[Case]) -> tuple[str, ...]:
@@ -135,7 +190,7 @@ def _classes(cases: Sequence[Case], values_of_cases: Sequence[tuple[float, ...] 
     for case, in_case in zip(cases, values_of_cases, strict=True):
         wrong = [value for value in in_case or () if not 0 <= value <= _HIGHEST or value != int(value)]
         if wrong or len(in_case or ()) > _MOST_CLASSES:
-            what = f"{wrong[0]}" if wrong else f"{len(in_case or ())} values: is it an image?"
+            what = f"{wrong[0]:g}" if wrong else f"{len(in_case or ())} values: is it an image?"
             raise InputError(f"{case.label}: expected a label map of a few whole numbers from 0 up, found {what}")
         values.update(map(int, in_case or ()))
     unreadable = next((case for case, known in zip(cases, values_of_cases, strict=True) if known is None), None)
@@ -162,6 +217,8 @@ def _relabelled(
         with reporter.task(f"{root.name}: writing consecutive labels", len(cases)) as advance:
             for case in cases:
                 voxels, image = _voxels(case.reference)
+                if voxels.dtype.kind == "f":
+                    voxels = np.rint(voxels)  # of a scale in the header, whole numbers but for the last bits
                 changed = SimpleITK.GetImageFromArray(np.searchsorted(values, voxels).astype(np.uint8), isVector=False)
                 if image is not None:
                     changed.CopyInformation(image)
@@ -176,6 +233,10 @@ def _voxels(path: Path) -> tuple[NDArray[Any], Any]:
     """Voxels of a label, and the image that has their grid; None for photographs and stacks, which have none."""
     if has_header(path):
         image = read_image(path)
+        if image.GetNumberOfComponentsPerPixel() > 1:
+            raise InputError(
+                f"{path}: expected one number a voxel, found several; write one label map, in which no labels overlap"
+            )
         return SimpleITK.GetArrayViewFromImage(image), image
     pixels = label_pixels(path, read_pixels(path))
     if pixels is None:

@@ -13,7 +13,7 @@ from albench.data.load import load_dataset, unpack_data_set
 from albench.data.locate import look_up, prepared_folder
 from albench.data.raw import write_nnunet_raw
 from albench.data.registry import DatasetEntry, get_entry, is_registered
-from albench.data.verify import verify_cases
+from albench.data.verify import Verdict, verify_cases
 from albench.errors import InputError
 from albench.machine.files import build_folder, locked, read_json, sha256, write_json, writing_to
 from albench.machine.removal import remove_tree, set_aside
@@ -34,6 +34,7 @@ class PreparedDataset:
 
     dataset: Dataset
     raw: Path | None
+    verdict: Verdict
 
 
 def prepare_dataset(
@@ -46,6 +47,7 @@ def prepare_dataset(
     url: str | None = None,
     checksum: str | None = None,
     patience: Patience | None = None,
+    trust_image_geometry: bool = False,
 ) -> PreparedDataset:
     """Find, download or generate a data set, verify it, and lay it out as nnU-Net raw data.
 
@@ -61,6 +63,8 @@ def prepare_dataset(
         ``cache_dir/nnUNet_raw``.
     n_workers
         Threads that verify.
+    trust_image_geometry
+        As for `verify_cases`.
     url, checksum
         Archive to download in place of the registry's, and its checksum as ``algorithm:hex``. The registry's checksum
         holds for another address too unless one is given.
@@ -72,10 +76,13 @@ def prepare_dataset(
         set without a public archive is not there.
     """
     cache_dir = Path(cache_dir).expanduser().absolute()
+
+    def verified(dataset: Dataset) -> Verdict:
+        return verify_cases(dataset, n_workers=n_workers, reporter=reporter, trust_image_geometry=trust_image_geometry)
+
     if not is_registered(name):
         dataset = load_dataset(name, data_dir=data_dir, cache_dir=cache_dir, reporter=reporter)
-        verify_cases(dataset, n_workers=n_workers, reporter=reporter)
-        return PreparedDataset(dataset, None)
+        return PreparedDataset(dataset, None, verified(dataset))
     entry = get_entry(name)
     with writing_to(cache_dir):
         (cache_dir / "downloads").mkdir(parents=True, exist_ok=True)
@@ -86,8 +93,8 @@ def prepare_dataset(
             if source is None and (url or entry.url):
                 _download(entry, cache_dir, reporter, url, checksum, patience or Patience())
         dataset = load_dataset(name, data_dir=data_dir, cache_dir=cache_dir, reporter=reporter)
-        verify_cases(dataset, n_workers=n_workers, reporter=reporter)
-        return PreparedDataset(dataset, _lay_out(dataset, entry, cache_dir, reporter))
+        verdict = verified(dataset)
+        return PreparedDataset(dataset, _lay_out(dataset, entry, cache_dir, reporter), verdict)
 
 
 def _download(

@@ -10,9 +10,9 @@ from typing import Any
 import SimpleITK
 
 from albench.data.dataset import Case, Dataset
-from albench.data.images import read_image
+from albench.data.images import read_header, read_image
 from albench.data.msd import DATASET_JSON
-from albench.data.readers import is_stack, reader_of, spacing_file
+from albench.data.readers import has_header, is_stack, reader_of, spacing_file
 from albench.errors import InputError
 from albench.machine.files import build_folder, write_json
 from albench.machine.removal import remove_tree
@@ -181,10 +181,11 @@ def _write_images(case: Case, dataset: Dataset, folder: Path) -> None:
         for source, target in zip(case.images, targets, strict=True):
             _link(source, target)
         return
-    image = read_image(case.images[0])
-    if len(case.images) == 1 and image.GetNumberOfComponentsPerPixel() == len(targets):
-        _link(case.images[0], targets[0])  # a photograph: nnU-Net's reader takes its colours for channels
+    photograph = len(case.images) == 1 and not has_header(case.images[0])
+    if photograph and read_header(case.images[0]).n_channels == len(targets):
+        _link(case.images[0], targets[0])  # nnU-Net's reader takes its colours for channels
         return
+    image = read_image(case.images[0])
     size = image.GetSize()
     if len(case.images) != 1 or image.GetDimension() != 4 or size[3] != len(targets):
         n_channels = size[3] if image.GetDimension() == 4 else len(case.images)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import re
+import sys
 from collections.abc import Sequence
 from functools import cache
 from pathlib import Path
@@ -73,8 +74,12 @@ def _reader(name: str) -> BaseReaderWriter:
     from nnunetv2.imageio import reader_writer_registry as registry
 
     if name.startswith("."):
-        return registry.determine_reader_writer_from_file_ending(name, verbose=False)()
-    return next(kind for kind in registry.LIST_OF_IO_CLASSES if kind.__name__ == name)()
+        kind = registry.determine_reader_writer_from_file_ending(name, verbose=False)
+    else:
+        kind = next(kind for kind in registry.LIST_OF_IO_CLASSES if kind.__name__ == name)
+    # Verification has said, in a line, what readers would print in many: of stacks without a spacing, for instance.
+    vars(sys.modules[kind.__module__])["print"] = lambda *values, **options: None
+    return kind()
 
 
 def is_stack(path: Path) -> bool:

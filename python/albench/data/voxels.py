@@ -34,10 +34,10 @@ class VoxelScan(NamedTuple):
     finite
         Whether every voxel is a finite number as training has it: scaled as the header says, in single precision.
     values
-        Sorted distinct values, scaled as the header says; only the first `MANY_VALUES` found, and none where they were
+        Sorted distinct values, as training has them; only the first `MANY_VALUES` found, and none where they were
         not asked for.
     is_label
-        Whether a pixel is one number: masks saved with colours have it in each of them.
+        Whether a voxel is one number: masks saved with colours have it in each of them.
     """
 
     digest: str
@@ -69,6 +69,10 @@ def scan_voxels(path: Path, *, values: bool) -> VoxelScan:
         return _scan_nifti(path, values)
     except EOFError as error:
         raise InputError(f"{path}: truncated: expected a complete gzip file, found its end missing") from error
+    except gzip.BadGzipFile as error:
+        behind = str(error).startswith("Not a gzipped file")  # the first bytes are gzip's, so these come later
+        found = "other bytes behind its end" if behind else str(error)
+        raise InputError(f"{path}: unreadable: expected a sound gzip file, found: {found}") from error
     except (OSError, zlib.error) as error:
         raise InputError(f"{path}: unreadable: expected a NIfTI image, found: {last_line(error)}") from error
 
@@ -103,8 +107,8 @@ class _Collector:
             extremes = np.array([self._least, self._most]) * slope + intercept
             finite = not self._bounds or bool(np.isfinite(extremes.astype(np.float32)).all())
             distinct = np.array(sorted(self._values)[:MANY_VALUES])
-            if self._is_scaled:
-                distinct = np.unique(distinct * slope + intercept)
+            if self._bounds:
+                distinct = np.unique((distinct * slope + intercept).astype(np.float32))
         return VoxelScan(self._digest.hexdigest(), finite, distinct)
 
 
@@ -162,4 +166,4 @@ def _scan_whole(path: Path, values: bool) -> VoxelScan:
         raise InputError(f"{path}: unreadable: expected whole or real numbers, found {array.dtype}")
     collector = _Collector(array.shape, array.dtype, values)
     collector.add(array)
-    return collector.scan()
+    return collector.scan()._replace(is_label=image.GetNumberOfComponentsPerPixel() == 1)

@@ -47,6 +47,19 @@ def plain_name(what: str, name: str, reserved: Collection[str] = ()) -> str:
     return name
 
 
+def require_utf8(path: Path) -> None:
+    """Refuse a path with bytes that are no text: compiled readers and writers take them for none, or end the program.
+
+    Raises
+    ------
+    InputError
+        Some part of the path is not UTF-8.
+    """
+    for part in path.parts:
+        if any("\ud800" <= character <= "\udfff" for character in part):  # how Python keeps such bytes
+            raise InputError(f"{path}: expected a path of UTF-8, found {os.fsencode(part)!r:.200} in it; rename it")
+
+
 def require_names(path: Path, what: str, names: Iterable[str], *, of_files: bool = False) -> None:
     """Raise for a name that cannot stand in a table, or in a file name.
 

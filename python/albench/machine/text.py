@@ -46,11 +46,13 @@ def read_json_text(path: Path, longest: int = LONGEST_TEXT, *, nan: bool = False
     Raises
     ------
     InputError
-        As `read_text`; or it is no JSON, has NaN or infinity, or is nested in more than 100 levels.
+        As `read_text`; or it is no JSON, has NaN or infinity or a key twice, or is nested in more than 100 levels.
     """
     text = read_text(path, longest)
     try:
-        content = json.loads(text, parse_constant=None if nan else _refuse_constant)
+        content = json.loads(
+            text, parse_constant=None if nan else _refuse_constant, object_pairs_hook=_refuse_repetition
+        )
         if not _is_deep(content):
             return content
     except ValueError as error:
@@ -62,6 +64,15 @@ def read_json_text(path: Path, longest: int = LONGEST_TEXT, *, nan: bool = False
 
 def _refuse_constant(name: str) -> Any:
     raise ValueError(f"the number {name}")
+
+
+def _refuse_repetition(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    content = dict(pairs)
+    if len(content) < len(pairs):
+        keys = [key for key, _ in pairs]
+        twice = next(key for key in keys if keys.count(key) > 1)
+        raise ValueError(f"the key {twice!r:.100} twice")
+    return content
 
 
 def _is_deep(content: Any) -> bool:

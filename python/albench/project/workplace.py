@@ -133,7 +133,7 @@ def open_workplace(
     cache_dir = cache_folder(cache)
     dataset = load_project(images, raw, describe(given, raw), name=called, cache_dir=cache_dir, reporter=reporter)
     with reporter.task(f"{called}: verifying {len(dataset.cases)} cases"):
-        remarks = verify_cases(dataset, n_workers=n_cores(), reporter=reporter)
+        remarks = verify_cases(dataset, n_workers=n_cores(), reporter=reporter).problems
     for note in (*dataset.notes, *(remark.message for remark in remarks[:3])):
         reporter.say(f"{called}: {note}")
     way = _adapted(

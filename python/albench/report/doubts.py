@@ -32,6 +32,17 @@ def doubts(results: pd.DataFrame) -> list[str]:
     return [*_low_ceiling(dice), *_unlearned(ends)]
 
 
+def trusted_geometry(n_cases: int | None) -> list[str]:
+    """Say that labels were laid over images against what their headers say; nothing where none were."""
+    if not n_cases:
+        return []
+    cases = "1 case says" if n_cases == 1 else f"{n_cases} cases say"
+    return [
+        f"The header of a label or channel of {cases} another position, orientation or spacing than the image, which "
+        "was taken for right (--trust-image-geometry): distances in mm are by the image's spacing."
+    ]
+
+
 def _low_ceiling(dice: pd.DataFrame) -> list[str]:
     """Compare on the seeds that strategy and ceiling share."""
     if CEILING not in dice:

@@ -16,7 +16,7 @@ from albench.report import provenance
 from albench.report.cells import Cells, study_title, summary_cells, timing_cells
 from albench.report.chart import chart_data
 from albench.report.coverage import Annotated, annotated_units, chosen_units
-from albench.report.doubts import doubts
+from albench.report.doubts import doubts, trusted_geometry
 from albench.report.figures import NARROW, WIDE, Panel, as_svg, curves_figure, units_figure
 from albench.report.findings import findings
 from albench.report.galleries import galleries
@@ -94,6 +94,7 @@ def render(
     summary = tables.summary
     groups = summary.groupby(STUDY_KEYS, sort=True)
     pictures, left_out = galleries(inputs)
+    trusted = {(config.dataset, config.protocol): config.settings.get("trusted_geometry") for config in inputs.configs}
     studies = [
         _study(
             f"study-{number}",
@@ -102,7 +103,7 @@ def render(
             panel,
             tables,
             study[0] in inputs.phantoms,
-            doubts(rows_of(inputs.results, study)),
+            [*doubts(rows_of(inputs.results, study)), *trusted_geometry(trusted.get((str(study[0]), str(study[1]))))],
         )
         for number, ((study, part), panel) in enumerate(zip(groups, panels, strict=True), start=1)
     ]

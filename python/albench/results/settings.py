@@ -21,8 +21,9 @@ from albench.results.sealed import read_sealed, write_sealed
 MAX_FOLDS = 10_000
 """No study has so many; who wrote the file may have wanted a reader to count for long."""
 
-_HASH, _KIND, _ROOT = "config_hash", "dataset_kind", "dataset_root"
-_NOTES = (_HASH, _KIND, _ROOT)
+_HASH, _KIND, _ROOT, _TRUSTED = "config_hash", "dataset_kind", "dataset_root", "trusted_geometry"
+_TEXTS = (_HASH, _KIND, _ROOT)
+_NOTES = (*_TEXTS, _TRUSTED)
 
 # What another machine may set otherwise without the results meaning anything else.
 _OF_THE_MACHINE = {
@@ -48,12 +49,14 @@ class StudySettings:
     @classmethod
     def of(cls, config: StudyConfig) -> StudySettings:
         """Return settings as they will be stored."""
-        noted = {_HASH: config.digest(), _KIND: config.dataset_kind, _ROOT: config.dataset_root}
+        noted: dict[str, Any] = {_HASH: config.digest(), _KIND: config.dataset_kind, _ROOT: config.dataset_root}
+        if config.trusted_geometry is not None:
+            noted[_TRUSTED] = config.trusted_geometry
         return cls(config.dataset, config.model_dump(mode="json") | noted)
 
     @property
     def values(self) -> dict[str, Any]:
-        """What decides the results: all but the hash, and kind and place of the data set."""
+        """What decides the results: all but the hash, and what is noted of the data set."""
         return {key: value for key, value in self.stored.items() if key not in _NOTES}
 
     @property
@@ -76,6 +79,11 @@ class StudySettings:
         """Folder that the data set was read from when it was last run; None where the version did not say."""
         root = self.stored.get(_ROOT)
         return None if root is None else str(root)
+
+    @property
+    def trusted_geometry(self) -> int | None:
+        """Cases of which only the image's geometry was believed; None where that was not asked for."""
+        return self.stored.get(_TRUSTED)
 
     @property
     def device(self) -> str:
@@ -177,11 +185,14 @@ class Settings:
 def _require_form(where: str, stored: Mapping[str, Any]) -> None:
     """Refuse settings of which something is there, but is not what every version made of it."""
     groups = [("protocol",), *(("protocol", name) for name in ("pool", "network", "training", "scoring", "evaluation"))]
-    texts = [*((note,) for note in _NOTES), ("dataset",), ("device",), ("protocol", "name")]
+    texts = [*((note,) for note in _TEXTS), ("dataset",), ("device",), ("protocol", "name")]
     for names, kind, what in [*((n, dict, "settings by name") for n in groups), *((n, str, "a text") for n in texts)]:
         value = _part(stored, *names[:-1]).get(names[-1])
         if value is not None and not isinstance(value, kind):
             raise InputError(f"{where}: {'.'.join(names)}: expected {what}, found {value!r:.200}")
+    trusted = stored.get(_TRUSTED)
+    if trusted is not None and (type(trusted) is not int or trusted < 0):
+        raise InputError(f"{where}: {_TRUSTED}: expected a number of cases, found {trusted!r:.200}")
     folds = _part(stored, "protocol", "training").get("folds", 1)
     if not isinstance(folds, int) or not 1 <= folds <= MAX_FOLDS:
         raise InputError(f"{where}: protocol.training.folds: expected 1 to {MAX_FOLDS} folds, found {folds!r:.200}")

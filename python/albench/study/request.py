@@ -42,6 +42,7 @@ class Option:
 
 Texts = tuple[str, ...]
 DATA_HELP = "Folder with the data sets; default: ALBENCH_DATA."
+TRUST_HELP = "Lay labels over their images whatever spacing, position or orientation their headers say."
 CACHE_HELP = "Downloads, unpacked data, phantoms; default: ALBENCH_CACHE or ~/.cache/al-bench."
 
 
@@ -89,6 +90,7 @@ class RunRequest:
             "Regular expression whose one group names the patient in a case's name; or auto, none.", metavar="PATTERN"
         ),
     ] = None
+    trust_image_geometry: Annotated[bool, Option(TRUST_HELP)] = False
     device: Annotated[str, Option("auto, cpu or cuda.")] = "auto"
     data: Annotated[Path | None, Option(DATA_HELP)] = None
     out: Annotated[Path, Option("Results folder.", variable="ALBENCH_OUT")] = Path("out")

@@ -11,8 +11,10 @@ from albench.config import Protocol, StudyConfig
 from albench.data import Dataset, load_dataset, verify_cases
 from albench.data.groups import case_groups
 from albench.data.locate import cache_folder
+from albench.data.verify import require_none_stops
 from albench.errors import InputError, unknown_name
 from albench.machine.limits import allow_open_files
+from albench.machine.names import require_utf8
 from albench.machine.placement import Machine, Placement, place
 from albench.progress import SILENT, Board, Reporter
 from albench.protocols import load_protocol
@@ -26,6 +28,7 @@ from albench.study.request import RunRequest
 from albench.study.study import Study
 from albench.study.workers import run_studies
 from albench.training.base import Trainer
+from albench.training.feasible import planning_problems
 from albench_core.cores import n_cores
 
 
@@ -49,6 +52,7 @@ class Resolved:
 def resolve(request: RunRequest, reporter: Reporter) -> Resolved:
     """Check everything that can be checked before anything is computed."""
     allow_open_files()
+    require_utf8(request.out.absolute())
     if request.tensorboard:
         require_tensorboard()
     strategies = tuple(dict.fromkeys(label_of(make_strategy(text)) for text in request.strategy))
@@ -89,8 +93,14 @@ def resolve(request: RunRequest, reporter: Reporter) -> Resolved:
                 require_same_data(namesake, dataset)
                 reporter.say(f"{name}: the same data as {namesake.root}, which is one study")
                 continue
-            remarks = verify_cases(dataset, n_workers=n_cores(), reporter=reporter)
-        if remarks:
+            verdict = verify_cases(
+                dataset,
+                n_workers=n_cores(),
+                reporter=reporter,
+                trust_image_geometry=request.trust_image_geometry,
+            )
+            require_none_stops(dataset, planning_problems(dataset, verdict.facts, protocols[name].network))
+        if remarks := verdict.problems:
             reporter.say(
                 f"{name}: {len(remarks)} remarks, `al-bench datasets verify {name}` lists them; first: "
                 f"{remarks[0].message}"
@@ -106,6 +116,7 @@ def resolve(request: RunRequest, reporter: Reporter) -> Resolved:
             dataset_checksum=dataset.checksum,
             dataset_kind=dataset.kind,
             dataset_root=str(dataset.root),
+            trusted_geometry=verdict.n_of_geometry if request.trust_image_geometry else None,
             groups=grouped.digest,
             trainer="nnunet",
             device=device,

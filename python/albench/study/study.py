@@ -10,6 +10,7 @@ from pathlib import Path
 from albench.config import StudyConfig
 from albench.data import Dataset
 from albench.data.groups import case_groups
+from albench.errors import InputError
 from albench.results.layout import RunFolder, StudyFolder
 from albench.seeding import Key, generator
 from albench.training.base import Trainer
@@ -62,20 +63,28 @@ class Study:
         By default the test cases are the same for every seed, so that cases can be paired; with ``pool.split_by: seed``
         they change with it. Of a data set with partial labels, completely labelled cases alone are tested on, and every
         other case with a label is in the pool.
+
+        Raises
+        ------
+        InputError
+            There are too few cases for both.
         """
         partial, settings = self.dataset.is_partial, self.config.protocol.pool
         varies, n_folds = settings.split_by == "seed", settings.test_folds
         # cases are in the same folds for all seeds
         key: tuple[Key, ...] = (seed, "test") if varies and n_folds is None else ("test",)
-        return split_cases(
-            self.dataset.case_names,
-            test_share=settings.test_share,
-            max_test_cases=settings.max_test_cases,
-            max_pool_cases=settings.max_cases,
-            testable=self.dataset.complete_cases if partial else None,
-            keep=self.dataset.annotated_cases if partial else (),
-            groups=self.groups,
-            fold=None if n_folds is None else (seed % n_folds if varies else 0, n_folds),
-            test_rng=generator(self.dataset.name, *key),
-            pool_rng=generator(self.dataset.name, seed, "pool"),
-        )
+        try:
+            return split_cases(
+                self.dataset.case_names,
+                test_share=settings.test_share,
+                max_test_cases=settings.max_test_cases,
+                max_pool_cases=settings.max_cases,
+                testable=self.dataset.complete_cases if partial else None,
+                keep=self.dataset.annotated_cases if partial else (),
+                groups=self.groups,
+                fold=None if n_folds is None else (seed % n_folds if varies else 0, n_folds),
+                test_rng=generator(self.dataset.name, *key),
+                pool_rng=generator(self.dataset.name, seed, "pool"),
+            )
+        except InputError as error:
+            raise InputError(f"{self.dataset.root}: {error}") from error

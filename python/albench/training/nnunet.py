@@ -25,8 +25,8 @@ from albench.training.planning import (
     intensity_properties,
     plan,
     require_trainable,
-    slicing_axis,
     take_plans,
+    target_spacing,
 )
 from albench.training.preprocess import (
     POOL_NAME,
@@ -122,7 +122,11 @@ class NnunetTrainer:
             on_case()
         if self._slices:
             geometry = geometry_fingerprint([self._scans[case.name] for case in cases])
-            axis = self._given.slicing_axis if self._given else slicing_axis(self._base, self._name, network, geometry)
+            axis = (
+                self._given.slicing_axis
+                if self._given
+                else target_spacing(self._base, self._name, network, geometry)[1]
+            )
             if describe and axis != guess:
                 for case in cases:
                     self._scan(case, axis)
@@ -146,7 +150,8 @@ class NnunetTrainer:
         else:
             fingerprint["foreground_intensity_properties_per_channel"] = intensity_properties(cases, pool, start)
             plans = plan(self._base, self._name, self._protocol.network, fingerprint)
-            require_trainable(plans["configurations"][self._configuration], self._scans)
+            shapes = {case.name: self._scans[case.name].shape for case in cases}
+            require_trainable(plans["configurations"][self._configuration], shapes)
         pool.save(store.folder / POOL_NAME)
         held_out = self._raw(split.test, _TEST_ID) if split.test else []
         preprocess(store, [*cases, *held_out], on_case)

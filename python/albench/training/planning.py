@@ -16,7 +16,7 @@ from nnunetv2.utilities import utils
 from numpy.typing import NDArray
 
 from albench.config import NetworkSettings
-from albench.data import Case
+from albench.data import Case, CaseFacts
 from albench.errors import InputError
 from albench.machine.files import write_json
 from albench.training.nnunet_env import nnunet_folders, quiet
@@ -33,7 +33,7 @@ _PERCENTILES = (0.5, 50.0, 99.5)
 utils.Pool = lambda processes: ThreadPool(1)
 
 
-def geometry_fingerprint(scans: Sequence[CaseScan]) -> dict[str, Any]:
+def geometry_fingerprint(scans: Sequence[CaseScan | CaseFacts]) -> dict[str, Any]:
     """Return the part of nnU-Net's data set fingerprint that needs no labels."""
     shapes = [[high - low for low, high in scan.box] for scan in scans]
     return {
@@ -149,6 +149,19 @@ class _Planner(ExperimentPlanner):  # type: ignore[misc]
         return int(single[0] if len(single) == 1 else np.argmax(spacing))
 
 
+class _Sketch(_Planner):
+    """The same planner with memory without end."""
+
+    def __init__(self, dataset_name: str, settings: NetworkSettings) -> None:
+        super().__init__(dataset_name, settings)
+        self.lowres_creation_threshold = 0  # nobody asks for a cascade
+
+    @staticmethod
+    def static_estimate_VRAM_usage(*arguments: Any) -> float:  # noqa: N802 - its name in nnU-Net
+        """Return next to nothing."""
+        return 1.0
+
+
 def _adapt(configuration: dict[str, Any], settings: NetworkSettings) -> None:
     """Write dropout layers, depth and batch size of the protocol into a planned configuration, in place."""
     if settings.batch_size is not None:
@@ -185,39 +198,56 @@ def take_plans(
     write_json(folder / "dataset_fingerprint.json", dict(fingerprint))
 
 
-def require_trainable(configuration: Mapping[str, Any], scans: Mapping[str, CaseScan]) -> None:
-    """Refuse images too small for a network of two resolutions, and for the blur of nnU-Net's augmentation.
+def untrainable(configuration: Mapping[str, Any], shapes: Mapping[str, Sequence[int]]) -> tuple[str, str] | None:
+    """Name images too small for a network of two resolutions, or for the blur of nnU-Net's augmentation.
 
     Parameters
     ----------
     configuration
         As planned.
-    scans
-        Of the pool's cases, by name.
+    shapes
+        Voxels (z, y, x) of each case that it was planned for.
 
-    Raises
-    ------
-    InputError
-        Naming the smallest case.
+    Returns
+    -------
+    tuple
+        The smallest case, and what is wrong; None where nothing is.
     """
     patch, n_stages = configuration["patch_size"], configuration["architecture"]["arch_kwargs"]["n_stages"]
-    if min(patch) < _SMALLEST_PATCH or n_stages < 2:
-        smallest = min(scans, key=lambda case: sorted(scans[case].shape))
-        raise InputError(
-            f"case {smallest}: expected images that nnU-Net can train on, {_SMALLEST_PATCH} voxels or more along each "
-            f"axis of a patch and two resolutions, found {scans[smallest].shape} voxels (z, y, x), of which it plans "
-            f"patches of {tuple(patch)} and {n_stages} resolutions"
-        )
+    if min(patch) >= _SMALLEST_PATCH and n_stages >= 2:
+        return None
+    smallest = min(shapes, key=lambda case: sorted(shapes[case]))
+    return smallest, (
+        f"expected images that nnU-Net can train on, {_SMALLEST_PATCH} voxels or more along each axis of a patch and "
+        f"two resolutions, found {tuple(shapes[smallest])} voxels (z, y, x), of which it plans patches of "
+        f"{tuple(patch)} and {n_stages} resolutions"
+    )
 
 
-def slicing_axis(base: Path, dataset_name: str, settings: NetworkSettings, geometry: Mapping[str, Any]) -> int:
-    """Axis of the original (z, y, x) grid along which nnU-Net's 2d configuration slices this data set."""
+def require_trainable(configuration: Mapping[str, Any], shapes: Mapping[str, Sequence[int]]) -> None:
+    """Raise InputError where `untrainable` names a case."""
+    if wrong := untrainable(configuration, shapes):
+        raise InputError(f"case {wrong[0]}: {wrong[1]}")
+
+
+def target_spacing(
+    base: Path, dataset_name: str, settings: NetworkSettings, geometry: Mapping[str, Any]
+) -> tuple[NDArray[np.float64], int]:
+    """Spacing in mm, (z, y, x), that nnU-Net resamples to, and the axis along which its 2d configuration slices."""
     _write_fingerprint(base, dataset_name, geometry)
     with nnunet_folders(base), quiet():
-        return int(_Planner(dataset_name, settings).determine_transpose()[0][0])
+        planner = _Planner(dataset_name, settings)
+        return planner.determine_fullres_target_spacing(), int(planner.determine_transpose()[0][0])
 
 
-def plan(base: Path, dataset_name: str, settings: NetworkSettings, fingerprint: Mapping[str, Any]) -> dict[str, Any]:
+def plan(
+    base: Path,
+    dataset_name: str,
+    settings: NetworkSettings,
+    fingerprint: Mapping[str, Any],
+    *,
+    sketch: bool = False,
+) -> dict[str, Any]:
     """Run nnU-Net's planner and write its plans with the protocol's departures.
 
     Parameters
@@ -226,6 +256,9 @@ def plan(base: Path, dataset_name: str, settings: NetworkSettings, fingerprint: 
         Folder with nnU-Net's ``raw`` (holding `dataset_name`) and ``preprocessed``.
     fingerprint
         `geometry_fingerprint` with ``foreground_intensity_properties_per_channel`` added.
+    sketch
+        Whether to leave out how much memory patches and batches take, which is what takes the planner seconds: patches
+        are then as large as they would be on any machine.
 
     Returns
     -------
@@ -236,7 +269,7 @@ def plan(base: Path, dataset_name: str, settings: NetworkSettings, fingerprint: 
     path = base / "preprocessed" / dataset_name / f"{PLANS_NAME}.json"
     path.unlink(missing_ok=True)  # the planner would merge an earlier run's configurations
     with nnunet_folders(base), quiet():
-        _Planner(dataset_name, settings).plan_experiment()
+        (_Sketch if sketch else _Planner)(dataset_name, settings).plan_experiment()
     plans: dict[str, Any] = load_json(str(path))
     if settings.configuration not in plans["configurations"]:
         raise InputError(

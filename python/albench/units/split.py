@@ -49,14 +49,14 @@ def split_cases(
         If there are fewer than two groups, fewer than folds, none to test on, or none left.
     """
     if len(cases) < 2:
-        raise InputError(f"data set: expected at least 2 cases to split into pool and test, got {len(cases)}")
+        raise InputError(f"expected at least 2 cases to split into pool and test, got {len(cases)}")
     names = sorted(cases)
     candidates = names if testable is None else sorted(testable)
     if not candidates:
-        raise InputError("data set: expected a completely labelled case to test on, found none")
+        raise InputError("expected a completely labelled case to test on, found none")
     group_of = {name: (groups or {}).get(name, name) for name in names}
     if len(set(group_of.values())) < 2:
-        raise InputError(f"data set: expected cases of at least 2 groups to split, found {len(names)} cases of one")
+        raise InputError(f"expected cases of at least 2 groups to split, found {len(names)} cases of one")
     if fold is not None:
         number, n_folds = fold
         candidates = _of_fold(candidates, number, n_folds, group_of, test_rng)

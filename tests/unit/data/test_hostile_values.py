@@ -289,11 +289,12 @@ def test_a_folder_with_an_escape_in_its_name_is_refused(tmp_path: Path) -> None:
     assert "data set names" in str(caught.value)
 
 
-def test_a_header_with_a_spacing_that_is_none_is_refused(tmp_path: Path) -> None:
+@pytest.mark.parametrize("edge", [np.nan, np.inf])
+def test_a_header_with_a_spacing_that_is_none_is_refused(edge: float, tmp_path: Path) -> None:
     write_nifti(tmp_path / "a.nii", np.ones(SHAPE, np.uint8))
     content = bytearray((tmp_path / "a.nii").read_bytes())
     struct.pack_into("<hh", content, 252, 0, 0)  # neither qform nor sform
-    struct.pack_into("<f", content, 80, -1.0)
+    struct.pack_into("<f", content, 80, edge)
     (tmp_path / "a.nii").write_bytes(content)
     with pytest.raises(InputError, match=r"a\.nii: unreadable"):
         read_header(tmp_path / "a.nii")

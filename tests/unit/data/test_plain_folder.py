@@ -107,7 +107,7 @@ def test_photographs(colours: bool, tmp_path: Path) -> None:
     assert dataset.channel_names == (("R", "G", "B") if colours else ("image",))
     assert dataset.labels == {0: "background", 1: "class-1"}
     assert dataset.case_names == ("a", "b")
-    assert dataset.notes[1] == "1 images without a label are left out"
+    assert dataset.notes[1] == "1 image without a label left out"
     assert find_problems(dataset, n_workers=1) == []
 
 
@@ -155,7 +155,7 @@ def _no_folders(root: Path) -> None:
 @pytest.mark.parametrize(
     ("spoil", "message"),
     [
-        (_label_without_image, "case_01.nii.gz: expected an image of that name, or case_01_0000 and on, found none"),
+        (_label_without_image, "case_01.nii.gz: expected an image called case_01, or with _0000 and on behind, in "),
         (_image_for_label, "case_01.nii.gz: expected a label map of a few whole numbers from 0 up, found 120 values"),
         (_fractions, "case_01.nii.gz: expected a label map of a few whole numbers from 0 up, found 0.5"),
         (_background_alone, "labels: expected labels with foreground, found the value 0 alone"),

@@ -16,7 +16,7 @@ from tests.support.msd_fixtures import make_msd
 
 @pytest.fixture
 def sites(tmp_path: Path) -> tuple[Path, Path]:
-    first = make_msd(tmp_path / "site_a" / "organ", n_cases=6)
+    first = make_msd(tmp_path / "site_a" / "organ", n_cases=6, volume=(4, 12, 12))
     second = tmp_path / "site_b" / "organ"
     shutil.copytree(first, second)
     return first, second

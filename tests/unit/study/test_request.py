@@ -49,7 +49,8 @@ def test_every_field_is_an_option() -> None:
     assert list(request_fields()) == [field.name for field in fields(RunRequest)]
     assert {name: field.kind for name, field in request_fields().items()} == {
         "dataset": tuple, "strategy": tuple, "protocol": str, "seeds": int, "rounds": int, "budget": int, "set": tuple,
-        "start": str, "split_by": str, "group_by": str, "device": str, "data": Path, "out": Path, "cache": Path,
+        "start": str, "split_by": str, "group_by": str, "trust_image_geometry": bool,
+        "device": str, "data": Path, "out": Path, "cache": Path,
         "jobs": int, "resume": bool, "tensorboard": bool, "gallery": int,
     }  # fmt: skip
 

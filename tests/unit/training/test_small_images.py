@@ -9,11 +9,6 @@ import pytest
 
 from albench.errors import InputError
 from albench.training.planning import _Planner, require_trainable
-from albench.training.scan import CaseScan
-
-
-def scan(*shape: int) -> CaseScan:
-    return CaseScan(shape, (1.0, 1.0, 1.0), tuple((0, edge) for edge in shape))
 
 
 def planned(patch: tuple[int, ...], n_stages: int) -> dict[str, Any]:
@@ -23,8 +18,8 @@ def planned(patch: tuple[int, ...], n_stages: int) -> dict[str, Any]:
 @pytest.mark.parametrize(("patch", "n_stages"), [((3, 3), 1), ((40, 4), 3), ((7, 7), 1)])
 def test_what_cannot_be_trained_is_refused_with_the_smallest_case(patch: tuple[int, ...], n_stages: int) -> None:
     with pytest.raises(InputError, match=r"case b: expected images .* found \(8, 3, 3\) voxels"):
-        require_trainable(planned(patch, n_stages), {"a": scan(8, 9, 9), "b": scan(8, 3, 3)})
-    require_trainable(planned((12, 12), 2), {"a": scan(8, 12, 12)})
+        require_trainable(planned(patch, n_stages), {"a": (8, 9, 9), "b": (8, 3, 3)})
+    require_trainable(planned((12, 12), 2), {"a": (8, 12, 12)})
 
 
 @pytest.mark.parametrize(
