@@ -116,8 +116,13 @@ class Round:
         return (self.folder.chain.shared.start, *queries)
 
     def key(self, *component: Key) -> tuple[Key, ...]:
-        """Name of a random stream; strategies share it, so that they differ by what they choose alone."""
-        return (self.chain.study.dataset.name, self.chain.setup.seed, self.number, *component)
+        """Name of a random stream; strategies share it, so that they differ by what they choose alone.
+
+        A ceiling with iterations of its own is the same whatever number of rounds the chains have.
+        """
+        own = self.chain.name == CEILING and self.chain.protocol.training.full_iterations is not None
+        round_key = CEILING if own else self.number
+        return (self.chain.study.dataset.name, self.chain.setup.seed, round_key, *component)
 
     def say(self, text: str) -> None:
         """Print one line about it."""

@@ -181,8 +181,8 @@ def _remaining(
 ) -> Forecast:
     """Take off what the results folder has already, training by training."""
     done = find_done(study, strategies, n_seeds)
-    if done.note:
-        reporter.say(done.note)
+    for line in done.lines:
+        reporter.say(line)
     rounds_left = 1 - done.n_trainings / forecast.n_trainings
     left = {
         "preprocess": 1 - done.n_prepared / n_seeds,

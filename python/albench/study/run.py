@@ -17,11 +17,12 @@ from albench.machine.placement import Machine, Placement, place
 from albench.progress import SILENT, Board, Reporter
 from albench.protocols import load_protocol
 from albench.report import build_report
-from albench.results.folder import claim_folder, output_folder
+from albench.results.folder import output_folder
 from albench.results.reading import require_plain_files
 from albench.strategies import label_of, make_strategy
+from albench.study.claim import claim_results
 from albench.study.events import require_tensorboard
-from albench.study.file import DEVICES, own_protocol, write_study
+from albench.study.file import DEVICES, own_protocol
 from albench.study.request import RunRequest
 from albench.study.study import Study
 from albench.study.workers import run_studies
@@ -156,13 +157,9 @@ def run(request: RunRequest, reporter: Board = SILENT) -> Path:
     protocol = own_protocol(request)  # now: it may lie in what --fresh sets aside
     with output_folder(request.out, fresh=not request.resume) as replaced:
         require_plain_files(request.out)
-        set_aside = claim_folder(request.out, [study.config for study in resolved.studies])
-        for folder in [replaced, *set_aside] if replaced else set_aside:
-            reporter.say(f"what was in {request.out} under other settings is in {folder} now")
-        write_study(resolved.request, request.out, protocol)
-        for study in resolved.studies:
-            given = (study.given,) if study.given else request.dataset
-            write_study(replace(resolved.request, dataset=given), study.folder.path, protocol)
+        if replaced:
+            reporter.say(f"what was in {request.out} under other settings is in {replaced} now")
+        claim_results(resolved.request, resolved.studies, protocol, reporter)
         run_studies(resolved.studies, resolved.request.strategy, range(request.seeds), resolved.n_processes, reporter)
         return build_report(request.out)
 
