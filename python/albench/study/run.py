@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -11,7 +12,8 @@ from albench.config import Protocol, StudyConfig
 from albench.data import Dataset, load_dataset, verify_cases
 from albench.data.groups import case_groups
 from albench.data.locate import cache_folder
-from albench.errors import InputError, unknown_name
+from albench.errors import ChainsFailedError, InputError, unknown_name
+from albench.machine.facts import has_bfloat16
 from albench.machine.limits import allow_open_files
 from albench.machine.placement import Machine, Placement, place
 from albench.progress import SILENT, Board, Reporter
@@ -145,6 +147,8 @@ def run(request: RunRequest, reporter: Board = SILENT) -> Path:
     ------
     InputError
         Something of the request or its data is not as it has to be; before anything is computed.
+    ChainsFailedError
+        Some chains failed; all others are done, and in the report.
     WorkerError
         A process died; nothing that was finished is lost.
     """
@@ -160,7 +164,13 @@ def run(request: RunRequest, reporter: Board = SILENT) -> Path:
         if replaced:
             reporter.say(f"what was in {request.out} under other settings is in {replaced} now")
         claim_results(resolved.request, resolved.studies, protocol, reporter)
-        run_studies(resolved.studies, resolved.request.strategy, range(request.seeds), resolved.n_processes, reporter)
+        strategies, seeds = resolved.request.strategy, range(request.seeds)
+        try:
+            run_studies(resolved.studies, strategies, seeds, resolved.n_processes, reporter)
+        except ChainsFailedError:
+            with contextlib.suppress(InputError):  # nothing is done that it could show
+                reporter.say(f"report of what is done: {build_report(request.out)}")
+            raise
         return build_report(request.out)
 
 
@@ -181,8 +191,6 @@ def require_same_data(first: Dataset, second: Dataset) -> None:
 
 def machine_precision(device: str) -> Literal["bfloat16", "float32"]:
     """Return what precision ``auto`` means on this machine."""
-    from albench.training.runtime import has_bfloat16
-
     return "bfloat16" if device == "cpu" and has_bfloat16() else "float32"
 
 
@@ -228,13 +236,15 @@ def count_gpus() -> int:
 
 def choose_device(name: str) -> Literal["cpu", "cuda"]:
     """Resolve ``auto``, and refuse a GPU that is not there."""
-    import torch
-
     if name not in DEVICES:
         raise unknown_name("device", name, DEVICES)
+    if name == "cpu":
+        return "cpu"
+    import torch  # takes seconds to load, and a study on the processor that is finished needs none of it
+
     if name == "cuda" and not torch.cuda.is_available():
         raise InputError("--device cuda: expected a CUDA device that torch can use, found none")
-    return "cuda" if name != "cpu" and torch.cuda.is_available() else "cpu"
+    return "cuda" if torch.cuda.is_available() else "cpu"
 
 
 @dataclass(frozen=True)
