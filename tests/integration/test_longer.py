@@ -319,7 +319,7 @@ def require_old_or_new(out: Path, old: Path, new: Path) -> None:
     """Settings are those of one of them, and tables, where there are any, have nothing that these do not ask for."""
     settings = (out / "config.json").read_bytes()
     assert settings in [(each / "config.json").read_bytes() for each in (old, new)]
-    if not (out / "rounds.parquet").exists():
+    if not all((out / name).exists() for name in ("results.parquet", "rounds.parquet")):
         return
     of = old if settings == (old / "config.json").read_bytes() else new
     rows, known = (

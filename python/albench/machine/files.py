@@ -69,7 +69,7 @@ def writing_to(path: Path) -> Iterator[None]:
         if error.errno in _REFUSED:
             raise InputError(f"{where}: cannot be written or read ({message})") from error
         if error.errno is None and "requested and" in str(error):  # NumPy's, which says no more
-            raise InputError(f"{where}: cannot be written whole ({error}; {_free(path)} free)") from error
+            raise ExhaustedError(f"{where}: cannot be written whole ({error}; {_free(path)} free)") from error
         raise
 
 

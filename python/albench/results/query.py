@@ -315,9 +315,10 @@ def queried_rounds(run: RunFolder) -> Iterator[tuple[RoundFolder, Query]]:
     InputError
         A query is damaged or of another format, or the settings are missing or damaged.
     """
-    for settings in Settings.read(run).studies:
-        for folder in run.study(settings.dataset).rounds():
-            if folder.query.is_file() and is_of_study(folder, settings):
-                query = Query.read(folder.query)
-                if query.is_of(folder):
-                    yield folder, query
+    asked = {settings.dataset: settings for settings in Settings.read(run).studies}
+    for folder in run.rounds():
+        settings = asked.get(folder.dataset)
+        if settings is not None and folder.query.is_file() and is_of_study(folder, settings):
+            query = Query.read(folder.query)
+            if query.is_of(folder):
+                yield folder, query
