@@ -13,7 +13,8 @@ from albench.errors import InputError
 from albench.progress import Silent
 from albench.protocols import load_protocol
 from albench.study import forecast as forecast_module
-from albench.study.forecast import Costs, Forecast, _remaining, forecast, forecast_studies, forecast_study, measure
+from albench.study.forecast import Forecast, _remaining, forecast, forecast_studies, forecast_study
+from albench.study.measuring import Costs, measure
 from albench.study.request import RunRequest
 from albench.study.run import Resolved
 from albench.study.study import Study

@@ -143,11 +143,7 @@ def run_studies(
     Chains of a seed start when their common first model is there. One process runs everything here; more run in
     spawned ones, which share out the GPUs.
     """
-    # Dearest first, so that no long chain is left to run alone at the end.
-    chains = sorted(
-        (name for name in strategies if name != CEILING),
-        key=lambda name: -make_strategy(name).needs.value.bit_count(),
-    )
+    chains = dearest_first([name for name in strategies if name != CEILING])
     setups = {(study.dataset.name, seed): setup_seed(study, seed, board) for study in studies for seed in seeds}
     first = [Job(study, seed, None) for study in studies for seed in seeds if chains]
     if CEILING in strategies:
@@ -159,7 +155,7 @@ def run_studies(
     workers: Workers = Here(run_job, board)
     if n_processes > 1:
         on_gpu = any(study.config.device == "cuda" for study in studies)
-        workers = Processes(n_processes, run_job, board, _gpus() if on_gpu else ())
+        workers = Processes(n_processes, run_job, board, visible_gpus("cuda" if on_gpu else "cpu"))
     last_written = time.monotonic()
     try:
         with workers:
@@ -236,7 +232,15 @@ def _failure(job: Job, error: Exception, n_chains: int) -> str:
     return line if job.strategy else f"{line}; {n_chains} chains that begin with it were not begun"
 
 
-def _gpus() -> tuple[str, ...]:
-    from albench.training.runtime import visible_gpus  # torch takes seconds to load, and not every command needs it
+def dearest_first(strategies: Sequence[str]) -> list[str]:
+    """Strategies in the order in which their chains begin: so no long one is left to run alone at the end."""
+    return sorted(strategies, key=lambda name: -make_strategy(name).needs.value.bit_count())
 
-    return visible_gpus()
+
+def visible_gpus(device: str) -> tuple[str, ...]:
+    """GPUs for processes of a study on `device`: none for cpu."""
+    if device != "cuda":
+        return ()
+    from albench.training import runtime  # torch takes seconds to load, and not every command needs it
+
+    return runtime.visible_gpus()

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import itertools
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -67,9 +68,9 @@ def _choose(step: Round, labelled: Sequence[Unit], models: Sequence[Path]) -> di
         wanted = replace(request, variance=known.variance)
         n_passes = unit_passes(needs, known.variance is not None)
         often = f" in {n_passes} passes" if n_passes > 1 else ""
-        with step.task(f"scoring {len(units)} units{often}", len(units) * n_passes) as advance:
+        with step.task(f"scoring {len(units)} units{often}", len(units)) as advance:
             model = chain.setup.trainer.load(*models)
-            scores = model.score(units, needs, wanted, advance)
+            scores = model.score(units, needs, wanted, every(n_passes, advance))
         warnings.extend(model.warnings)
         return scores
 
@@ -101,6 +102,17 @@ def _choose(step: Round, labelled: Sequence[Unit], models: Sequence[Path]) -> di
         "cached_scores": " ".join(str(need.name).lower() for need in cached),
         "warnings": warnings,
     }
+
+
+def every(n: int, advance: Callable[[], None]) -> Callable[[], None]:
+    """Return what calls `advance` at every `n`-th call: a unit is scored when all passes have seen as much of it."""
+    calls = itertools.count(1)
+
+    def advanced() -> None:
+        if next(calls) % n == 0:
+            advance()
+
+    return advanced
 
 
 def _shared_scores(start: Round, units: Sequence[Unit], request: ScoringRequest) -> ScoreCache:
