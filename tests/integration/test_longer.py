@@ -13,6 +13,7 @@ from typing import Any
 import pandas as pd
 import pytest
 
+import albench
 from albench.config import Protocol
 from albench.data import Dataset
 from albench.errors import InputError
@@ -360,3 +361,36 @@ def test_killed_at_any_change_either_study_can_be_had(
     studies: Callable[[int], Path], phantom: Dataset, tmp_path: Path
 ) -> None:
     assert kill_everywhere(studies, phantom, tmp_path, 1, finish=True) > 10
+
+
+@pytest.mark.slow
+def test_a_round_more_with_networks_is_the_longer_study(phantom: Dataset, tmp_path: Path) -> None:
+    def run_networks(out: Path, rounds: int, say: Listening) -> None:
+        settings = ["training.first_iterations=10", "training.round_iterations=8", "pool.start=6", "pool.max_cases=4"]
+        request = RunRequest(
+            str(phantom.root),
+            strategy="mcd,full",
+            rounds=rounds,
+            budget=4,
+            jobs=1,
+            device="cpu",
+            out=out,
+            cache=tmp_path / "cache",
+            set=settings,
+        )
+        albench.run(request, say)
+
+    said = Listening()
+    run_networks(tmp_path / "out", 2, said)
+    assert not any("kept" in line for line in said.heard)
+    run_networks(tmp_path / "out", 3, said)
+    assert f"{phantom.name}: 2 rounds of 1 chain kept, 1 round more" in said.heard
+    run_networks(tmp_path / "at-once", 3, Listening())
+    known, expected = (
+        content(out / phantom.name, lambda place: "nnunet/" not in place)
+        for out in (tmp_path / "out", tmp_path / "at-once")
+    )
+    known = {place: value for place, value in known.items() if not place.startswith("full/seed-0/round-1/")}
+    assert known.keys() == expected.keys()
+    assert [place for place in expected if known[place] != expected[place]] == []
+    pd.testing.assert_frame_equal(read_results(tmp_path / "out"), read_results(tmp_path / "at-once"))
