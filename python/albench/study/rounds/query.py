@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import itertools
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -12,6 +11,7 @@ from typing import Any
 import numpy as np
 
 from albench.machine.facts import code_version, versions
+from albench.progress import every
 from albench.results.layout import CEILING, QUERY
 from albench.results.longer import asked_for
 from albench.results.query import QueriedUnit, Query
@@ -102,17 +102,6 @@ def _choose(step: Round, labelled: Sequence[Unit], models: Sequence[Path]) -> di
         "cached_scores": " ".join(str(need.name).lower() for need in cached),
         "warnings": warnings,
     }
-
-
-def every(n: int, advance: Callable[[], None]) -> Callable[[], None]:
-    """Return what calls `advance` at every `n`-th call: a unit is scored when all passes have seen as much of it."""
-    calls = itertools.count(1)
-
-    def advanced() -> None:
-        if next(calls) % n == 0:
-            advance()
-
-    return advanced
 
 
 def _shared_scores(start: Round, units: Sequence[Unit], request: ScoringRequest) -> ScoreCache:
