@@ -10,6 +10,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
+from dataclasses import replace
 from multiprocessing.context import SpawnProcess
 from pathlib import Path
 from typing import Any
@@ -26,6 +27,7 @@ from albench.progress import Advance, Silent
 from albench.results.folder import claim_folder, output_folder
 from albench.results.tables import mean_dice, read_results, read_rounds
 from albench.study.workers import run_studies
+from albench.training.base import Trainer
 from albench.training.fake import FakeModel
 from tests.support.fake_study import STRATEGIES, fake_protocol, fake_study
 
@@ -97,9 +99,18 @@ def test_processes_change_nothing(finished: Path, phantom: Dataset, tmp_path: Pa
     pd.testing.assert_frame_equal(read_results(tmp_path), read_results(finished))
 
 
-def test_a_finished_study_is_only_read(finished: Path, phantom: Dataset) -> None:
+def no_trainer(work: Path) -> Trainer:
+    raise AssertionError("nobody needs one")
+
+
+@pytest.mark.parametrize("n_processes", [1, 2])
+def test_a_finished_study_is_only_read(
+    finished: Path, phantom: Dataset, monkeypatch: pytest.MonkeyPatch, n_processes: int
+) -> None:
     before = {path: path.stat().st_mtime_ns for path in finished.rglob("*.stage.json")}
-    run_studies([fake_study(phantom, finished)], STRATEGIES, [0, 1], n_processes=1)
+    monkeypatch.setattr(SpawnProcess, "start", no_trainer)
+    study = replace(fake_study(phantom, finished), make_trainer=no_trainer)
+    run_studies([study], STRATEGIES, [0, 1], n_processes)
     assert before == {path: path.stat().st_mtime_ns for path in finished.rglob("*.stage.json")}
 
 
@@ -159,10 +170,10 @@ class Counting(Silent):
 
 def test_scoring_counts_units_whatever_passes_it_makes(phantom: Dataset, tmp_path: Path) -> None:
     counting = Counting()
-    run_studies([fake_study(phantom, tmp_path, fake_protocol(rounds=2))], ["random", "mcd"], [0], 1, counting)
+    run_studies([fake_study(phantom, tmp_path, fake_protocol(rounds=2))], ["random", "usim-f"], [0], 1, counting)
     (scoring,) = [task for task in counting.tasks if "scoring" in task[0]]
     n_units = int(scoring[0].partition("scoring ")[2].split()[0])
-    assert scoring[0].endswith(f"scoring {n_units} units in 3 passes")
+    assert scoring[0].endswith(f"scoring {n_units} units in 2 passes")
     assert scoring[1] == len(scoring[2]) == n_units
     assert all(total in (None, len(notes)) for _, total, notes in counting.tasks)
 

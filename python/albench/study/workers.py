@@ -82,7 +82,7 @@ def is_done(job: Job, setup: SeedSetup, reporter: Reporter) -> bool:
     listening = _Listening()
     try:
         _run(job, setup, listening, only_look=True)
-    except UnfinishedError:
+    except (UnfinishedError, InputError):  # whoever runs it will meet the same, and say so
         return False
     for line in listening.lines:
         reporter.say(line)
