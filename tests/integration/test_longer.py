@@ -22,6 +22,7 @@ from albench.results.collect import write_tables
 from albench.results.folder import output_folder
 from albench.results.layout import RunFolder, StudyFolder
 from albench.results.query import queried_rounds
+from albench.results.sealed import write_sealed
 from albench.results.settings import Settings
 from albench.results.stages import StageRecord
 from albench.results.tables import read_results, read_rounds
@@ -253,6 +254,22 @@ def test_records_that_do_not_say_what_was_asked_hold(
         claim(phantom, out, protocol_of(4, 5))
     assert any("claspe seed 0: begins again" in line for line in run(phantom, out, protocol_of(4)))
     require_same(out, studies(4), [f"{name}/full/seed-0/round-2/"])
+
+
+def test_settings_with_fewer_budgets_than_queries_are_read(
+    studies: Callable[[int], Path], phantom: Dataset, tmp_path: Path
+) -> None:
+    """Somebody else's: no version wrote them."""
+    out = copy(studies(3), tmp_path / "out")
+    for file in (out / "config.json", out / phantom.name / "settings.json"):
+        values = read_json(file)["datasets"]
+        values[phantom.name]["protocol"]["budget"] = [4]
+        write_sealed(file, {"datasets": values}, format=Settings.FORMAT)
+    for path in out.rglob("query.stage.json"):
+        record = StageRecord.read(path.parent, "query")
+        record.model_copy(update={"notes": {}}).write(path.parent, "query")
+    assert len(list(queried_rounds(RunFolder(out)))) == 4 * 3 + 1
+    assert write_tables(out) == []
 
 
 def test_a_strategy_that_is_left_out_for_now_is_in_no_table_of_another_length(

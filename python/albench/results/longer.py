@@ -120,7 +120,7 @@ def _asked(folder: RoundFolder, stored: StudySettings) -> Mapping[str, Any] | No
         return None
     if _BUDGET in notes:
         return notes
-    if stored.rounds is None or folder.number >= stored.rounds:
+    if stored.rounds is None or folder.number > len(stored.budgets):
         return None
     n_queries = stored.rounds - 1 if _is_scheduled(folder.strategy) else None
     return asked_for(stored.budgets[folder.number - 1], n_queries)

@@ -48,10 +48,10 @@ def claim_results(
         _write_requests(request, studies, protocol)
     for folder in claim.take():
         reporter.say(f"what was in {request.out} under other settings is in {folder} now")
+    # after: a folder with a request alone is nobody's, and what was set aside took its request with it
+    _write_requests(request, studies, protocol)
     if former:
         write_tables(request.out)
-    else:  # after: a folder with a request alone is nobody's
-        _write_requests(request, studies, protocol)
     for study in studies:
         for line in _set_others_aside(study, request.strategy, request.seeds):
             reporter.say(line)
