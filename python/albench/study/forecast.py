@@ -108,9 +108,7 @@ def forecast_studies(request: RunRequest, reporter: Reporter, sd: float | None =
     """
     if request.resume:
         require_plain_files(request.out)
-    began = time.perf_counter()
-    resolved = resolve(request, reporter)
-    resolve_s = time.perf_counter() - began
+    resolved = resolve(request, reporter)  # what it reads of the data it remembers, for the run
     strategies, n_seeds = resolved.request.strategy, request.seeds
     forecasts = [
         forecast_study(study, strategies, n_seeds, resolved.n_processes, reporter) for study in resolved.studies
@@ -124,7 +122,7 @@ def forecast_studies(request: RunRequest, reporter: Reporter, sd: float | None =
         startup_s = _startup_s()
     # The report is imported and drawn in about the time that the program takes to start.
     n_starts = 2 + (resolved.n_processes > 1)
-    forecasts[0] = _with_fixed(forecasts[0], resolve_s + n_starts * startup_s)
+    forecasts[0] = _with_fixed(forecasts[0], n_starts * startup_s)
     return [_with_power(forecast, SPREADS.get(forecast.protocol) if sd is None else sd) for forecast in forecasts]
 
 
