@@ -19,7 +19,7 @@ from pydantic import (
 
 from albench.errors import is_plain
 
-_MOST_ROUNDS = 10_000
+MOST_ROUNDS, MOST_UNITS = 10_000, 10**9
 _LONGEST_TEXT = 500
 
 
@@ -259,7 +259,7 @@ class Protocol(_Settings):
     cpu_threads: Count
     pool: PoolSettings
     budget: int | tuple[int, ...]
-    rounds: Annotated[int, Field(ge=1, le=_MOST_ROUNDS)]
+    rounds: Annotated[int, Field(ge=1, le=MOST_ROUNDS)]
     network: NetworkSettings
     training: TrainingSettings
     scoring: ScoringSettings
@@ -270,7 +270,7 @@ class Protocol(_Settings):
     @classmethod
     def _one_budget_or_several(cls, value: Any) -> Any:
         several = value if isinstance(value, (list, tuple)) else [value]
-        if not several or not all(type(each) is int and 0 < each <= 10**9 for each in several):
+        if not several or not all(type(each) is int and 0 < each <= MOST_UNITS for each in several):
             raise ValueError("expected a whole number from 1 to a billion, or a list of them, one for each query")
         return value
 

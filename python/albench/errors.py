@@ -9,11 +9,22 @@ from collections.abc import Iterable
 # traceback and exits with status 2.
 from albench_core.errors import InputError, is_plain
 
-__all__ = ["InputError", "WorkerError", "is_plain", "unknown_name"]
+__all__ = ["ChainsFailedError", "ExhaustedError", "InputError", "WorkerError", "is_plain", "unknown_name"]
 
 
 class WorkerError(RuntimeError):
     """A process of ours ended before its work; nothing finished is lost. Exit status 1."""
+
+
+class ExhaustedError(InputError):
+    """Something is used up that all parts of a run share, such as the room on a disk: none of them can go on."""
+
+
+class ChainsFailedError(RuntimeError):
+    """Some chains of a study failed, all others are done. Exit status 1.
+
+    Its cause is the group of what they raised. The message has a line for each of them and one for all.
+    """
 
 
 def unknown_name(kind: str, name: str, known: Iterable[str]) -> InputError:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import itertools
 from collections.abc import Callable, Iterator
 from typing import Protocol
 
@@ -57,3 +58,14 @@ class Silent:
 
 
 SILENT = Silent()
+
+
+def every(n: int, advance: Advance) -> Callable[[], None]:
+    """Return what calls `advance` at every `n`-th call: what takes `n` passes over units counts units nevertheless."""
+    calls = itertools.count(1)
+
+    def advanced() -> None:
+        if next(calls) % n == 0:
+            advance()
+
+    return advanced

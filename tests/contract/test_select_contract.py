@@ -65,7 +65,11 @@ def view_of(label: str, given: dict[str, Any], rows: np.ndarray, labelled: np.nd
     groups = given["groups"]
     units = [Unit(f"case{group:03d}", int((groups[:row] == group).sum())) for row, group in enumerate(groups)]
     return PoolView(
-        tuple(units[row] for row in rows), Scores(**values), WEIGHTS, annotated=tuple(units[row] for row in labelled)
+        tuple(units[row] for row in rows),
+        Scores(**values),
+        WEIGHTS,
+        n_queries=1 if strategy.scheduled else None,
+        annotated=tuple(units[row] for row in labelled),
     )
 
 

@@ -120,7 +120,7 @@ def view_of(label: str, n: int = N, counts: np.ndarray = COUNTS, *, seed: int = 
         synthetic(strategy.needs, n, n_labels=counts.size, seed=seed, constant=constant),
         class_weights(counts),
         query_number=0,
-        n_queries=4,
+        n_queries=4 if strategy.scheduled else None,
         annotated=(Unit("another", 0),),
         oracle=Oracle(voxels, voxels // 3) if strategy.oracle_aided else None,
     )

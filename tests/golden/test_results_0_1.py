@@ -29,7 +29,8 @@ from albench.results.query import Query
 from albench.results.settings import Settings
 from albench.results.tables import read_results, read_rounds
 from albench.study.export import export_round
-from albench.study.forecast import Costs, _remaining, forecast
+from albench.study.forecast import _remaining, forecast
+from albench.study.measuring import Costs
 from tests.support.fake_study import fake_study
 from tests.support.hostile import PLANS, mark_of, planned, sign, write_model
 

@@ -181,8 +181,16 @@ def test_a_data_set_is_prepared_and_verified(copy: Path, tmp_path: Path, capsys:
     cache = ["--cache", str(tmp_path / "cache")]
     status, output, _ = call(["datasets", "prepare", str(copy), *cache], capsys)
     assert status == 0
-    assert f"8 cases in {copy}" in output
-    assert "only verified" in output
+    raw = tmp_path / "cache/nnUNet_raw" / f"Dataset601_{copy.name.replace('-', '_')}"
+    assert output.splitlines()[-2:] == [
+        f"{copy.name}: 8 cases in {copy}",
+        f"for nnU-Net's own commands: nnUNet_raw={raw.parent}, {raw.name}",
+    ]
+    labels = sorted((raw / "labelsTr").iterdir())
+    assert [path.resolve().parent for path in labels] == [copy / "labelsTr"] * 8
+    assert call(["datasets", "prepare", str(copy), *cache], capsys)[1] == output, "the same number again"
+    assert call(["datasets", "prepare", str(raw), *cache], capsys)[1].endswith(f"nnUNet_raw={raw.parent}, {raw.name}\n")
+    assert [path.name for path in raw.parent.glob("Dataset*")] == [raw.name]
     _relabel(copy)
     _truncate(copy)
     status, output, _ = call(["datasets", "verify", str(copy), *cache], capsys)

@@ -11,7 +11,7 @@ import torch
 
 import albench
 from albench.data import Dataset
-from albench.errors import InputError
+from albench.errors import ChainsFailedError
 from albench.scoring.request import Need, ScoringRequest
 from albench.study.workers import run_studies
 from albench.training.base import TrainingReport
@@ -36,7 +36,7 @@ def test_what_a_training_says_is_told_with_its_place(
     monkeypatch.setattr(FakeTrainer, "train", diverges)
     study = fake_study(phantom, tmp_path, fake_protocol(rounds=2))
     where = "random seed 0 round 1: training diverged: the loss is nan at iteration 7 of 100"
-    with pytest.raises(InputError, match=where):
+    with pytest.raises(ChainsFailedError, match=where):
         run_studies([study], ["random"], [0], n_processes=1)
     folder = study.folder.chain("random", 0).round(1)
     assert folder.stage("query").is_file() and folder.trainings() == []
@@ -58,7 +58,7 @@ def test_a_learning_rate_that_is_far_too_large(phantom_root: Path, tmp_path: Pat
         set=["training.initial_lr=1e6", "training.first_iterations=30", "pool.start=6", "training.folds=2"],
     )
     for _ in range(2):
-        with pytest.raises(InputError) as raised:
+        with pytest.raises(ChainsFailedError) as raised:
             albench.run(request)
         for part in ("seed 0 round 0: fold 0:", "at iteration ", "of 30", "--set training.initial_lr=100000"):
             assert part in str(raised.value)

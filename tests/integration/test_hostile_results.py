@@ -20,7 +20,7 @@ import torch
 
 from albench.check.baseline import summarise
 from albench.data import Dataset
-from albench.errors import InputError
+from albench.errors import ChainsFailedError, InputError
 from albench.progress import Silent
 from albench.report.galleries import galleries
 from albench.report.inputs import read_inputs
@@ -80,6 +80,11 @@ def attempt(command: Callable[[], object]) -> bool:
     """Whether a command was refused; anything but one line fails."""
     try:
         command()
+    except ChainsFailedError as error:
+        assert isinstance(error.__cause__, ExceptionGroup)
+        assert len(str(error).splitlines()) == len(error.__cause__.exceptions) + 1
+        assert all(isinstance(each, InputError) for each in error.__cause__.exceptions)
+        return True
     except (InputError, OSError) as error:
         assert "\n" not in str(error) and not isinstance(error, TimeoutError)
         return True

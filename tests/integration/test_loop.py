@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import contextlib
 import multiprocessing
 import os
 import signal
 import subprocess
 import sys
 import time
+from collections.abc import Iterator
+from dataclasses import replace
 from multiprocessing.context import SpawnProcess
 from pathlib import Path
 from typing import Any
@@ -20,9 +23,11 @@ import pytest
 from albench.data import Dataset
 from albench.errors import InputError, WorkerError
 from albench.machine.files import read_json
+from albench.progress import Advance, Silent
 from albench.results.folder import claim_folder, output_folder
 from albench.results.tables import mean_dice, read_results, read_rounds
 from albench.study.workers import run_studies
+from albench.training.base import Trainer
 from albench.training.fake import FakeModel
 from tests.support.fake_study import STRATEGIES, fake_protocol, fake_study
 
@@ -94,9 +99,18 @@ def test_processes_change_nothing(finished: Path, phantom: Dataset, tmp_path: Pa
     pd.testing.assert_frame_equal(read_results(tmp_path), read_results(finished))
 
 
-def test_a_finished_study_is_only_read(finished: Path, phantom: Dataset) -> None:
+def no_trainer(work: Path) -> Trainer:
+    raise AssertionError("nobody needs one")
+
+
+@pytest.mark.parametrize("n_processes", [1, 2])
+def test_a_finished_study_is_only_read(
+    finished: Path, phantom: Dataset, monkeypatch: pytest.MonkeyPatch, n_processes: int
+) -> None:
     before = {path: path.stat().st_mtime_ns for path in finished.rglob("*.stage.json")}
-    run_studies([fake_study(phantom, finished)], STRATEGIES, [0, 1], n_processes=1)
+    monkeypatch.setattr(SpawnProcess, "start", no_trainer)
+    study = replace(fake_study(phantom, finished), make_trainer=no_trainer)
+    run_studies([study], STRATEGIES, [0, 1], n_processes)
     assert before == {path: path.stat().st_mtime_ns for path in finished.rglob("*.stage.json")}
 
 
@@ -139,6 +153,29 @@ def test_another_configuration_is_refused_with_the_difference(finished: Path, ph
     with pytest.raises(InputError, match=r"another configuration \(protocol.budget: 6 -> 7\)"):
         fake_study(phantom, finished, fake_protocol(budget=7))
     assert queries(finished) == before
+
+
+class Counting(Silent):
+    """Counts the steps of each task."""
+
+    def __init__(self) -> None:
+        self.tasks: list[tuple[str, int | None, list[str]]] = []
+
+    @contextlib.contextmanager
+    def task(self, title: str, total: int | None = None) -> Iterator[Advance]:
+        notes: list[str] = []
+        self.tasks.append((title, total, notes))
+        yield lambda note="": notes.append(note)
+
+
+def test_scoring_counts_units_whatever_passes_it_makes(phantom: Dataset, tmp_path: Path) -> None:
+    counting = Counting()
+    run_studies([fake_study(phantom, tmp_path, fake_protocol(rounds=2))], ["random", "usim-f"], [0], 1, counting)
+    (scoring,) = [task for task in counting.tasks if "scoring" in task[0]]
+    n_units = int(scoring[0].partition("scoring ")[2].split()[0])
+    assert scoring[0].endswith(f"scoring {n_units} units in 2 passes")
+    assert scoring[1] == len(scoring[2]) == n_units
+    assert all(total in (None, len(notes)) for _, total, notes in counting.tasks)
 
 
 def test_foreign_files_are_left_alone(phantom: Dataset, tmp_path: Path) -> None:

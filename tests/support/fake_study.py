@@ -72,6 +72,14 @@ class FakeFactory:
 
 
 def fake_study(dataset: Dataset, out: Path, protocol: Protocol | None = None) -> Study:
+    """A study whose settings are those of its results folder."""
+    study = unclaimed_study(dataset, out, protocol)
+    out.mkdir(parents=True, exist_ok=True)
+    claim_folder(out, [study.config])
+    return study
+
+
+def unclaimed_study(dataset: Dataset, out: Path, protocol: Protocol | None = None) -> Study:
     config = StudyConfig(
         dataset=dataset.name,
         dataset_checksum=dataset.checksum,
@@ -79,8 +87,6 @@ def fake_study(dataset: Dataset, out: Path, protocol: Protocol | None = None) ->
         device="cpu",
         protocol=protocol or fake_protocol(),
     )
-    out.mkdir(parents=True, exist_ok=True)
-    claim_folder(out, [config])
     pool = config.protocol.pool
     make_trainer = FakeFactory(dataset, pool.patch_size, pool.patch_grid)
     return Study(dataset, config, out, make_trainer, given=str(dataset.root))

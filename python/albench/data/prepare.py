@@ -11,15 +11,20 @@ from albench.data.dataset import Dataset
 from albench.data.download import Patience, fetch
 from albench.data.load import load_dataset, unpack_data_set
 from albench.data.locate import look_up, prepared_folder
+from albench.data.msd import DATASET_JSON
+from albench.data.nnunet_layout import is_nnunet_layout
 from albench.data.raw import write_nnunet_raw
 from albench.data.registry import DatasetEntry, get_entry, is_registered
 from albench.data.verify import Verdict, verify_cases
 from albench.errors import InputError
 from albench.machine.files import build_folder, locked, read_json, sha256, write_json, writing_to
 from albench.machine.removal import remove_tree, set_aside
+from albench.machine.text import read_json_text
 from albench.progress import Reporter
 
 RAW_FOLDER = "nnUNet_raw"
+_OWN_IDS = range(601, 901)  # none of the registry's
+_RAW_NAME = re.compile(r"Dataset(\d{3})_[A-Za-z0-9_]+")
 
 
 @dataclass(frozen=True)
@@ -29,11 +34,11 @@ class PreparedDataset:
     Attributes
     ----------
     raw
-        nnU-Net raw data set that links to the same images; None for data of the user's own.
+        nnU-Net raw data set that links to the same images, or the data set itself where it is one already.
     """
 
     dataset: Dataset
-    raw: Path | None
+    raw: Path
     verdict: Verdict
 
 
@@ -57,7 +62,7 @@ def prepare_dataset(
     Parameters
     ----------
     name
-        Registry name, or the path of a data set of the user's own, which is only verified.
+        Registry name, or the path of a data set of the user's own, which is not moved.
     data_dir, cache_dir
         As for `load_dataset`. Downloads are unpacked to ``cache_dir/data/<folder>``, raw data are laid out in
         ``cache_dir/nnUNet_raw``.
@@ -82,7 +87,8 @@ def prepare_dataset(
 
     if not is_registered(name):
         dataset = load_dataset(name, data_dir=data_dir, cache_dir=cache_dir, reporter=reporter)
-        return PreparedDataset(dataset, None, verified(dataset))
+        verdict = verified(dataset)
+        return PreparedDataset(dataset, _lay_out_own(dataset, cache_dir, reporter), verdict)
     entry = get_entry(name)
     with writing_to(cache_dir):
         (cache_dir / "downloads").mkdir(parents=True, exist_ok=True)
@@ -148,3 +154,41 @@ def _lay_out(dataset: Dataset, entry: DatasetEntry, cache_dir: Path, reporter: R
         return write_nnunet_raw(dataset, dataset.case_names, out, entry.nnunet_id, name, ignore=False)
     with reporter.task(f"{entry.name}: laying out {folder.name}"):
         return write_nnunet_raw(dataset, dataset.case_names, out, entry.nnunet_id, name, ignore=False)
+
+
+def _lay_out_own(dataset: Dataset, cache_dir: Path, reporter: Reporter) -> Path:
+    """nnU-Net raw data set of all cases of a data set of the user's own: under a free number, the same when repeated.
+
+    Where labels are partial it has the ignore label.
+    """
+    described = dataset.root / DATASET_JSON
+    if _RAW_NAME.fullmatch(dataset.root.name) and described.is_file() and is_nnunet_layout(read_json(described)):
+        return dataset.root
+    out = cache_dir / RAW_FOLDER
+    name = re.sub(r"[^A-Za-z0-9_]+", "_", dataset.name).strip("_") or "Data"  # names in other scripts
+    with writing_to(out):
+        out.mkdir(parents=True, exist_ok=True)
+    with locked(out / ".own.lock", lambda: reporter.say(f"{dataset.name}: another process prepares data, waiting")):
+        taken = {int(found[1]): folder for folder in out.iterdir() if (found := _RAW_NAME.fullmatch(folder.name))}
+        same = [number for number in _OWN_IDS if number in taken and _is_of(taken[number], dataset, name)]
+        free = [number for number in _OWN_IDS if number not in taken]
+        if not (same or free):
+            raise InputError(
+                f"{out}: expected a free number from {_OWN_IDS.start} to {_OWN_IDS.stop - 1}, found none; remove data "
+                "sets that nobody needs"
+            )
+        number = (same or free)[0]
+        title = f"Dataset{number:03d}_{name}"
+        with reporter.task(f"{dataset.name}: laying out {title}"):
+            return write_nnunet_raw(dataset, dataset.case_names, out, number, name, ignore=dataset.is_partial)
+
+
+def _is_of(folder: Path, dataset: Dataset, name: str) -> bool:
+    """Whether a folder of raw data was made of this very data set."""
+    try:
+        stored = read_json_text(folder / DATASET_JSON)
+    except InputError:
+        return False
+    if not isinstance(stored, dict) or not folder.name.endswith(f"_{name}"):
+        return False
+    return (stored.get("source"), stored.get("source_checksum")) == (dataset.name, dataset.checksum)

@@ -20,7 +20,7 @@ from typing import IO, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from albench.errors import InputError
+from albench.errors import ExhaustedError, InputError
 from albench.machine.names import plain_name
 from albench.machine.removal import remove_tree
 from albench.machine.text import read_json_text
@@ -61,7 +61,7 @@ def writing_to(path: Path) -> Iterator[None]:
     except OSError as error:
         message, where = os.strerror(error.errno) if error.errno else "", error.filename or path
         if error.errno in _NO_SPACE:
-            raise InputError(
+            raise ExhaustedError(
                 f"{where}: no space left on the device ({_free(path)} free); free some or choose another folder"
             ) from error
         if error.errno in _BEYOND_LIMIT:
@@ -69,7 +69,7 @@ def writing_to(path: Path) -> Iterator[None]:
         if error.errno in _REFUSED:
             raise InputError(f"{where}: cannot be written or read ({message})") from error
         if error.errno is None and "requested and" in str(error):  # NumPy's, which says no more
-            raise InputError(f"{where}: cannot be written whole ({error}; {_free(path)} free)") from error
+            raise ExhaustedError(f"{where}: cannot be written whole ({error}; {_free(path)} free)") from error
         raise
 
 

@@ -39,8 +39,13 @@ def remove_tree(path: Path, inside: Path) -> None:
         shutil.rmtree(target, ignore_errors=True)
 
 
-def set_aside(path: Path, inside: Path) -> Path:
+def set_aside(path: Path, inside: Path, name: str | None = None) -> Path:
     """Rename what may hold somebody's work to ``inside/set-aside/<name>-<number>``; return where it is now.
+
+    Parameters
+    ----------
+    name
+        None: as `path` is called.
 
     Raises
     ------
@@ -48,7 +53,7 @@ def set_aside(path: Path, inside: Path) -> Path:
         As `remove_tree`.
     """
     target = _strictly_inside(path, inside)
-    place = free_name(aside_folder(inside) / target.name)
+    place = free_name(aside_folder(inside) / (name or target.name))
     target.rename(place)
     return place
 

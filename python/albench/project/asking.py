@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from albench.coldstart.choose import choose_start
 from albench.config import StartMethod
 from albench.errors import InputError
-from albench.progress import Reporter
+from albench.progress import Reporter, every
 from albench.project.request import COLD_STARTS, QueryRequest
 from albench.project.workplace import Workplace
 from albench.scoring.request import Need, Scores, ScoringRequest, class_weights, unit_passes
@@ -214,8 +214,9 @@ def _score(
     if not needs:
         return Scores()
     n_passes = unit_passes(needs)
-    with reporter.task(f"scoring {len(units)} units", len(units) * n_passes) as advance:
-        return model.score(units, needs, scoring, advance)
+    often = f" in {n_passes} passes" if n_passes > 1 else ""
+    with reporter.task(f"scoring {len(units)} units{often}", len(units)) as advance:
+        return model.score(units, needs, scoring, every(n_passes, advance))
 
 
 def class_uncertainty(

@@ -11,6 +11,7 @@ import pandas as pd
 
 from albench.errors import InputError
 from albench.results.layout import RoundFolder, RunFolder, stage_record, train_stages
+from albench.results.longer import is_of_study
 from albench.results.query import Query
 from albench.results.reading import read_rows
 from albench.results.settings import Settings, StudySettings
@@ -53,7 +54,12 @@ def write_tables(out: Path) -> list[str]:
 
 
 def _rows(own: RoundFolder, settings: StudySettings) -> tuple[pd.DataFrame, dict[str, Any]] | None:
-    """Return result rows and run row of one round, or None where it is not finished; InputError where it was once."""
+    """Return result rows and run row of one round, or None where it is not finished or not asked for.
+
+    InputError where it was once.
+    """
+    if not is_of_study(own, settings):
+        return None
     place, common = own.trained_in.path, own.chain.shared.path
     stages = [(common, "scan"), (common, "start"), (common, "prepare"), (own.path, "query"), (place, "evaluate")]
     stages += [(place, stage) for stage in train_stages(settings.n_folds)]

@@ -7,6 +7,7 @@ import errno
 import fcntl
 import os
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 from albench.config import StudyConfig, difference
@@ -14,6 +15,7 @@ from albench.errors import InputError
 from albench.machine.files import lock_file, remove_half_written
 from albench.machine.removal import ASIDE, aside_folder, free_name, is_mounted, set_aside
 from albench.results.layout import CONFIG_COPY, PROTOCOL_FILE, STUDY_FILE, RunFolder
+from albench.results.longer import note_what_was_asked, require_continued
 from albench.results.settings import Settings, StudySettings
 
 _LOCK = ".lock"
@@ -95,16 +97,53 @@ def _lock(out: Path) -> Iterator[None]:
         yield
 
 
-def claim_folder(out: Path, configs: Sequence[StudyConfig]) -> list[Path]:
-    """Write the studies' configurations into the folder's settings, or check that they are there already.
+@dataclass(frozen=True)
+class Claim:
+    """Settings that a results folder may have; nothing is written before `take`.
 
-    A configuration under which nothing was finished yet, say because its budget turned out to exceed the pool,
-    binds nobody: it is replaced, and what it left is set aside.
+    Attributes
+    ----------
+    stored
+        Settings that it has.
+    changed
+        Those of them whose number of rounds or budgets change; what is done stays as it is.
+    replaced
+        Folders of data sets under whose settings nothing was finished.
+    """
 
-    Returns
-    -------
-    list of Path
-        Where that is now.
+    run: RunFolder
+    configs: tuple[StudyConfig, ...]
+    stored: Settings
+    changed: tuple[StudySettings, ...]
+    replaced: tuple[Path, ...]
+
+    def take(self) -> list[Path]:
+        """Write the settings; killed at any moment, it leaves the former ones or these.
+
+        Returns
+        -------
+        list of Path
+            Where what was in `replaced` is now.
+        """
+        for before in self.changed:
+            note_what_was_asked(self.run.study(before.dataset), before)
+        if self.changed:  # tables of the former settings; all that they say is in the rounds
+            for table in (self.run.result_table, self.run.round_table):
+                table.unlink(missing_ok=True)
+                table.with_suffix(".csv").unlink(missing_ok=True)
+        notes = {CONFIG_COPY, STUDY_FILE, PROTOCOL_FILE}
+        begun = [path for path in self.replaced if path.is_dir() and any(e.name not in notes for e in path.iterdir())]
+        aside = [set_aside(path, self.run.path) for path in begun]
+        self.stored.updated(self.configs).write(self.run)
+        return aside
+
+
+def examine_folder(out: Path, configs: Sequence[StudyConfig]) -> Claim:
+    """Check that the studies' configurations are those of the folder, or may be written into its settings.
+
+    They may differ in the number of rounds, and in budgets of queries that nobody has made yet. A configuration under
+    which nothing was finished, say because its budget turned out to exceed the pool, binds nobody: it is replaced, and
+    what it left is set aside.
 
     Raises
     ------
@@ -128,27 +167,33 @@ def claim_folder(out: Path, configs: Sequence[StudyConfig]) -> list[Path]:
                 f"--out {out}: expected an empty folder or one made by al-bench, found other files"
             ) from None
     known = {study.dataset: study for study in stored.studies}
-    unfinished = []
+    changed, replaced = [], []
     for config in configs:
-        before = known.get(config.dataset)
-        changed = [] if before is None else difference(before.values, StudySettings.of(config).values)
-        if before is None or not changed:
+        before, wanted, folder = known.get(config.dataset), StudySettings.of(config), folders[config.dataset]
+        if before is None or before.values == wanted.values:
             continue
-        folder = folders[config.dataset]
-        if folder.has_finished_stage():
-            if config.dataset_checksum != before.values.get("dataset_checksum") and config.dataset_root:
-                raise InputError(
-                    f"--out {out}: holds results of another data set called {config.dataset}, or of one that has "
-                    f"changed since: it was {before.root or 'in a folder not noted'}, and is {config.dataset_root} "
-                    f"now ({'; '.join(changed)}); choose another folder, or --fresh to set this one aside"
-                )
-            raise InputError(
-                f"--out {out}: holds results of {config.dataset} under another configuration "
-                f"({'; '.join(changed)}); choose another folder, or --fresh to set this one aside"
-            )
-        unfinished.append(folder.path)
-    notes = {CONFIG_COPY, STUDY_FILE, PROTOCOL_FILE}
-    begun = [path for path in unfinished if path.is_dir() and any(entry.name not in notes for entry in path.iterdir())]
-    aside = [set_aside(path, out) for path in begun]
-    stored.updated(configs).write(run)
-    return aside
+        if not folder.has_finished_stage():
+            if difference(before.values, wanted.values):
+                replaced.append(folder.path)
+            continue
+        _require_same_data(out, before, config)
+        require_continued(folder, before, wanted)
+        if before.rounds != wanted.rounds or before.budgets != wanted.budgets:
+            changed.append(before)
+    return Claim(run, tuple(configs), stored, tuple(changed), tuple(replaced))
+
+
+def _require_same_data(out: Path, before: StudySettings, config: StudyConfig) -> None:
+    """Refuse another data set of the same name, with both places."""
+    if config.dataset_checksum != before.values.get("dataset_checksum") and config.dataset_root:
+        changed = difference(before.values, StudySettings.of(config).values)
+        raise InputError(
+            f"--out {out}: holds results of another data set called {config.dataset}, or of one that has "
+            f"changed since: it was {before.root or 'in a folder not noted'}, and is {config.dataset_root} "
+            f"now ({'; '.join(changed)}); choose another folder, or --fresh to set this one aside"
+        )
+
+
+def claim_folder(out: Path, configs: Sequence[StudyConfig]) -> list[Path]:
+    """Write the studies' configurations into the folder's settings as `examine_folder` allows; see `Claim.take`."""
+    return examine_folder(out, configs).take()

@@ -24,7 +24,9 @@ from albench.results.handed_out import (
     Version,
 )
 from albench.results.layout import RoundFolder, RunFolder
+from albench.results.longer import is_of_study
 from albench.results.sealed import read_sealed, write_sealed
+from albench.results.settings import Settings
 from albench.units.pool import Unit
 
 _Count = Annotated[int, Field(ge=0, lt=2**31)]
@@ -304,15 +306,19 @@ class Query(BaseModel):
 
 
 def queried_rounds(run: RunFolder) -> Iterator[tuple[RoundFolder, Query]]:
-    """Yield every chain's rounds that have a query, with that; copies of other rounds' folders are passed over.
+    """Yield every chain's rounds that have a query, with that.
+
+    Passed over are copies of other rounds' folders, and rounds that the settings do not ask for.
 
     Raises
     ------
     InputError
-        A query is damaged or of another format.
+        A query is damaged or of another format, or the settings are missing or damaged.
     """
+    asked = {settings.dataset: settings for settings in Settings.read(run).studies}
     for folder in run.rounds():
-        if folder.query.is_file():
+        settings = asked.get(folder.dataset)
+        if settings is not None and folder.query.is_file() and is_of_study(folder, settings):
             query = Query.read(folder.query)
             if query.is_of(folder):
                 yield folder, query

@@ -11,11 +11,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, ClassVar
 
-from albench.config import StudyConfig
+from albench.config import MOST_ROUNDS, MOST_UNITS, StudyConfig
 from albench.data.registry import list_entries
 from albench.errors import InputError, unknown_name
 from albench.machine.names import plain_name
-from albench.results.layout import CONFIG_COPY, RESERVED, RunFolder
+from albench.results.layout import CEILING, CONFIG_COPY, RESERVED, RoundFolder, RunFolder
 from albench.results.sealed import read_sealed, write_sealed
 
 MAX_FOLDS = 10_000
@@ -99,6 +99,28 @@ class StudySettings:
     def n_folds(self) -> int:
         """Models of a round."""
         return int(_part(self.stored, "protocol", "training").get("folds", 1))
+
+    @property
+    def rounds(self) -> int | None:
+        """Trainings of a chain; None where the settings do not say."""
+        rounds = _part(self.stored, "protocol").get("rounds")
+        return None if rounds is None else int(rounds)
+
+    @property
+    def budgets(self) -> tuple[int, ...]:
+        """Units of each query, as `albench.config.Protocol.budgets`."""
+        n_queries, budget = (self.rounds or 1) - 1, _part(self.stored, "protocol").get("budget")
+        return tuple(budget[:n_queries]) if isinstance(budget, list) else (budget or 0,) * n_queries
+
+    def has_round(self, folder: RoundFolder) -> bool:
+        """Whether a round of the data set, by its number, is one that is asked for."""
+        if self.rounds is None:
+            return True
+        return folder.number == self.rounds - 1 if folder.strategy == CEILING else folder.number < self.rounds
+
+    def besides_rounds(self) -> dict[str, Any]:
+        """Return what decides the results of every round: all but the number of rounds and the budgets."""
+        return _without(self.values, {"protocol": {"rounds": None, "budget": None}})
 
     def portable(self) -> dict[str, Any]:
         """Return the settings without the hash and without what belongs to the machine."""
@@ -196,6 +218,16 @@ def _require_form(where: str, stored: Mapping[str, Any]) -> None:
     folds = _part(stored, "protocol", "training").get("folds", 1)
     if not isinstance(folds, int) or not 1 <= folds <= MAX_FOLDS:
         raise InputError(f"{where}: protocol.training.folds: expected 1 to {MAX_FOLDS} folds, found {folds!r:.200}")
+    rounds, budget = (_part(stored, "protocol").get(name) for name in ("rounds", "budget"))
+    if rounds is not None and not _is_count(rounds, MOST_ROUNDS):
+        raise InputError(f"{where}: protocol.rounds: expected 1 to {MOST_ROUNDS} rounds, found {rounds!r:.200}")
+    several = budget if isinstance(budget, list) else [budget]
+    if budget is not None and not all(_is_count(each, MOST_UNITS) for each in several):
+        raise InputError(f"{where}: protocol.budget: expected 1 to {MOST_UNITS} units, found {budget!r:.200}")
+
+
+def _is_count(value: Any, most: int) -> bool:
+    return type(value) is int and 1 <= value <= most
 
 
 def _part(stored: Mapping[str, Any], *names: str) -> Mapping[str, Any]:

@@ -108,6 +108,23 @@ def forget_stage(folder: Path, name: str) -> None:
     stage_record(folder, name).unlink(missing_ok=True)
 
 
+def finished_stage(folder: Path, name: str, outputs: Sequence[str], inputs: Sequence[Path]) -> StageRecord:
+    """Return the record of a stage that need not run: it finished, and neither what it read nor what it wrote changed.
+
+    Parameters are those of `run_stage`.
+
+    Raises
+    ------
+    InputError
+        It has to run, with the reason.
+    """
+    record = whole_stage(folder, name)
+    read = {os.path.relpath(path, folder) for path in inputs}
+    if record.files.keys() != set(outputs) or (record.inputs is not None and record.inputs.keys() != read):
+        raise InputError(f"{stage_record(folder, name)} is of other files")
+    return record
+
+
 def run_stage(
     folder: Path,
     name: str,
@@ -134,20 +151,15 @@ def run_stage(
     say
         Told in one line why a stage that had finished is run again.
     """
-    read = {os.path.relpath(path, folder): path for path in inputs}
     if stage_record(folder, name).exists():
         try:
-            record = whole_stage(folder, name)
-            if record.files.keys() == set(outputs) and (record.inputs is None or record.inputs.keys() == set(read)):
-                return record
-            reason = f"{stage_record(folder, name)} is of other files"
+            return finished_stage(folder, name, outputs, inputs)
         except InputError as error:
-            reason = str(error)
-        say(f"stage '{name}' runs again: {reason}")
+            say(f"stage '{name}' runs again: {error}")
         # Else a kill, after the outputs are written, would leave the former record beside them.
         forget_stage(folder, name)
     folder.mkdir(parents=True, exist_ok=True)
-    digests = {file: sha256(path) for file, path in read.items()}  # before: as `compute` finds them
+    digests = {os.path.relpath(path, folder): sha256(path) for path in inputs}  # before: as `compute` finds them
     started = time.perf_counter()
     notes = dict(compute())
     record = StageRecord(

@@ -93,6 +93,7 @@ def make_view(strategy: Strategy, known: Known) -> tuple[PoolView, NDArray[np.in
         units=tuple(units[row] for row in rows.taken),
         scores=scores,
         class_weights=_class_weights(known.class_weights, scores.variance),
+        n_queries=1 if strategy.scheduled else None,
         annotated=tuple(units[row] for row in labelled),
     ), rows.taken
 

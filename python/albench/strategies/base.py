@@ -46,8 +46,10 @@ class PoolView:
         What the strategy asked for, of these units in this order.
     class_weights
         float64 (n_labels,): from the labelled voxels, background 0, sum 1.
-    query_number, n_queries
-        Which of the chain's queries this is, counted from 0, and how many there are.
+    query_number
+        Which of the chain's queries this is, counted from 0.
+    n_queries
+        How many there are, for strategies that declare `scheduled` alone: a chain of any other can be made longer.
     annotated
         Units whose annotation is there already, in order of choice.
     oracle
@@ -58,7 +60,7 @@ class PoolView:
     scores: Scores
     class_weights: NDArray[np.float64]
     query_number: int = 0
-    n_queries: int = 1
+    n_queries: int | None = None
     annotated: tuple[Unit, ...] = ()
     oracle: Oracle | None = None
 
@@ -158,6 +160,8 @@ class Strategy(ABC):
         Whether it takes every unit, whatever the budget.
     looks_at_cases
         Whether its choice depends on which case a unit is of; an instance's own where a parameter decides it.
+    scheduled
+        Whether it looks at how many queries a chain has, and so chooses otherwise from the start where there are more.
     gradients
         What the gradients are of, where it needs any.
 
@@ -175,6 +179,7 @@ class Strategy(ABC):
     oracle_aided: ClassVar[bool] = False
     whole_pool: ClassVar[bool] = False
     looks_at_cases: bool = False
+    scheduled: ClassVar[bool] = False
     gradients: GradientSettings = GradientSettings()
 
     def __init__(self) -> None:  # ends the chain of constructors that hand arguments on to their bases

@@ -140,6 +140,7 @@ class ClaspPe(_Stratified):
     look = Look("class-entropy", "h", "--")
     summary = "class-stratified predictive entropy (66 %) with power noise that fades over the rounds"
     reference = "ClaSP PE, TMLR 2026 (nnActive)"
+    scheduled = True
 
     def __init__(
         self,
@@ -158,6 +159,8 @@ class ClaspPe(_Stratified):
 
     def beta(self, view: PoolView) -> float:
         """Coldness at the view's query; one that is the whole schedule has its last value."""
+        if view.n_queries is None:
+            raise ValueError("n_queries: expected the number of the chain's queries, got None")
         last = view.n_queries if self.variant == "published" else view.n_queries - 1
         progress = view.query_number / last if last else 1.0
         if self.schedule == "exponential":

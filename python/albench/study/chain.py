@@ -9,9 +9,10 @@ from pathlib import Path
 from typing import Any
 
 from albench.config import Protocol
+from albench.errors import InputError
 from albench.progress import Advance, Reporter
 from albench.results.layout import CEILING, SHARED, ChainFolder, RoundFolder, train_stages
-from albench.results.stages import StageRecord, load_stage, run_stage
+from albench.results.stages import StageRecord, finished_stage, load_stage, run_stage
 from albench.seeding import Key
 from albench.strategies import Strategy, label_of
 from albench.study.limits import named
@@ -20,14 +21,25 @@ from albench.study.study import Study
 from albench.units.pool import Pool
 
 
+class UnfinishedError(Exception):
+    """A stage has to run, of a chain that is only looked at."""
+
+
 @dataclass(frozen=True)
 class Chain:
-    """One strategy on one seed; no strategy stands for the start that all strategies of the seed share."""
+    """One strategy on one seed; no strategy stands for the start that all strategies of the seed share.
+
+    Attributes
+    ----------
+    only_look
+        Whether nothing may be computed or written: the first stage that would have to run raises `UnfinishedError`.
+    """
 
     study: Study
     setup: SeedSetup
     strategy: Strategy | None
     reporter: Reporter
+    only_look: bool = False
 
     @property
     def name(self) -> str:
@@ -116,8 +128,13 @@ class Round:
         return (self.folder.chain.shared.start, *queries)
 
     def key(self, *component: Key) -> tuple[Key, ...]:
-        """Name of a random stream; strategies share it, so that they differ by what they choose alone."""
-        return (self.chain.study.dataset.name, self.chain.setup.seed, self.number, *component)
+        """Name of a random stream; strategies share it, so that they differ by what they choose alone.
+
+        A ceiling with iterations of its own is the same whatever number of rounds the chains have.
+        """
+        own = self.chain.name == CEILING and self.chain.protocol.training.full_iterations is not None
+        round_key = CEILING if own else self.number
+        return (self.chain.study.dataset.name, self.chain.setup.seed, round_key, *component)
 
     def say(self, text: str) -> None:
         """Print one line about it."""
@@ -143,8 +160,15 @@ class Round:
         ------
         InputError
             What `albench.study.limits.named` names.
+        UnfinishedError
+            It would have to run, and the chain is only looked at.
         """
         inputs = (self.folder.chain.shared.prepared, *inputs)
+        if self.chain.only_look:
+            try:
+                return finished_stage(self.folder.path, name, outputs, inputs)
+            except InputError as error:
+                raise UnfinishedError(str(error)) from None
         with named(self.title, self.folder.path):
             return run_stage(self.folder.path, name, outputs, compute, inputs=inputs, say=self.say)
 

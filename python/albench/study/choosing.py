@@ -79,7 +79,7 @@ def choose_units(
         scores,
         weights,
         query_number=query_number,
-        n_queries=n_queries,
+        n_queries=n_queries if strategy.scheduled else None,
         annotated=tuple(labelled),
         oracle=_oracle(pool, units) if strategy.oracle_aided else None,
     )

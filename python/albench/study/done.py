@@ -5,11 +5,13 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
-from albench.config import difference
 from albench.errors import InputError
 from albench.results.layout import CEILING, RoundFolder, train_stages
+from albench.results.longer import require_continued
 from albench.results.settings import Settings, StudySettings
 from albench.results.stages import load_stage
+from albench.study.ceiling import former_ceiling
+from albench.study.stands import begins_again, what_stands
 from albench.study.study import Study
 
 
@@ -23,14 +25,14 @@ class Done:
         Of the trainings that the study asks for, over all folds.
     n_prepared
         Seeds whose cases are preprocessed.
-    note
-        Why results that are there do not count; empty where they do, or where there are none.
+    lines
+        What stands of another number of rounds and what does not, or why nothing counts that is there.
     """
 
     n_trainings: int = 0
     n_iterations: int = 0
     n_prepared: int = 0
-    note: str = ""
+    lines: tuple[str, ...] = ()
 
 
 def trainings(study: Study, strategies: Sequence[str], seed: int) -> Iterator[tuple[RoundFolder, int]]:
@@ -50,28 +52,34 @@ def trainings(study: Study, strategies: Sequence[str], seed: int) -> Iterator[tu
 
 
 def find_done(study: Study, strategies: Sequence[str], n_seeds: int) -> Done:
-    """Count the stages of this very configuration that are finished and whole."""
-    run = study.folder.run
+    """Count what is finished and whole of this very configuration, or stands under it (`albench.results.longer`)."""
+    run, wanted = study.folder.run, StudySettings.of(study.config)
     try:
-        stored = {each.dataset: each.values for each in Settings.read(run).studies}
+        stored = next((each for each in Settings.read(run).studies if each.dataset == study.dataset.name), None)
     except InputError:
         return Done()
-    if study.dataset.name not in stored:
+    if stored is None or not study.folder.has_finished_stage():
         return Done()
-    if changed := difference(stored[study.dataset.name], StudySettings.of(study.config).values):
-        if not study.folder.has_finished_stage():
-            return Done()
-        return Done(
-            note=f"{run.path} holds results of {study.dataset.name} under another configuration "
-            f"({'; '.join(changed)}), which do not count; run needs another --out, or --fresh to set them aside"
-        )
+    try:
+        require_continued(study.folder, stored, wanted)
+    except InputError as error:
+        return Done(lines=(f"what is done does not count, and run would refuse: {error}",))
     stages = train_stages(study.config.protocol.training.folds)
     finished = [
         iterations
         for seed in range(n_seeds)
         for place, iterations in trainings(study, strategies, seed)
+        if not begins_again(place.chain, stored, wanted)
         for stage in stages
-        if load_stage(place.path, stage)
+        if load_stage(_place_now(study, place).path, stage)
     ]
     prepared = [seed for seed in range(n_seeds) if load_stage(study.folder.seed(seed).path, "prepare")]
-    return Done(len(finished), sum(finished), len(prepared))
+    changes = (stored.rounds, stored.budgets) != (wanted.rounds, wanted.budgets)
+    lines = tuple(what_stands(study, stored, strategies, n_seeds)) if changes else ()
+    return Done(len(finished), sum(finished), len(prepared), lines)
+
+
+def _place_now(study: Study, place: RoundFolder) -> RoundFolder:
+    """Where a training is that the study asks for: the ceiling may be that of another last round."""
+    former = former_ceiling(study, place.seed) if place.strategy == CEILING else None
+    return former or place

@@ -6,8 +6,9 @@ from pathlib import Path
 
 from albench.errors import InputError, unknown_name
 from albench.results.layout import SHARED, ChainFolder, RoundFolder, RunFolder, train_stages
+from albench.results.longer import is_of_study
 from albench.results.reading import read_object, require_plain_files
-from albench.results.settings import Settings
+from albench.results.settings import Settings, StudySettings
 from albench.results.stages import changed_file, whole_stage
 from albench.training.export import export_model, prepared_in
 
@@ -38,7 +39,7 @@ def export_round(
     settings = Settings.read(run).study(dataset)
     study, stages = run.study(settings.dataset), train_stages(settings.n_folds)
     chain = study.chain(strategy, seed)
-    rounds = _trained_rounds(chain, list(stages)[-1])
+    rounds = _trained_rounds(chain, settings, list(stages)[-1])
     if not rounds:
         known = sorted({folder.strategy for folder in study.trained()} - {SHARED})
         if strategy not in known:
@@ -67,9 +68,10 @@ def _require_whole(folder: Path, stage: str) -> None:
         raise InputError(f"expected the model as it was trained, found it damaged ({error}); rerun first") from None
 
 
-def _trained_rounds(chain: ChainFolder, last_stage: str) -> dict[int, RoundFolder]:
+def _trained_rounds(chain: ChainFolder, settings: StudySettings, last_stage: str) -> dict[int, RoundFolder]:
     """Trained rounds of a chain by number, the shared start too where the chain has gone on from it."""
-    own = {folder.number: folder for folder in chain.rounds() if folder.stage(last_stage).is_file()}
+    trained = (folder for folder in chain.rounds() if folder.stage(last_stage).is_file())
+    own = {folder.number: folder for folder in trained if is_of_study(folder, settings)}
     first = chain.round(0)
     if own and first.trained_in.stage(last_stage).is_file():
         own[0] = first

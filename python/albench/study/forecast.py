@@ -6,67 +6,23 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-from numpy.typing import NDArray
-
-from albench.config import StartMethod, runs
-from albench.metrics.evaluate import evaluate, surface_settings
+from albench.config import runs
 from albench.progress import SILENT, Reporter
 from albench.results.layout import CEILING
 from albench.results.reading import require_plain_files
-from albench.scoring.request import Need, class_weights
-from albench.seeding import generator
 from albench.stats.power import SPREADS, Power, power_of
-from albench.strategies import make_strategy
-from albench.study.budget import check_budget, may_be_short
-from albench.study.choosing import scoring_request
+from albench.study.contention import Work, last_end_s
 from albench.study.done import find_done, trainings
+from albench.study.measuring import Costs, measure
 from albench.study.request import RunRequest
 from albench.study.run import resolve
-from albench.study.setup import start_units
 from albench.study.study import Study
-from albench.training.base import Model, Trainer
-from albench.units.cost import labelled_voxels
-from albench.units.pool import Pool, Split, Unit
-
-_SAMPLE_CASES = 10
-_SAMPLE_UNITS = 64
-_SAMPLE_TESTS = 2
-_ITERATIONS = 14
-_WARM_UP = 4
-_WHOLE = "whole"
-
-
-@dataclass(frozen=True)
-class Costs:
-    """Measured on a sample of a data set, one chain alone on the machine; seconds and bytes.
-
-    Attributes
-    ----------
-    units_per_case
-        Mean over the sampled pool cases.
-    score_s_per_unit
-        By strategy.
-    prepared_bytes_per_case
-        nnU-Net's raw and preprocessed files.
-    n_labelled
-        Units of the pool that are labelled already, where labels are partial.
-    """
-
-    units_per_case: float
-    prepare_s_per_case: float
-    train_setup_s: float
-    iteration_s: float
-    score_s_per_unit: dict[str, float]
-    evaluate_s_per_case: float
-    model_bytes: int
-    prepared_bytes_per_case: float
-    n_labelled: int | None = None
+from albench.study.workers import dearest_first
 
 
 @dataclass(frozen=True)
@@ -84,9 +40,9 @@ class Forecast:
     n_trainings, n_iterations
         Over all seeds, strategies and folds; the first round of a seed counts once.
     compute_s
-        Summed over all chains, by what it is spent on; choosing itself is left out.
+        Summed over all chains, each as if alone, by what it is spent on; choosing itself is left out.
     wall_s
-        With chains side by side.
+        With chains side by side, which slow each other down.
     disk_bytes
         Checkpoints and preprocessed images at the end.
     n_done
@@ -152,9 +108,7 @@ def forecast_studies(request: RunRequest, reporter: Reporter, sd: float | None =
     """
     if request.resume:
         require_plain_files(request.out)
-    began = time.perf_counter()
-    resolved = resolve(request, reporter)
-    resolve_s = time.perf_counter() - began
+    resolved = resolve(request, reporter)  # what it reads of the data it remembers, for the run
     strategies, n_seeds = resolved.request.strategy, request.seeds
     forecasts = [
         forecast_study(study, strategies, n_seeds, resolved.n_processes, reporter) for study in resolved.studies
@@ -166,9 +120,9 @@ def forecast_studies(request: RunRequest, reporter: Reporter, sd: float | None =
         ]
     with reporter.task("measuring how long a process takes to start"):
         startup_s = _startup_s()
-    # The report is imported and drawn in about the time that the program takes to start.
-    n_starts = 2 + (resolved.n_processes > 1)
-    forecasts[0] = _with_fixed(forecasts[0], resolve_s + n_starts * startup_s)
+    # The report is drawn in about half the time that the program takes to start.
+    n_starts = 1.5 + (resolved.n_processes > 1)
+    forecasts[0] = _with_fixed(forecasts[0], n_starts * startup_s)
     return [_with_power(forecast, SPREADS.get(forecast.protocol) if sd is None else sd) for forecast in forecasts]
 
 
@@ -181,8 +135,8 @@ def _remaining(
 ) -> Forecast:
     """Take off what the results folder has already, training by training."""
     done = find_done(study, strategies, n_seeds)
-    if done.note:
-        reporter.say(done.note)
+    for line in done.lines:
+        reporter.say(line)
     rounds_left = 1 - done.n_trainings / forecast.n_trainings
     left = {
         "preprocess": 1 - done.n_prepared / n_seeds,
@@ -216,126 +170,10 @@ def forecast_study(
 ) -> Forecast:
     """Measure and extrapolate, in a temporary folder that is removed again."""
     with tempfile.TemporaryDirectory(prefix="al-bench-plan-") as folder:
-        costs = measure(study, strategies, Path(folder), reporter, n_seeds)
+        # the first model of a seed has to be there before its chains begin
+        n_chains = n_seeds * len(strategies)
+        costs = measure(study, strategies, Path(folder), reporter, n_seeds, min(n_processes, n_chains))
     return forecast(study, strategies, n_seeds, n_processes, costs)
-
-
-def measure(
-    study: Study, strategies: Sequence[str], folder: Path, reporter: Reporter = SILENT, n_seeds: int = 1
-) -> Costs:
-    """Take a few cases of the first seed through every stage; models are of no use and thrown away.
-
-    Raises
-    ------
-    InputError
-        The pool of one of the seeds has too few units, as `run` would say.
-    """
-    protocol = study.config.protocol
-    split = study.split(0)
-    method = protocol.pool.start_method
-    names = sorted(set(split.pool).intersection(study.dataset.annotated_cases))
-    picked = generator(study.dataset.name, "plan").permutation(len(names))[:_SAMPLE_CASES]
-    sample = Split(tuple(names[i] for i in sorted(picked)), split.test[:_SAMPLE_TESTS])
-    n_cases = len(sample.pool) + len(sample.test)
-    trainer = study.make_trainer(folder)
-    title = f"{study.dataset.name}: measuring"
-    with reporter.task(f"{title} {n_cases} cases", len(sample.pool) + n_cases) as advance:
-        began = time.perf_counter()
-        scanned = trainer.scan(sample, advance, describe=method in ("k-centre", "typical"))
-        pool = scanned.pool
-        scan_s = time.perf_counter() - began
-        if may_be_short(study, pool, len(split.pool)):
-            _check_pools(study, sample, pool, n_seeds, folder / _WHOLE)
-        began = time.perf_counter()
-        rng = generator(study.dataset.name, "plan-start")
-        as_drawn: StartMethod = "labelled" if method == "labelled" else "random"
-        start = start_units(pool, min(protocol.pool.start, pool.n_disjoint), rng, as_drawn)
-        trainer.preprocess(sample, pool, start, advance)
-        prepare_s = (scan_s + time.perf_counter() - began) / n_cases
-    n_bytes = _size(folder) - _size(folder / _WHOLE)
-    trained = folder / "sample.pth"
-    with reporter.task(f"{title} {_ITERATIONS} iterations", _ITERATIONS) as advance:
-        setup_s, iteration_s = _time_training(trainer, start, trained, advance)
-    # as much work as so many different ones
-    model = trainer.load(*[trained] * protocol.training.folds)
-    units = pool.units[:: max(1, len(pool) // _SAMPLE_UNITS)][:_SAMPLE_UNITS]
-    with reporter.task(f"{title} scoring and prediction"):
-        score_s = {name: _time_scoring(study, model, pool, start, units, name) for name in strategies}
-        surfaces = surface_settings(study.dataset, protocol.evaluation)
-        began = time.perf_counter()
-        evaluate(_Answering(model), sample.test, study.dataset.labels, surfaces=surfaces)
-        evaluate_s = (time.perf_counter() - began) / len(sample.test)
-    return Costs(
-        units_per_case=len(pool) / len(sample.pool),
-        prepare_s_per_case=prepare_s,
-        train_setup_s=setup_s,
-        iteration_s=iteration_s,
-        score_s_per_unit=score_s,
-        evaluate_s_per_case=evaluate_s,
-        model_bytes=trained.stat().st_size,
-        prepared_bytes_per_case=n_bytes / n_cases,
-        n_labelled=round(len(start) / len(sample.pool) * len(names)) if method == "labelled" else None,
-    )
-
-
-class _Answering:
-    """A model that takes its time and then knows the answer: surfaces of noise take longer than of a structure."""
-
-    def __init__(self, model: Model) -> None:
-        self._model = model
-        self.warnings = model.warnings
-        self.reference, self.score, self.view = model.reference, model.score, model.view
-
-    def predict(self, case: str) -> NDArray[np.uint8]:
-        """Predict, and return the true labels."""
-        self._model.predict(case)
-        return self._model.reference(case)
-
-
-def _check_pools(study: Study, sample: Split, sampled: Pool, n_seeds: int, folder: Path) -> None:
-    """Count the units of every seed's whole pool, as `run` does, and refuse what it would refuse."""
-    known = {sample.pool: sampled}
-    for seed in range(n_seeds):
-        split = study.split(seed)
-        if split.pool not in known:
-            known[split.pool] = study.make_trainer(folder / str(seed)).scan(split, lambda: None).pool
-        check_budget(study, known[split.pool])
-
-
-def _time_training(
-    trainer: Trainer, start: Sequence[Unit], target: Path, advance: Callable[[], None]
-) -> tuple[float, float]:
-    """Seconds of a training that are spent however long it is, and of one iteration once the first few are over."""
-    times: list[float] = []
-
-    def tick(loss: float) -> None:
-        times.append(time.perf_counter())
-        advance()
-
-    began = time.perf_counter()
-    trainer.train(start, iterations=_ITERATIONS, key=("plan",), initial=None, target=target, on_iteration=tick)
-    training_s = time.perf_counter() - began
-    iteration_s = float(np.mean(np.diff(times)[_WARM_UP:]))  # not the median: what is slow now and then adds up
-    return max(0.0, training_s - _ITERATIONS * iteration_s), iteration_s
-
-
-def _time_scoring(
-    study: Study, model: Model, pool: Pool, start: Sequence[Unit], units: Sequence[Unit], name: str
-) -> float:
-    strategy = make_strategy(name)
-    if strategy.needs == Need.NOTHING:
-        return 0.0
-    plan = scoring_request(
-        study.config.protocol, class_weights(labelled_voxels(pool, start)), ("plan",), start, strategy.gradients
-    )
-    # The Fisher diagonal takes so many units whatever the pool: here as many as is their share of the whole pool.
-    n_units = len(pool) / len(pool.cases) * len(study.split(0).pool)
-    n_fisher_units = max(1, round(len(units) * min(1.0, plan.n_fisher_units / n_units)))
-    plan = replace(plan, n_fisher_units=n_fisher_units)
-    model.score(units[:4], strategy.needs, plan, lambda: None)  # the first pass of all is slower
-    began = time.perf_counter()
-    model.score(units, strategy.needs, plan, lambda: None)
-    return (time.perf_counter() - began) / len(units)
 
 
 def forecast(study: Study, strategies: Sequence[str], n_seeds: int, n_processes: int, costs: Costs) -> Forecast:
@@ -363,11 +201,11 @@ def forecast(study: Study, strategies: Sequence[str], n_seeds: int, n_processes:
         "score": n_seeds * sum(scoring.values()),
         "set up and evaluate": n_seeds * n_rounds * one_round_s,
     }
-    first_s = protocol.training.first_iterations * iteration_s + one_round_s if chains else 0.0
-    chain_s = n_trained * (protocol.training.round_iterations * iteration_s + one_round_s)
-    ceiling_s = n_ceilings * (protocol.ceiling_iterations * iteration_s + one_round_s)
-    longest_s = max(ceiling_s, first_s + max((chain_s + seconds for seconds in scoring.values()), default=0.0))
-    parallel_s = sum(compute_s.values()) - compute_s["preprocess"]
+    first_s = protocol.training.first_iterations * iteration_s + one_round_s
+    rounds_s = n_trained * (protocol.training.round_iterations * iteration_s + one_round_s)
+    then = tuple(Work(rounds_s + scoring[name]) for name in dearest_first(chains))
+    ceiling = [Work(protocol.ceiling_iterations * iteration_s + one_round_s)] * n_ceilings
+    jobs = [*(ceiling * n_seeds), *([Work(first_s, then)] * n_seeds if chains else [])]
     return Forecast(
         dataset=study.dataset.name,
         protocol=protocol.name,
@@ -382,12 +220,7 @@ def forecast(study: Study, strategies: Sequence[str], n_seeds: int, n_processes:
         n_trainings=n_seeds * n_rounds * n_folds,
         n_iterations=n_seeds * n_iterations * n_folds,
         compute_s=compute_s,
-        wall_s=compute_s["preprocess"] + max(parallel_s / n_processes, longest_s),
+        wall_s=compute_s["preprocess"] + last_end_s(jobs, n_processes, costs.slowdown),
         disk_bytes=round(n_seeds * (n_rounds * n_folds * costs.model_bytes + n_cases * costs.prepared_bytes_per_case)),
         n_processes=n_processes,
     )
-
-
-def _size(folder: Path) -> int:
-    """Bytes of the files below `folder`; links count nothing."""
-    return sum(path.lstat().st_size for path in folder.rglob("*") if path.is_file() and not path.is_symlink())

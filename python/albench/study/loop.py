@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from albench.study.chain import Chain, Round
+from albench.study.ceiling import former_ceiling, take_over
+from albench.study.chain import Chain, Round, UnfinishedError
 from albench.study.rounds.pictures import keep_pictures
 from albench.study.rounds.query import query, take
 from albench.study.rounds.test import test
@@ -45,7 +46,14 @@ def run_chain(chain: Chain) -> None:
 
 
 def run_ceiling(chain: Chain) -> None:
-    """Train once on every label, with the iterations of a whole chain or the protocol's own, as the last round."""
+    """Train once on every label, with the iterations of a whole chain or the protocol's own, as the last round.
+
+    With the protocol's own, one that is there as another round, which was the last before, is taken over.
+    """
     last = chain.rounds[-1]
+    if (before := former_ceiling(chain.study, chain.setup.seed)) is not None:
+        if chain.only_look:
+            raise UnfinishedError(f"{before.path} is to be taken over")
+        take_over(before, last)
     labelled = take(last, chain.pool.units)
     test(last, labelled, train(last, labelled, chain.protocol.ceiling_iterations))

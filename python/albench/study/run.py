@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -12,18 +13,20 @@ from albench.data import Dataset, load_dataset, verify_cases
 from albench.data.groups import case_groups
 from albench.data.locate import cache_folder
 from albench.data.verify import require_none_stops
-from albench.errors import InputError, unknown_name
+from albench.errors import ChainsFailedError, InputError, unknown_name
+from albench.machine.facts import has_bfloat16
 from albench.machine.limits import allow_open_files
 from albench.machine.names import require_utf8
 from albench.machine.placement import Machine, Placement, place
 from albench.progress import SILENT, Board, Reporter
 from albench.protocols import load_protocol
 from albench.report import build_report
-from albench.results.folder import claim_folder, output_folder
+from albench.results.folder import output_folder
 from albench.results.reading import require_plain_files
 from albench.strategies import label_of, make_strategy
+from albench.study.claim import claim_results
 from albench.study.events import require_tensorboard
-from albench.study.file import DEVICES, own_protocol, write_study
+from albench.study.file import DEVICES, own_protocol
 from albench.study.request import RunRequest
 from albench.study.study import Study
 from albench.study.workers import run_studies
@@ -155,6 +158,8 @@ def run(request: RunRequest, reporter: Board = SILENT) -> Path:
     ------
     InputError
         Something of the request or its data is not as it has to be; before anything is computed.
+    ChainsFailedError
+        Some chains failed; all others are done, and in the report.
     WorkerError
         A process died; nothing that was finished is lost.
     """
@@ -167,14 +172,16 @@ def run(request: RunRequest, reporter: Board = SILENT) -> Path:
     protocol = own_protocol(request)  # now: it may lie in what --fresh sets aside
     with output_folder(request.out, fresh=not request.resume) as replaced:
         require_plain_files(request.out)
-        set_aside = claim_folder(request.out, [study.config for study in resolved.studies])
-        for folder in [replaced, *set_aside] if replaced else set_aside:
-            reporter.say(f"what was in {request.out} under other settings is in {folder} now")
-        write_study(resolved.request, request.out, protocol)
-        for study in resolved.studies:
-            given = (study.given,) if study.given else request.dataset
-            write_study(replace(resolved.request, dataset=given), study.folder.path, protocol)
-        run_studies(resolved.studies, resolved.request.strategy, range(request.seeds), resolved.n_processes, reporter)
+        if replaced:
+            reporter.say(f"what was in {request.out} under other settings is in {replaced} now")
+        claim_results(resolved.request, resolved.studies, protocol, reporter)
+        strategies, seeds = resolved.request.strategy, range(request.seeds)
+        try:
+            run_studies(resolved.studies, strategies, seeds, resolved.n_processes, reporter)
+        except ChainsFailedError:
+            with contextlib.suppress(InputError):  # nothing is done that it could show
+                reporter.say(f"report of what is done: {build_report(request.out)}")
+            raise
         return build_report(request.out)
 
 
@@ -195,8 +202,6 @@ def require_same_data(first: Dataset, second: Dataset) -> None:
 
 def machine_precision(device: str) -> Literal["bfloat16", "float32"]:
     """Return what precision ``auto`` means on this machine."""
-    from albench.training.runtime import has_bfloat16
-
     return "bfloat16" if device == "cpu" and has_bfloat16() else "float32"
 
 
@@ -242,13 +247,15 @@ def count_gpus() -> int:
 
 def choose_device(name: str) -> Literal["cpu", "cuda"]:
     """Resolve ``auto``, and refuse a GPU that is not there."""
-    import torch
-
     if name not in DEVICES:
         raise unknown_name("device", name, DEVICES)
+    if name == "cpu":
+        return "cpu"
+    import torch  # takes seconds to load, and a study on the processor that is finished needs none of it
+
     if name == "cuda" and not torch.cuda.is_available():
         raise InputError("--device cuda: expected a CUDA device that torch can use, found none")
-    return "cuda" if name != "cpu" and torch.cuda.is_available() else "cpu"
+    return "cuda" if torch.cuda.is_available() else "cpu"
 
 
 @dataclass(frozen=True)

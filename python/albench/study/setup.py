@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import operator
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -39,6 +40,8 @@ class SeedSetup:
     ----------
     start
         Units annotated before the first training, in the order they were chosen.
+    make_trainer
+        Makes the seed's trainer once: where all is finished nobody needs it, nor the libraries that it takes.
     folds
         Fold of each case of the pool.
     """
@@ -47,8 +50,13 @@ class SeedSetup:
     split: Split
     pool: Pool
     start: tuple[Unit, ...]
-    trainer: Trainer
+    make_trainer: Callable[[], Trainer]
     folds: Mapping[str, int]
+
+    @property
+    def trainer(self) -> Trainer:
+        """Plans, preprocesses, trains."""
+        return self.make_trainer()
 
 
 def _first_disjoint(pool: Pool, order: NDArray[np.int64], n: int) -> NDArray[np.int64]:
@@ -110,7 +118,7 @@ def setup_seed(study: Study, seed: int, reporter: Reporter, *, verify: bool = Tr
 def _setup_seed(study: Study, seed: int, reporter: Reporter, *, verify: bool) -> SeedSetup:
     place = study.folder.seed(seed)
     folder = place.path
-    trainer = study.make_trainer(folder)
+    trainer = cache(lambda: study.make_trainer(folder))
     split = study.split(seed)
     title = f"{study.dataset.name} seed {seed}"
     settings = study.config.protocol.pool
@@ -121,7 +129,7 @@ def _setup_seed(study: Study, seed: int, reporter: Reporter, *, verify: bool) ->
 
     def scan() -> dict[str, int]:
         with reporter.task(f"{title}: reading {len(split.pool)} cases", len(split.pool)) as advance:
-            scanned = trainer.scan(split, advance, describe=by_looks)
+            scanned = trainer().scan(split, advance, describe=by_looks)
         check_budget(study, scanned.pool)
         scanned.pool.save(place.pool)
         if scanned.descriptors is not None:
@@ -156,7 +164,7 @@ def _setup_seed(study: Study, seed: int, reporter: Reporter, *, verify: bool) ->
     def prepare() -> dict[str, int]:
         n_cases = len(split.pool) + len(split.test)
         with reporter.task(f"{title}: preprocessing {n_cases} cases", n_cases) as advance:
-            write_json(place.prepared, trainer.preprocess(split, pool, start, advance))
+            write_json(place.prepared, trainer().preprocess(split, pool, start, advance))
         return {"n_cases": n_cases}
 
     prepared = load_stage(folder, "prepare") if verify else None

@@ -9,15 +9,15 @@ from concurrent.futures import FIRST_COMPLETED, BrokenExecutor, Future, wait
 from dataclasses import dataclass, replace
 from typing import Protocol
 
-from albench.errors import WorkerError
-from albench.progress import SILENT, Board, Reporter
+from albench.errors import ChainsFailedError, ExhaustedError, InputError, WorkerError
+from albench.progress import SILENT, Board, Reporter, Silent
 from albench.results.collect import write_tables
-from albench.results.layout import CEILING
+from albench.results.layout import CEILING, SHARED
 from albench.strategies import make_strategy
-from albench.study.chain import Chain
+from albench.study.chain import Chain, UnfinishedError
 from albench.study.loop import run_ceiling, run_chain, run_start
 from albench.study.processes import Processes
-from albench.study.setup import setup_seed
+from albench.study.setup import SeedSetup, setup_seed
 from albench.study.study import Study
 
 _TABLES_EVERY_S = 60.0
@@ -37,17 +37,56 @@ class Job:
     seed: int
     strategy: str | None
 
+    @property
+    def title(self) -> str:
+        """Name that lines give it."""
+        return f"{self.study.dataset.name} {(self.strategy or SHARED).removeprefix('_')} seed {self.seed}"
+
 
 def run_job(job: Job, reporter: Reporter) -> None:
     """Run a job to its end; finished stages are skipped."""
-    setup = setup_seed(job.study, job.seed, reporter, verify=False)  # `run_studies` has done that
-    chain = Chain(job.study, setup, make_strategy(job.strategy) if job.strategy else None, reporter)
+    # `run_studies` has compared the preprocessed files
+    _run(job, setup_seed(job.study, job.seed, reporter, verify=False), reporter)
+
+
+def _run(job: Job, setup: SeedSetup, reporter: Reporter, *, only_look: bool = False) -> None:
+    strategy = make_strategy(job.strategy) if job.strategy else None
+    chain = Chain(job.study, setup, strategy, reporter, only_look)
     if job.strategy is None:
         run_start(chain.start)
     elif job.strategy == CEILING:
         run_ceiling(chain)
     else:
         run_chain(chain)
+
+
+class _Listening(Silent):
+    """Keeps what is said."""
+
+    def __init__(self) -> None:
+        self.lines: list[str] = []
+
+    def say(self, text: str) -> None:
+        """Keep one line."""
+        self.lines.append(text)
+
+
+def is_done(job: Job, setup: SeedSetup, reporter: Reporter) -> bool:
+    """Whether nothing of a job has to run: its own code says so, and every file is compared with its checksum."""
+    study = job.study
+    number = 0 if job.strategy is None else study.config.protocol.rounds - 1
+    last = study.folder.chain(job.strategy or SHARED, job.seed).round(number)
+    asks = study.config.protocol.pool.start_method == "labelled" and last.number > 0  # it ends with a query
+    if not (asks or last.trained_in.stage("evaluate").exists()):  # no checksum is worth its time
+        return False
+    listening = _Listening()
+    try:
+        _run(job, setup, listening, only_look=True)
+    except (UnfinishedError, InputError):  # whoever runs it will meet the same, and say so
+        return False
+    for line in listening.lines:
+        reporter.say(line)
+    return True
 
 
 class Workers(Protocol):
@@ -104,26 +143,23 @@ def run_studies(
     Chains of a seed start when their common first model is there. One process runs everything here; more run in
     spawned ones, which share out the GPUs.
     """
-    # Dearest first, so that no long chain is left to run alone at the end.
-    chains = sorted(
-        (name for name in strategies if name != CEILING),
-        key=lambda name: -make_strategy(name).needs.value.bit_count(),
-    )
-    for study in studies:
-        for seed in seeds:
-            setup_seed(study, seed, board)
+    chains = dearest_first([name for name in strategies if name != CEILING])
+    setups = {(study.dataset.name, seed): setup_seed(study, seed, board) for study in studies for seed in seeds}
     first = [Job(study, seed, None) for study in studies for seed in seeds if chains]
     if CEILING in strategies:
         first = [Job(study, seed, CEILING) for study in studies for seed in seeds] + first
 
+    def done(job: Job) -> bool:
+        return is_done(job, setups[job.study.dataset.name, job.seed], board)
+
     workers: Workers = Here(run_job, board)
     if n_processes > 1:
         on_gpu = any(study.config.device == "cuda" for study in studies)
-        workers = Processes(n_processes, run_job, board, _gpus() if on_gpu else ())
+        workers = Processes(n_processes, run_job, board, visible_gpus("cuda" if on_gpu else "cpu"))
     last_written = time.monotonic()
     try:
         with workers:
-            for job in run_in_order(workers, first, chains):
+            for job in run_in_order(workers, first, chains, done):
                 if time.monotonic() - last_written > _TABLES_EVERY_S:
                     write_tables(job.study.out)
                     last_written = time.monotonic()
@@ -132,24 +168,46 @@ def run_studies(
             board.say(line)
 
 
-def run_in_order(workers: Workers, jobs: Sequence[Job], chains: Sequence[str]) -> Iterator[Job]:
+def run_in_order(
+    workers: Workers, jobs: Sequence[Job], chains: Sequence[str], done: Callable[[Job], bool] = lambda job: False
+) -> Iterator[Job]:
     """Run `jobs`, and as soon as a seed's start is done its `chains`, before other jobs that wait; yield what is done.
+
+    Parameters
+    ----------
+    done
+        Says of a job whose turn it is that it need not run.
 
     Raises
     ------
+    ChainsFailedError
+        Jobs raised something, and all others are over.
     WorkerError
-        A worker died; what a job raises is raised as it is.
+        A worker died.
+    ExhaustedError
+        A job raised it: others would too.
     """
-    waiting, running = deque(jobs), dict[Future[None], Job]()
+    waiting, running, failures = deque(jobs), dict[Future[None], Job](), list[tuple[Job, Exception]]()
     try:
         while waiting or running:
+            over: list[Job] = []
             if waiting:
                 job = waiting.popleft()
-                running[workers.submit(job)] = job
-            done, _ = wait(running, timeout=0 if waiting else None, return_when=FIRST_COMPLETED)
-            for future in done:
-                future.result()
+                if done(job):
+                    over.append(job)
+                else:
+                    running[workers.submit(job)] = job
+            ended, _ = wait(running, timeout=0 if waiting or over else None, return_when=FIRST_COMPLETED)
+            for future in ended:
                 job = running.pop(future)
+                error = future.exception()
+                if error is None:
+                    over.append(job)
+                elif isinstance(error, Exception) and not isinstance(error, (BrokenExecutor, ExhaustedError)):
+                    failures.append((job, error))
+                else:
+                    raise error
+            for job in over:
                 if job.strategy is None:
                     waiting.extendleft(replace(job, strategy=name) for name in reversed(chains))
                 yield job
@@ -158,9 +216,31 @@ def run_in_order(workers: Workers, jobs: Sequence[Job], chains: Sequence[str]) -
             "a worker process died, most often for want of memory; finished stages are kept, and the same command "
             "resumes (fewer --jobs need less memory)"
         ) from None
+    if failures:
+        lines = [_failure(job, error, len(chains)) for job, error in failures]
+        end = "what did not depend on them is done, and the same command runs what is left"
+        raise ChainsFailedError("\n".join([*lines, f"{len(failures)} failed; {end}"])) from ExceptionGroup(
+            "failed chains", [error for _, error in failures]
+        )
 
 
-def _gpus() -> tuple[str, ...]:
-    from albench.training.runtime import visible_gpus  # torch takes seconds to load, and not every command needs it
+def _failure(job: Job, error: Exception, n_chains: int) -> str:
+    """Return what became of a job, in one line."""
+    text = " ".join(str(error).split())
+    text = text if isinstance(error, InputError) else f"{type(error).__name__}: {text} (--debug shows where)"
+    line = text if text.startswith(job.title) else f"{job.title}: {text}"
+    return line if job.strategy else f"{line}; {n_chains} chains that begin with it were not begun"
 
-    return visible_gpus()
+
+def dearest_first(strategies: Sequence[str]) -> list[str]:
+    """Strategies in the order in which their chains begin: so no long one is left to run alone at the end."""
+    return sorted(strategies, key=lambda name: -make_strategy(name).needs.value.bit_count())
+
+
+def visible_gpus(device: str) -> tuple[str, ...]:
+    """GPUs for processes of a study on `device`: none for cpu."""
+    if device != "cuda":
+        return ()
+    from albench.training import runtime  # torch takes seconds to load, and not every command needs it
+
+    return runtime.visible_gpus()

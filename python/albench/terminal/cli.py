@@ -17,7 +17,7 @@ from rich.console import Console
 from rich.table import Table
 
 from albench import __version__
-from albench.errors import InputError, WorkerError
+from albench.errors import ChainsFailedError, InputError, WorkerError
 from albench.study.request import RunRequest
 from albench.terminal.annotations import import_labels, show_annotations
 from albench.terminal.datasets import JsonOption, datasets_app
@@ -203,7 +203,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
     """Run the command line; never returns.
 
     ``al-bench --dataset NAME ...`` is short for ``al-bench run --dataset NAME ...``. Exits with 0 when done, 1
-    when a check failed, 2 for wrong arguments or bad input, 130 when interrupted, 143 when asked to end (SIGTERM).
+    when a check or some of a run's chains failed, 2 for wrong arguments or bad input, 130 when interrupted, 143 when
+    asked to end (SIGTERM).
     """
     stopped_by = signal.SIGINT
 
@@ -230,8 +231,11 @@ def main(arguments: Sequence[str] | None = None) -> None:
         status = app(given or ["--help"], prog_name="al-bench", standalone_mode=False)
     except (KeyboardInterrupt, typer.Abort):
         status = _INTERRUPTED
-    except WorkerError as error:
-        typer.echo(f"al-bench: {error}", err=True)
+    except (ChainsFailedError, WorkerError) as error:
+        if debug:
+            raise
+        for line in str(error).splitlines():
+            typer.echo(f"al-bench: {line}", err=True)
         sys.exit(1)
     except Exception as error:
         message = _explain(error)

@@ -66,7 +66,7 @@ def prepare(
     trust: TrustOption = False,
     json_output: JsonOption = False,
 ) -> None:
-    """Find, download or generate a data set, verify it, say where it is; lay it out for nnU-Net if known by name."""
+    """Find, download or generate a data set, verify it, lay it out for nnU-Net, and say where all is."""
     from albench.data.locate import cache_folder
     from albench.data.prepare import prepare_dataset
     from albench.data.verify import require_none_stops
@@ -88,15 +88,12 @@ def prepare(
     dataset = prepared.dataset
     require_none_stops(dataset, planning_problems(dataset, prepared.verdict.facts, load_protocol("quick").network))
     if json_output:
-        places = {"root": str(dataset.root), "nnunet_raw": str(prepared.raw) if prepared.raw else None}
+        places = {"root": str(dataset.root), "nnunet_raw": str(prepared.raw)}
         description = {"name": dataset.name, "n_cases": len(dataset.cases), "checksum": dataset.checksum}
         typer.echo(json.dumps(description | places, indent=1))
         return
     typer.echo(f"{dataset.name}: {len(dataset.cases)} cases in {dataset.root}")
-    if not prepared.raw:
-        typer.echo("a data set of your own is only verified: `al-bench run` reads it where it is")
-    else:
-        typer.echo(f"for nnU-Net's own commands: nnUNet_raw={prepared.raw.parent}, {prepared.raw.name}")
+    typer.echo(f"for nnU-Net's own commands: nnUNet_raw={prepared.raw.parent}, {prepared.raw.name}")
 
 
 @datasets_app.command()

@@ -8,8 +8,6 @@ import platform
 
 import torch
 
-from albench.machine.facts import cpuinfo
-
 _M_TRIM_THRESHOLD, _M_MMAP_THRESHOLD = -1, -3
 _KEEP_BYTES = 2**30
 
@@ -25,12 +23,6 @@ def configure_cpu(n_threads: int) -> None:
         mallopt = ctypes.CDLL(None).mallopt
         mallopt(_M_MMAP_THRESHOLD, _KEEP_BYTES)
         mallopt(_M_TRIM_THRESHOLD, _KEEP_BYTES)
-
-
-def has_bfloat16() -> bool:
-    """Whether this processor multiplies bfloat16 natively; without, it is slower than float32."""
-    flags = cpuinfo("flags").split()
-    return "avx512_bf16" in flags or "amx_bf16" in flags
 
 
 def visible_gpus() -> tuple[str, ...]:

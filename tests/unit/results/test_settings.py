@@ -118,6 +118,10 @@ def test_missing_settings_are_named(tmp_path: Path) -> None:
         ({"protocol": {"training": {"folds": "2"}}}, "protocol.training.folds: expected 1 to 10000 folds, found '2'"),
         ({"protocol": {"training": {"folds": 10**9}}}, "protocol.training.folds: expected 1 to 10000 folds"),
         ({"device": {}}, "mine: device: expected a text"),
+        ({"protocol": {"rounds": "4"}}, "protocol.rounds: expected 1 to 10000 rounds, found '4'"),
+        ({"protocol": {"rounds": 0}}, "protocol.rounds: expected 1 to 10000 rounds, found 0"),
+        ({"protocol": {"budget": {}}}, "protocol.budget: expected 1 to 1000000000 units, found {}"),
+        ({"protocol": {"budget": [3, True]}}, "protocol.budget: expected 1 to 1000000000 units, found [3, True]"),
     ],
 )
 def test_settings_that_no_version_wrote(tmp_path: Path, values: dict[str, Any], message: str) -> None:

@@ -4,17 +4,25 @@ from __future__ import annotations
 
 from concurrent.futures import BrokenExecutor, Future
 from concurrent.futures.process import BrokenProcessPool
+from types import SimpleNamespace
 from typing import Any, cast
 
 import pytest
 
-from albench.errors import InputError, WorkerError
+from albench.errors import ChainsFailedError, ExhaustedError, InputError, WorkerError
 from albench.progress import SILENT, Reporter
 from albench.study.workers import Here, Job, run_in_order
 
 
+class Named(SimpleNamespace):
+    __hash__ = object.__hash__
+
+
+STUDY = cast(Any, Named(dataset=Named(name="d")))
+
+
 def job(seed: int, strategy: str | None = None) -> Job:
-    return Job(cast(Any, None), seed, strategy)
+    return Job(STUDY, seed, strategy)
 
 
 CHAINS = ("dear", "cheap")
@@ -88,11 +96,40 @@ def test_workers_that_take_no_job_any_more_are_dead() -> None:
         list(run_in_order(Broken(1), [job(0)], CHAINS))
 
 
-def test_what_a_job_raises_is_raised_and_nothing_begins_after_it() -> None:
-    workers = Pretending(1, {job(0): InputError("expected more")})
-    with pytest.raises(InputError, match="expected more"):
+def test_a_job_that_fails_stops_no_other_and_is_told_when_all_are_over() -> None:
+    failures = {job(0, "dear"): InputError("out of memory"), job(1): ValueError("odd\nthing")}
+    workers = Pretending(1, failures)
+    ended: list[Job] = []
+    with pytest.raises(ChainsFailedError) as found:
+        ended.extend(run_in_order(workers, [job(0), job(1), job(2)], CHAINS))
+    assert workers.submitted == [
+        *(job(0), job(0, "dear"), job(0, "cheap"), job(1)),
+        *(job(2), job(2, "dear"), job(2, "cheap")),
+    ]
+    assert str(found.value).splitlines() == [
+        "d dear seed 0: out of memory",
+        "d shared seed 1: ValueError: odd thing (--debug shows where); 2 chains that begin with it were not begun",
+        "2 failed; what did not depend on them is done, and the same command runs what is left",
+    ]
+    cause = found.value.__cause__
+    assert isinstance(cause, ExceptionGroup) and cause.exceptions == tuple(failures.values())
+
+
+@pytest.mark.parametrize("end", [ExhaustedError("no space left"), KeyboardInterrupt(), SystemExit(3)])
+def test_what_would_stop_every_job_stops_at_once(end: BaseException) -> None:
+    workers = Pretending(1, {job(0): end})
+    with pytest.raises(type(end)), workers:
         list(run_in_order(workers, [job(0), job(1)], CHAINS))
     assert workers.submitted == [job(0)]
+    assert workers.ended_by is type(end)
+
+
+def test_what_is_done_already_is_not_run_but_what_follows_it_is() -> None:
+    workers = Pretending(1)
+    finished = [job(0), job(0, "cheap"), job(1, "dear")]
+    ended = list(run_in_order(workers, [job(0), job(1)], CHAINS, finished.__contains__))
+    assert workers.submitted == [job(0, "dear"), job(1), job(1, "cheap")]
+    assert sorted(map(repr, ended)) == sorted(map(repr, [*workers.submitted, *finished]))
 
 
 def test_here_jobs_run_as_they_are_submitted() -> None:
@@ -109,7 +146,7 @@ def test_here_jobs_run_as_they_are_submitted() -> None:
     with Here(run, SILENT) as workers:
         assert list(run_in_order(workers, [job(0), job(1)], CHAINS)) == done
         assert [each.seed for each in done] == [0, 0, 0, 1, 1, 1]
-        with pytest.raises(InputError):
+        with pytest.raises(ChainsFailedError, match="d shared seed 2: seed 2"):
             list(run_in_order(workers, [job(2)], CHAINS))
         with pytest.raises(KeyboardInterrupt):
             workers.submit(job(3))

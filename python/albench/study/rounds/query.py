@@ -11,7 +11,9 @@ from typing import Any
 import numpy as np
 
 from albench.machine.facts import code_version, versions
+from albench.progress import every
 from albench.results.layout import CEILING, QUERY
+from albench.results.longer import asked_for
 from albench.results.query import QueriedUnit, Query
 from albench.scoring.cache import ScoreCache
 from albench.scoring.request import Need, Scores, ScoringRequest, class_weights, unit_passes
@@ -66,9 +68,9 @@ def _choose(step: Round, labelled: Sequence[Unit], models: Sequence[Path]) -> di
         wanted = replace(request, variance=known.variance)
         n_passes = unit_passes(needs, known.variance is not None)
         often = f" in {n_passes} passes" if n_passes > 1 else ""
-        with step.task(f"scoring {len(units)} units{often}", len(units) * n_passes) as advance:
+        with step.task(f"scoring {len(units)} units{often}", len(units)) as advance:
             model = chain.setup.trainer.load(*models)
-            scores = model.score(units, needs, wanted, advance)
+            scores = model.score(units, needs, wanted, every(n_passes, advance))
         warnings.extend(model.warnings)
         return scores
 
@@ -77,6 +79,7 @@ def _choose(step: Round, labelled: Sequence[Unit], models: Sequence[Path]) -> di
     else:
         scores, cached = score(strategy.needs, Scores()) if strategy.needs else Scores(), Need.NOTHING
     scored = time.perf_counter()
+    n_queries = chain.protocol.rounds - 1
     selection = choose_units(
         strategy,
         units,
@@ -88,11 +91,12 @@ def _choose(step: Round, labelled: Sequence[Unit], models: Sequence[Path]) -> di
         max_per_case=chain.protocol.pool.max_per_case,
         key=step.key("select"),
         query_number=step.number - 1,
-        n_queries=chain.protocol.rounds - 1,
+        n_queries=n_queries,
     )
     selected = time.perf_counter()
     write_query(step, units, selection)
     return {
+        **asked_for(step.budget, n_queries if strategy.scheduled else None),
         "score_s": scored - started,
         "select_s": selected - scored,
         "cached_scores": " ".join(str(need.name).lower() for need in cached),
