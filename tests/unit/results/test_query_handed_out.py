@@ -67,6 +67,7 @@ HANDED_OUT: dict[str, Any] = {
     "channel_names": ("CT",),
     "file_ending": ".nii.gz",
     "cases": {"c1": CASE},
+    "n_candidates": 9,
     "units": (SLICE, PATCH),
 }
 

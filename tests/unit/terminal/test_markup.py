@@ -25,5 +25,5 @@ def test_titles_of_bars_are_text() -> None:
 
 
 def test_the_table_of_problems_is_text(capsys: pytest.CaptureFixture[str]) -> None:
-    datasets_command._print_problems([Problem(NAME, "axes", f"{NAME}: expected a label")])
+    datasets_command._print_problems({Problem(NAME, "axes", f"{NAME}: expected a label"): True})
     assert f"{NAME}: expected a label" in capsys.readouterr().out
