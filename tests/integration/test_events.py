@@ -16,6 +16,7 @@ from albench.study.workers import run_studies
 from tests.support.fake_study import fake_protocol, fake_study
 
 
+@pytest.mark.slow
 def test_losses_and_dice_of_every_round(phantom: Dataset, tmp_path: Path) -> None:
     accumulators = pytest.importorskip("tensorboard.backend.event_processing.event_accumulator")
     protocol = fake_protocol()

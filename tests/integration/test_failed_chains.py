@@ -57,6 +57,7 @@ WHOLE = {(name, seed, number) for name in CHAINS[:3] for seed in (0, 1) for numb
 WHOLE |= {("full", seed, 1) for seed in (0, 1)}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("n_processes", [1, 2])
 def test_the_others_go_on_and_a_rerun_does_the_failed_alone(phantom: Dataset, tmp_path: Path, n_processes: int) -> None:
     study = unlucky_study(phantom, tmp_path, "mcd/seed-1/round-1 memory")

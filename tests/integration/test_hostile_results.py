@@ -116,6 +116,7 @@ def test_what_would_run_does_where_it_is_unpickled(tmp_path: Path) -> None:
         (tmp_path / "canary").rmdir()
 
 
+@pytest.mark.slow
 def test_a_pickle_in_place_of_any_file_is_never_run(
     out: Path, made: Path, commands: dict[str, Callable[[], object]], tmp_path: Path
 ) -> None:
@@ -285,6 +286,7 @@ def test_a_table_of_a_few_kilobytes_that_fills_the_memory_is_refused(out: Path) 
         read_rounds(out)
 
 
+@pytest.mark.slow
 def test_pictures_that_fill_the_memory_are_refused(out: Path, commands: dict[str, Callable[[], object]]) -> None:
     gallery = next(out.glob("*/entropy/seed-0/round-1/gallery.npz"))
     large = np.zeros((20_000, 20_000), np.uint8)

@@ -133,6 +133,7 @@ def written(out: Path, dataset: Dataset, chains: Sequence[str]) -> dict[Path, in
     }
 
 
+@pytest.mark.slow
 def test_a_round_more_is_the_longer_study(studies: Callable[[int], Path], phantom: Dataset, tmp_path: Path) -> None:
     out = copy(studies(3), tmp_path / "out")
     stays = written(out, phantom, ("_shared", "random", "mcd", "usim-f"))

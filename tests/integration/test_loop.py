@@ -93,6 +93,7 @@ def test_more_labels_are_better_and_all_are_best(finished: Path) -> None:
         assert dice["full", 2] > dice[strategy, 2]
 
 
+@pytest.mark.slow
 def test_processes_change_nothing(finished: Path, phantom: Dataset, tmp_path: Path) -> None:
     run_studies([fake_study(phantom, tmp_path)], STRATEGIES, [0, 1], n_processes=2)
     assert queries(tmp_path) == queries(finished)

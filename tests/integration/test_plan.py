@@ -162,6 +162,7 @@ def test_a_pool_that_the_protocol_cuts_may_be_whole(tmp_path: Path) -> None:
     assert forecast_study(fake_study(dataset, tmp_path / "all", fitting), ("random",), 1, 1).n_pool_units == 168
 
 
+@pytest.mark.slow
 def test_a_forecast_has_what_a_run_takes_however_little_it_trains(
     phantom: Dataset, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -80,6 +80,7 @@ def test_what_is_left_to_the_machine_is_decided(phantom: Dataset, tmp_path: Path
         run_module.resolve(RunRequest(("phantom",), device="gpu"), Silent())
 
 
+@pytest.mark.slow
 def test_what_the_report_says_repeats_the_study(
     phantom: Dataset, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -202,6 +202,7 @@ def test_one_seed_has_no_spread() -> None:
         compare(study, study)
 
 
+@pytest.mark.slow
 def test_strategies_may_have_different_seeds() -> None:
     """Noise is known from all runs there are; the spread from a few seeds of one strategy more is no worse."""
     rng = np.random.default_rng(15)
@@ -274,6 +275,7 @@ def test_a_baseline_survives_its_file(tmp_path: Path) -> None:
     assert load_baseline(tmp_path / "sub" / "baseline.json") == study
 
 
+@pytest.mark.slow
 def test_on_a_finished_study(phantom: Dataset, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """The command itself: update, pass, another trainer and another strategy behind the name caught."""
     out, file = tmp_path / "out", tmp_path / "baseline.json"

@@ -75,6 +75,7 @@ def dies_at(number: int, work: Callable[[], None]) -> bool:
     return status == 9
 
 
+@pytest.mark.slow
 def test_old_or_new_after_every_death(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(os, "fsync", lambda descriptor: None)  # a moment to die at, and no more
     make_old(tmp_path / "before")

@@ -152,6 +152,7 @@ def test_three_data_sets_are_asked_together_and_two_are_not() -> None:
     assert compute_statistics(fewer, made_runs(fewer), lambda name: False).claims.empty
 
 
+@pytest.mark.slow
 def test_claims_over_data_sets_hold_their_level_where_a_strategy_helps_some_and_harms_others() -> None:
     """200 null studies of 3 data sets; without the spread over data sets in the error a third would be rejected."""
     rng = np.random.default_rng(5)
