@@ -130,6 +130,11 @@ class _Ratio:
         if not alike:
             self.deviations = (hits - self.dice * sizes) / others
 
+    @property
+    def has_spread(self) -> bool:
+        """Whether units differ, and none of them holds so much of the class that its own deviation is lost in it."""
+        return bool(self.deviations.any()) and _freedom(self.shares) >= 1
+
     def audited(self) -> AuditedDice:
         """Estimate and interval."""
         if self.n_informative == 0:
@@ -148,22 +153,26 @@ def _mean(seen: list[_Ratio], unaudited: float) -> AuditedDice:
         return AuditedDice(np.nan, np.nan, np.nan, 0)
     dice = float(np.mean([ratio.dice for ratio in seen]))
     low = high = dice
-    deviations = np.mean([ratio.deviations for ratio in seen], axis=0)
     shares = np.mean([ratio.shares for ratio in seen], axis=0)
-    if deviations.any():
-        low, high = _interval(dice, deviations, shares, unaudited)
+    if spread := [ratio for ratio in seen if ratio.has_spread]:
+        deviations = np.sum([ratio.deviations for ratio in spread], axis=0) / len(seen)
+        low, high = _interval(dice, deviations, np.mean([ratio.shares for ratio in spread], axis=0), unaudited)
     for ratio in seen:
-        if not ratio.deviations.any():
+        if not ratio.has_spread:
             own = ratio.audited()
             low, high = low - (own.dice - own.low) / len(seen), high + (own.high - own.dice) / len(seen)
     return AuditedDice(dice, max(low, 0.0), min(high, 1.0), int((shares > 0).sum()))
+
+
+def _freedom(shares: Values) -> float:
+    """Degrees of freedom of a variance over units that hold `shares` of a total, by Satterthwaite."""
+    return float(1 / np.square(shares).sum() - 1)
 
 
 def _interval(dice: float, deviations: Values, shares: Values, unaudited: float) -> tuple[float, float]:
     """Student's interval on the scale of log odds; `shares` (m,) add up to 1."""
     m = len(deviations)
     error = np.sqrt(unaudited * (m - 1) / m * np.square(deviations).sum())
-    freedom = 1 / np.square(shares).sum() - 1
-    half = stats.t.ppf(1 - _TAIL, freedom) * error / (dice * (1 - dice))
+    half = stats.t.ppf(1 - _TAIL, _freedom(shares)) * error / (dice * (1 - dice))
     low, high = special.expit(special.logit(dice) + np.array([-half, half]))
     return float(low), float(high)

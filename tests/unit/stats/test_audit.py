@@ -162,3 +162,14 @@ def test_wrong_arguments_are_named(name: str) -> None:
     ones = np.ones((4, 2))
     with pytest.raises(InputError, match=message):
         audit_dice(**{"true_positives": ones, "false_positives": ones, "false_negatives": ones, "n_units": 9} | changed)
+
+
+def test_a_class_that_one_unit_holds_widens_the_interval_of_the_mean() -> None:
+    """That unit's Dice is the class's whatever the pool's is: no deviation shows how far off it may be."""
+    hits = np.array([[0, 90], [1, 80], [0, 95], [0, 85], [0, 92]])
+    misses = np.array([[0, 10], [40, 20], [0, 5], [0, 15], [1, 8]])
+    audit = audit_dice(hits, np.zeros_like(hits), misses)
+    first, second = audit.classes
+    assert (first.low, first.high) == pytest.approx((0, 1), abs=1e-3)
+    assert audit.mean.low <= (first.low + second.dice) / 2
+    assert audit.mean.high >= (first.high + second.dice) / 2
