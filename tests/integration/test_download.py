@@ -197,6 +197,9 @@ def archive(tmp_path: Path) -> Path:
     (root / "dataset.json").write_text(json.dumps(description))
     for path in (root / "labelsTr").iterdir():
         SimpleITK.WriteImage(SimpleITK.ReadImage(str(path)) > 0, str(path), useCompression=True)
+    for path in (*(root / "imagesTr").iterdir(), *(root / "labelsTr").iterdir()):  # large enough to train on
+        larger = SimpleITK.Expand(SimpleITK.ReadImage(str(path)), (4, 4, 4), SimpleITK.sitkNearestNeighbor)
+        SimpleITK.WriteImage(larger, str(path), useCompression=True)
     return make_tar(root, tmp_path / "made" / "Task09_Spleen.tar")
 
 
