@@ -51,9 +51,10 @@ test-all: setup
 	$(BIN)/python -m pytest
 
 # The floor is fail_under in pyproject.toml.
-COVERED := $(addprefix tests/unit/,metrics results stats strategies units)
+COVERED := $(addprefix tests/unit/,metrics results stats strategies units) tests/integration/test_longer.py
 coverage: setup
-	$(BIN)/python -m pytest -q -m "not slow" -n auto --cov --cov-report=term $(COVERED)
+	$(BIN)/python -m pytest -q -m "not slow" -n auto --cov --cov-report=term $(COVERED) \
+		-k "not killed_while"  # forked processes, which coverage has end otherwise
 
 fuzz: setup
 	ALBENCH_FUZZ_EXAMPLES=$(FUZZ_EXAMPLES) ALBENCH_FUZZ_COUNTS=1 $(BIN)/python -m pytest -s --hypothesis-profile=fuzz \
