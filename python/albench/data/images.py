@@ -148,7 +148,7 @@ def _itk_header(path: Path) -> Header:
     try:
         reader.ReadImageInformation()
     except RuntimeError as error:
-        if path.name.lower().endswith(".nii") and _is_gzip(path):
+        if path.name.lower().endswith(".nii") and is_gzip(path):
             raise InputError(f"{path}: unreadable: expected no compression, found gzip; call it .nii.gz") from error
         raise InputError(f"{path}: unreadable: expected an image, found: {last_line(error)}") from error
     spacing, direction = reader.GetSpacing(), reader.GetDirection()
@@ -185,12 +185,13 @@ def _nifti_header(path: Path) -> Any:
     """Fields of a NIfTI header, unchecked; None of other formats."""
     if not path.name.lower().endswith((".nii", ".nii.gz")):
         return None
-    with gzip.open(path) if _is_gzip(path) else path.open("rb") as stream:
+    with gzip.open(path) if is_gzip(path) else path.open("rb") as stream:
         start = stream.read(HEADER_BYTES)
     return nibabel.Nifti1Header.from_fileobj(io.BytesIO(start), check=False)
 
 
-def _is_gzip(path: Path) -> bool:
+def is_gzip(path: Path) -> bool:
+    """Whether a file is compressed, whatever its ending says."""
     with path.open("rb") as raw:
         return raw.read(2) == GZIP_MAGIC
 

@@ -5,15 +5,16 @@ from __future__ import annotations
 import os
 import typing
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from albench.data.archive import archive_stem, is_archive, unpack
 from albench.data.checksum import dataset_checksum, hash_files, index_path_for
-from albench.data.dataset import Annotation, Dataset, Kind
+from albench.data.dataset import Annotation, Case, Dataset, Kind
 from albench.data.groups import declared_groups
+from albench.data.images import is_gzip
 from albench.data.label_values import annotation_of
 from albench.data.locate import find_source
 from albench.data.msd import DATASET_JSON, MsdContent, find_msd_root, read_json_object, read_msd
@@ -134,7 +135,7 @@ def _dataset(root: Path, cache_dir: Path, name: str, entry: DatasetEntry | None,
         nsd_tolerance_mm=geometry.nsd_tolerance_mm if geometry else None,
         annotation=annotation,
         groups=declared_groups(root, [case.name for case in content.cases]),
-        notes=(*notes, *_annotation_note(annotation)),
+        notes=(*notes, *_annotation_note(annotation), *_compression_note(content.cases)),
     )
 
 
@@ -147,6 +148,15 @@ def _annotation_note(annotation: Mapping[str, Annotation] | None) -> tuple[str, 
         f"{n['complete']} of {len(annotation)} cases are labelled completely, {n['partial']} in part and {n['none']} "
         "not at all; complete cases are held out for testing, what is labelled of the others is the start",
     )
+
+
+def _compression_note(cases: Sequence[Case]) -> tuple[str, ...]:
+    """Say which files are not what their ending says."""
+    files = [path for case in cases for path in case.files if path.name.lower().endswith(".nii.gz")]
+    plain = [path for path in files if path.is_file() and not is_gzip(path)]
+    if not plain:
+        return ()
+    return (f"{len(plain)} files end in .nii.gz without being compressed, and are read all the same: {plain[0]}",)
 
 
 def _find_root(folder: Path) -> Path:
