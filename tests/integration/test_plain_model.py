@@ -16,9 +16,9 @@ from albench.data import Dataset
 from albench.progress import SILENT
 from albench.project.workplace import open_workplace
 from albench.results.query import Query
-from albench.terminal import cli
 from albench.training.checkpoint import network_of
 from albench.training.given import open_model
+from tests.support.command import al_bench
 from tests.support.oracle import annotate
 from tests.support.plain_nnunet import train_plainly
 
@@ -37,12 +37,6 @@ def images(phantom: Dataset, tmp_path_factory: pytest.TempPathFactory) -> Path:
     for case in phantom.cases[:4]:
         shutil.copy(case.images[0], folder / f"{case.name}_0000.nii.gz")
     return folder
-
-
-def al_bench(*arguments: object) -> None:
-    with pytest.raises(SystemExit) as stop:
-        cli.main([str(argument) for argument in arguments])
-    assert not stop.value.code, arguments
 
 
 def test_predictions_are_those_of_nnunet(model: Path, images: Path, phantom: Dataset, tmp_path: Path) -> None:

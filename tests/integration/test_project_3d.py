@@ -10,8 +10,8 @@ import pytest
 
 from albench.data import Dataset
 from albench.results.query import Query
-from albench.terminal import cli
 from albench.training.given import open_model
+from tests.support.command import al_bench
 from tests.support.oracle import annotate
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(600)]
@@ -25,12 +25,6 @@ SMALL = (
     "training.round_iterations=3",
     "scoring.batch_size=2",
 )
-
-
-def al_bench(*arguments: object) -> None:
-    with pytest.raises(SystemExit) as stop:
-        cli.main([str(argument) for argument in arguments])
-    assert not stop.value.code, arguments
 
 
 @pytest.mark.parametrize("unit", ["slice", "patch"])

@@ -17,20 +17,14 @@ from albench.progress import SILENT
 from albench.project.workplace import open_workplace
 from albench.results.layout import SHARED
 from albench.results.tables import read_results
-from albench.terminal import cli
 from albench.training.given import open_model
 from albench.units.pool import Pool
+from tests.support.command import al_bench
 from tests.support.oracle import annotate
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(900)]
 SETTINGS = ("training.first_iterations=25", "training.round_iterations=12", "pool.start=12")
 STRATEGY, BUDGET = "usim-f", 8
-
-
-def al_bench(*arguments: object) -> None:
-    with pytest.raises(SystemExit) as stop:
-        cli.main([str(argument) for argument in arguments])
-    assert not stop.value.code, arguments
 
 
 def test_the_loop_through_files(phantom: Dataset, tmp_path: Path) -> None:

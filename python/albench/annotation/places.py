@@ -49,6 +49,12 @@ class FileGrid:
     affine: NDArray[np.float64] | None
     turns: tuple[Turn, Turn, Turn] = ((2, False), (1, False), (0, False))
 
+    def as_stored(self, labels: NDArray[Any]) -> NDArray[Any]:
+        """Bring labels from the axes (z, y, x) of nnU-Net's reader to those of the file, (k, j, i)."""
+        backwards = tuple(axis for axis, (_, reverse) in enumerate(self.turns) if reverse)
+        source = {file_axis: axis for axis, (file_axis, _) in enumerate(self.turns)}
+        return np.ascontiguousarray(np.flip(labels, backwards).transpose([source[2], source[1], source[0]]))
+
     @property
     def orientation(self) -> str | None:
         """Whither i, j and k lead most of all, such as ``LPS``."""

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import re
 import shutil
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -17,8 +16,8 @@ from albench.annotation.grid import Grid
 from albench.annotation.handed import HandedOut
 from albench.annotation.layout import QUERY
 from albench.annotation.returned import read_label
-from albench.data.msd import DATASET_JSON, channel_names_from, read_json_object
-from albench.data.nnunet_layout import IGNORE, is_nnunet_layout
+from albench.data.msd import DATASET_JSON, channel_names_from, read_json_object, same_form
+from albench.data.nnunet_layout import IGNORE, images_in, is_nnunet_layout, labels_in
 from albench.data.readers import spacing_file
 from albench.errors import InputError
 from albench.machine.files import sha256
@@ -29,8 +28,6 @@ LEDGER = f"{WORKSPACE}/ledger.csv"
 QUERIES = f"{WORKSPACE}/queries"
 BACKUP = f"{WORKSPACE}/backup"
 IMAGES, LABELS = "imagesTr", "labelsTr"
-
-_IMAGE = re.compile(r"(.+)_[0-9]{4}", re.DOTALL)
 
 
 @dataclass(frozen=True, eq=False)
@@ -126,14 +123,11 @@ class RawFolder:
 
     def labelled_cases(self) -> set[str]:
         """Names of the cases that have a label file."""
-        files = (self.root / LABELS).glob(f"*{self.ending}")
-        return {path.name.removesuffix(self.ending) for path in files if not path.name.startswith(".")}
+        return set(labels_in(self.root / LABELS, self.ending))
 
     def n_unlabelled_images(self) -> int:
         """How many cases have an image and no label: nnU-Net takes none such."""
-        names = {path.name.removesuffix(self.ending) for path in (self.root / IMAGES).glob(f"*{self.ending}")}
-        cases = {match[1] for name in names if (match := _IMAGE.fullmatch(name))}
-        return len(cases - self.labelled_cases())
+        return len(set(images_in(self.root / IMAGES, self.ending)) - set(map(same_form, self.labelled_cases())))
 
     def links(self, handed: HandedOut, case: str) -> Iterator[tuple[str, Path]]:
         """Yield what a labelled case lacks beside its label: where, from the folder, and the file to link to.

@@ -119,6 +119,8 @@ def ask(
 
     Parameters
     ----------
+    place
+        Whose protocol has the source: see `scored_by`.
     candidates
         Sorted units of the pool that may be asked.
     source
@@ -140,8 +142,6 @@ def ask(
         return Asked(tuple(audit), nothing, nothing, len(audit), strategy, request.strategy or DEFAULT_STRATEGY)
     weights = class_weights(labelled_voxels(place.pool, place.labelled))
     protocol = place.protocol
-    if source != "none":
-        protocol = protocol.model_copy(update={"scoring": protocol.scoring.model_copy(update={"source": source})})
     scoring = scoring_request(protocol, weights, (*key, "score"), place.labelled, strategy.gradients)
     scores = _score(model, free, strategy.needs, scoring, reporter)
 

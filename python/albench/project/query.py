@@ -4,35 +4,34 @@ from __future__ import annotations
 
 import hashlib
 import os
-from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-import SimpleITK
 from numpy.typing import NDArray
 
 from albench import __version__
+from albench.annotation.grid import Grid
 from albench.annotation.hand_out import hand_out
 from albench.annotation.places import file_grid
 from albench.annotation.raw_folder import QUERIES
 from albench.annotation.request import AskedCase, HandOut
+from albench.annotation.returned import read_label
 from albench.data import Case
-from albench.data.readers import has_header, label_pixels, read_pixels
 from albench.errors import InputError
 from albench.machine.files import sha256
 from albench.progress import Reporter
 from albench.project.asking import Asked, ask, ask_cold, class_uncertainty, key_of, uncertainty_source
 from albench.project.known import Exclusions, asked_queries, open_units, read_exclusions, without
 from albench.project.request import QueryRequest
-from albench.project.workplace import Workplace, open_workplace, preprocessed
+from albench.project.workplace import Workplace, open_workplace, preprocessed, scored_by
 from albench.results.handed_out import AskingModel
 from albench.results.layout import QUERY
 from albench.results.query import QueriedUnit, Query
-from albench.scoring.request import GradientSettings, class_weights
+from albench.scoring.request import GradientSettings, ScoringRequest, class_weights
 from albench.strategies import label_of, settings_of
 from albench.study.choosing import scoring_request
 from albench.training.given import GivenModel, open_model
@@ -111,7 +110,7 @@ def _answer(
     candidates = _candidates(place, request)
     model = None
     if given is not None:
-        place = preprocessed(place, reporter)
+        place = preprocessed(scored_by(place, source), reporter)
         candidates = tuple(unit for unit in candidates if unit not in place.lost)
         model = place.trainer.load_given()
         asked = ask(place, request, candidates, model, source, number, reporter)
@@ -171,7 +170,7 @@ def _query(
     names = list(place.dataset.labels.values())
     shown: list[dict[str, float]] = [{} for _ in asked.units]
     if model is not None and source != "none":
-        shown = class_uncertainty(model, asked.units, _scoring(place, request, source, number), names)
+        shown = class_uncertainty(model, asked.units, _scoring(place, request, number), names)
     first_audit = len(asked.units) - asked.n_audit
     units = tuple(
         QueriedUnit(
@@ -218,12 +217,12 @@ def _asking(given: GivenModel, request: QueryRequest, source: str) -> AskingMode
     )
 
 
-def _scoring(place: Workplace, request: QueryRequest, source: str, number: int) -> Any:
-    protocol = place.protocol
-    if source != "none":
-        protocol = protocol.model_copy(update={"scoring": protocol.scoring.model_copy(update={"source": source})})
+def _scoring(place: Workplace, request: QueryRequest, number: int) -> ScoringRequest:
+    """Return how units are scored for what is shown of them."""
     weights = class_weights(labelled_voxels(place.pool, place.labelled))
-    return scoring_request(protocol, weights, (*key_of(place, request, number), "gallery"), (), GradientSettings())
+    return scoring_request(
+        place.protocol, weights, (*key_of(place, request, number), "gallery"), (), GradientSettings()
+    )
 
 
 def _handed_out(
@@ -237,16 +236,14 @@ def _handed_out(
     number: int,
 ) -> HandOut:
     turned = given is not None and str(given.plans["image_reader_writer"]) == _TURNED
-    needs_prediction = Counter(
-        unit.case for unit in query.units if request.prefill == "prediction" or unit.role == "audit"
-    )
+    predicted = {unit.case for unit in query.units if request.prefill == "prediction" or unit.role == "audit"}
     cases = []
     for name in dict.fromkeys(unit.case for unit in asked.units):
         case = place.dataset.case(name)
         predict: Callable[[], NDArray[Any]] | None = None
-        if model is not None and name in needs_prediction:
-            predict = _on_file(model, place, case, turned)
-        known = None if case.label is None else _known(case.label)
+        if model is not None and name in predicted:
+            predict = _on_file(model, case, turned)
+        known = None if case.label is None else _known(case.label, case.images[0])
         cases.append(AskedCase(name, case.images, predict, known, turned))
     return HandOut(
         query=query,
@@ -259,44 +256,14 @@ def _handed_out(
     )
 
 
-def _on_file(model: NnunetModel, place: Workplace, case: Case, turned: bool) -> Callable[[], NDArray[Any]]:
+def _on_file(model: NnunetModel, case: Case, turned: bool) -> Callable[[], NDArray[Any]]:
     """Return what predicts a case on the grid of its file, axes (k, j, i)."""
-
-    def predict() -> NDArray[Any]:
-        labels = model.predict(case.name)
-        if not turned:
-            return labels
-        return unturned(labels, file_grid(case.images[0], turned=True).turns)
-
-    return predict
+    return lambda: file_grid(case.images[0], turned=turned).as_stored(model.predict(case.name))
 
 
-def unturned(labels: NDArray[Any], turns: Sequence[tuple[int, bool]]) -> NDArray[Any]:
-    """Bring labels from the axes (z, y, x) that a reader has turned to those of the file, (k, j, i).
-
-    Parameters
-    ----------
-    turns
-        See `albench.annotation.places.FileGrid`.
-    """
-    backwards = tuple(axis for axis, (_, reverse) in enumerate(turns) if reverse)
-    source = {file_axis: axis for axis, (file_axis, _) in enumerate(turns)}
-    return np.ascontiguousarray(np.flip(labels, backwards).transpose([source[2], source[1], source[0]]))
-
-
-def _known(label: Path) -> Callable[[], NDArray[Any]]:
-    """Return what reads a label on the grid of its file, axes (k, j, i)."""
-
-    def read() -> NDArray[Any]:
-        if has_header(label):
-            voxels: NDArray[Any] = SimpleITK.GetArrayFromImage(SimpleITK.ReadImage(str(label)))
-        else:
-            pixels = label_pixels(label, read_pixels(label))
-            assert pixels is not None  # verified
-            voxels = pixels
-        return (voxels if voxels.ndim == 3 else voxels[None]).astype(np.uint16)
-
-    return read
+def _known(label: Path, image: Path) -> Callable[[], NDArray[Any]]:
+    """Return what reads a label on the grid of its image's file, axes (k, j, i)."""
+    return lambda: read_label(label, Grid.of_file(image)).T.astype(np.uint16)
 
 
 def _pictures(
@@ -306,7 +273,7 @@ def _pictures(
     if model is None:
         return []
     shown = asked.units[:N_PICTURES]
-    scoring = _scoring(place, request, source, number)
+    scoring = _scoring(place, request, number)
     if source == "none":
         scoring = replace(scoring, source="ensemble")  # of one: the softmax's own entropy
     annotated = set(place.labelled)

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal, get_args
+from typing import Any, Literal, get_args
 
 from albench.errors import InputError
 
@@ -92,15 +93,9 @@ class QueryRequest:
     dry_run: bool = False
 
     def __post_init__(self) -> None:
-        numbers = {"budget": (self.budget, 1), "audit": (self.audit, 0), "seed": (self.seed, 0)}
-        optional = {"max_per_case": (self.max_per_case, 1), "max_cases": (self.max_cases, 1), "round": (self.round, 0)}
-        for name, (value, least) in (numbers | {k: v for k, v in optional.items() if v[0] is not None}).items():
-            if value is None or value < least:
-                raise InputError(f"--{name.replace('_', '-')}: expected a whole number from {least} up, got {value}")
-        words = {"uncertainty": Uncertainty, "unit": UnitKind, "prefill": Prefill, "editor": Editor}
-        for name, kind in words.items():
-            if getattr(self, name) not in get_args(kind):
-                raise InputError(f"--{name}: expected one of {', '.join(get_args(kind))}, got {getattr(self, name)!r}")
+        least = {"budget": 1, "audit": 0, "seed": 0, "max_per_case": 1, "max_cases": 1, "round": 0}
+        _require_numbers(self, least)
+        _require_words(self, {"uncertainty": Uncertainty, "unit": UnitKind, "prefill": Prefill, "editor": Editor})
         if self.audit > self.budget:
             raise InputError(f"--audit: expected at most the budget of {self.budget}, got {self.audit}")
         if self.dataset is None and (self.images / "dataset.json").is_file() and (self.images / "labelsTr").is_dir():
@@ -159,8 +154,20 @@ class TrainRequest:
     cache: Path | None = None
 
     def __post_init__(self) -> None:
-        if self.unit not in get_args(UnitKind):
-            raise InputError(f"--unit: expected one of {', '.join(get_args(UnitKind))}, got {self.unit!r}")
-        for name, value in (("seed", self.seed), ("round", self.round)):
-            if value is not None and value < 0:
-                raise InputError(f"--{name}: expected a whole number from 0 up, got {value}")
+        _require_words(self, {"unit": UnitKind})
+        _require_numbers(self, {"seed": 0, "round": 0})
+
+
+def _require_numbers(request: QueryRequest | TrainRequest, least: Mapping[str, int]) -> None:
+    """Raise where a number is below its least; None is left alone."""
+    for name, bound in least.items():
+        value = getattr(request, name)
+        if value is not None and value < bound:
+            raise InputError(f"--{name.replace('_', '-')}: expected a whole number from {bound} up, got {value}")
+
+
+def _require_words(request: QueryRequest | TrainRequest, kinds: Mapping[str, Any]) -> None:
+    """Raise where a word is none of its Literal."""
+    for name, kind in kinds.items():
+        if getattr(request, name) not in get_args(kind):
+            raise InputError(f"--{name}: expected one of {', '.join(get_args(kind))}, got {getattr(request, name)!r}")

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 from albench.data.groups import case_groups
 from albench.errors import InputError
-from albench.machine.names import plain_name
 from albench.progress import Reporter
 from albench.project.known import asked_queries
 from albench.project.request import TrainRequest, UnitKind
@@ -83,10 +83,19 @@ def _trained(place: Workplace, request: TrainRequest, given: GivenModel | None, 
         f"{len(place.split.pool)} cases"
     )
     place = preprocessed(place, reporter)
+    name, number, n_folds = place.dataset.name, _number(request), place.protocol.training.folds
+    folds = {}
+    if n_folds > 1:
+        groups = case_groups(place.dataset, place.protocol.pool.group_by).groups
+        folds = assign_folds(place.split.pool, n_folds, generator(name, request.seed, "folds"), groups)
     models, reports = [], []
-    n_folds = place.protocol.training.folds
     for fold in range(n_folds):
-        target, report = _train(place, request, given, fold, n_folds, reporter)
+        key: tuple[Key, ...] = (name, request.seed, number, "train")
+        units = place.labelled
+        if n_folds > 1:
+            key = (*key, fold)
+            units = fold_units(place.labelled, folds, fold) or place.labelled
+        target, report = _train(place, given, units, key, fold, reporter)
         models.append(target)
         reports.append(report)
     folder = export_model(place.trainer.store, models, request.out)
@@ -110,18 +119,15 @@ def _number(request: TrainRequest) -> int:
 
 
 def _train(
-    place: Workplace, request: TrainRequest, given: GivenModel | None, fold: int, n_folds: int, reporter: Reporter
+    place: Workplace,
+    given: GivenModel | None,
+    units: Sequence[Unit],
+    key: tuple[Key, ...],
+    fold: int,
+    reporter: Reporter,
 ) -> tuple[Path, TrainingReport]:
     """Train one fold, with the random stream of a study's round of the same name, seed and number."""
-    protocol, name = place.protocol.training, plain_name("--name", place.dataset.name)
-    number = _number(request)
-    key: tuple[Key, ...] = (name, request.seed, number, "train")
-    units = place.labelled
-    if n_folds > 1:
-        key = (*key, fold)
-        groups = case_groups(place.dataset, place.protocol.pool.group_by).groups
-        folds = assign_folds(place.split.pool, n_folds, generator(name, request.seed, "folds"), groups)
-        units = fold_units(place.labelled, folds, fold) or place.labelled
+    protocol, name = place.protocol.training, place.dataset.name
     initial = None
     if given is not None and protocol.warm_start:
         initial = place.trainer.store.folder / f"start-{fold}.pth"

@@ -167,6 +167,14 @@ def open_workplace(
         return Workplace(dataset, way, trainer, split, pool, labelled, scanned.descriptors, lock)
 
 
+def scored_by(place: Workplace, source: str) -> Workplace:
+    """Return the workplace with a protocol that measures uncertainty over `source`; ``none`` leaves it as it is."""
+    if source == "none":
+        return place
+    scoring = place.protocol.scoring.model_copy(update={"source": source})
+    return replace(place, protocol=place.protocol.model_copy(update={"scoring": scoring}))
+
+
 def preprocessed(place: Workplace, reporter: Reporter) -> Workplace:
     """Preprocess all cases; return the workplace without labelled units that resampling has left nothing of."""
     name, n_cases = place.dataset.name, len(place.split.pool)

@@ -134,20 +134,18 @@ def read_checkpoint(path: Path, store: PreprocessedStore) -> Checkpoint:
         content = load_tensors(path)
         weights = require_weights(content["network_weights"], _shapes(store))
         configuration, fold = content["init_args"]["configuration"], content["init_args"]["fold"]
-        axes = content["inference_allowed_mirroring_axes"]
         n_axes = len(store.configuration_manager.patch_size)
         if set(content) != set(_KEYS) or set(content["init_args"]) != {"configuration", "fold"}:
             raise NoModelError(f"the keys {', '.join(map(str, content))}")
         if content["trainer_name"] != OWN_TRAINER or configuration != store.configuration or type(fold) is not int:
             raise NoModelError("one of another trainer, configuration or fold")
-        if axes is not None and not (isinstance(axes, tuple | list) and set(axes) <= set(range(n_axes))):
-            raise NoModelError(f"mirrored axes {axes!r}")
+        axes = require_axes(content["inference_allowed_mirroring_axes"], n_axes)
     except NoModelError as error:
         fault = str(error)
     except Exception as error:  # torch raises what the damaged place happens to lead to
         fault = reason(error)
     else:
-        return Checkpoint(weights, configuration, fold, None if axes is None else tuple(axes))
+        return Checkpoint(weights, configuration, fold, axes)
     raise InputError(f"{path}: expected a model that `al-bench run` trained here, found {fault:.300}")
 
 
@@ -183,6 +181,13 @@ def _shapes(store: PreprocessedStore) -> dict[str, torch.Size]:
     """Shapes of a network's weights; it is built without memory for them."""
     with torch.device("meta"):
         return {name: weight.shape for name, weight in build_network(store).state_dict().items()}
+
+
+def require_axes(axes: Any, n_axes: int) -> tuple[int, ...] | None:
+    """Return mirrored axes that are some of `n_axes`, or None for none; NoModelError where they are not."""
+    if axes is not None and not (isinstance(axes, tuple | list) and set(axes) <= set(range(n_axes))):
+        raise NoModelError(f"mirrored axes {axes!r}")
+    return None if axes is None else tuple(axes)
 
 
 def require_weights(weights: Any, shapes: Mapping[str, torch.Size]) -> dict[str, torch.Tensor]:

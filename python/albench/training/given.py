@@ -24,6 +24,7 @@ from albench.training.checkpoint import (
     load_tensors,
     load_trusted,
     network_of,
+    require_axes,
     require_weights,
 )
 from albench.training.nnunet_env import quiet
@@ -255,12 +256,10 @@ def _network(
     weights = dict(content["network_weights"])
     for prefix in _PREFIXES:
         weights = {name.removeprefix(prefix) if isinstance(name, str) else name: w for name, w in weights.items()}
-    axes = content.get("inference_allowed_mirroring_axes")
     try:
         checked = require_weights(weights, shapes)
-        if axes is not None and not (isinstance(axes, tuple | list) and set(axes) <= set(range(n_axes))):
-            raise NoModelError(f"mirrored axes {axes!r}")
+        axes = require_axes(content.get("inference_allowed_mirroring_axes"), n_axes)
     except NoModelError as error:
         raise InputError(f"{file}: expected a model that the plans beside it describe, found {error}") from None
     number = int(fold) if fold.isdecimal() else fold
-    return Checkpoint(checked, configuration, number, None if axes is None else tuple(axes))
+    return Checkpoint(checked, configuration, number, axes)

@@ -13,51 +13,17 @@ import numpy as np
 import pytest
 import SimpleITK
 
-from albench.annotation.hand_out import hand_out
-from albench.annotation.request import AskedCase, HandOut
-from albench.results.query import QueriedUnit, Query
-from tests.support.oriented import DIRECTIONS, SHAPE, write
+from albench.results.query import Query
+from tests.support.handed import hand_out_slices, handed
+from tests.support.oriented import DIRECTIONS
 
 LABELS = {"background": 0, "left_kidney": 1, 'tumour, "left"': 2, "absent": 3}
-IGNORE = 4
 NAMES = ("left_kidney", 'tumour, "left"', "absent", "ignore")
-
-
-@pytest.fixture(scope="module")
-def slicer() -> Any:
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        return pytest.importorskip("slicer_core")
-
-
-def values() -> np.ndarray:
-    """Labels (k, j, i) of the asked slices; one class is nowhere."""
-    expected = np.full(SHAPE, IGNORE)
-    expected[[1, 3]] = np.random.default_rng(7).integers(0, 3, (2, *SHAPE[1:]))
-    return expected
 
 
 @pytest.fixture(scope="module", params=sorted(DIRECTIONS))
 def folder(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    root = tmp_path_factory.mktemp("handed-out")
-    image = root / "c1_0000.nii.gz"
-    write(image, DIRECTIONS[request.param])
-    prediction = np.where(values() == IGNORE, 0, values())
-    asked = Query(
-        dataset="d",
-        strategy="random",
-        seed=0,
-        round=1,
-        id="q",
-        created="2026-11-29T14:15:02Z",
-        labels=LABELS,
-        ignore=IGNORE,
-        channel_names=("CT",),
-        file_ending=".nii.gz",
-        units=tuple(QueriedUnit(case="c1", index=index, axis=0) for index in (1, 3)),
-    )
-    hand_out(HandOut(asked, (AskedCase("c1", (image,), lambda: prediction),)), root / "q")
-    return root / "q"
+    return hand_out_slices(tmp_path_factory.mktemp("handed-out"), request.param, LABELS)
 
 
 def matrix(found: Any) -> np.ndarray:
@@ -104,7 +70,7 @@ def test_slicer_opens_a_segmentation_and_saves_the_same(slicer: Any, folder: Pat
     assert [segment.GetLabelValue() for segment in segments] == [1, 2, 3, 4]
     np.testing.assert_allclose(segments[0].GetColor(), np.array([213, 94, 0]) / 255, atol=1e-5)
     saved = opened.save(tmp_path / "saved.seg.nrrd")
-    assert (labels_by_name(saved) == values()).all()
+    assert (labels_by_name(saved) == handed()).all()
     before, after = SimpleITK.ReadImage(str(task)), SimpleITK.ReadImage(str(saved))
     np.testing.assert_allclose(after.GetOrigin(), before.GetOrigin(), rtol=1e-12)
     np.testing.assert_allclose(after.GetDirection(), before.GetDirection(), atol=1e-12)
@@ -121,7 +87,7 @@ def test_slicer_keeps_the_grid_where_segments_are_deleted(
     for name in gone:
         opened.segments.RemoveSegment(opened.segments.GetSegmentIdBySegmentName(name))
     saved = opened.save(tmp_path / "saved.seg.nrrd")
-    expected = values()
+    expected = handed()
     for name in gone:
         expected[expected == NAMES.index(name) + 1] = 0
     assert (labels_by_name(saved) == expected).all()
@@ -191,7 +157,7 @@ def test_slicerio_finds_every_segment(folder: Path) -> None:
         zip(NAMES, (1, 2, 3, 4), strict=True)
     )
     assert all(each["status"] == "notstarted" for each in found["segments"])
-    assert (found["voxels"] == values().T).all()
+    assert (found["voxels"] == handed().T).all()
 
 
 def test_convert3d_lays_the_task_on_the_image(folder: Path, tmp_path: Path) -> None:
@@ -203,7 +169,7 @@ def test_convert3d_lays_the_task_on_the_image(folder: Path, tmp_path: Path) -> N
         convert.execute(f"{task} -o {tmp_path / 'saved.nii.gz'}")
     for name in ("copied.nii.gz", "saved.nii.gz"):
         saved, expected = SimpleITK.ReadImage(str(tmp_path / name)), SimpleITK.ReadImage(str(image))
-        assert (SimpleITK.GetArrayFromImage(saved) == values()).all()
+        assert (SimpleITK.GetArrayFromImage(saved) == handed()).all()
         np.testing.assert_allclose(saved.GetOrigin(), expected.GetOrigin(), atol=1e-4)
         np.testing.assert_allclose(saved.GetDirection(), expected.GetDirection(), atol=1e-6)
 

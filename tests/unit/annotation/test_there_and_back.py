@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import io
 import json
-import warnings
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -16,29 +15,13 @@ import pytest
 import SimpleITK
 
 from albench.annotation.checks import Taking
-from albench.annotation.hand_out import hand_out
 from albench.annotation.importing import ImportRequest, import_labels
-from albench.annotation.request import AskedCase, HandOut
-from albench.results.query import QueriedUnit, Query
-from tests.support.oriented import DIRECTIONS, SHAPE, write
+from albench.results.query import Query
+from tests.support.handed import hand_out_slices, handed
 
 LABELS = {"background": 0, "liver": 1, "vessel_left": 2, "absent": 3}
-IGNORE = 4
 NAMES = ("liver", "vessel_left", "absent", "ignore")
 Array = np.ndarray[Any, Any]
-
-
-@pytest.fixture(scope="module")
-def slicer() -> Any:
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        return pytest.importorskip("slicer_core")
-
-
-def handed() -> Array:
-    values = np.full(SHAPE, IGNORE)
-    values[[1, 3]] = np.random.default_rng(7).integers(0, 3, (2, *SHAPE[1:]))
-    return values
 
 
 def edited() -> Array:
@@ -52,25 +35,7 @@ def edited() -> Array:
 
 @pytest.fixture(scope="module", params=["lps", "ras", "las", "oblique", "oblique permuted"])
 def folder(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    root = tmp_path_factory.mktemp("handed-out")
-    image = root / "c1_0000.nii.gz"
-    write(image, DIRECTIONS[request.param])
-    prediction = np.where(handed() == IGNORE, 0, handed())
-    asked = Query(
-        dataset="d",
-        strategy="random",
-        seed=0,
-        round=1,
-        id="q",
-        created="2026-11-29T14:15:02Z",
-        labels=LABELS,
-        ignore=IGNORE,
-        channel_names=("CT",),
-        file_ending=".nii.gz",
-        units=tuple(QueriedUnit(case="c1", index=index, axis=0) for index in (1, 3)),
-    )
-    hand_out(HandOut(asked, (AskedCase("c1", (image,), lambda: prediction),)), root / "q")
-    return root / "q"
+    return hand_out_slices(tmp_path_factory.mktemp("handed-out"), request.param, LABELS)
 
 
 @pytest.fixture(scope="module")

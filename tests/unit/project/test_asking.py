@@ -10,9 +10,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from nibabel.orientations import apply_orientation
 
+from albench.annotation.places import FileGrid
 from albench.errors import InputError
 from albench.project.asking import uncertainty_source, within_cases
-from albench.project.query import unturned
 from albench.project.request import QueryRequest
 from albench.strategies import Choice
 from albench.training.given import open_model
@@ -75,4 +75,5 @@ def test_turned_labels_come_back(order: list[int], signs: tuple[int, int, int]) 
     for axis in (2, 1, 0):  # of (z, y, x), in the reader's (x, y, z)
         (of_file,) = [number for number, to in enumerate(order) if to == axis]
         turns.append((of_file, signs[of_file] < 0))
-    assert (unturned(read, turns) == file_ijk.transpose(2, 1, 0)).all()
+    grid = FileGrid((2, 3, 4), None, tuple(turns))  # type: ignore[arg-type]
+    assert (grid.as_stored(read) == file_ijk.transpose(2, 1, 0)).all()
