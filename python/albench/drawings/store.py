@@ -1,0 +1,174 @@
+"""Drawings of a query on the disk: a folder an annotator and unit, a file a version; none is ever overwritten."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import re
+import tempfile
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from pydantic import ValidationError
+
+from albench.annotation.handed import HandedOut
+from albench.drawings.drawing import Drawing, decoded
+from albench.errors import InputError
+from albench.machine.facts import utc_now
+from albench.machine.files import HALF_WRITTEN, sync, writing_to
+from albench.machine.names import plain_name
+from albench.machine.text import read_json_text
+from albench.results.query import QueriedUnit
+
+FOLDER = "annotated"
+"""In the query's folder: all that annotating in the browser makes."""
+
+_KEPT = 50
+"""Versions of a unit that are kept; older ones go."""
+
+_LONGEST = 2**28
+_VERSION = re.compile(r"v(\d{9})\.json")
+
+
+class ConflictError(Exception):
+    """A version was saved by somebody else in the meantime; it is in `current`."""
+
+    def __init__(self, current: Drawing) -> None:
+        super().__init__(f"version {current.version} is newer")
+        self.current = current
+
+
+@dataclass(frozen=True, eq=False)
+class Drawings:
+    """All drawings of one query.
+
+    Two processes that save a version of the same number both make a link of that name, which the file system lets
+    one of them have: nothing is lost or mixed without a lock.
+    """
+
+    handed: HandedOut
+
+    @property
+    def folder(self) -> Path:
+        """Where they are."""
+        return self.handed.folder / FOLDER
+
+    def unit(self, rank: int) -> QueriedUnit:
+        """Return the unit of a rank.
+
+        Raises
+        ------
+        KeyError
+            There is none.
+        """
+        for unit in self.handed.query.units:
+            if unit.rank == rank:
+                return unit
+        raise KeyError(rank)
+
+    def shape(self, rank: int) -> tuple[int, int, int]:
+        """Voxels of a unit's box along i, j and k of the file."""
+        unit = self.unit(rank)
+        start, stop = unit.box_ijk(self.handed.query.cases[unit.case].shape_ijk)
+        return stop[0] - start[0], stop[1] - start[1], stop[2] - start[2]
+
+    def read(self, annotator: str, rank: int, handed: Callable[[], Drawing]) -> Drawing:
+        """Return the newest version of an annotator's work on a unit.
+
+        Parameters
+        ----------
+        handed
+            Makes version 0, where nothing has been saved yet.
+
+        Raises
+        ------
+        InputError
+            The file of the newest version is damaged.
+        """
+        number = max(self._versions(annotator, rank), default=0)
+        return self._read(annotator, rank, number) if number else handed()
+
+    def history(self, annotator: str, rank: int) -> list[Drawing]:
+        """Return the versions that are kept, oldest first."""
+        return [self._read(annotator, rank, number) for number in self._versions(annotator, rank)]
+
+    def save(self, annotator: str, rank: int, base: int, drawing: Drawing) -> Drawing:
+        """Keep `drawing` as the version after `base`.
+
+        Returns
+        -------
+        Drawing
+            With its version and time.
+
+        Raises
+        ------
+        ConflictError
+            The newest version is not `base`.
+        InputError
+            No space left, or no permission.
+        """
+        versions = self._versions(annotator, rank)
+        if max(versions, default=0) != base:
+            raise self._conflict(annotator, rank)
+        saved = drawing.with_changes(version=base + 1, saved=utc_now())
+        place = self._place(annotator, rank)
+        with _temporary(place, json.dumps(saved.encoded(), allow_nan=False)) as temporary:
+            try:
+                os.link(temporary, self._file(place, saved.version))
+            except FileExistsError:
+                raise self._conflict(annotator, rank) from None
+            sync(place)
+        for number in versions[: -(_KEPT - 1)]:
+            self._file(place, number).unlink(missing_ok=True)
+        return saved
+
+    def _conflict(self, annotator: str, rank: int) -> ConflictError:
+        number = max(self._versions(annotator, rank), default=0)
+        if number == 0:
+            raise InputError(f"{self._place(annotator, rank)}: expected versions of a drawing, found none any more")
+        return ConflictError(self._read(annotator, rank, number))
+
+    def _place(self, annotator: str, rank: int) -> Path:
+        return self.folder / "units" / plain_name("annotator", annotator) / f"{rank:06d}"
+
+    @staticmethod
+    def _file(place: Path, version: int) -> Path:
+        return place / f"v{version:09d}.json"
+
+    def _versions(self, annotator: str, rank: int) -> list[int]:
+        """Numbers of the versions that are kept, ascending."""
+        try:
+            names = [path.name for path in self._place(annotator, rank).iterdir()]
+        except FileNotFoundError:
+            return []
+        return sorted(int(match[1]) for name in names if (match := _VERSION.fullmatch(name)))
+
+    def _read(self, annotator: str, rank: int, version: int) -> Drawing:
+        path = self._file(self._place(annotator, rank), version)
+        try:
+            drawing = decoded(read_json_text(path, _LONGEST), self.shape(rank))
+            if drawing.version != version:
+                raise ValueError(f"expected version {version}, found {drawing.version}")
+        except (ValidationError, ValueError) as error:
+            if isinstance(error, InputError):
+                raise
+            raise InputError(f"{path}: expected a drawing of unit {rank}, found something else: {error}") from None
+        return drawing
+
+
+@contextlib.contextmanager
+def _temporary(folder: Path, text: str) -> Iterator[Path]:
+    """Yield a synced file beside the versions, gone at the end."""
+    with writing_to(folder):
+        folder.mkdir(parents=True, exist_ok=True)
+        descriptor, name = tempfile.mkstemp(prefix=HALF_WRITTEN, dir=folder)
+        try:
+            with os.fdopen(descriptor, "w", encoding="utf-8") as file:
+                file.write(text)
+                file.flush()
+                os.fsync(file.fileno())
+            yield Path(name)
+        finally:
+            Path(name).unlink(missing_ok=True)
