@@ -18,7 +18,7 @@ endif
 ifeq ($(ALBENCH_CASES),)
 ALBENCH_CASES := $(abspath $(wildcard ../shared/cases))
 endif
-SOURCES := $(shell find cpp -type f) CMakeLists.txt pyproject.toml python/core/pyproject.toml
+SOURCES := $(shell find cpp -type f) $(shell find python/page -type f -not -path '*/node_modules/*') CMakeLists.txt pyproject.toml python/core/pyproject.toml
 
 .PHONY: setup demo test test-all coverage fuzz attack lint format docs clean
 setup: $(VENV)/.installed
@@ -31,6 +31,7 @@ $(VENV)/.locked: $(LISTS)
 	$(PYTHON) -m venv $(VENV)
 	$(INSTALL) -r requirements/build.txt
 	$(INSTALL) -r requirements/runtime.txt -r requirements/dev.txt
+	$(BIN)/python python/page/page_backend.py has-npm || $(INSTALL) -r requirements/page.txt
 	$(INSTALL) -r requirements/cpu.txt 2>/dev/null || $(INSTALL) -r requirements/cu130.txt
 	$(BIN)/python -m pip check
 	touch $@
