@@ -1,6 +1,7 @@
 # Everything runs in a virtual environment of its own with the library versions that were tested together.
 #   make demo    the main job on generated phantoms, about ten minutes on two cores: table and report in out/demo
 #   make test    unit, contract and integration tests that need no real data and only minutes
+#   make page    types and tests of the page of `al-bench annotate`
 #   make docs    the documentation site, in build/site-docs
 #   make attack  hundreds of kills and damaged files, ten thousand flipped bits: half an hour
 #   make fuzz    100,000 made inputs for each format that is read: hours; FUZZ_EXAMPLES=2000 takes minutes
@@ -20,7 +21,7 @@ ALBENCH_CASES := $(abspath $(wildcard ../shared/cases))
 endif
 SOURCES := $(shell find cpp -type f) $(shell find python/page -type f -not -path '*/node_modules/*') CMakeLists.txt pyproject.toml python/core/pyproject.toml
 
-.PHONY: setup demo test test-all coverage fuzz attack lint format docs clean
+.PHONY: setup demo test test-all coverage fuzz attack lint format page docs clean
 setup: $(VENV)/.installed
 
 # Nothing that an index hands out is installed unless its SHA-256 stands in the lists; what comes as source is built with
@@ -82,6 +83,10 @@ format: setup
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
 	$(BIN)/clang-format -i $(shell find cpp -name '*.cpp' -o -name '*.hpp')
+
+# Types and tests of the page of `al-bench annotate`, with the npm that builds it.
+page: setup
+	$(BIN)/python python/page/page_backend.py check
 
 docs: setup
 	$(BIN)/python docs/site/rooms.py

@@ -76,27 +76,47 @@ def build_page() -> None:
     """Build the page if it is not what its sources make."""
     if not is_needed():
         return
+    npm = require_npm()
+    stamp = digest()
+    install(npm)
+    run_npm(npm, "run", "build")
+    STAMP.write_text(stamp + "\n", encoding="ascii")
+
+
+def check_page() -> None:
+    """Check types and run the tests of the page."""
+    npm = require_npm()
+    install(npm)
+    for script in ("check", "test"):
+        print(run_npm(npm, "run", script))
+
+
+def install(npm: Path) -> None:
+    """Install exactly what package-lock.json lists."""
+    # playwright-core and others have scripts that fetch browsers; none is needed
+    run_npm(npm, "ci", "--no-audit", "--no-fund", "--ignore-scripts")
+
+
+def require_npm() -> Path:
+    """Return npm's path, or end with how to get one."""
     npm = find_npm()
     if npm is None:
         sys.exit(
             f"python/page: expected npm with Node.js {'.'.join(map(str, OLDEST_NODE))} or newer, found none; install "
             f"'{NODE_WHEEL}' from PyPI, or set ALBENCH_WITHOUT_PAGE=1 for an al-bench without `annotate`"
         )
-    stamp = digest()
-    # playwright-core and others have scripts that fetch browsers; none is needed
-    run_npm(npm, "ci", "--no-audit", "--no-fund", "--ignore-scripts")
-    run_npm(npm, "run", "build")
-    STAMP.write_text(stamp + "\n", encoding="ascii")
+    return npm
 
 
-def run_npm(npm: Path, *arguments: str) -> None:
-    """Run npm on the page's sources; end with what it said where it fails."""
+def run_npm(npm: Path, *arguments: str) -> str:
+    """Run npm on the page's sources and return what it says; end with that where it fails."""
     path = os.pathsep.join([str(npm.parent), os.environ.get("PATH", "")])  # npm's folder holds its node, too
     result = subprocess.run(
         [npm, *arguments], cwd=SOURCES, env={**os.environ, "PATH": path}, capture_output=True, text=True, check=False
     )
     if result.returncode:
         sys.exit(f"python/page: npm {' '.join(arguments)} failed:\n{result.stdout}\n{result.stderr}")
+    return result.stdout
 
 
 def is_needed() -> bool:
@@ -109,7 +129,7 @@ def is_needed() -> bool:
 def digest() -> str:
     """SHA-256 of all that the page is made of."""
     parts = [SOURCES / name for name in ("index.html", "package.json", "package-lock.json")]
-    parts += [*SOURCES.glob("*.config.ts"), *SOURCES.glob("tsconfig*.json")]
+    parts += [*SOURCES.glob("*.ts"), *SOURCES.glob("tsconfig*.json")]
     parts += [path for path in (SOURCES / "src").rglob("*") if path.is_file()]
     total = hashlib.sha256()
     for path in sorted(parts):
@@ -136,4 +156,7 @@ def find_npm() -> Path | None:
 if __name__ == "__main__":
     if sys.argv[1:] == ["has-npm"]:
         sys.exit(find_npm() is None)
+    if sys.argv[1:] == ["check"]:
+        check_page()
+        sys.exit()
     build_page()
