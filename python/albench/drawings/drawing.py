@@ -114,8 +114,8 @@ def decoded(content: Any, shape: Sequence[int]) -> Drawing:
         data = stream.decompress(base64.b64decode(file.labels, validate=True), n_bytes + 1)
     except zlib.error as error:
         raise ValueError(f"expected compressed labels, found {error}") from None
-    if len(data) != n_bytes:
-        raise ValueError(f"expected {n_bytes} bytes of labels, found {len(data)}")
+    if len(data) != n_bytes or not stream.eof:
+        raise ValueError(f"expected {n_bytes} bytes of labels, found {'more' if len(data) > n_bytes else 'fewer'}")
     labels = np.frombuffer(data, dtype="<u2").astype(np.uint16).reshape(tuple(shape), order="F")
     said = file.model_dump(include={"version", "saved", "by", "status", "comment", "seconds", "verdict", "remark"})
     return Drawing(labels=labels, **said)

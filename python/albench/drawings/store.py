@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import contextlib
 import json
-import os
 import re
-import tempfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 
 from pydantic import ValidationError
@@ -17,7 +15,7 @@ from albench.annotation.handed import HandedOut
 from albench.drawings.drawing import Drawing, decoded
 from albench.errors import InputError
 from albench.machine.facts import utc_now
-from albench.machine.files import HALF_WRITTEN, sync, writing_to
+from albench.machine.files import create_file, remove_abandoned
 from albench.machine.names import plain_name
 from albench.machine.text import read_json_text
 from albench.results.query import QueriedUnit
@@ -44,8 +42,8 @@ class ConflictError(Exception):
 class Drawings:
     """All drawings of one query.
 
-    Two processes that save a version of the same number both make a link of that name, which the file system lets
-    one of them have: nothing is lost or mixed without a lock.
+    Two processes that save a version of the same number both create a file of that name, which one of them can:
+    nothing is lost or mixed without a lock.
     """
 
     handed: HandedOut
@@ -63,10 +61,11 @@ class Drawings:
         KeyError
             There is none.
         """
-        for unit in self.handed.query.units:
-            if unit.rank == rank:
-                return unit
-        raise KeyError(rank)
+        return self._units[rank]
+
+    @cached_property
+    def _units(self) -> Mapping[int, QueriedUnit]:
+        return {unit.rank or 0: unit for unit in self.handed.query.units}
 
     def shape(self, rank: int) -> tuple[int, int, int]:
         """Voxels of a unit's box along i, j and k of the file."""
@@ -114,12 +113,11 @@ class Drawings:
             raise self._conflict(annotator, rank)
         saved = drawing.with_changes(version=base + 1, saved=utc_now())
         place = self._place(annotator, rank)
-        with _temporary(place, json.dumps(saved.encoded(), allow_nan=False)) as temporary:
-            try:
-                os.link(temporary, self._file(place, saved.version))
-            except FileExistsError:
-                raise self._conflict(annotator, rank) from None
-            sync(place)
+        try:
+            create_file(self._file(place, saved.version), json.dumps(saved.encoded(), allow_nan=False))
+        except FileExistsError:
+            raise self._conflict(annotator, rank) from None
+        remove_abandoned(place)
         for number in versions[: -(_KEPT - 1)]:
             self._file(place, number).unlink(missing_ok=True)
         return saved
@@ -156,19 +154,3 @@ class Drawings:
                 raise
             raise InputError(f"{path}: expected a drawing of unit {rank}, found something else: {error}") from None
         return drawing
-
-
-@contextlib.contextmanager
-def _temporary(folder: Path, text: str) -> Iterator[Path]:
-    """Yield a synced file beside the versions, gone at the end."""
-    with writing_to(folder):
-        folder.mkdir(parents=True, exist_ok=True)
-        descriptor, name = tempfile.mkstemp(prefix=HALF_WRITTEN, dir=folder)
-        try:
-            with os.fdopen(descriptor, "w", encoding="utf-8") as file:
-                file.write(text)
-                file.flush()
-                os.fsync(file.fileno())
-            yield Path(name)
-        finally:
-            Path(name).unlink(missing_ok=True)

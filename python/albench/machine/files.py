@@ -12,6 +12,7 @@ import os
 import shutil
 import stat
 import tempfile
+import time
 import uuid
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -31,8 +32,13 @@ LONGEST_JSON = 2**28
 HALF_WRITTEN = ".writing-"
 """What names of files and folders begin with until they are whole."""
 
+_ABANDONED_SECONDS = 3600.0
+"""After which nobody writes to a temporary file any more."""
+
 _NO_SPACE = (errno.ENOSPC, errno.EDQUOT)
 _REFUSED = (errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOTDIR, errno.EIO, errno.ENAMETOOLONG, errno.ELOOP)
+_NO_LINKS = (errno.EPERM, errno.EOPNOTSUPP, errno.ENOSYS, errno.EMLINK)
+"""What link(2) says on file systems without hard links, such as FAT and some that lie on another machine."""
 _BEYOND_LIMIT = {errno.EMFILE: "-n", errno.ENFILE: "-n", errno.EFBIG: "-f", errno.EAGAIN: "-u"}
 """What a user may exceed, by the option of ``ulimit`` that shows it."""
 
@@ -105,10 +111,61 @@ def atomic_file(path: Path) -> Iterator[Path]:
             raise
 
 
+def create_file(path: Path, text: str) -> None:
+    """Write a new text file, whole or not at all, and never over one that is there.
+
+    Of two processes that create one file, one gets `FileExistsError`: the file is written and synced under another
+    name, which a link turns into its own. Where a file system has no links, a lock holds off the other.
+
+    Raises
+    ------
+    FileExistsError
+        There is one.
+    InputError
+        As `writing_to`, naming `path`.
+    """
+    with writing_to(path):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        descriptor, name = tempfile.mkstemp(prefix=HALF_WRITTEN, dir=path.parent)
+        temporary = Path(name)
+        try:
+            with os.fdopen(descriptor, "w", encoding="utf-8") as stream:
+                stream.write(text)
+                stream.flush()
+                os.fsync(stream.fileno())
+            temporary.chmod(0o644)
+            try:
+                os.link(temporary, path)
+            except OSError as error:
+                if error.errno not in _NO_LINKS:
+                    raise
+                _rename_new(temporary, path)
+            sync(path.parent)
+        finally:
+            temporary.unlink(missing_ok=True)
+
+
+def _rename_new(temporary: Path, path: Path) -> None:
+    """Rename a file unless the new name is taken, among processes that do so with the same function."""
+    with locked(path.with_name(f".{path.parent.name}.lock")):
+        if os.path.lexists(path):
+            raise FileExistsError(errno.EEXIST, os.strerror(errno.EEXIST), str(path))
+        temporary.rename(path)
+
+
 def remove_half_written(folder: Path) -> None:
     """Delete what processes that were killed left below a folder that nobody else writes to."""
     for path in list(folder.rglob(f"{HALF_WRITTEN}*")):
         remove_tree(path, folder)
+
+
+def remove_abandoned(folder: Path) -> None:
+    """Delete what processes that were killed left in a folder that others may be writing to: what is old."""
+    now = time.time()
+    for path in folder.glob(f"{HALF_WRITTEN}*"):
+        with contextlib.suppress(FileNotFoundError):
+            if now - path.lstat().st_mtime > _ABANDONED_SECONDS:
+                path.unlink()
 
 
 def sha256(path: Path) -> str:

@@ -23,8 +23,13 @@ def write_sealed(path: Path, values: Mapping[str, Any], *, format: int) -> None:
     InputError
         No space left, or no permission.
     """
+    write_json(path, sealed(values, format=format))
+
+
+def sealed(values: Mapping[str, Any], *, format: int) -> dict[str, Any]:
+    """Return `values` with the number of their format and a digest of both."""
     content = {_FORMAT: format, **values}
-    write_json(path, {**content, _DIGEST: _digest_of(content)})
+    return {**content, _DIGEST: _digest_of(content)}
 
 
 def read_sealed(path: Path, *, format: int) -> dict[str, Any]:
