@@ -76,6 +76,11 @@ class HandedOut:
             units.setdefault(unit.case, []).append(unit)
         return {case: tuple(of_case) for case, of_case in units.items()}
 
+    @cached_property
+    def by_rank(self) -> Mapping[int, QueriedUnit]:
+        """Units by rank, which all of them have."""
+        return {unit.rank: unit for unit in self.query.units if unit.rank is not None}
+
     def task_name(self, case: str) -> str:
         """Name of a case's files, the case's or a neutral one."""
         return self.query.cases[case].task

@@ -49,6 +49,8 @@ class ImportRequest:
         Whose labels these are; None: as the query says.
     minutes
         Time that all of them took together, shared among the units for which the table has none.
+    own_table
+        Whether the table in the query's folder counts beside those in `labels`.
     dry_run
         Whether nothing is written.
     """
@@ -62,6 +64,7 @@ class ImportRequest:
     replace: bool = False
     annotator: str | None = None
     minutes: float | None = None
+    own_table: bool = True
     dry_run: bool = False
 
 
@@ -125,7 +128,7 @@ def import_labels(request: ImportRequest, reporter: Reporter | None = None) -> I
     raw.require_fits(handed)
     wanted = _wanted(request, handed)
     found = find_returned(request.labels, handed, wanted)
-    remarks, general = _remarks(found, handed)
+    remarks, general = _remarks(request, found, handed)
     general += [
         Finding("error", "not asked", "", str(path), f"expected labels of a case of query {handed.id}, found others")
         for path in (() if request.only is not None else found.not_asked)
@@ -162,10 +165,10 @@ def _wanted(request: ImportRequest, handed: HandedOut) -> list[str]:
     return [case for case in handed.units if case in chosen]
 
 
-def _remarks(found: Found, handed: HandedOut) -> tuple[dict[int, Remark], list[Finding]]:
+def _remarks(request: ImportRequest, found: Found, handed: HandedOut) -> tuple[dict[int, Remark], list[Finding]]:
     """Return what the tables say, and what is wrong with them."""
-    own = handed.folder / TABLE
-    paths = dict.fromkeys(path.resolve() for path in (*found.tables, own) if path.is_file())
+    own = [handed.folder / TABLE] if request.own_table else []
+    paths = dict.fromkeys(path.resolve() for path in (*found.tables, *own) if path.is_file())
     try:
         return read_remarks(paths, handed.query.units), []
     except InputError as error:

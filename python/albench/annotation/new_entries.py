@@ -97,7 +97,9 @@ def _entry(handed: HandedOut, row: _Row, now: str, *, annotator: str | None, sha
         rank=answer.unit.rank or 0,
         role="extra" if answer.is_extra else answer.unit.role,
         place=unit_name(answer.unit),
-        annotator=(annotator or answer.unit.annotator or "") if before is None else before.annotator,
+        annotator=(annotator or row.remark.annotator or answer.unit.annotator or "")
+        if before is None
+        else before.annotator,
         state=answer.state,
         minutes=minutes,
         comment=row.remark.comment or ("" if before is None else before.comment),

@@ -2,28 +2,35 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 import pandas as pd
 
+from albench.annotation.status_table import Remark
 from albench.machine.spreadsheet import csv_bytes
 from albench.results.query import QueriedUnit, Query
 
-TO_FILL = ("status", "minutes", "comment")
-"""Columns for the annotator; a status is done, skip or later."""
 
-
-def query_table(query: Query) -> bytes:
+def query_table(query: Query, remarks: Mapping[int, Remark] | None = None) -> bytes:
     """Return a row for each unit in the order of rank, as CSV.
 
     `case` is the name of the task's files, `slice` counts from 1 as ITK-SNAP shows it, `of` is the number of slices;
-    both are empty for patches. Columns ``u_<class>`` have the uncertainty of each class.
+    both are empty for patches. Columns ``u_<class>`` have the uncertainty of each class. `status`, which is done, skip
+    or later, `minutes` and `comment` are the annotator's.
+
+    Parameters
+    ----------
+    remarks
+        What is filled in already, by a unit's rank.
     """
+    said = remarks or {}
     classes = list(dict.fromkeys(name for unit in query.units for name in unit.uncertainty))
-    return csv_bytes(pd.DataFrame([_row(unit, query, classes) for unit in query.units]))
+    rows = [_row(unit, query, classes, said.get(unit.rank or 0, Remark())) for unit in query.units]
+    return csv_bytes(pd.DataFrame(rows))
 
 
-def _row(unit: QueriedUnit, query: Query, classes: list[str]) -> dict[str, Any]:
+def _row(unit: QueriedUnit, query: Query, classes: list[str], remark: Remark) -> dict[str, Any]:
     case = query.cases[unit.case]
     is_slice = unit.file_axis is not None and unit.file_index is not None
     index = unit.file_index if is_slice else None
@@ -44,7 +51,9 @@ def _row(unit: QueriedUnit, query: Query, classes: list[str]) -> dict[str, Any]:
         "score": unit.score,
         "gain": unit.gain,
         **{f"u_{name}": unit.uncertainty.get(name) for name in classes},
-        "annotator": unit.annotator,
+        "annotator": remark.annotator or unit.annotator,
         "role": unit.role,
-        **dict.fromkeys(TO_FILL, ""),
+        "status": remark.status,
+        "minutes": "" if remark.minutes is None else f"{remark.minutes:.10g}",
+        "comment": remark.comment,
     }

@@ -1,4 +1,4 @@
-"""What annotators put down in the query's table: done, skip or later, minutes, a comment."""
+"""What annotators put down in the query's table: done, skip or later, who, minutes, a comment."""
 
 from __future__ import annotations
 
@@ -10,6 +10,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from albench.errors import InputError, is_plain
+from albench.machine.names import is_name
+from albench.machine.spreadsheet import cell_text
 from albench.machine.text import read_text
 from albench.results.query import QueriedUnit
 
@@ -29,11 +31,14 @@ class Remark:
         One of `STATUSES`, or empty.
     minutes
         Time it took; None where nobody says.
+    annotator
+        Who it was, if another than the query asks; else empty.
     """
 
     status: str = ""
     minutes: float | None = None
     comment: str = ""
+    annotator: str = ""
 
     @property
     def is_empty(self) -> bool:
@@ -104,10 +109,14 @@ def _row(path: Path, row: Mapping[str, str | None], units: Mapping[int, QueriedU
             f"{path}: expected a status of {', '.join(STATUSES)} or none at rank {unit.rank}, found "
             f"'{cell['status']:.50}'"
         )
-    comment = " ".join(cell["comment"].split())[:_LONGEST_COMMENT]
+    comment = cell_text(" ".join(cell["comment"].split()))[:_LONGEST_COMMENT]
     if not is_plain(comment):
         raise InputError(f"{path}: expected a comment without control characters at rank {unit.rank}")
-    return unit.rank, Remark(status, _minutes(path, unit.rank, cell["minutes"]), comment)
+    annotator = cell_text((row.get("annotator") or "").strip())
+    if annotator and not is_name(annotator):
+        raise InputError(f"{path}: expected the name of an annotator at rank {unit.rank}, found {annotator!r:.200}")
+    other = "" if annotator == unit.annotator else annotator
+    return unit.rank, Remark(status, _minutes(path, unit.rank, cell["minutes"]), comment, other)
 
 
 def _minutes(path: Path, rank: int, text: str) -> float | None:

@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass
-from functools import cached_property
 from pathlib import Path
 
 from pydantic import ValidationError
@@ -61,11 +60,7 @@ class Drawings:
         KeyError
             There is none.
         """
-        return self._units[rank]
-
-    @cached_property
-    def _units(self) -> Mapping[int, QueriedUnit]:
-        return {unit.rank or 0: unit for unit in self.handed.query.units}
+        return self.handed.by_rank[rank]
 
     def shape(self, rank: int) -> tuple[int, int, int]:
         """Voxels of a unit's box along i, j and k of the file."""
@@ -86,8 +81,12 @@ class Drawings:
         InputError
             The file of the newest version is damaged.
         """
-        number = max(self._versions(annotator, rank), default=0)
+        number = self.newest(annotator, rank)
         return self._read(annotator, rank, number) if number else handed()
+
+    def newest(self, annotator: str, rank: int) -> int:
+        """Return the number of the newest version; 0 where nothing has been saved yet."""
+        return max(self._versions(annotator, rank), default=0)
 
     def history(self, annotator: str, rank: int) -> list[Drawing]:
         """Return the versions that are kept, oldest first."""
@@ -123,7 +122,7 @@ class Drawings:
         return saved
 
     def _conflict(self, annotator: str, rank: int) -> ConflictError:
-        number = max(self._versions(annotator, rank), default=0)
+        number = self.newest(annotator, rank)
         if number == 0:
             raise InputError(f"{self._place(annotator, rank)}: expected versions of a drawing, found none any more")
         return ConflictError(self._read(annotator, rank, number))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import shlex
 from pathlib import Path
@@ -28,7 +29,10 @@ def import_labels(
     dataset: _DatasetOption,
     query: Annotated[Path | None, typer.Option("--query", metavar="DIR", help="Folder of the query.")] = None,
     labels: Annotated[
-        Path | None, typer.Option("--labels", metavar="DIR", help="What annotators saved; default: the query's tasks.")
+        Path | None,
+        typer.Option(
+            "--labels", metavar="DIR", help="What annotators saved; default: what they drew in the browser, else tasks."
+        ),
     ] = None,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Check, and write nothing.")] = False,
     partial: Annotated[bool, typer.Option("--partial", help="Take scribbles: units with unlabelled voxels.")] = False,
@@ -58,6 +62,7 @@ def import_labels(
     from albench.annotation.checks import Taking
     from albench.annotation.importing import ImportRequest
     from albench.annotation.importing import import_labels as run
+    from albench.drawings.compose import drawn_labels
     from albench.terminal.progress import Terminal
 
     if undo is not None:
@@ -67,21 +72,25 @@ def import_labels(
         raise InputError("Missing option '--query'.")
     if on_conflict not in ("refuse", "replace"):
         raise InputError(f"--on-conflict: expected refuse or replace, got {on_conflict!r}")
-    report = run(
-        ImportRequest(
-            query=query,
-            labels=labels if labels is not None else query / "tasks",
-            dataset=dataset,
-            taking=Taking(partial, accept_unchanged, also_outside),
-            only=tuple(only) if only else None,
-            skip_bad=skip_bad,
-            replace=on_conflict == "replace",
-            annotator=annotator,
-            minutes=minutes,
-            dry_run=dry_run,
-        ),
-        Terminal(),
-    )
+    with drawn_labels(query) if labels is None else contextlib.nullcontext() as drawn:
+        if drawn is not None and not json_output:
+            typer.echo(f"labels as drawn in the browser: {drawn}")
+        report = run(
+            ImportRequest(
+                query=query,
+                labels=labels or drawn or query / "tasks",
+                dataset=dataset,
+                taking=Taking(partial, accept_unchanged, also_outside),
+                only=tuple(only) if only else None,
+                skip_bad=skip_bad,
+                replace=on_conflict == "replace",
+                annotator=annotator,
+                minutes=minutes,
+                own_table=drawn is None,
+                dry_run=dry_run,
+            ),
+            Terminal(),
+        )
     if json_output:
         typer.echo(json.dumps(_as_json(report, dry_run=dry_run), indent=1, ensure_ascii=False))
     else:

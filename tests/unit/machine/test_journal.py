@@ -13,7 +13,7 @@ from albench.errors import InputError
 from albench.machine.files import write_json
 from albench.machine.journal import WORKSPACE, changing, settle
 
-FATAL = ("mkdir", "rename", "replace", "unlink", "rmdir", "fsync", "symlink")
+FATAL = ("mkdir", "rename", "replace", "unlink", "rmdir", "fsync", "symlink", "link")
 
 
 def snapshot(root: Path) -> dict[str, object]:
