@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime
 from pathlib import Path
 
 from albench.annotation.backup import Backup
@@ -49,6 +50,8 @@ class ImportRequest:
         Whose labels these are; None: as the query says.
     minutes
         Time that all of them took together, shared among the units for which the table has none.
+    beside
+        Files to keep with the query in the data set, by name.
     own_table
         Whether the table in the query's folder counts beside those in `labels`.
     dry_run
@@ -64,6 +67,7 @@ class ImportRequest:
     replace: bool = False
     annotator: str | None = None
     minutes: float | None = None
+    beside: Mapping[str, bytes] = field(default_factory=dict)
     own_table: bool = True
     dry_run: bool = False
 
@@ -80,6 +84,8 @@ class ImportReport:
         About cases, and about what belongs to none.
     entries
         New rows of the ledger; empty where nothing is new.
+    beside
+        Files kept with the query that are new or others than before, by name.
     n_open
         Asked units that nobody has dealt with yet.
     is_refused
@@ -93,6 +99,7 @@ class ImportReport:
     cases: tuple[CaseImport, ...]
     findings: tuple[Finding, ...]
     entries: tuple[Entry, ...] = ()
+    beside: Mapping[str, bytes] = field(default_factory=dict)
     n_open: int = 0
     is_refused: bool = False
     backup: str | None = None
@@ -145,12 +152,16 @@ def import_labels(request: ImportRequest, reporter: Reporter | None = None) -> I
     if report.has_errors and (not request.skip_bad or any(finding.kind == "status" for finding in general)):
         return replace(report, is_refused=True)
     ledger = read_ledger(raw.root / LEDGER)
-    entries = new_entries(handed, cases, remarks, ledger, annotator=request.annotator, minutes=request.minutes)
+    imported = datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+    entries = new_entries(
+        handed, cases, remarks, ledger, imported=imported, annotator=request.annotator, minutes=request.minutes
+    )
     n_open = len(_still_open(handed, wanted, [*ledger, *entries]))
-    report = replace(report, entries=tuple(entries), n_open=n_open)
-    if request.dry_run or not entries:
+    beside = {name: content for name, content in request.beside.items() if _kept(report, name) != content}
+    report = replace(report, entries=tuple(entries), n_open=n_open, beside=beside)
+    if request.dry_run or not (entries or beside):
         return report
-    return replace(report, backup=_write(report, ledger))
+    return replace(report, backup=_write(report, ledger, imported))
 
 
 def _wanted(request: ImportRequest, handed: HandedOut) -> list[str]:
@@ -181,22 +192,35 @@ def _still_open(handed: HandedOut, wanted: Sequence[str], entries: Sequence[Entr
     return [unit.rank or 0 for case in wanted for unit in handed.units[case] if unit.rank not in closed]
 
 
-def _write(report: ImportReport, ledger: Sequence[Entry]) -> str:
+def _kept(report: ImportReport, name: str) -> bytes | None:
+    path = report.raw.root / _beside(report.handed, name)
+    return path.read_bytes() if path.is_file() else None
+
+
+def _beside(handed: HandedOut, name: str) -> str:
+    """Path, in the data set, of a file that is kept with the query."""
+    return f"{QUERIES}/{handed.id}/{name}"
+
+
+def _write(report: ImportReport, ledger: Sequence[Entry], imported: str) -> str:
     """Write labels, links, description, ledger and query, all or nothing; return the name of the backup."""
     handed, raw = report.handed, report.raw
     changed = [case for case in report.cases if any(case.is_new)]
     with changing(raw.root) as changes:
         if read_ledger(raw.root / LEDGER) != ledger or read_json_object(raw.root / DATASET_JSON) != raw.description:
             raise InputError(f"{raw.root}: changed while labels were imported; start again")
-        backup = Backup.begin(raw.root, changes, handed.id, report.entries[0].imported)
+        backup = Backup.begin(raw.root, changes, handed.id, imported)
         for case in changed:
             _write_case(handed, raw, case, changes, backup)
         described = raw.described_with(handed.ignore, [case.case for case in changed])
         if described is not None:
             write_description(described, backup.put(DATASET_JSON))
-        content = ledger_bytes([*ledger, *report.entries], handed.class_names.values())
-        backup.put(LEDGER).write_bytes(content)
-        query = f"{QUERIES}/{handed.id}/{QUERY}"
+        if report.entries:
+            content = ledger_bytes([*ledger, *report.entries], handed.class_names.values())
+            backup.put(LEDGER).write_bytes(content)
+        for name, content in report.beside.items():
+            backup.put(_beside(handed, name)).write_bytes(content)
+        query = _beside(handed, QUERY)
         if not (raw.root / query).exists():
             shutil.copyfile(handed.folder / QUERY, backup.put(query))
         backup.finish()

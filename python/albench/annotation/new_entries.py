@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime
 
 from albench.annotation.case_import import CaseImport
 from albench.annotation.checks import AnsweredUnit
@@ -44,6 +43,7 @@ def new_entries(
     remarks: Mapping[int, Remark],
     ledger: Sequence[Entry],
     *,
+    imported: str,
     annotator: str | None,
     minutes: float | None,
 ) -> list[Entry]:
@@ -51,16 +51,19 @@ def new_entries(
 
     Parameters
     ----------
+    imported
+        When; ISO 8601, UTC.
     annotator, minutes
         Who annotated, and how long all took together, of units that the ledger does not know so: what was imported
         before, and lies in the same folder, is not made somebody else's. Minutes are shared among the units for which
         the table has none.
     """
-    now = datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
     rows = list(_rows(handed, cases, remarks, latest(ledger)))
     silent = sum(row.is_fresh and row.answer.is_taken and row.remark.minutes is None for row in rows)
     share = None if minutes is None or not silent else round(minutes / silent, 3)
-    return [_entry(handed, row, now, annotator=annotator, share=share) for row in rows if row.is_fresh or row.is_said]
+    return [
+        _entry(handed, row, imported, annotator=annotator, share=share) for row in rows if row.is_fresh or row.is_said
+    ]
 
 
 def _rows(
@@ -84,7 +87,7 @@ def _answers(handed: HandedOut, case: CaseImport, remarks: Mapping[int, Remark])
     return [(AnsweredUnit.skipped(unit), False) for unit in skipped]
 
 
-def _entry(handed: HandedOut, row: _Row, now: str, *, annotator: str | None, share: float | None) -> Entry:
+def _entry(handed: HandedOut, row: _Row, imported: str, *, annotator: str | None, share: float | None) -> Entry:
     answer, before = row.answer, None if row.is_fresh else row.before
     minutes = row.remark.minutes
     if minutes is None and answer.is_taken:
@@ -92,7 +95,7 @@ def _entry(handed: HandedOut, row: _Row, now: str, *, annotator: str | None, sha
     predicted = (row.case.predicted or {}).get(answer.unit.rank or 0)
     return Entry(
         query=handed.id,
-        imported=now,
+        imported=imported,
         case=row.case.case,
         rank=answer.unit.rank or 0,
         role="extra" if answer.is_extra else answer.unit.role,

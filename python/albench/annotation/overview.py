@@ -1,4 +1,4 @@
-"""How far the annotations of a project are: queries, annotators, minutes, and how good the asking models were."""
+"""How far annotations of a project are: queries, annotators, minutes, agreement, how good the asking models were."""
 
 from __future__ import annotations
 
@@ -7,7 +7,9 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+from albench.annotation.agreement import AGREEMENT, ComparedUnit, PairAgreement, pair_agreements, read_agreement
 from albench.annotation.ledger import Entry, audit_counts, latest, read_ledger
+from albench.annotation.measured_cost import MeasuredCost, measured_costs
 from albench.annotation.raw_folder import LEDGER, RawFolder
 from albench.results.query import Query
 from albench.stats.audit import AuditedDice, audit_dice
@@ -72,6 +74,7 @@ class QueryProgress:
     round: int
     annotators: tuple[Progress, ...]
     audit: Audited | None
+    agreement: tuple[PairAgreement, ...]
 
     @property
     def is_open(self) -> bool:
@@ -93,11 +96,24 @@ def overview(dataset: Path) -> list[QueryProgress]:
     """
     raw = RawFolder.open(dataset)
     entries = read_ledger(raw.root / LEDGER)
-    queries = [Query.read(path) for path in raw.query_files()]
-    return [_progress(query, entries) for query in sorted(queries, key=lambda query: (query.created or "", query.id))]
+    queries = [(Query.read(path), read_agreement(path.with_name(AGREEMENT))) for path in raw.query_files()]
+    queries.sort(key=lambda each: (each[0].created or "", each[0].id))
+    return [_progress(query, entries, compared) for query, compared in queries]
 
 
-def _progress(query: Query, entries: Sequence[Entry]) -> QueryProgress:
+def measured(dataset: Path) -> list[MeasuredCost]:
+    """Fit what annotating takes to what the ledger of a raw data set says, see `measured_costs`.
+
+    Raises
+    ------
+    InputError
+        No raw data set, or a damaged query or ledger.
+    """
+    raw = RawFolder.open(dataset)
+    return measured_costs(read_ledger(raw.root / LEDGER), [Query.read(path) for path in raw.query_files()])
+
+
+def _progress(query: Query, entries: Sequence[Entry], compared: Sequence[ComparedUnit]) -> QueryProgress:
     own = {key[2]: entry for key, entry in latest(entries).items() if key[0] == query.id and key[2]}
     by_annotator: dict[str, list[str]] = {}
     minutes: dict[str, float] = {}
@@ -126,6 +142,7 @@ def _progress(query: Query, entries: Sequence[Entry]) -> QueryProgress:
         round=query.round,
         annotators=tuple(rows),
         audit=audited(own.values(), names, query.n_candidates),
+        agreement=tuple(pair_agreements(compared)),
     )
 
 

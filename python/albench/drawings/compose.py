@@ -12,11 +12,13 @@ from typing import Any
 
 import numpy as np
 
+from albench.annotation.agreement import AGREEMENT, agreement_bytes
 from albench.annotation.handed import HandedOut
 from albench.annotation.layout import TABLE
 from albench.annotation.query_table import query_table
 from albench.annotation.status_table import Remark
 from albench.data.label_writer import write_label_like
+from albench.drawings.agreement import compared_units
 from albench.drawings.assignment import ASSIGNMENT, Assignment, assign
 from albench.drawings.drawing import Drawing
 from albench.drawings.first_version import FirstVersions
@@ -84,15 +86,39 @@ def composed(drawings: Drawings, first: FirstVersions, assignment: Assignment) -
         yield place
 
 
+@dataclass(frozen=True)
+class DrawnLabels:
+    """What is to be imported of a query whose units were drawn in the browser.
+
+    Attributes
+    ----------
+    folder
+        Of label files, see `composed`.
+    beside
+        Files to keep with the query: how far two annotators agree, where some units have two.
+    """
+
+    folder: Path
+    beside: Mapping[str, bytes]
+
+
 @contextlib.contextmanager
-def drawn_labels(query: Path) -> Iterator[Path | None]:
-    """Yield the folder of label files of a query whose units were drawn in the browser, as `composed`; else None."""
+def drawn_labels(query: Path) -> Iterator[DrawnLabels | None]:
+    """Yield the labels of a query whose units were drawn in the browser, as `composed`; None of any other.
+
+    Raises
+    ------
+    InputError
+        As `composed`; or the query cannot be read.
+    """
     if not (query / FOLDER / ASSIGNMENT).exists():
         yield None
         return
     handed = HandedOut.read(query)
-    with composed(Drawings(handed), FirstVersions(handed), assign(handed)) as folder:
-        yield folder
+    drawings, first, assignment = Drawings(handed), FirstVersions(handed), assign(handed)
+    with composed(drawings, first, assignment) as folder:
+        compared = compared_units(drawings, first, assignment)
+        yield DrawnLabels(folder, {AGREEMENT: agreement_bytes(compared)} if compared else {})
 
 
 def _compose(drawings: Drawings, first: FirstVersions, assignment: Assignment, place: Path) -> None:

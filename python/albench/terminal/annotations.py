@@ -17,6 +17,7 @@ from albench.terminal.datasets import JsonOption
 
 if TYPE_CHECKING:
     from albench.annotation.importing import ImportReport
+    from albench.annotation.measured_cost import MeasuredCost
     from albench.annotation.overview import QueryProgress
 
 _STYLES = {"error": "red", "warning": "yellow", "note": ""}
@@ -74,11 +75,11 @@ def import_labels(
         raise InputError(f"--on-conflict: expected refuse or replace, got {on_conflict!r}")
     with drawn_labels(query) if labels is None else contextlib.nullcontext() as drawn:
         if drawn is not None and not json_output:
-            typer.echo(f"labels as drawn in the browser: {drawn}")
+            typer.echo(f"labels as drawn in the browser: {drawn.folder}")
         report = run(
             ImportRequest(
                 query=query,
-                labels=labels or drawn or query / "tasks",
+                labels=labels or (query / "tasks" if drawn is None else drawn.folder),
                 dataset=dataset,
                 taking=Taking(partial, accept_unchanged, also_outside),
                 only=tuple(only) if only else None,
@@ -86,6 +87,7 @@ def import_labels(
                 replace=on_conflict == "replace",
                 annotator=annotator,
                 minutes=minutes,
+                beside={} if drawn is None else drawn.beside,
                 own_table=drawn is None,
                 dry_run=dry_run,
             ),
@@ -100,17 +102,23 @@ def import_labels(
 
 
 def show_annotations(dataset: _DatasetOption, json_output: JsonOption = False) -> None:
-    """Show how far annotations are: open queries, progress by annotator, minutes, and what audits say."""
-    from albench.annotation.overview import overview
+    """Show how far annotations are: queries, annotators, minutes, agreement, audits, and what annotating takes."""
+    from albench.annotation.overview import measured, overview
 
     queries = overview(dataset)
+    costs = measured(dataset)
     if json_output:
-        typer.echo(json.dumps([query.as_json() for query in queries], indent=1, ensure_ascii=False))
+        content = {
+            "queries": [query.as_json() for query in queries],
+            "annotation_cost": [cost.as_json() for cost in costs],
+        }
+        typer.echo(json.dumps(content, indent=1, ensure_ascii=False))
         return
     if not queries:
         typer.echo(f"{dataset}: no queries yet")
         return
     _print_progress(queries)
+    _print_costs(costs)
 
 
 def _undo(dataset: Path, query: str, *, json_output: bool) -> None:
@@ -138,6 +146,7 @@ def _as_json(report: ImportReport, *, dry_run: bool) -> dict[str, Any]:
             for entry in report.entries
         ],
         "open": report.n_open,
+        "beside": sorted(report.beside),
         "classes": [row.as_json() for row in report.gains()],
         "backup": report.backup,
         "next": report.next_steps() if report.backup is not None else [],
@@ -162,6 +171,11 @@ def _print_report(report: ImportReport, *, dry_run: bool) -> None:
         typer.echo(f"{n_errors} error{'s' * (n_errors != 1)}; nothing was written")
         return
     states = [entry.state for entry in report.entries]
+    if not states and report.beside:
+        verb = "would be kept, nothing was written" if dry_run else "kept"
+        typer.echo(f"{report.handed.id}: no new labels, {report.n_open} units open; {', '.join(report.beside)} {verb}")
+        _print_undo(report)
+        return
     if not states:
         typer.echo(f"{report.handed.id}: nothing new, {report.n_open} units open")
         return
@@ -172,11 +186,16 @@ def _print_report(report: ImportReport, *, dry_run: bool) -> None:
     for row in report.gains():
         table.add_row(row.name, f"{row.changed:,}", _dice(row.prefill_dice), _dice(row.audit_dice, row.audit_interval))
     console.print(table, markup=False, highlight=False)
+    _print_undo(report)
+    if report.backup is not None:
+        for line in report.next_steps():
+            typer.echo(line)
+
+
+def _print_undo(report: ImportReport) -> None:
     if report.backup is not None:
         folder = shlex.quote(str(report.raw.root))
         typer.echo(f"undo: al-bench import-labels --dataset {folder} --undo {report.handed.id}")
-        for line in report.next_steps():
-            typer.echo(line)
 
 
 def _print_progress(queries: list[QueryProgress]) -> None:
@@ -194,8 +213,32 @@ def _print_progress(queries: list[QueryProgress]) -> None:
             dice = [f"{name} {_dice(value, audit.intervals[name])}" for name, value in audit.dice.items()]
             dice += [f"mean {_dice(audit.mean, audit.mean_interval)}"] if len(dice) > 1 else []
             typer.echo(f"audit of the model of {query.id}, {audit.n_units} units: Dice {', '.join(dice)}")
+        for pair in query.agreement:
+            dice = [f"{name} {_dice(value, pair.intervals[name])}" for name, value in pair.dice.items()]
+            names, n = " and ".join(pair.annotators), pair.n_units
+            typer.echo(f"agreement of {names} on {query.id}, {n} unit{'s' * (n != 1)}: Dice {', '.join(dice)}")
     n_open = sum(query.is_open for query in queries)
     typer.echo(f"{len(queries)} quer{'y' if len(queries) == 1 else 'ies'}, {n_open} open")
+
+
+def _print_costs(costs: list[MeasuredCost]) -> None:
+    if not costs:
+        return
+    table = Table(
+        "annotator", "timed units", "s a slice", "s a foreground voxel", "s a border voxel", "s a unit", "off by"
+    )
+    for cost in costs:
+        fitted = cost.fitted
+        parts = (f"{part.seconds:.3g} ({part.low:.3g}-{part.high:.3g})" for part in fitted.costs.values())
+        table.add_row(
+            cost.annotator or "all", str(fitted.n_units), *parts, f"{fitted.mean_s:.3g}", f"{fitted.error_s:.3g}"
+        )
+    _console().print(table, markup=False, highlight=False)
+    everybody = costs[0]
+    if everybody.lacking is not None:
+        typer.echo(f"not to be reckoned with yet: {everybody.lacking}")
+    else:
+        typer.echo(f"in a protocol: {everybody.setting}")
 
 
 def _dice(value: float | None, interval: tuple[float, float] | None = None) -> str:

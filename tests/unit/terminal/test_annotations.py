@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 import json
 import os
 from collections.abc import Sequence
@@ -12,6 +13,7 @@ import pytest
 
 from albench.terminal import cli
 from tests.support.annotation_project import QUERY, Project, make_project
+from tests.unit.drawings.test_compose import Drawn
 from tests.unit.machine.test_journal import snapshot
 
 
@@ -43,7 +45,7 @@ def test_a_round(project: Project, capsys: pytest.CaptureFixture[str]) -> None:
     status, out, _ = call(["annotations", "--dataset", str(project.raw)], capsys)
     assert status == 0 and "│ 12      │" in out and "1 units: Dice organ 0." in out and "1 query, 0 open" in out
     status, out, _ = call(["annotations", "--dataset", str(project.raw), "--json"], capsys)
-    (query,) = json.loads(out)
+    (query,) = json.loads(out)["queries"]
     assert query["id"] == QUERY and query["annotators"][0]["done"] == 3 and not query["is_open"]
     assert query["audit"]["n_units"] == 1
     status, out, _ = call(["import-labels", "--dataset", str(project.raw), "--undo", QUERY], capsys)
@@ -112,3 +114,56 @@ def test_the_querys_own_tasks_are_looked_at(project: Project, capsys: pytest.Cap
     places = ["--query", str(project.folder), "--dataset", str(project.raw)]
     status, out, _ = call(["import-labels", *places], capsys)
     assert status == 0 and "nothing new, 3 units open" in out
+
+
+def test_what_was_drawn_in_the_browser(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    drawn = Drawn(make_project(tmp_path, {"a": [2, 5], "b": [4, 6]}), "anna", "ben", overlap=1)
+    for rank in range(1, 5):
+        drawn.draw(rank, seconds=60.0 + rank)
+    places = ["--query", str(drawn.project.folder), "--dataset", str(drawn.project.raw)]
+    status, out, _ = call(["import-labels", *places], capsys)
+    assert status == 0 and f"labels as drawn in the browser: {drawn.project.folder / 'annotated' / 'files'}\n" in out
+    assert "4 done; taken; 0 units open" in out
+    (rank, second) = next(iter(drawn.assignment.seconds.items()))
+    drawn.draw(rank, who=second)
+    before = snapshot(drawn.project.raw)
+    status, out, _ = call(["import-labels", *places, "--dry-run"], capsys)
+    assert status == 0 and "no new labels, 0 units open; agreement.csv would be kept, nothing was written" in out
+    assert snapshot(drawn.project.raw) == before
+    status, out, _ = call(["import-labels", *places], capsys)
+    assert status == 0 and "agreement.csv kept" in out and f"--undo {QUERY}" in out
+    status, out, _ = call(["import-labels", *places, "--json"], capsys)
+    assert status == 0 and json.loads(out)["beside"] == [] and json.loads(out)["backup"] is None
+    status, out, _ = call(["annotations", "--dataset", str(drawn.project.raw)], capsys)
+    assert status == 0 and f"agreement of anna and ben on {QUERY}, 1 unit: Dice organ 1.000 (" in out
+    assert "│ anna " in out and "│ ben " in out and "│ all " in out
+    assert "not to be reckoned with yet: 4 timed units, of 30 that are needed" in out
+    status, out, _ = call(["annotations", "--dataset", str(drawn.project.raw), "--json"], capsys)
+    content = json.loads(out)
+    assert content["queries"][0]["agreement"][0]["annotators"] == ["anna", "ben"]
+    every, anna, ben = content["annotation_cost"]
+    assert (every["annotator"], anna["annotator"], every["n_units"], every["is_enough"]) == (None, "anna", 4, False)
+    assert ben["mean_s"] == pytest.approx(63.5, abs=0.1)
+    call(["import-labels", "--dataset", str(drawn.project.raw), "--undo", QUERY], capsys)
+    assert snapshot(drawn.project.raw) == before
+    status, out, _ = call(["import-labels", *places, "--labels", str(drawn.project.folder / "tasks")], capsys)
+    assert status == 0 and "drawn in the browser" not in out and "nothing new" in out
+
+
+def test_enough_timed_units(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    project = make_project(tmp_path, {case: list(range(8)) for case in "abcd"})
+    project.annotate()
+    call(project.arguments("--accept-unchanged", "--minutes", "64"), capsys)
+    _, out, _ = call(["annotations", "--dataset", str(project.raw)], capsys)
+    assert "not to be reckoned with yet: 32 units with 1 different time: shared out by --minutes" in out
+    table = project.folder / "query.csv"
+    rows = list(csv.DictReader(table.read_text().splitlines()))
+    for number, row in enumerate(rows):
+        row["minutes"] = str(1 + number / 10)
+    with table.open("w", newline="") as stream:
+        writer = csv.DictWriter(stream, list(rows[0]))
+        writer.writeheader()
+        writer.writerows(rows)
+    call(project.arguments("--accept-unchanged"), capsys)
+    _, out, _ = call(["annotations", "--dataset", str(project.raw)], capsys)
+    assert "in a protocol: annotation_cost: {slice_s: " in out and "yet" not in out
