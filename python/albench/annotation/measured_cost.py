@@ -45,7 +45,8 @@ class MeasuredCost:
                 "a budget can be off by a third"
             )
         if self.n_times < len(PARTS):
-            return f"{n} units with {self.n_times} different time{'s' * (self.n_times != 1)}: shared out by --minutes rather than measured"
+            times = f"{self.n_times} different time{'s' * (self.n_times != 1)}"
+            return f"{n} units with {times}: shared out by --minutes rather than measured"
         return None
 
     def as_json(self) -> dict[str, Any]:
