@@ -78,3 +78,23 @@ def test_what_is_refused(text: str, message: str, tmp_path: Path) -> None:
     with pytest.raises(InputError, match=r"0\.csv") as error:
         read(tmp_path, text)
     assert message in str(error.value)
+
+
+def test_who_it_was(tmp_path: Path) -> None:
+    rows = HEAD + "1,a,axial,k,2,3,9,, ben ,strategy,,,\n" + "2,a,axial,k,5,6,9,,'=cy,strategy,done,,'=1+1\n"
+    assert read(tmp_path, rows) == {1: Remark(annotator="ben"), 2: Remark("done", None, "=1+1", "=cy")}
+    with pytest.raises(InputError, match="expected the name of an annotator at rank 1"):
+        read(tmp_path, HEAD + f"1,a,axial,k,2,3,9,,{'b' * 201},strategy,done,,\n")
+    named = make_project(tmp_path / "named", {"a": [2, 5]}, annotators=("anna",)).query
+    path = tmp_path / "named.csv"
+    path.write_bytes(query_table(named))
+    assert read_remarks([path], named.units) == {}  # whom the query asks says nothing new
+    path.write_bytes(query_table(named, {2: Remark("done", 1.25, "dark", "ben")}))
+    assert read_remarks([path], named.units) == {2: Remark("done", 1.25, "dark", "ben")}
+
+
+def test_who_it_was_is_in_the_ledger(tmp_path: Path) -> None:
+    project = make_project(tmp_path, {"a": [2, 5]}, annotators=("anna",))
+    project.annotate()
+    (project.folder / "query.csv").write_bytes(query_table(project.query, {2: Remark(annotator="ben")}))
+    assert {entry.rank: entry.annotator for entry in project.take().entries} == {1: "anna", 2: "ben"}

@@ -16,7 +16,7 @@ from albench.annotation.handed import HandedOut
 from albench.annotation.ledger import read_ledger
 from albench.annotation.raw_folder import LEDGER
 from albench.drawings.assignment import assign
-from albench.drawings.compose import composed, drawn_labels
+from albench.drawings.compose import DrawnLabels, composed, drawn_labels
 from albench.drawings.drawing import Drawing
 from albench.drawings.first_version import FirstVersions
 from albench.drawings.store import Drawings
@@ -239,7 +239,6 @@ def test_killed_at_any_moment(drawn: Drawn) -> None:
         died = dies_at(number, lambda: drawn.table() and None)
         drawn.table()
         with composed(drawn.drawings, drawn.first, drawn.assignment) as folder:
-            drawn.project.save("a", drawn.project.handed("a"))
             assert sorted(path.name for path in folder.iterdir()) == [
                 ".composed.json",
                 "a.nii.gz",
@@ -267,11 +266,16 @@ def test_one_at_a_time(drawn: Drawn) -> None:
 
 def test_who_annotates_in_files_has_tasks(tmp_path: Path) -> None:
     project = make_project(tmp_path, SLICES)
-    with drawn_labels(project.folder) as folder:
-        assert folder is None and not (project.folder / "annotated").exists()
-    Drawn(project, "anna")
-    with drawn_labels(project.folder) as folder:
-        assert folder == project.folder / "annotated" / "files"
+    with drawn_labels(project.folder) as labels:
+        assert labels is None and not (project.folder / "annotated").exists()
+    drawn = Drawn(project, "anna", "ben", overlap=1)
+    with drawn_labels(project.folder) as labels:
+        assert labels == DrawnLabels(project.folder / "annotated" / "files", {})
+    (rank,) = drawn.assignment.seconds
+    for who in drawn.assignment.of(rank):
+        drawn.draw(rank, who=who)
+    with drawn_labels(project.folder) as labels:
+        assert labels is not None and labels.beside["agreement.csv"].count(b"\n") == 3  # a head and two classes
 
 
 def test_another_image_is_refused(drawn: Drawn) -> None:
