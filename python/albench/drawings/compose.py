@@ -14,7 +14,7 @@ import numpy as np
 
 from albench.annotation.agreement import AGREEMENT, agreement_bytes
 from albench.annotation.handed import HandedOut
-from albench.annotation.layout import TABLE
+from albench.annotation.layout import PRISTINE, TABLE
 from albench.annotation.query_table import query_table
 from albench.annotation.status_table import Remark
 from albench.data.label_writer import write_label_like
@@ -96,15 +96,18 @@ class DrawnLabels:
         Of label files, see `composed`.
     beside
         Files to keep with the query: how far two annotators agree, where some units have two.
+    edited
+        Files for editors that somebody has changed as well, of which nothing is taken.
     """
 
     folder: Path
     beside: Mapping[str, bytes]
+    edited: tuple[Path, ...]
 
 
 @contextlib.contextmanager
 def drawn_labels(query: Path) -> Iterator[DrawnLabels | None]:
-    """Yield the labels of a query whose units were drawn in the browser, as `composed`; None of any other.
+    """Yield the labels of a query whose units were drawn in the browser, as `composed`; None where nobody has drawn.
 
     Raises
     ------
@@ -116,9 +119,22 @@ def drawn_labels(query: Path) -> Iterator[DrawnLabels | None]:
         return
     handed = HandedOut.read(query)
     drawings, first, assignment = Drawings(handed), FirstVersions(handed), assign(handed)
+    if not any(drawings.newest(who, rank) for rank in handed.by_rank for who in assignment.of(rank)):
+        yield None
+        return
     with composed(drawings, first, assignment) as folder:
         compared = compared_units(drawings, first, assignment)
-        yield DrawnLabels(folder, {AGREEMENT: agreement_bytes(compared)} if compared else {})
+        beside = {AGREEMENT: agreement_bytes(compared)} if compared else {}
+        yield DrawnLabels(folder, beside, tuple(_edited(handed)))
+
+
+def _edited(handed: HandedOut) -> Iterator[Path]:
+    """Yield the files for editors that are others than were handed out."""
+    for case in handed.units:
+        for copy in handed.pristine(case).values():
+            file = handed.folder / copy.relative_to(handed.folder / PRISTINE)
+            if file.is_file() and copy.is_file() and sha256(file) != sha256(copy):
+                yield file
 
 
 def _compose(drawings: Drawings, first: FirstVersions, assignment: Assignment, place: Path) -> None:

@@ -90,7 +90,14 @@ class Drawings:
 
     def history(self, annotator: str, rank: int) -> list[Drawing]:
         """Return the versions that are kept, oldest first."""
-        return [self._read(annotator, rank, number) for number in self._versions(annotator, rank)]
+        kept = []
+        for number in self._versions(annotator, rank):
+            try:
+                kept.append(self._read(annotator, rank, number))
+            except InputError:
+                if self._file(self._place(annotator, rank), number).exists():
+                    raise  # and is no old version that has just gone
+        return kept
 
     def save(self, annotator: str, rank: int, base: int, drawing: Drawing) -> Drawing:
         """Keep `drawing` as the version after `base`.

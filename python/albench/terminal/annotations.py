@@ -76,6 +76,8 @@ def import_labels(
     with drawn_labels(query) if labels is None else contextlib.nullcontext() as drawn:
         if drawn is not None and not json_output:
             typer.echo(f"labels as drawn in the browser: {drawn.folder}")
+            for file in drawn.edited:
+                typer.echo(f"not looked at: {file} has been edited, too; --labels takes its folder instead")
         report = run(
             ImportRequest(
                 query=query,

@@ -15,6 +15,7 @@ from hypothesis import strategies as st
 from albench.annotation.handed import HandedOut
 from albench.annotation.ledger import read_ledger
 from albench.annotation.raw_folder import LEDGER
+from albench.data.label_writer import write_label_like
 from albench.drawings.assignment import assign
 from albench.drawings.compose import DrawnLabels, composed, drawn_labels
 from albench.drawings.drawing import Drawing
@@ -270,8 +271,15 @@ def test_who_annotates_in_files_has_tasks(tmp_path: Path) -> None:
         assert labels is None and not (project.folder / "annotated").exists()
     drawn = Drawn(project, "anna", "ben", overlap=1)
     with drawn_labels(project.folder) as labels:
-        assert labels == DrawnLabels(project.folder / "annotated" / "files", {})
+        assert labels is None  # opened, and left for an editor
     (rank,) = drawn.assignment.seconds
+    drawn.draw(rank, status="later")
+    with drawn_labels(project.folder) as labels:
+        assert labels == DrawnLabels(project.folder / "annotated" / "files", {}, ())
+    edited = project.folder / "tasks" / "b.nii.gz"
+    write_label_like(project.answer("b"), project.image("b"), edited)
+    with drawn_labels(project.folder) as labels:
+        assert labels is not None and labels.edited == (edited,)
     for who in drawn.assignment.of(rank):
         drawn.draw(rank, who=who)
     with drawn_labels(project.folder) as labels:

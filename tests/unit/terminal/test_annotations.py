@@ -132,6 +132,9 @@ def test_what_was_drawn_in_the_browser(tmp_path: Path, capsys: pytest.CaptureFix
     assert snapshot(drawn.project.raw) == before
     status, out, _ = call(["import-labels", *places], capsys)
     assert status == 0 and "agreement.csv kept" in out and f"--undo {QUERY}" in out
+    (drawn.project.folder / "tasks" / "b.nii.gz").write_bytes(b"edited")
+    status, out, _ = call(["import-labels", *places], capsys)
+    assert status == 0 and out.count("not looked at: ") == 1 and "nothing new" in out
     status, out, _ = call(["import-labels", *places, "--json"], capsys)
     assert status == 0 and json.loads(out)["beside"] == [] and json.loads(out)["backup"] is None
     status, out, _ = call(["annotations", "--dataset", str(drawn.project.raw)], capsys)
@@ -146,7 +149,7 @@ def test_what_was_drawn_in_the_browser(tmp_path: Path, capsys: pytest.CaptureFix
     assert ben["mean_s"] == pytest.approx(63.5, abs=0.1)
     call(["import-labels", "--dataset", str(drawn.project.raw), "--undo", QUERY], capsys)
     assert snapshot(drawn.project.raw) == before
-    status, out, _ = call(["import-labels", *places, "--labels", str(drawn.project.folder / "tasks")], capsys)
+    status, out, _ = call(["import-labels", *places, "--labels", str(drawn.project.labels)], capsys)
     assert status == 0 and "drawn in the browser" not in out and "nothing new" in out
 
 
