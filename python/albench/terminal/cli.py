@@ -19,6 +19,7 @@ from rich.table import Table
 from albench import __version__
 from albench.errors import ChainsFailedError, InputError, WorkerError
 from albench.study.request import RunRequest
+from albench.terminal.annotate import annotate
 from albench.terminal.annotations import import_labels, show_annotations
 from albench.terminal.datasets import JsonOption, datasets_app
 from albench.terminal.doctor import doctor
@@ -34,6 +35,7 @@ _INTERRUPTED = 128 + signal.SIGINT
 _STOP_AGAIN_S = 3.0
 app.add_typer(datasets_app, name="datasets")
 app.command("query")(query)
+app.command("annotate")(annotate)
 app.command("import-labels")(import_labels)
 app.command("train")(train)
 app.command("annotations")(show_annotations)

@@ -1,0 +1,82 @@
+"""The server's parts put together."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from threading import Thread
+
+from starlette.applications import Starlette
+from starlette.exceptions import HTTPException
+from starlette.routing import Route
+
+from albench.annotate.api import Api, on_http_error
+from albench.annotate.guard import Guard, Hosts
+from albench.annotate.monai import Monai
+from albench.annotate.page import Page
+from albench.annotate.people import People
+from albench.annotate.pictures import Pictures
+from albench.annotate.work import Work
+
+_BESIDE_LABELS = 64 * 1024
+"""Bytes of a request that are no labels."""
+_BYTES_OF_VOXEL = 8
+"""Of an uncompressed label file, at most."""
+_CASES_AHEAD = 4
+"""Whose images are decoded before anybody asks."""
+
+
+@dataclass(frozen=True, eq=False)
+class Site:
+    """All that the server needs."""
+
+    work: Work
+    pictures: Pictures
+    people: People
+    hosts: Hosts
+    page: Page
+    idle_seconds: float
+
+    def app(self) -> Guard:
+        """Return the ASGI application.
+
+        Raises
+        ------
+        InputError
+            More labels than can be drawn in the browser; an image whose axes do not span the space.
+        """
+        asked = self.work.asked
+        largest_unit = max(math.prod(asked.shape_ijk(rank)) for rank in asked.ranks)
+        largest_case = max(math.prod(case.shape) for case in asked.cases.values())
+        assert asked.codes.values
+
+        @asynccontextmanager
+        async def lifespan(_: Starlette) -> AsyncIterator[None]:
+            Thread(target=self.read_ahead, name="read ahead", daemon=True).start()
+            yield
+
+        inner = Starlette(
+            routes=[
+                *Api(self.work, self.pictures, self.idle_seconds).routes(),
+                *Monai(self.work).routes(),
+                Route("/{path:path}", self.page.answer),
+            ],
+            exception_handlers={HTTPException: on_http_error, Exception: on_http_error},
+            lifespan=lifespan,
+        )
+        # incompressible bytes grow by a few in a thousand when deflated, and by a third in base64
+        api_bytes = _BESIDE_LABELS + math.ceil(largest_unit * 1.01 * 4 / 3)
+        upload_bytes = _BESIDE_LABELS + _BYTES_OF_VOXEL * largest_case
+        return Guard(inner, self.hosts, self.people, api_bytes, upload_bytes)
+
+    def read_ahead(self) -> None:
+        """Decode the images that are asked for first, for each annotator in turn."""
+        asked, assignment = self.work.asked, self.work.assignment
+        first: dict[str, None] = {}
+        for number in range(_CASES_AHEAD):
+            for who in assignment.annotators:
+                cases = list(dict.fromkeys(asked.case_of(rank).name for rank in assignment.ranks(who)))
+                first |= dict.fromkeys(cases[number : number + 1])
+        self.pictures.read_ahead(list(first)[:_CASES_AHEAD])
