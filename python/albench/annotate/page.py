@@ -7,8 +7,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+from starlette.exceptions import HTTPException
 from starlette.requests import Request
-from starlette.responses import PlainTextResponse, Response
+from starlette.responses import Response
 
 from albench.errors import InputError
 
@@ -55,7 +56,7 @@ class Page:
         name = request.scope["path"].removeprefix("/") or _INDEX
         content = self.files.get(name)
         if content is None:
-            return PlainTextResponse("not found", 404)
+            raise HTTPException(404, "no such address")
         suffix = Path(name).suffix
         kind = _TYPES.get(suffix) or mimetypes.guess_type(name)[0] or "application/octet-stream"
         kept = "public, max-age=31536000, immutable" if name.startswith(_HASHED) else "no-cache"

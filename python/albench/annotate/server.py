@@ -31,6 +31,8 @@ from albench.machine.files import try_lock, writing_to
 _LOCK = ".server.lock"
 _GRACE_SECONDS = 3
 """For answers that are under way when the server is told to stop."""
+_WAITING = 128
+"""Connections that wait to be accepted, at most."""
 
 
 @dataclass(frozen=True)
@@ -165,6 +167,7 @@ def _listening(host: str, port: int) -> Iterator[socket.socket]:
         except OSError as error:
             option = "--host" if error.errno == errno.EADDRNOTAVAIL else "--port"
             raise InputError(f"{option}: cannot listen on {host}:{port} ({os.strerror(error.errno or 0)})") from None
+        listener.listen(_WAITING)  # before anybody is told the address
         yield listener
     finally:
         listener.close()
