@@ -96,8 +96,11 @@ def test_whoever_has_a_token_gets_no_further_than_their_own_units(served: Served
         "192.168.0.9:8000",
         "",
         "@",
-    ]
-    + ["127.0.0.1:8000@evil.example", "127.0.0.1/evil", "[::1", "localhost:port"],
+        "127.0.0.1:8000@evil.example",
+        "127.0.0.1/evil",
+        "[::1",
+        "localhost:port",
+    ],
 )
 @pytest.mark.parametrize("path", ["/", "/assets/main.js", "/api/query"])
 def test_a_foreign_name_that_leads_here_is_refused(served: Served, host: str, path: str) -> None:
@@ -112,8 +115,17 @@ def test_own_names_pass(served: Served, host: str) -> None:
 
 @pytest.mark.parametrize(
     "origin",
-    ["null", "", "https://evil.example", "http://127.0.0.1", "http://127.0.0.1:8001", f"file://{HOST}"]
-    + [f"http://{HOST}.evil.example", f"http://{HOST}/", f"http://evil.example@{HOST}"],
+    [
+        "null",
+        "",
+        "https://evil.example",
+        "http://127.0.0.1",
+        "http://127.0.0.1:8001",
+        f"file://{HOST}",
+        f"http://{HOST}.evil.example",
+        f"http://{HOST}/",
+        f"http://evil.example@{HOST}",
+    ],
 )
 def test_pages_of_elsewhere_are_refused(served: Served, origin: str) -> None:
     headers = served.headers("ann") | {"Origin": origin}
@@ -142,9 +154,23 @@ def test_every_answer_has_the_headers_for_browsers(served: Served) -> None:
 
 @pytest.mark.parametrize(
     "path",
-    ["/../query.json", "/..%2fquery.json", "/%2e%2e/query.json", "/assets/../../query/query.json", "//etc/passwd"]
-    + ["/%2fetc%2fpasswd", "/assets/%00", "/index.html%00.js", "/assets/..%5c..%5cquery.json", "/annotated/tokens.json"]
-    + ["/assets", "/assets/", "/file:///etc/passwd", "/%c0%ae%c0%ae/query.json", "/.server.lock"],
+    [
+        "/../query.json",
+        "/..%2fquery.json",
+        "/%2e%2e/query.json",
+        "/assets/../../query/query.json",
+        "//etc/passwd",
+        "/%2fetc%2fpasswd",
+        "/assets/%00",
+        "/index.html%00.js",
+        "/assets/..%5c..%5cquery.json",
+        "/annotated/tokens.json",
+        "/assets",
+        "/assets/",
+        "/file:///etc/passwd",
+        "/%c0%ae%c0%ae/query.json",
+        "/.server.lock",
+    ],
 )
 def test_no_address_is_a_path(served: Served, path: str) -> None:
     for given_path in (path, f"/api{path}", f"/api/units/1{path}", f"/monai/{served.token('ann')}{path}"):
@@ -180,10 +206,23 @@ BOMB = base64.b64encode(zlib.compress(bytes(2**28), 9)).decode()
 
 @pytest.mark.parametrize(
     "labels",
-    ["", "not base64!", base64.b64encode(b"no stream").decode(), _stream(b""), _stream(bytes(167)), _stream(bytes(169))]
-    + [_stream(bytes([4] * 168)), _stream(bytes([255] * 168)), ONES + "AA==", ONES[:-8], "\u0000", "ü" * 20]
-    + [base64.b64encode(zlib.compress(bytes(168))[:-2]).decode()]
-    + [base64.b64encode(zlib.compress(bytes(168)) + b"more").decode(), _stream(bytes(10**6))],
+    [
+        "",
+        "not base64!",
+        base64.b64encode(b"no stream").decode(),
+        _stream(b""),
+        _stream(bytes(167)),
+        _stream(bytes(169)),
+        _stream(bytes([4] * 168)),
+        _stream(bytes([255] * 168)),
+        ONES + "AA==",
+        ONES[:-8],
+        "\u0000",
+        "ü" * 20,
+        base64.b64encode(zlib.compress(bytes(168))[:-2]).decode(),
+        base64.b64encode(zlib.compress(bytes(168)) + b"more").decode(),
+        _stream(bytes(10**6)),
+    ],
 )
 def test_labels_that_are_none(served: Served, labels: str) -> None:
     _refused(_put(served, labels=labels), 400)
@@ -206,10 +245,28 @@ def test_a_bomb_is_not_inflated(served: Served) -> None:
 
 @pytest.mark.parametrize(
     "change",
-    [{"base": -1}, {"base": 2**31}, {"base": "0"}, {"base": 0.5}, {"base": None}, {"base": True}, {"labels": 3}]
-    + [{"status": "finished"}, {"status": None}, {"comment": 3}, {"comment": "x" * 1001}, {"comment": "\x1b[31m"}]
-    + [{"comment": "\ud800"}, {"comment": "a\u202eb"}, {"seconds_delta": -1}, {"seconds_delta": 10**9}]
-    + [{"seconds_delta": "x"}, {"version": 3}, {"annotator": "bob"}, {"../x": 1}],
+    [
+        {"base": -1},
+        {"base": 2**31},
+        {"base": "0"},
+        {"base": 0.5},
+        {"base": None},
+        {"base": True},
+        {"labels": 3},
+        {"status": "finished"},
+        {"status": None},
+        {"comment": 3},
+        {"comment": "x" * 1001},
+        {"comment": "\x1b[31m"},
+        {"comment": "\ud800"},
+        {"comment": "a\u202eb"},
+        {"seconds_delta": -1},
+        {"seconds_delta": 10**9},
+        {"seconds_delta": "x"},
+        {"version": 3},
+        {"annotator": "bob"},
+        {"../x": 1},
+    ],
 )
 def test_bodies_that_are_none(served: Served, change: dict[str, Any]) -> None:
     content = json.dumps(PLAIN | change)
@@ -218,8 +275,17 @@ def test_bodies_that_are_none(served: Served, change: dict[str, Any]) -> None:
 
 @pytest.mark.parametrize(
     "content",
-    [b"", b"{", b"[]", b"null", b"[" * 60_000, b"\xff\xfe", b'{"base": NaN}', b'{"base": ' + b"9" * 6000 + b"}"]
-    + [json.dumps(PLAIN | {"seconds_delta": 0}).replace("0}", number + "}").encode() for number in ("NaN", "1e999")],
+    [
+        b"",
+        b"{",
+        b"[]",
+        b"null",
+        b"[" * 60_000,
+        b"\xff\xfe",
+        b'{"base": NaN}',
+        b'{"base": ' + b"9" * 6000 + b"}",
+        *(json.dumps(PLAIN | {"seconds_delta": 0}).replace("0}", number + "}").encode() for number in ("NaN", "1e999")),
+    ],
 )
 def test_what_is_no_json(served: Served, content: bytes) -> None:
     _refused(served.client.put("/api/units/1", headers=served.headers("ann"), content=content), 400)
