@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import math
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
-from threading import Thread
+from threading import Event, Thread
 
 from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
@@ -19,6 +19,7 @@ from albench.annotate.page import Page
 from albench.annotate.people import People
 from albench.annotate.pictures import Pictures
 from albench.annotate.work import Work
+from albench.errors import InputError
 
 _BESIDE_LABELS = 64 * 1024
 """Bytes of a request that are no labels."""
@@ -52,11 +53,6 @@ class Site:
         largest_case = max(math.prod(case.shape) for case in asked.cases.values())
         assert asked.codes.values
 
-        @asynccontextmanager
-        async def lifespan(_: Starlette) -> AsyncIterator[None]:
-            Thread(target=self.read_ahead, name="read ahead", daemon=True).start()
-            yield
-
         inner = Starlette(
             routes=[
                 *Api(self.work, self.pictures, self.idle_seconds).routes(),
@@ -64,19 +60,34 @@ class Site:
                 Route("/{path:path}", self.page.answer),
             ],
             exception_handlers={HTTPException: on_http_error, Exception: on_http_error},
-            lifespan=lifespan,
         )
         # incompressible bytes grow by a few in a thousand when deflated, and by a third in base64
         api_bytes = _BESIDE_LABELS + math.ceil(largest_unit * 1.01 * 4 / 3)
         upload_bytes = _BESIDE_LABELS + _BYTES_OF_VOXEL * largest_case
         return Guard(inner, self.hosts, self.people, api_bytes, upload_bytes)
 
-    def read_ahead(self) -> None:
-        """Decode the images that are asked for first, for each annotator in turn."""
+    @contextmanager
+    def reading_ahead(self) -> Iterator[None]:
+        """Decode in a thread what is asked for first; at the end, wait for the image that it is at."""
+        stop = Event()
+        thread = Thread(target=self._read_ahead, args=(stop,), name="read ahead")
+        thread.start()
+        try:
+            yield
+        finally:
+            stop.set()
+            thread.join()
+
+    def _read_ahead(self, stop: Event) -> None:
+        """Decode the first cases of each annotator in turn, while there is room; what cannot be is said when asked."""
         asked, assignment = self.work.asked, self.work.assignment
-        first: dict[str, None] = {}
-        for number in range(_CASES_AHEAD):
-            for who in assignment.annotators:
-                cases = list(dict.fromkeys(asked.case_of(rank).name for rank in assignment.ranks(who)))
-                first |= dict.fromkeys(cases[number : number + 1])
-        self.pictures.read_ahead(list(first)[:_CASES_AHEAD])
+        first: dict[str, int] = {}
+        for who in assignment.annotators:
+            for rank in assignment.ranks(who):
+                first.setdefault(asked.case_of(rank).name, rank)
+        for case, rank in sorted(first.items(), key=lambda entry: entry[1])[:_CASES_AHEAD]:
+            if stop.is_set() or not self.pictures.has_room:
+                return
+            with suppress(InputError, OSError, MemoryError):
+                self.pictures.decode(case)
+                self.work.handed_out(rank)

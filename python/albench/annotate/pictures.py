@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections import OrderedDict
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -77,16 +77,21 @@ class Pictures:
         content: bytes = image.to_bytes()
         return content
 
-    def read_ahead(self, cases: Iterable[str]) -> None:
-        """Decode the first channel of cases, for as long as all of them fit; what cannot be read is said when asked."""
-        used = 0
-        for case in cases:
-            try:
-                used += self._voxels(case, 0).nbytes
-            except (InputError, OSError, MemoryError):
-                continue
-            if 2 * used > self._cache_bytes:
-                return
+    @property
+    def has_room(self) -> bool:
+        """Whether half of the memory for images is free."""
+        with self._lock:
+            return 2 * self._used() <= self._cache_bytes
+
+    def decode(self, case: str) -> None:
+        """Read the first channel of a case, so that it is there when it is asked for.
+
+        Raises
+        ------
+        InputError
+            As `nifti`.
+        """
+        self._voxels(case, 0)
 
     def _has_colours(self, case: str) -> bool:
         first = self._handed.images(case)[0]
@@ -121,8 +126,11 @@ class Pictures:
 
     def _keep(self, key: tuple[str, int], voxels: NDArray[Any]) -> None:
         self._cached[key] = voxels
-        while sum(each.nbytes for each in self._cached.values()) > self._cache_bytes and self._cached:
+        while self._cached and self._used() > self._cache_bytes:
             self._cached.popitem(last=False)
+
+    def _used(self) -> int:
+        return sum(voxels.nbytes for voxels in self._cached.values())
 
     def _decoded(self, case: str, number: int, within: int) -> NDArray[Any]:
         path, described = self._handed.images(case)[number], self._handed.query.cases[case]

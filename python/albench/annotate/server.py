@@ -115,7 +115,7 @@ def serve(request: ServeRequest, on_open: Callable[[Opened], None], page: Path |
         work = Work(Asked(handed), drawings, FirstVersions(handed), assignment)
         site = Site(work, Pictures(handed), people, hosts, files, request.idle_seconds)
         app = site.app()
-        with _listening(request.host, request.port) as listener:
+        with _listening(request.host, request.port) as listener, site.reading_ahead():
             base = request.public_url or _address(request.host, listener.getsockname()[1])
             on_open(Opened(base.rstrip("/"), people, is_loopback(request.host)))
             config = uvicorn.Config(

@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
+import html
 import math
+import tempfile
 import webbrowser
+from collections.abc import Iterator
 from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -11,6 +15,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from albench.errors import InputError
+from albench.machine.files import HALF_WRITTEN
 
 if TYPE_CHECKING:
     from albench.annotate.server import Opened
@@ -44,10 +49,12 @@ def annotate(
 
     from albench.annotate.server import ServeRequest, serve
 
+    browser = contextlib.ExitStack()
+
     def opened(server: Opened) -> None:
         _print_links(server)
         if not no_browser and server.is_private:
-            webbrowser.open(server.link(server.people.everybody[0]))
+            browser.enter_context(_in_browser(server.link(server.people.everybody[0]), query))
 
     request = ServeRequest(
         query=query,
@@ -60,8 +67,19 @@ def annotate(
         idle_seconds=idle_seconds,
         public_url=public_url,
     )
-    serve(request, opened)
+    with browser:
+        serve(request, opened)
     typer.echo("stopped; all that the page showed as saved is in the query's folder")
+
+
+@contextlib.contextmanager
+def _in_browser(link: str, folder: Path) -> Iterator[None]:
+    """Open a link by way of a file that only we can read: everybody sees the words that a program is started with."""
+    with tempfile.NamedTemporaryFile("w", prefix=HALF_WRITTEN, suffix=".html", dir=folder, encoding="utf-8") as page:
+        page.write(f'<!doctype html><meta http-equiv="refresh" content="0; url={html.escape(link)}">')
+        page.flush()
+        webbrowser.open(Path(page.name).absolute().as_uri())
+        yield
 
 
 def _print_links(server: Opened) -> None:
