@@ -18,10 +18,10 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
-from albench.annotate.agreement import progress
 from albench.annotate.people import Person
 from albench.annotate.pictures import Pictures
 from albench.annotate.refusals import ForbiddenError, RefusedError, UnknownError
+from albench.annotate.team import progress
 from albench.annotate.work import Saving, Work
 from albench.drawings.drawing import Status, Verdict
 from albench.drawings.store import ConflictError
