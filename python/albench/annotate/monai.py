@@ -111,10 +111,8 @@ class Monai:
 
     def _image(self, request: Request) -> Response:
         case = self._case(request)
-        path = self.work.asked.handed.images(case)[0]
-        if not path.is_file():
-            raise InputError(f"{path}: expected the image that was asked about, found none")
-        return FileResponse(path, filename=self._file_name(case), headers=_NOT_STORED)
+        self.work.asked.handed.require_images(case)
+        return FileResponse(self.work.asked.handed.images(case)[0], filename=self._file_name(case), headers=_NOT_STORED)
 
     async def _save(self, request: Request) -> Response:
         try:

@@ -9,6 +9,7 @@ import nibabel
 import numpy as np
 import pytest
 import SimpleITK
+import tifffile
 
 from albench.annotate.pictures import Pictures
 from albench.annotate.refusals import UnknownError
@@ -17,6 +18,7 @@ from albench.annotation.hand_out import hand_out
 from albench.annotation.handed import HandedOut
 from albench.annotation.request import AskedCase, HandOut
 from albench.errors import InputError
+from albench.machine.files import sha256
 from albench.results.query import QueriedUnit, Query
 
 SHAPE = (3, 8, 10)
@@ -24,11 +26,13 @@ PLAIN = Turn((0, 1, 2), (False, False, False))
 
 
 def _asked(root: Path, voxels: dict[str, np.ndarray], ending: str = ".nii.gz", channels: int = 1) -> HandedOut:
-    cases = []
+    paths = {name: root / f"{name}_0000{ending}" for name in voxels}
     for name, array in voxels.items():
-        path = root / f"{name}_0000{ending}"
-        SimpleITK.WriteImage(SimpleITK.GetImageFromArray(array, isVector=False), str(path))
-        cases.append(AskedCase(name, (path,)))
+        SimpleITK.WriteImage(SimpleITK.GetImageFromArray(array, isVector=False), str(paths[name]))
+    return _handed(root, paths, ending, channels)
+
+
+def _handed(root: Path, paths: dict[str, Path], ending: str, channels: int) -> HandedOut:
     query = Query(
         dataset="d",
         strategy="random",
@@ -40,9 +44,12 @@ def _asked(root: Path, voxels: dict[str, np.ndarray], ending: str = ".nii.gz", c
         ignore=2,
         channel_names=tuple(f"channel {number}" for number in range(channels)),
         file_ending=ending,
-        units=tuple(QueriedUnit(case=name, index=0, axis=0) for name in voxels),
+        units=tuple(QueriedUnit(case=name, index=0, axis=0) for name in paths),
     )
-    hand_out(HandOut(query, tuple(cases), filling="background"), root / "q")
+    hand_out(
+        HandOut(query, tuple(AskedCase(name, (path,)) for name, path in paths.items()), filling="background"),
+        root / "q",
+    )
     return HandedOut.read(root / "q")
 
 
@@ -84,6 +91,30 @@ def test_channels_of_one_file_are_shown_one_by_one(tmp_path: Path) -> None:
         assert np.array_equal(_shown(pictures, "a", channel).transpose(), array[channel])
     with pytest.raises(UnknownError, match="no channel 2"):
         _shown(pictures, "a", 2)
+
+
+def test_channels_in_files_of_their_own(tmp_path: Path) -> None:
+    arrays = [np.full(SHAPE, number, np.int16) for number in (5, 7)]
+    handed = _asked(tmp_path, {"a": arrays[0]}, channels=2)
+    other = tmp_path / "a_0001.nii.gz"
+    SimpleITK.WriteImage(SimpleITK.GetImageFromArray(arrays[1]), str(other))
+    case = handed.query.cases["a"]
+    both = {"images": (*case.images, "../a_0001.nii.gz"), "sha256": (*case.sha256, sha256(other))}
+    query = handed.query.model_copy(update={"cases": {"a": case.model_copy(update=both)}})
+    pictures = Pictures(HandedOut(handed.folder, query))
+    assert [int(_shown(pictures, "a", channel).max()) for channel in (0, 1)] == [5, 7]
+
+
+@pytest.mark.parametrize("shape", [(4, 8, 10), (8, 10)])
+def test_stacks_and_grey_photographs(tmp_path: Path, shape: tuple[int, ...]) -> None:
+    array = np.random.default_rng(0).integers(0, 4000, shape).astype(np.uint16)
+    path = tmp_path / f"a_0000{'.tiff' if len(shape) == 3 else '.tif'}"
+    tifffile.imwrite(path, array, photometric="minisblack")
+    pictures = Pictures(_handed(tmp_path, {"a": path}, path.suffix, 1))
+    assert pictures.channels("a") == ("channel 0",)
+    shown = _shown(pictures, "a")
+    assert shown.dtype == np.uint16
+    assert np.array_equal(shown.transpose(), array if array.ndim == 3 else array[None])
 
 
 def test_an_image_is_decoded_once_however_many_ask(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
