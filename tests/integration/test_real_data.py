@@ -14,7 +14,7 @@ from albench.results.tables import read_results, read_rounds
 pytestmark = [pytest.mark.slow, pytest.mark.data, pytest.mark.timeout(900)]
 
 SETTINGS = (
-    "training.first_iterations=100", "training.round_iterations=20", "pool.max_cases=8", "pool.max_test_cases=5",
+    "training.first_iterations=100", "training.round_iterations=20", "pool.max_cases=6", "pool.max_test_cases=3",
     "pool.start=40", "scoring.passes=4",
 )  # fmt: skip
 
@@ -42,7 +42,7 @@ def test_a_data_set_end_to_end(name: str, strategies: str, lowest: float, real_d
     assert "usim-f" in done.stdout
     results, runs = read_results(out), read_rounds(out)
     assert set(results["label_name"]) == set(entry.labels.values()) - {"background"}
-    assert results["case"].nunique() == 5
+    assert results["case"].nunique() == 3
     assert len(runs) == 4 + ("full" in strategies)
     assert sorted(runs["n_annotated_units"].unique())[:2] == [40, 60]
     assert (results[results["round"] == 1].groupby("strategy")["dice"].mean() > lowest).all()
