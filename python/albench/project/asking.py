@@ -135,7 +135,7 @@ def ask(
         audit = [candidates[row] for row in drawn]
     audited = set(audit)
     free = [unit for unit in candidates if unit not in audited]
-    strategy = _strategy(request, source)
+    strategy = strategy_of(request, source)
     budget = min(request.budget - len(audit), len(free))
     if budget == 0:
         nothing = np.full(len(audit), np.nan)
@@ -193,7 +193,14 @@ def within_cases(candidates: Sequence[Unit], max_cases: int | None, choose: Choo
     return inside, choose(inside)
 
 
-def _strategy(request: QueryRequest, source: str) -> Strategy:
+def strategy_of(request: QueryRequest, source: str) -> Strategy:
+    """Make the strategy that asks a model.
+
+    Raises
+    ------
+    InputError
+        There is none such, or it needs what neither the images nor the model have.
+    """
     strategy = make_strategy(request.strategy or DEFAULT_STRATEGY)
     if strategy.oracle_aided or strategy.whole_pool:
         raise InputError(

@@ -59,32 +59,36 @@ class Exclusions:
     cases: frozenset[str]
 
 
-def read_exclusions(given: Sequence[str], cases: Sequence[str]) -> Exclusions:
-    """Read what ``--exclude`` names: files of queries, and cases.
+def read_exclusions(given: Sequence[str]) -> Exclusions:
+    """Read what ``--exclude`` names: files of queries, and for all else cases; see `require_cases`.
 
     Raises
     ------
     InputError
-        It is neither.
+        A file is none of a query.
     """
     units: list[QueriedUnit] = []
     names: set[str] = set()
     for text in given:
         path = Path(text)
-        if text in cases:
-            names.add(text)
-        elif path.is_dir() and (path / QUERY).is_file():
+        if path.is_dir() and (path / QUERY).is_file():
             units += Query.read(path / QUERY).units
         elif path.suffix == ".json" and path.is_file():
             units += Query.read(path).units
         elif path.suffix == ".csv" and path.is_file():
             units += _from_table(path)
         else:
-            raise InputError(
-                f"--exclude {text}: expected a query's folder, its JSON or CSV file, or one of {len(cases)} cases, "
-                "found none such"
-            )
+            names.add(text)
     return Exclusions(tuple(units), frozenset(names))
+
+
+def require_cases(excluded: Exclusions, cases: Sequence[str]) -> None:
+    """Raise InputError where something that is excluded is none of the cases."""
+    for text in sorted(excluded.cases.difference(cases)):
+        raise InputError(
+            f"--exclude {text}: expected a query's folder, its JSON or CSV file, or one of {len(cases)} cases, found "
+            "none such"
+        )
 
 
 def _from_table(path: Path) -> list[QueriedUnit]:

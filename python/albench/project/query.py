@@ -22,10 +22,10 @@ from albench.annotation.request import AskedCase, HandOut
 from albench.annotation.returned import read_label
 from albench.data import Case
 from albench.errors import InputError
-from albench.machine.files import sha256
+from albench.machine.files import require_place, sha256
 from albench.progress import Reporter
-from albench.project.asking import Asked, ask, ask_cold, class_uncertainty, key_of, uncertainty_source
-from albench.project.known import Exclusions, asked_queries, open_units, read_exclusions, without
+from albench.project.asking import Asked, ask, ask_cold, class_uncertainty, key_of, strategy_of, uncertainty_source
+from albench.project.known import Exclusions, asked_queries, open_units, read_exclusions, require_cases, without
 from albench.project.request import QueryRequest
 from albench.project.workplace import Workplace, open_workplace, preprocessed, scored_by
 from albench.results.handed_out import AskingModel
@@ -78,6 +78,7 @@ def make_query(request: QueryRequest, reporter: Reporter) -> Answer:
     """
     if os.path.lexists(request.out):
         raise InputError(f"--out {request.out}: expected no file or folder yet, found one; choose another name")
+    _require_places(request)
     given = None
     if request.model is not None:
         given = open_model(
@@ -85,6 +86,9 @@ def make_query(request: QueryRequest, reporter: Reporter) -> Answer:
         )
         _require_reader(request, given)
     source = "none" if given is None else uncertainty_source(request, given, reporter)
+    if given is not None:
+        strategy_of(request, source)  # refused before any image is read
+    excluded = read_exclusions(request.exclude)
     with open_workplace(
         images=request.images,
         raw=request.dataset,
@@ -99,15 +103,20 @@ def make_query(request: QueryRequest, reporter: Reporter) -> Answer:
         unit=request.unit,
         reporter=reporter,
     ) as place:
-        return _answer(place, request, given, source, reporter)
+        return _answer(place, request, given, source, excluded, reporter)
 
 
 def _answer(
-    place: Workplace, request: QueryRequest, given: GivenModel | None, source: str, reporter: Reporter
+    place: Workplace,
+    request: QueryRequest,
+    given: GivenModel | None,
+    source: str,
+    excluded: Exclusions,
+    reporter: Reporter,
 ) -> Answer:
     """Choose, and write what is handed out."""
     number = _round(request, given)
-    candidates = _candidates(place, request)
+    candidates = _candidates(place, request, excluded)
     model = None
     if given is not None:
         place = preprocessed(scored_by(place, source), reporter)
@@ -126,6 +135,14 @@ def _answer(
     return Answer(whole, request.out, place.labelled, len(candidates))
 
 
+def _require_places(request: QueryRequest) -> None:
+    """Refuse folders that could not be written to in the end."""
+    if not request.dry_run:
+        require_place("--out", request.out)
+        if request.dataset is not None:
+            require_place("--dataset", request.dataset / QUERIES)
+
+
 def _require_reader(request: QueryRequest, given: GivenModel) -> None:
     """Refuse a model whose reader turns images in a way that units cannot be found by."""
     if str(given.plans["image_reader_writer"]) == _UNKNOWN_TURNS:
@@ -142,12 +159,13 @@ def _round(request: QueryRequest, given: GivenModel | None) -> int:
     return max([*(number + 1 for number in earlier), 0 if given is None else 1])
 
 
-def _candidates(place: Workplace, request: QueryRequest) -> tuple[Unit, ...]:
+def _candidates(place: Workplace, request: QueryRequest, excluded: Exclusions) -> tuple[Unit, ...]:
     """Units that may be asked: not labelled, not asked before, not excluded."""
+    require_cases(excluded, place.dataset.case_names)
     free = place.pool.unlabelled(place.labelled)
     waiting = Exclusions(tuple(open_units(request.dataset)), frozenset())
     unasked = without(place.pool, free, waiting)
-    left = without(place.pool, unasked, read_exclusions(request.exclude, place.dataset.case_names))
+    left = without(place.pool, unasked, excluded)
     if not left:
         raise InputError(
             f"--budget {request.budget}: expected units to choose from, found none: of {len(place.pool)} units "

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal, get_args
 
+from albench.annotation.annotators import require_annotators
 from albench.errors import InputError
 
 Uncertainty = Literal["auto", "dropout", "ensemble", "mirroring"]
@@ -98,6 +99,7 @@ class QueryRequest:
         _require_words(self, {"uncertainty": Uncertainty, "unit": UnitKind, "prefill": Prefill, "editor": Editor})
         if self.audit > self.budget:
             raise InputError(f"--audit: expected at most the budget of {self.budget}, got {self.audit}")
+        _require_people(self)
         if self.dataset is None and (self.images / "dataset.json").is_file() and (self.images / "labelsTr").is_dir():
             object.__setattr__(self, "dataset", self.images)
         if self.model is None and self.dataset is None:
@@ -156,6 +158,17 @@ class TrainRequest:
     def __post_init__(self) -> None:
         _require_words(self, {"unit": UnitKind})
         _require_numbers(self, {"seed": 0, "round": 0})
+
+
+def _require_people(request: QueryRequest) -> None:
+    """Raise where names of annotators cannot be folders, or where each could not have a case."""
+    require_annotators(request.annotators)
+    most = min(request.budget, request.budget if request.max_cases is None else request.max_cases)
+    if len(request.annotators) > most:
+        raise InputError(
+            f"--annotators: expected at most one for each case, of which {most} are asked at most, got "
+            f"{len(request.annotators)}"
+        )
 
 
 def _require_numbers(request: QueryRequest | TrainRequest, least: Mapping[str, int]) -> None:

@@ -8,14 +8,16 @@ from pathlib import Path
 
 from albench.data.groups import case_groups
 from albench.errors import InputError
+from albench.machine.files import require_place
 from albench.progress import Reporter
 from albench.project.known import asked_queries
 from albench.project.request import TrainRequest, UnitKind
 from albench.project.workplace import Workplace, open_workplace, preprocessed
 from albench.seeding import Key, generator
 from albench.training.base import TrainingReport
-from albench.training.export import export_model
+from albench.training.export import export_model, require_no_model
 from albench.training.given import GivenModel, open_model
+from albench.training.nnunet import nnunet_name
 from albench.units.pool import Unit, fold_units
 from albench.units.split import assign_folds
 
@@ -50,6 +52,7 @@ def train_project(request: TrainRequest, reporter: Reporter) -> Trained:
     InputError
         Nothing is annotated, the model is there already, or images and labels are not as they have to be.
     """
+    require_place("--out", request.out / "Dataset")
     given = None
     if request.start is not None:
         given = open_model(request.start, checkpoint=request.checkpoint, trusted=request.trust_checkpoint)
@@ -66,8 +69,13 @@ def train_project(request: TrainRequest, reporter: Reporter) -> Trained:
         patch_size=None,
         unit=_unit(request),
         reporter=reporter,
+        require=lambda name, configuration: _require_no_model(request, name, configuration),
     ) as place:
         return _trained(place, request, given, reporter)
+
+
+def _require_no_model(request: TrainRequest, name: str, configuration: str) -> None:
+    require_no_model(nnunet_name(name), configuration, request.out, "--out")
 
 
 def _trained(place: Workplace, request: TrainRequest, given: GivenModel | None, reporter: Reporter) -> Trained:
@@ -98,7 +106,7 @@ def _trained(place: Workplace, request: TrainRequest, given: GivenModel | None, 
         target, report = _train(place, given, units, key, fold, reporter)
         models.append(target)
         reports.append(report)
-    folder = export_model(place.trainer.store, models, request.out)
+    folder = export_model(place.trainer.store, models, request.out, option="--out")
     return Trained(folder, tuple(reports), place.labelled)
 
 

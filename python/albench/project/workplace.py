@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import IO
@@ -107,6 +107,7 @@ def open_workplace(
     patch_size: tuple[int, int, int] | None,
     unit: UnitKind = "auto",
     reporter: Reporter,
+    require: Callable[[str, str], None] = lambda name, configuration: None,
 ) -> Workplace:
     """Read and verify all images and labels, and list the units.
 
@@ -120,6 +121,8 @@ def open_workplace(
         Of patches, voxels along (z, y, x); None: the protocol's, or a third of the median shape.
     unit
         What is annotated at once; ``auto``: slices with networks that look at slices, patches with others.
+    require
+        Called with the names of data set and configuration before any image is read: may refuse.
 
     Raises
     ------
@@ -130,18 +133,19 @@ def open_workplace(
     if raw is not None:
         settle(raw.resolve())  # what an import that was killed left
     called = plain_name("--name", name or (raw or images).resolve().name)
-    cache_dir = cache_folder(cache)
-    dataset = load_project(images, raw, describe(given, raw), name=called, cache_dir=cache_dir, reporter=reporter)
-    with reporter.task(f"{called}: verifying {len(dataset.cases)} cases"):
-        remarks = verify_cases(dataset, n_workers=n_cores(), reporter=reporter).problems
-    for note in (*dataset.notes, *(remark.message for remark in remarks[:3])):
-        reporter.say(f"{called}: {note}")
     way = _adapted(
         with_precision(load_protocol(protocol, settings, dataset=called), machine_precision(chosen)),
         given,
         patch_size,
         unit,
     )
+    require(called, given.configuration if given else way.network.configuration)
+    cache_dir = cache_folder(cache)
+    dataset = load_project(images, raw, describe(given, raw), name=called, cache_dir=cache_dir, reporter=reporter)
+    with reporter.task(f"{called}: verifying {len(dataset.cases)} cases"):
+        remarks = verify_cases(dataset, n_workers=n_cores(), reporter=reporter).problems
+    for note in (*dataset.notes, *(remark.message for remark in remarks[:3])):
+        reporter.say(f"{called}: {note}")
     placement = place(Machine.found(), n_chains=1, n_threads=way.cpu_threads, n_gpus=1 if chosen == "cuda" else 0)
     if chosen == "cpu":
         configure_cpu(way.cpu_threads)

@@ -49,6 +49,16 @@ _POOL_ID, _TEST_ID = 1, 2
 _HEADS = ".seg_layers."  # how nnU-Net's load_pretrained_weights knows the segmentation layers, which it leaves out
 
 
+def nnunet_name(name: str) -> str:
+    """Return what nnU-Net calls a data set of that name here: ``DatasetXXX_Name``."""
+    return f"Dataset{_POOL_ID:03d}_{_title(name)}"
+
+
+def _title(name: str) -> str:
+    title = "".join(letter if letter.isascii() and letter.isalnum() else "_" for letter in name)
+    return title if title.strip("_") else "Data"  # names in other scripts
+
+
 class NnunetTrainer:
     """Plans, preprocesses, trains and opens nnU-Nets for one data set and one seed.
 
@@ -97,9 +107,7 @@ class NnunetTrainer:
         self._shared_memory = shared_memory
         self._work, self._base = work, nnunet_base(work)
         scratch.use_folder(work)  # the disk of the preprocessed data has room
-        title = "".join(letter if letter.isascii() and letter.isalnum() else "_" for letter in dataset.name)
-        self._title = title if title.strip("_") else "Data"  # names in other scripts
-        self._name = f"Dataset{_POOL_ID:03d}_{self._title}"
+        self._title, self._name = _title(dataset.name), nnunet_name(dataset.name)
         self._scans: dict[str, CaseScan] = {}
 
     @property
