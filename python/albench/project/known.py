@@ -10,8 +10,10 @@ from pathlib import Path
 
 import numpy as np
 
+from albench.annotation.layout import QUERIES
 from albench.annotation.ledger import latest, read_ledger
-from albench.annotation.raw_folder import LEDGER, QUERIES
+from albench.annotation.raw_folder import LEDGER
+from albench.annotation.registration import settle_queries
 from albench.errors import InputError
 from albench.machine.text import read_text
 from albench.results.layout import QUERY
@@ -23,7 +25,7 @@ _AXES = {"k": 0, "j": 1, "i": 2}
 
 
 def asked_queries(raw: Path | None) -> list[Query]:
-    """All queries that were made for a raw data set, the first one first.
+    """All queries that were made for a raw data set, the first one first; see `settle_queries`.
 
     Raises
     ------
@@ -32,6 +34,7 @@ def asked_queries(raw: Path | None) -> list[Query]:
     """
     if raw is None:
         return []
+    settle_queries(raw)
     found = [Query.read(path) for path in sorted((raw / QUERIES).glob(f"*/{QUERY}"))]
     return sorted(found, key=lambda query: (query.created or "", query.id or ""))
 

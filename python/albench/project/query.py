@@ -16,8 +16,9 @@ from numpy.typing import NDArray
 from albench import __version__
 from albench.annotation.grid import Grid
 from albench.annotation.hand_out import hand_out
+from albench.annotation.layout import QUERIES
 from albench.annotation.places import file_grid
-from albench.annotation.raw_folder import QUERIES
+from albench.annotation.registration import hand_out_registered
 from albench.annotation.request import AskedCase, HandOut
 from albench.annotation.returned import read_label
 from albench.data import Case
@@ -29,7 +30,6 @@ from albench.project.known import Exclusions, asked_queries, open_units, read_ex
 from albench.project.request import QueryRequest
 from albench.project.workplace import Workplace, open_workplace, preprocessed, scored_by
 from albench.results.handed_out import AskingModel
-from albench.results.layout import QUERY
 from albench.results.query import QueriedUnit, Query
 from albench.scoring.request import GradientSettings, ScoringRequest, class_weights
 from albench.strategies import label_of, settings_of
@@ -129,9 +129,11 @@ def _answer(
     if request.dry_run:
         return Answer(query, None, place.labelled, len(candidates))
     with reporter.task(f"{place.dataset.name}: writing {request.out}"):
-        whole = hand_out(_handed_out(place, request, asked, query, given, model, source, number), request.out)
-        if request.dataset is not None:
-            whole.write(request.dataset / QUERIES / str(whole.id) / QUERY)
+        handed = _handed_out(place, request, asked, query, given, model, source, number)
+        if request.dataset is None:
+            whole = hand_out(handed, request.out)
+        else:
+            whole = hand_out_registered(handed, request.out, request.dataset)
     return Answer(whole, request.out, place.labelled, len(candidates))
 
 

@@ -13,6 +13,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from albench.annotation.registration import settle_queries
 from albench.config import Protocol
 from albench.data import Dataset, verify_cases
 from albench.data.locate import cache_folder
@@ -131,7 +132,8 @@ def open_workplace(
     """
     chosen = choose_device(device)
     if raw is not None:
-        settle(raw.resolve())  # what an import that was killed left
+        settle_queries(raw.resolve())  # what a query or an import that was killed left
+        settle(raw.resolve())
     called = plain_name("--name", name or (raw or images).resolve().name)
     way = _adapted(
         with_precision(load_protocol(protocol, settings, dataset=called), machine_precision(chosen)),
