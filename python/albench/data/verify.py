@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence, Set
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -19,7 +19,7 @@ from albench.machine.files import read_json, write_json
 from albench.progress import Reporter, Silent
 
 TRUST = "--trust-image-geometry"
-_VERDICT_VERSION = 4
+_VERDICT_VERSION = 5
 _THICK = 1.5  # slices at least so many times as far apart as voxels within them
 _SAME_UNITS = 100  # spacings of one data set that differ by more are not in one unit
 _COARSEST_MM = 100.0  # at its finest, of anything scanned
@@ -69,6 +69,7 @@ def examine(dataset: Dataset, *, n_workers: int, reporter: Reporter | None = Non
     n_axes: dict[str, int] = {}
     facts: dict[str, CaseFacts] = {}
     seen: dict[str, Case] = {}
+    values: set[float] = set()
     title = f"{dataset.name}: reading {len(dataset.cases)} cases"
     with (
         (reporter or Silent()).task(title, len(dataset.cases)) as advance,
@@ -83,12 +84,15 @@ def examine(dataset: Dataset, *, n_workers: int, reporter: Reporter | None = Non
                 n_axes[case.name] = check.n_axes
             if check.facts is not None:
                 facts[case.name] = check.facts
+            values |= check.values
             twin = seen.setdefault(check.digest, case) if check.digest is not None else case
             if twin is not case:
                 message = f"{case.images[0]}: expected another image than {twin.images[0]}, found the same voxels"
                 problems.append(Problem(case.name, "duplicate", message))
             advance()
     problems += [*_kind_problems(dataset, n_axes), *_foreground_problems(dataset, problems)]
+    if not any(problem.stops_a_run and not problem.is_of_geometry for problem in problems):
+        problems += _class_problems(dataset, values)
     problems += [*_scale_problems(dataset, spacings_mm), *_orientation_problems(dataset, spacings_mm)]
     return Verdict(tuple(sorted(problems, key=lambda problem: problem.case)), facts)
 
@@ -108,6 +112,20 @@ def _foreground_problems(dataset: Dataset, problems: Sequence[Problem]) -> Itera
     if empty.issuperset(dataset.case_names):
         message = f"{dataset.root}: expected foreground in some case, found background alone in all {len(empty)} labels"
         yield Problem(dataset.case_names[0], "untrainable", message)
+
+
+def _class_problems(dataset: Dataset, values: Set[float]) -> Iterator[Problem]:
+    """Say which classes no case has; nothing where there is no foreground at all, which is said already, or no label.
+
+    Parameters
+    ----------
+    values
+        Of all labels.
+    """
+    absent = [f"{name} ({value})" for value, name in sorted(dataset.labels.items()) if value not in values]
+    if absent and not values <= {0, dataset.ignore_label}:
+        message = f"{dataset.root}: expected a voxel of every class that dataset.json names, found none of "
+        yield Problem(dataset.case_names[0], "absent class", message + ", ".join(absent))
 
 
 def _scale_problems(dataset: Dataset, spacings_mm: Mapping[str, tuple[float, ...]]) -> Iterator[Problem]:
