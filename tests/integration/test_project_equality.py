@@ -14,6 +14,7 @@ from albench.data import Dataset
 from albench.machine.files import read_json
 from albench.progress import SILENT
 from albench.project.asking import ask, ask_cold
+from albench.project.inquiry import Inquiry
 from albench.project.request import QueryRequest
 from albench.project.workplace import Workplace, open_workplace
 from albench.results.layout import SHARED
@@ -119,7 +120,7 @@ def test_the_same_units_in_the_same_order(
         for strategy in STRATEGIES:
             request = QueryRequest(root / "images", root / "q", 8, strategy=strategy, model=given.folder, dataset=raw)
             candidates = place.pool.unlabelled(place.labelled)
-            asked = ask(place, request, candidates, model, "dropout", 1, SILENT)
+            asked = ask(Inquiry(request, place, 1, given, model, "dropout"), candidates, SILENT)
             expected = read_json(study / phantom.name / strategy / "seed-0" / "round-1" / "query.json")["units"]
             assert [(unit.case, unit.index) for unit in asked.units] == [(u["case"], u["index"]) for u in expected], (
                 strategy
@@ -134,6 +135,6 @@ def test_a_cold_start_is_the_start_of_a_study(
     root, raw, _ = project
     request = QueryRequest(root / "images", root / "q", 12, strategy="random", dataset=raw)
     with workplace(project, phantom.name, model=False) as place:
-        asked = ask_cold(place, request, place.pool.units)
+        asked = ask_cold(Inquiry(request, place, 0), place.pool.units)
     start = units_of(study / phantom.name / "random/seed-0/round-0/query.json")
     assert [(unit.case, unit.index) for unit in asked.units] == start

@@ -15,6 +15,7 @@ from albench.annotation.ledger import latest, read_ledger
 from albench.annotation.raw_folder import LEDGER
 from albench.annotation.registration import settle_queries
 from albench.errors import InputError
+from albench.machine.journal import settle
 from albench.machine.text import read_text
 from albench.results.layout import QUERY
 from albench.results.query import QueriedUnit, Query
@@ -25,7 +26,7 @@ _AXES = {"k": 0, "j": 1, "i": 2}
 
 
 def asked_queries(raw: Path | None) -> list[Query]:
-    """All queries that were made for a raw data set, the first one first; see `settle_queries`.
+    """All queries that were made for a raw data set, the first one first.
 
     Raises
     ------
@@ -34,21 +35,27 @@ def asked_queries(raw: Path | None) -> list[Query]:
     """
     if raw is None:
         return []
-    settle_queries(raw)
+    settle_queries(raw.resolve())  # what a query or an import that was killed left
+    settle(raw.resolve())
     found = [Query.read(path) for path in sorted((raw / QUERIES).glob(f"*/{QUERY}"))]
     return sorted(found, key=lambda query: (query.created or "", query.id or ""))
 
 
-def open_units(raw: Path | None) -> Iterator[QueriedUnit]:
+def open_units(raw: Path | None, queries: Sequence[Query]) -> Iterator[QueriedUnit]:
     """Yield units that annotators still have, or have skipped: of those, none is asked again.
 
     A unit of which a part came back may be asked again.
+
+    Parameters
+    ----------
+    queries
+        All that were made for `raw`: see `asked_queries`.
     """
     if raw is None:
         return
     answered = latest(read_ledger(raw / LEDGER))
     states = {(key[0], key[1], key[2]): entry.state for key, entry in answered.items()}
-    for query in asked_queries(raw):
+    for query in queries:
         for unit in query.units:
             if states.get((query.id or "", unit.case, unit.rank or 0), "skip") == "skip":
                 yield unit
