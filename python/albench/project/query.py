@@ -38,8 +38,6 @@ from albench.training.model import NnunetModel
 from albench.units.pool import Unit
 from albench.units.view import UnitView
 
-_TURNED = "NibabelIOWithReorient"
-_UNKNOWN_TURNS = "SimpleITKIOWithReorient"
 N_PICTURES = 60
 """Units of a query that the gallery shows."""
 
@@ -82,7 +80,6 @@ def make_query(request: QueryRequest, reporter: Reporter) -> Answer:
         given = open_model(
             request.model, folds=request.folds, checkpoint=request.checkpoint, trusted=request.trust_checkpoint
         )
-        _require_reader(request, given)
     source = "none" if given is None else uncertainty_source(request, given, reporter)
     if given is not None:
         strategy_of(request, source)  # refused before any image is read
@@ -134,15 +131,6 @@ def _require_places(request: QueryRequest) -> None:
         require_place("--out", request.out)
         if request.dataset is not None:
             require_place("--dataset", request.dataset / QUERIES)
-
-
-def _require_reader(request: QueryRequest, given: GivenModel) -> None:
-    """Refuse a model whose reader turns images in a way that units cannot be found by."""
-    if str(given.plans["image_reader_writer"]) == _UNKNOWN_TURNS:
-        raise InputError(
-            f"--model {given.folder}: expected a model trained on images as their files have them, found the reader "
-            f"{_UNKNOWN_TURNS}"
-        )
 
 
 def _round(request: QueryRequest, earlier: Sequence[Query]) -> int:
@@ -219,16 +207,16 @@ def _asking(given: GivenModel, request: QueryRequest, source: str) -> AskingMode
 
 def _handed_out(inquiry: Inquiry, asked: Asked, query: Query) -> HandOut:
     place, request, given, model = inquiry.place, inquiry.request, inquiry.given, inquiry.model
-    turned = given is not None and str(given.plans["image_reader_writer"]) == _TURNED
+    reader = None if given is None else str(given.plans["image_reader_writer"])
     predicted = {unit.case for unit in query.units if request.prefill == "prediction" or unit.role == "audit"}
     cases = []
     for name in dict.fromkeys(unit.case for unit in asked.units):
         case = place.dataset.case(name)
         predict: Callable[[], NDArray[Any]] | None = None
         if model is not None and name in predicted:
-            predict = _on_file(model, case, turned)
+            predict = _on_file(model, case, reader)
         known = None if case.label is None else _known(case.label, case.images[0])
-        cases.append(AskedCase(name, case.images, predict, known, turned))
+        cases.append(AskedCase(name, case.images, predict, known, reader))
     return HandOut(
         query=query,
         cases=tuple(cases),
@@ -240,9 +228,9 @@ def _handed_out(inquiry: Inquiry, asked: Asked, query: Query) -> HandOut:
     )
 
 
-def _on_file(model: NnunetModel, case: Case, turned: bool) -> Callable[[], NDArray[Any]]:
+def _on_file(model: NnunetModel, case: Case, reader: str | None) -> Callable[[], NDArray[Any]]:
     """Return what predicts a case on the grid of its file, axes (k, j, i)."""
-    return lambda: file_grid(case.images[0], turned=turned).as_stored(model.predict(case.name))
+    return lambda: file_grid(case.images[0], reader).as_stored(model.predict(case.name))
 
 
 def _known(label: Path, image: Path) -> Callable[[], NDArray[Any]]:
