@@ -13,7 +13,6 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from albench.annotation.registration import settle_queries
 from albench.config import Protocol
 from albench.data import Dataset, verify_cases
 from albench.data.locate import cache_folder
@@ -34,7 +33,7 @@ from albench.training.runtime import configure_cpu
 from albench.units.pool import Pool, Split, Unit
 from albench_core.cores import n_cores
 
-_WORK, _LOCK = "projects", ".lock"
+_WORK, _IMAGES, _LOCK = "projects", "images", ".lock"
 
 
 @dataclass(frozen=True, eq=False)
@@ -132,8 +131,7 @@ def open_workplace(
     """
     chosen = choose_device(device)
     if raw is not None:
-        settle_queries(raw.resolve())  # what a query or an import that was killed left
-        settle(raw.resolve())
+        settle(raw.resolve())  # what an import that was killed left
     called = plain_name("--name", name or (raw or images).resolve().name)
     way = _adapted(
         with_precision(load_protocol(protocol, settings, dataset=called), machine_precision(chosen)),
@@ -163,6 +161,7 @@ def open_workplace(
             shared_memory=placement.shared_memory,
             given=given,
             slices=None if unit == "auto" else unit == "slice",
+            kept=work.parent / _IMAGES,
         )
         split = Split(dataset.case_names, ())
         with reporter.task(f"{called}: reading {len(split.pool)} cases", len(split.pool)) as advance:
@@ -216,7 +215,7 @@ def _adapted(
 
 
 def _work_folder(cache: Path, dataset: Dataset, given: GivenModel | None, protocol: Protocol) -> tuple[Path, IO[str]]:
-    """Folder for preprocessed images, one for one content, and its lock; those of earlier rounds are removed."""
+    """Folder for preprocessed images, one for one content, and its lock; those of earlier rounds go, images stay."""
     model = "" if given is None else f"{given.plans}{given.description}"
     key = hashlib.sha256(f"{dataset.checksum} {model} {protocol}".encode()).hexdigest()[:16]
     place = hashlib.sha256(str(dataset.root.resolve()).encode()).hexdigest()[:16]
@@ -224,7 +223,11 @@ def _work_folder(cache: Path, dataset: Dataset, given: GivenModel | None, protoc
     with writing_to(folder):
         folder.mkdir(parents=True, exist_ok=True)
         for other in folder.iterdir():
-            if other.is_dir() and other.name != key and (lock := try_lock(folder / f"{other.name}{_LOCK}")):
+            if (
+                other.is_dir()
+                and other.name not in (key, _IMAGES)
+                and (lock := try_lock(folder / f"{other.name}{_LOCK}"))
+            ):
                 with lock:  # no other command works there
                     remove_tree(other, folder)
         held = try_lock(folder / f"{key}{_LOCK}")

@@ -82,6 +82,8 @@ class NnunetTrainer:
     slices
         Whether units are slices; None: with networks that look at slices. Those that look at volumes see a slice with
         what lies around it, and none that resampling leaves no voxel of: see `lost_units`.
+    kept
+        As for `albench.training.preprocess.preprocess`.
     """
 
     def __init__(
@@ -95,8 +97,9 @@ class NnunetTrainer:
         shared_memory: bool = True,
         given: GivenModel | None = None,
         slices: bool | None = None,
+        kept: Path | None = None,
     ) -> None:
-        self._given = given
+        self._given, self._kept = given, kept
         self._configuration = given.configuration if given else protocol.network.configuration
         self._is_2d = given.is_2d if given else self._configuration == "2d"
         self._slices = self._is_2d if slices is None else slices
@@ -162,7 +165,7 @@ class NnunetTrainer:
             require_trainable(plans["configurations"][self._configuration], shapes)
         pool.save(store.folder / POOL_NAME)
         held_out = self._raw(split.test, _TEST_ID) if split.test else []
-        preprocess(store, [*cases, *held_out], on_case)
+        preprocess(store, [*cases, *held_out], on_case, self._kept)
         if self._is_2d or not self._slices:
             require_units(store)
         files = stored_files(store, [*split.pool, *split.test])
