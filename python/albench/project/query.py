@@ -22,6 +22,7 @@ from albench.annotation.registration import hand_out_registered
 from albench.annotation.request import AskedCase, HandOut
 from albench.annotation.returned import read_label
 from albench.data import Case
+from albench.data.readers import reader_of
 from albench.errors import InputError
 from albench.machine.files import require_place, sha256
 from albench.progress import Reporter
@@ -97,6 +98,7 @@ def make_query(request: QueryRequest, reporter: Reporter) -> Answer:
         patch_size=request.patch_size,
         unit=request.unit,
         reporter=reporter,
+        trust_image_geometry=request.trust_image_geometry,
     ) as place:
         inquiry = Inquiry(request, place, _round(request, earlier), given, source=source)
         return _answer(inquiry, _candidates(inquiry, excluded, earlier), reporter)
@@ -215,7 +217,7 @@ def _handed_out(inquiry: Inquiry, asked: Asked, query: Query) -> HandOut:
         predict: Callable[[], NDArray[Any]] | None = None
         if model is not None and name in predicted:
             predict = _on_file(model, case, reader)
-        known = None if case.label is None else _known(case.label, case.images[0])
+        known = None if case.label is None else _known(case.label, case.images[0], trusted=request.trust_image_geometry)
         cases.append(AskedCase(name, case.images, predict, known, reader))
     return HandOut(
         query=query,
@@ -233,8 +235,10 @@ def _on_file(model: NnunetModel, case: Case, reader: str | None) -> Callable[[],
     return lambda: file_grid(case.images[0], reader).as_stored(model.predict(case.name))
 
 
-def _known(label: Path, image: Path) -> Callable[[], NDArray[Any]]:
-    """Return what reads a label on the grid of its image's file, axes (k, j, i)."""
+def _known(label: Path, image: Path, *, trusted: bool) -> Callable[[], NDArray[Any]]:
+    """Return what reads a label on the grid of its image's file, axes (k, j, i); if `trusted`, as it is in its own."""
+    if trusted:
+        return lambda: reader_of(label).read_seg(str(label))[0][0].astype(np.uint16)
     return lambda: read_label(label, Grid.of_file(image)).T.astype(np.uint16)
 
 

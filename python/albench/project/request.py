@@ -54,6 +54,8 @@ class QueryRequest:
         Names; whole cases are shared out among them.
     exclude
         Queries (``query.json``, ``query.csv``) whose units are not asked again, and names of cases.
+    trust_image_geometry
+        Whether labels lie over their images voxel by voxel, whatever their headers say.
     name
         Of the data set, in random streams too; None: that of the folder.
     round
@@ -84,6 +86,7 @@ class QueryRequest:
     exclude: tuple[str, ...] = ()
     editor: Editor = "any"
     anonymise: bool = False
+    trust_image_geometry: bool = False
     name: str | None = None
     seed: int = 0
     round: int | None = None
@@ -134,7 +137,7 @@ class TrainRequest:
         A trained model whose plans are kept, and whose weights are the start where the protocol starts warm.
     unit
         What was annotated at once; ``auto``: what the last query of `dataset` asked for, else as for a query.
-    checkpoint, trust_checkpoint, name, protocol, set, device, cache
+    checkpoint, trust_checkpoint, trust_image_geometry, name, protocol, set, device, cache
         As for a query.
     seed, round
         Name the random streams; ``round`` 0 is the first training.
@@ -147,6 +150,7 @@ class TrainRequest:
     unit: UnitKind = "auto"
     checkpoint: str = "checkpoint_final.pth"
     trust_checkpoint: bool = False
+    trust_image_geometry: bool = False
     name: str | None = None
     seed: int = 0
     round: int | None = None

@@ -70,6 +70,7 @@ def train_project(request: TrainRequest, reporter: Reporter) -> Trained:
         patch_size=None,
         unit=_unit(request, earlier),
         reporter=reporter,
+        trust_image_geometry=request.trust_image_geometry,
         require=lambda name, configuration: _require_no_model(request, name, configuration),
     ) as place:
         return _trained(place, request, given, _number(request, earlier), reporter)

@@ -14,9 +14,10 @@ import torch
 from numpy.typing import NDArray
 
 from albench.config import Protocol
-from albench.data import Dataset, verify_cases
+from albench.data import Dataset, Verdict, verify_cases
 from albench.data.locate import cache_folder
 from albench.data.project import Description, load_project, read_raw_description
+from albench.data.verify import TRUST, require_none_stops
 from albench.errors import InputError
 from albench.machine.files import try_lock, writing_to
 from albench.machine.journal import settle
@@ -27,6 +28,7 @@ from albench.progress import Reporter
 from albench.project.request import UnitKind
 from albench.protocols import load_protocol
 from albench.study.run import choose_device, machine_precision, with_precision
+from albench.training.feasible import planning_problems
 from albench.training.given import GivenModel
 from albench.training.nnunet import NnunetTrainer
 from albench.training.runtime import configure_cpu
@@ -108,6 +110,7 @@ def open_workplace(
     unit: UnitKind = "auto",
     reporter: Reporter,
     require: Callable[[str, str], None] = lambda name, configuration: None,
+    trust_image_geometry: bool = False,
 ) -> Workplace:
     """Read and verify all images and labels, and list the units.
 
@@ -123,11 +126,14 @@ def open_workplace(
         What is annotated at once; ``auto``: slices with networks that look at slices, patches with others.
     require
         Called with the names of data set and configuration before any image is read: may refuse.
+    trust_image_geometry
+        As for `verify_cases`.
 
     Raises
     ------
     InputError
-        An image or a label is not as it has to be, and so on: see `load_project` and `verify_cases`.
+        An image or a label is not as it has to be, and so on: see `load_project` and `verify_cases`; or, without a
+        model, nnU-Net could not train on the images.
     """
     chosen = choose_device(device)
     if raw is not None:
@@ -143,8 +149,11 @@ def open_workplace(
     cache_dir = cache_folder(cache)
     dataset = load_project(images, raw, describe(given, raw), name=called, cache_dir=cache_dir, reporter=reporter)
     with reporter.task(f"{called}: verifying {len(dataset.cases)} cases"):
-        remarks = verify_cases(dataset, n_workers=n_cores(), reporter=reporter).problems
-    for note in (*dataset.notes, *(remark.message for remark in remarks[:3])):
+        verdict = verify_cases(
+            dataset, n_workers=n_cores(), reporter=reporter, trust_image_geometry=trust_image_geometry
+        )
+        _require_plan(dataset, verdict, given, way)
+    for note in (*dataset.notes, *(remark.message for remark in verdict.problems[:3])):
         reporter.say(f"{called}: {note}")
     placement = place(Machine.found(), n_chains=1, n_threads=way.cpu_threads, n_gpus=1 if chosen == "cuda" else 0)
     if chosen == "cpu":
@@ -170,6 +179,24 @@ def open_workplace(
         labelled = tuple(pool.units[row] for row in np.flatnonzero(pool.is_labelled))
         stack.pop_all()
         return Workplace(dataset, way, trainer, split, pool, labelled, scanned.descriptors, lock)
+
+
+def _require_plan(dataset: Dataset, verdict: Verdict, given: GivenModel | None, protocol: Protocol) -> None:
+    """Refuse what nnU-Net could not plan for; and where labels lie elsewhere than images, a reader that turns both.
+
+    Raises
+    ------
+    InputError
+        Naming the first case, or the reader.
+    """
+    if given is None:
+        problems = planning_problems(dataset, verdict.facts, protocol.network, held_out=False)
+        require_none_stops(dataset, problems)
+    elif verdict.n_of_geometry and (reader := str(given.plans["image_reader_writer"])).endswith("Reorient"):
+        raise InputError(
+            f"{TRUST}: expected a model that takes labels as their files have them, found {given.folder} with the "
+            f"reader {reader}, which turns them by their headers"
+        )
 
 
 def scored_by(place: Workplace, source: str) -> Workplace:
