@@ -11,7 +11,8 @@ from pathlib import Path
 
 import numpy as np
 
-from albench.data.case_check import Problem, check_case
+from albench.data.case_check import Problem
+from albench.data.case_verdicts import CaseVerdicts
 from albench.data.dataset import Case, Dataset
 from albench.data.opening import CaseFacts
 from albench.errors import InputError
@@ -51,7 +52,9 @@ def find_problems(dataset: Dataset, *, n_workers: int, reporter: Reporter | None
     return list(examine(dataset, n_workers=n_workers, reporter=reporter).problems)
 
 
-def examine(dataset: Dataset, *, n_workers: int, reporter: Reporter | None = None) -> Verdict:
+def examine(
+    dataset: Dataset, *, n_workers: int, reporter: Reporter | None = None, known: CaseVerdicts | None = None
+) -> Verdict:
     """Read every file of every case to its end, and open every case with nnU-Net's reader.
 
     Parameters
@@ -63,7 +66,10 @@ def examine(dataset: Dataset, *, n_workers: int, reporter: Reporter | None = Non
         Threads; decompression, hashing and counting release Python's lock, so they run side by side.
     reporter
         Shows progress.
+    known
+        What is remembered of cases; None: every file is read.
     """
+    known = known or CaseVerdicts(None)
     problems: list[Problem] = []
     spacings_mm: dict[str, tuple[float, ...]] = {}
     n_axes: dict[str, int] = {}
@@ -75,7 +81,7 @@ def examine(dataset: Dataset, *, n_workers: int, reporter: Reporter | None = Non
         (reporter or Silent()).task(title, len(dataset.cases)) as advance,
         ThreadPoolExecutor(max(1, n_workers)) as executor,
     ):
-        checks = executor.map(lambda case: check_case(case, dataset), dataset.cases)
+        checks = executor.map(lambda case: known.check(case, dataset), dataset.cases)
         for case, check in zip(dataset.cases, checks, strict=True):
             problems += check.problems
             if check.spacing_mm is not None:
@@ -90,6 +96,7 @@ def examine(dataset: Dataset, *, n_workers: int, reporter: Reporter | None = Non
                 message = f"{case.images[0]}: expected another image than {twin.images[0]}, found the same voxels"
                 problems.append(Problem(case.name, "duplicate", message))
             advance()
+    known.save()
     problems += [*_kind_problems(dataset, n_axes), *_foreground_problems(dataset, problems)]
     if not any(problem.stops_a_run and not problem.is_of_geometry for problem in problems):
         problems += _class_problems(dataset, values)
@@ -181,7 +188,7 @@ def _verdict_path(dataset: Dataset) -> Path | None:
 def verify_cases(
     dataset: Dataset, *, n_workers: int, reporter: Reporter | None = None, trust_image_geometry: bool = False
 ) -> Verdict:
-    """Check a whole data set; a data set found good is not read again as long as its checksum stays.
+    """Check a whole data set; one found good is not read again as long as its checksum stays, nor is a case of others.
 
     Parameters
     ----------
@@ -207,7 +214,7 @@ def verify_cases(
     path = _verdict_path(dataset)
     verdict = None if path is None else _read_verdict(path)
     if verdict is None:
-        verdict = examine(dataset, n_workers=n_workers, reporter=reporter)
+        verdict = examine(dataset, n_workers=n_workers, reporter=reporter, known=CaseVerdicts.of(dataset))
         if path is not None and not any(
             problem.stops_a_run and not problem.is_of_geometry for problem in verdict.problems
         ):
