@@ -171,6 +171,7 @@ def open_workplace(
             given=given,
             slices=None if unit == "auto" else unit == "slice",
             kept=work.parent / _IMAGES,
+            facts=verdict.facts,
         )
         split = Split(dataset.case_names, ())
         with reporter.task(f"{called}: reading {len(split.pool)} cases", len(split.pool)) as advance:

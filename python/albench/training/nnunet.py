@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -11,7 +11,8 @@ import torch
 from nnunetv2.imageio.base_reader_writer import BaseReaderWriter
 
 from albench.config import Protocol
-from albench.data import Case, Dataset, write_nnunet_raw
+from albench.data import Case, CaseFacts, Dataset, write_nnunet_raw
+from albench.data.readers import reader_of
 from albench.machine import scratch
 from albench.seeding import Key
 from albench.training.annotated import AnnotatedDataset
@@ -84,6 +85,8 @@ class NnunetTrainer:
         what lies around it, and none that resampling leaves no voxel of: see `lost_units`.
     kept
         As for `albench.training.preprocess.preprocess`.
+    facts
+        What verification has found in cases, by name: of these, images are not read before they are preprocessed.
     """
 
     def __init__(
@@ -98,8 +101,9 @@ class NnunetTrainer:
         given: GivenModel | None = None,
         slices: bool | None = None,
         kept: Path | None = None,
+        facts: Mapping[str, CaseFacts] | None = None,
     ) -> None:
-        self._given, self._kept = given, kept
+        self._given, self._kept, self._facts = given, kept, facts or {}
         self._configuration = given.configuration if given else protocol.network.configuration
         self._is_2d = given.is_2d if given else self._configuration == "2d"
         self._slices = self._is_2d if slices is None else slices
@@ -182,7 +186,13 @@ class NnunetTrainer:
 
     def _scan(self, case: Case, describe_axis: int | None = None) -> None:
         n_labels = self._dataset.n_labels if self._slices else None
-        self._scans[case.name] = scan_case(case, n_labels, describe_axis, self._reader)
+        self._scans[case.name] = scan_case(case, n_labels, describe_axis, self._reader, self._facts_of(case))
+
+    def _facts_of(self, case: Case) -> CaseFacts | None:
+        """Facts that hold of what is trained on: not of a file that was split since, nor for a reader that turns."""
+        is_split = len(case.images) != len(self._dataset.case(case.name).images)
+        is_other = self._given is not None and type(self._given.reader) is not type(reader_of(case.images[0]))
+        return None if is_split or is_other else self._facts.get(case.name)
 
     def _raw(self, names: Sequence[str], number: int) -> list[Case]:
         """Cases as nnU-Net's raw format has them: one file a channel, or one photograph."""
