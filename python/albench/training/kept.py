@@ -19,6 +19,7 @@ from albench.data import Case
 from albench.data.readers import spacing_file
 from albench.errors import InputError
 from albench.machine.files import build_folder, sha256, try_lock, write_array, write_json
+from albench.machine.foreign import read_array
 from albench.machine.removal import remove_tree
 from albench.machine.text import read_json_text
 from albench.training.properties import read_properties, write_properties
@@ -83,10 +84,10 @@ class KeptImages:
     def find(self, case: Case) -> KeptImage | None:
         """Return what is kept of a case's images; None where there is nothing, or it is damaged."""
         place = self._place(case)
-        with contextlib.suppress(OSError, InputError, ValueError, EOFError):
+        with contextlib.suppress(OSError, InputError):
             files = (_IMAGE, _OUTSIDE, _PROPERTIES)
             if read_json_text(place / _SUMS) == {name: sha256(place / name) for name in files}:
-                outside = np.load(place / _OUTSIDE, allow_pickle=False)
+                outside = read_array(place / _OUTSIDE)
                 return KeptImage(place / _IMAGE, outside, read_properties(place / _PROPERTIES))
         return None
 
