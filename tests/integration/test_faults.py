@@ -160,9 +160,9 @@ def test_a_damaged_preprocessed_file_is_made_again(
     missing.unlink()
     made, run = [], preprocess._run_case
 
-    def recorded(preprocessor: Any, store: Any, case: Case, units: Any, folder: Path) -> None:
+    def recorded(preprocessor: Any, store: Any, case: Case, *rest: Any) -> None:
         made.append(case.name)
-        run(preprocessor, store, case, units, folder)
+        run(preprocessor, store, case, *rest)
 
     monkeypatch.setattr(preprocess, "_run_case", recorded)
     trainer.preprocess(split, pool, pool.units[::9], lambda: None)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -14,29 +15,63 @@ from albench.data import Dataset
 from albench.machine.files import read_json
 from albench.progress import SILENT
 from albench.project.asking import ask, ask_cold
+from albench.project.inquiry import Inquiry
 from albench.project.request import QueryRequest
 from albench.project.workplace import Workplace, open_workplace
 from albench.results.layout import SHARED
 from albench.study.export import export_round
 from albench.terminal import cli
 from albench.training.given import GivenModel, open_model
-from albench.units.pool import Pool
+from albench.units.pool import Pool, Unit
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(600)]
-STRATEGIES = ("random", "entropy", "usim-f", "usim-c", "coreset", "bald")
-SETTINGS = ("training.first_iterations=20", "training.round_iterations=10", "pool.start=12")
+
+
+@dataclass(frozen=True)
+class Kind:
+    """What is asked: strategies, settings of study and project, and how much."""
+
+    strategies: tuple[str, ...]
+    settings: tuple[str, ...]
+    start: int
+    budget: int
+
+
+KINDS = {
+    "slices": Kind(
+        ("random", "entropy", "usim-f", "usim-c", "coreset", "bald"),
+        ("training.first_iterations=20", "training.round_iterations=10", "pool.start=12"),
+        12,
+        8,
+    ),
+    "patches": Kind(
+        ("random", "usim-f", "usim-c", "bald"),
+        (
+            "network.configuration=3d_fullres", "network.base_features=8", "network.max_stages=3",
+            "network.batch_size=2", "network.max_edge=24", "training.first_iterations=4",
+            "training.round_iterations=3", "scoring.batch_size=2", "pool.start=6",
+        ),
+        6,
+        4,
+    ),
+}  # fmt: skip
+
+
+@pytest.fixture(scope="module", params=KINDS)
+def kind(request: pytest.FixtureRequest) -> Kind:
+    return KINDS[request.param]
 
 
 @pytest.fixture(scope="module")
-def study(phantom: Dataset, tmp_path_factory: pytest.TempPathFactory) -> Path:
+def study(kind: Kind, phantom: Dataset, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A study of one query by each strategy."""
     out = tmp_path_factory.mktemp("study")
-    settings = [word for setting in SETTINGS for word in ("--set", setting)]
+    settings = [word for setting in kind.settings for word in ("--set", setting)]
     with pytest.raises(SystemExit) as stop:
         cli.main(
-            ["run", "--dataset", str(phantom.root), "--strategy", ",".join(STRATEGIES), "--jobs", "2",
-             "--device", "cpu",
-             "--rounds", "2", "--budget", "8", "--cache", str(out / "cache"), "--out", str(out / "out"), *settings]
+            ["run", "--dataset", str(phantom.root), "--strategy", ",".join(kind.strategies), "--jobs", "2",
+             "--device", "cpu", "--rounds", "2", "--budget", str(kind.budget), "--cache", str(out / "cache"),
+             "--out", str(out / "out"), *settings]
         )  # fmt: skip
     assert not stop.value.code
     return out / "out"
@@ -59,13 +94,13 @@ def project(study: Path, phantom: Dataset, tmp_path_factory: pytest.TempPathFact
     for name in pool.cases:
         case = phantom.case(name)
         shutil.copy(case.images[0], root / "images" / f"{name}_0000.nii.gz")
-        indices = [index for of_case, index in start if of_case == name]
-        if indices:
+        units = [Unit(name, index) for of_case, index in start if of_case == name]
+        if units:
             image = SimpleITK.ReadImage(str(case.reference))
             labels = SimpleITK.GetArrayFromImage(image)
             known = np.zeros(labels.shape, dtype=bool)
-            for index in indices:
-                known[(slice(None),) * pool.axes[name] + (index,)] = True
+            for low, high in zip(*pool.boxes(units), strict=True):
+                known[tuple(map(slice, low, high))] = True
             partial = SimpleITK.GetImageFromArray(np.where(known, labels, phantom.ignore_label).astype(np.uint8))
             partial.CopyInformation(image)
             SimpleITK.WriteImage(partial, str(raw / "labelsTr" / f"{name}.nii.gz"))
@@ -80,7 +115,9 @@ def project(study: Path, phantom: Dataset, tmp_path_factory: pytest.TempPathFact
     return root, raw, open_model(folder)
 
 
-def workplace(project: tuple[Path, Path, GivenModel], name: str, *, model: bool, looks: bool = False) -> Workplace:
+def workplace(
+    project: tuple[Path, Path, GivenModel], kind: Kind, name: str, *, model: bool, looks: bool = False
+) -> Workplace:
     root, raw, given = project
     return open_workplace(
         images=root / "images",
@@ -88,7 +125,7 @@ def workplace(project: tuple[Path, Path, GivenModel], name: str, *, model: bool,
         given=given if model else None,
         name=name,
         protocol="quick",
-        settings=SETTINGS,
+        settings=kind.settings,
         device="cpu",
         cache=root / "cache",
         looks=looks,
@@ -106,20 +143,22 @@ def bare(raw: Path) -> Path:
 
 
 def test_the_same_units_in_the_same_order(
-    project: tuple[Path, Path, GivenModel], study: Path, phantom: Dataset
+    project: tuple[Path, Path, GivenModel], study: Path, kind: Kind, phantom: Dataset
 ) -> None:
     root, raw, given = project
-    with workplace(project, phantom.name, model=True) as place:
+    with workplace(project, kind, phantom.name, model=True) as place:
         shared = study / phantom.name / SHARED / "seed-0"
         assert set(place.labelled) == {unit for unit in place.pool.units if (unit.case, unit.index) in
                                        units_of(study / phantom.name / "random/seed-0/round-0/query.json")}  # fmt: skip
         assert place.pool.units == Pool.load(shared / "pool.parquet").units
         place.trainer.preprocess(place.split, place.pool, place.labelled, lambda: None)
         model = place.trainer.load_given()
-        for strategy in STRATEGIES:
-            request = QueryRequest(root / "images", root / "q", 8, strategy=strategy, model=given.folder, dataset=raw)
+        for strategy in kind.strategies:
+            request = QueryRequest(
+                root / "images", root / "q", kind.budget, strategy=strategy, model=given.folder, dataset=raw
+            )
             candidates = place.pool.unlabelled(place.labelled)
-            asked = ask(place, request, candidates, model, "dropout", 1, SILENT)
+            asked = ask(Inquiry(request, place, 1, given, model, "dropout"), candidates, SILENT)
             expected = read_json(study / phantom.name / strategy / "seed-0" / "round-1" / "query.json")["units"]
             assert [(unit.case, unit.index) for unit in asked.units] == [(u["case"], u["index"]) for u in expected], (
                 strategy
@@ -129,11 +168,11 @@ def test_the_same_units_in_the_same_order(
 
 
 def test_a_cold_start_is_the_start_of_a_study(
-    project: tuple[Path, Path, GivenModel], study: Path, phantom: Dataset
+    project: tuple[Path, Path, GivenModel], study: Path, kind: Kind, phantom: Dataset
 ) -> None:
     root, raw, _ = project
-    request = QueryRequest(root / "images", root / "q", 12, strategy="random", dataset=raw)
-    with workplace(project, phantom.name, model=False) as place:
-        asked = ask_cold(place, request, place.pool.units)
+    request = QueryRequest(root / "images", root / "q", kind.start, strategy="random", dataset=raw)
+    with workplace(project, kind, phantom.name, model=False) as place:
+        asked = ask_cold(Inquiry(request, place, 0), place.pool.units)
     start = units_of(study / phantom.name / "random/seed-0/round-0/query.json")
     assert [(unit.case, unit.index) for unit in asked.units] == start

@@ -8,6 +8,14 @@ from albench.errors import InputError
 from albench.machine.names import plain_name
 
 
+def require_annotators(annotators: Sequence[str]) -> None:
+    """Raise InputError for a name that no folder can have, or that is there twice."""
+    for name in annotators:
+        plain_name("annotators", name)
+    if len({name.casefold() for name in annotators}) < len(annotators):
+        raise InputError(f"annotators: expected distinct names, got {', '.join(annotators)}")
+
+
 def divide(n_units: Mapping[str, int], annotators: Sequence[str]) -> dict[str, str]:
     """Give every case to one annotator, so that all get nearly as many units.
 
@@ -32,10 +40,7 @@ def divide(n_units: Mapping[str, int], annotators: Sequence[str]) -> dict[str, s
     InputError
         A name that no folder can have, or twice the same; more annotators than cases.
     """
-    for name in annotators:
-        plain_name("annotators", name)
-    if len({name.casefold() for name in annotators}) < len(annotators):
-        raise InputError(f"annotators: expected distinct names, got {', '.join(annotators)}")
+    require_annotators(annotators)
     if len(annotators) > len(n_units):
         raise InputError(
             f"annotators: expected at most one for each of {len(n_units)} cases, which are not divided, got "

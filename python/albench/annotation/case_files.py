@@ -8,10 +8,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from albench.annotation.anonymise import copy_without_texts
+from albench.annotation.grid import Grid
 from albench.annotation.label_tables import Label
 from albench.annotation.landmarks import markups, workspace
 from albench.annotation.layout import PREDICTIONS, PRISTINE, SEGMENTATION
-from albench.annotation.places import FileGrid
 from albench.annotation.request import AskedCase
 from albench.annotation.seg_nrrd import write_seg_nrrd
 from albench.annotation.tasks import Filling, Labels, audited_part, fill_task, require_labels
@@ -43,7 +43,7 @@ class Task:
     """
 
     case: AskedCase
-    grid: FileGrid
+    grid: Grid
     units: tuple[QueriedUnit, ...]
     name: str
     folder: str

@@ -9,9 +9,9 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from nibabel.orientations import aff2axcodes
 from numpy.typing import NDArray
 
-from albench.annotation.places import affine_ras
 from albench.data.images import Header, read_header
 from albench.data.readers import has_header
 
@@ -26,6 +26,8 @@ far end of 512 voxels of 0.9765625 mm by 0.02 voxels. A label that is off by mor
 """
 
 Triple = tuple[int, int, int]
+
+_LPS_TO_RAS = np.diag([-1.0, -1.0, 1.0, 1.0])
 
 
 class GridError(ValueError):
@@ -80,6 +82,26 @@ class Grid:
             return 1.0, 1.0, 1.0
         edges = np.linalg.norm(self.affine[:3, :3], axis=0)
         return float(edges[0]), float(edges[1]), float(edges[2])
+
+    @property
+    def orientation(self) -> str | None:
+        """Whither i, j and k lead most of all, such as ``LPS``."""
+        return None if self.affine is None else "".join(map(str, aff2axcodes(self.affine)))
+
+
+def affine_ras(header: Header) -> NDArray[np.float64]:
+    """ITK's geometry, which is LPS, as a matrix in RAS; a missing third axis has a spacing of 1 mm, as in ITK.
+
+    Returns
+    -------
+    ndarray
+        float64 (4, 4), to be multiplied with a voxel (i, j, k, 1).
+    """
+    n = len(header.size)
+    affine = np.eye(4)
+    affine[:n, :n] = np.reshape(header.direction, (n, n)) * np.asarray(header.spacing)
+    affine[:n, 3] = header.origin
+    return np.asarray(_LPS_TO_RAS @ affine, dtype=np.float64)
 
 
 @dataclass(frozen=True)

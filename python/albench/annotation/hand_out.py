@@ -100,7 +100,7 @@ def _tasks(request: HandOut, folder: Path) -> list[Task]:
         images = _images(case, folder)
         if neutral:
             images = tuple(f"{place}/{task_name}_{i:04d}{query.file_ending}" for i in range(len(case.images)))
-        grid = file_grid(case.images[0], turned=case.turned)
+        grid = file_grid(case.images[0], case.reader)
         units = tuple(placed(unit, grid).model_copy(update=who) for unit in ranked if unit.case == name)
         tasks.append(Task(case, grid, units, task_name, place, query.file_ending, images))
     return tasks

@@ -15,11 +15,11 @@ from albench.annotation.findings import Finding
 from albench.annotation.found import Found, find_returned
 from albench.annotation.gains import ClassGain, class_gains
 from albench.annotation.handed import HandedOut
-from albench.annotation.layout import QUERY, TABLE
+from albench.annotation.layout import QUERIES, QUERY, TABLE
 from albench.annotation.ledger import Entry, latest, ledger_bytes, read_ledger
 from albench.annotation.new_entries import new_entries
 from albench.annotation.next_steps import next_steps
-from albench.annotation.raw_folder import LEDGER, QUERIES, RawFolder, link, write_description
+from albench.annotation.raw_folder import LEDGER, RawFolder, link, write_description
 from albench.annotation.status_table import Remark, read_remarks
 from albench.data.label_writer import write_label_like
 from albench.data.msd import DATASET_JSON, read_json_object

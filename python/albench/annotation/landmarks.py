@@ -8,8 +8,9 @@ from collections.abc import Mapping, Sequence
 from pathlib import PurePosixPath
 from typing import Any
 
+from albench.annotation.grid import Grid
 from albench.annotation.label_tables import Label
-from albench.annotation.places import FileGrid, middle, unit_title
+from albench.annotation.places import middle, unit_title
 from albench.results.query import QueriedUnit
 
 _SCHEMAS = "https://raw.githubusercontent.com/slicer/slicer/master/Modules/Loadable/Markups/Resources/Schema"
@@ -31,12 +32,12 @@ _HEAD = b"""<?xml version="1.0" encoding="UTF-8" ?>
 """
 
 
-def landmark_text(unit: QueriedUnit, grid: FileGrid) -> str:
+def landmark_text(unit: QueriedUnit, grid: Grid) -> str:
     """Return what stands at a unit's landmark, such as ``#3 axial 34/120``."""
     return f"#{unit.rank} {unit_title(unit, grid.shape)}"
 
 
-def markups(units: Sequence[QueriedUnit], grid: FileGrid) -> dict[str, Any]:
+def markups(units: Sequence[QueriedUnit], grid: Grid) -> dict[str, Any]:
     """Return 3D Slicer's point list, schema 1.0.3, in RAS: the middle of each unit."""
     points = [
         {
@@ -67,7 +68,7 @@ def markups(units: Sequence[QueriedUnit], grid: FileGrid) -> dict[str, Any]:
 
 
 def workspace(
-    images: Sequence[str], task: str, labels: Sequence[Label], units: Sequence[QueriedUnit], grid: FileGrid
+    images: Sequence[str], task: str, labels: Sequence[Label], units: Sequence[QueriedUnit], grid: Grid
 ) -> bytes:
     """Return an ITK-SNAP workspace: images, the task as segmentation, colours of labels, landmarks.
 
@@ -99,7 +100,7 @@ def workspace(
     return _HEAD + bytes(ET.tostring(root, encoding="utf-8")) + b"\n"
 
 
-def _landmark(unit: QueriedUnit, grid: FileGrid) -> dict[str, Any]:
+def _landmark(unit: QueriedUnit, grid: Grid) -> dict[str, Any]:
     # ITK-SNAP counts from the outer edge of the first voxel
     position = [index + 0.5 for index in middle(*unit.box_ijk(grid.shape))]
     return {

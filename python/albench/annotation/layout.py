@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+from albench.machine.journal import WORKSPACE
 from albench.results import layout
 
 QUERY, TABLE = layout.QUERY, "query.csv"
 """What was asked; and as a table that annotators fill in."""
+
+QUERIES = f"{WORKSPACE}/queries"
+"""Folder, in a raw data set, of what was asked: a folder for each query, called by its id."""
 
 TASKS = "tasks"
 """Folder of the files that annotators work on."""

@@ -15,6 +15,7 @@ from albench.annotation.ledger import Entry, latest
 from albench.annotation.raw_folder import RawFolder
 from albench.errors import InputError
 from albench.machine.text import read_json_text
+from albench.training.grids import voxels_behind
 
 _DATASET = re.compile(r"Dataset(\d{3})_\w+")
 _FOLDS = 5  # of nnU-Net's cross-validation
@@ -137,10 +138,5 @@ def plans_spacing(plans: Any, configuration: str) -> tuple[float, float, float]:
 
 
 def vanishes(index: int, n_planes: int, n_new: int) -> bool:
-    """Whether a labelled slice between unlabelled ones has no plane left once `n_planes` became `n_new`.
-
-    nnU-Net interpolates each label between the two nearest planes and keeps it where it has half of the weight, so a
-    new plane takes the labels of a slice that is at most half a plane away.
-    """
-    places = (np.arange(n_new) + 0.5) * (n_planes / n_new) - 0.5
-    return not bool((np.abs(np.clip(places, 0, n_planes - 1) - index) <= 0.5).any())
+    """Whether nnU-Net's resampling leaves no plane of a labelled slice between unlabelled ones."""
+    return index not in voxels_behind(np.arange(n_new), n_planes, n_new)

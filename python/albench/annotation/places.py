@@ -11,9 +11,11 @@ from typing import Any
 
 import nibabel
 import numpy as np
-from nibabel.orientations import aff2axcodes, io_orientation
+import SimpleITK
+from nibabel.orientations import io_orientation
 from numpy.typing import NDArray
 
+from albench.annotation.grid import Grid, GridError
 from albench.data.images import Header, read_header
 from albench.data.readers import has_header
 from albench.errors import InputError
@@ -22,7 +24,6 @@ from albench.results.query import Bounds, QueriedUnit
 
 Turn = tuple[int, bool]
 
-_LPS_TO_RAS = np.diag([-1.0, -1.0, 1.0, 1.0])
 _AXES: tuple[FileAxis, FileAxis, FileAxis] = ("i", "j", "k")
 _PLANES = ("sagittal", "coronal", "axial")
 """Perpendicular to the axes right, anterior and superior."""
@@ -31,22 +32,16 @@ _PLAIN_DEGREES = 0.5
 
 
 @dataclass(frozen=True, eq=False)
-class FileGrid:
-    """Grid of a file, axes (i, j, k) as it stores them.
+class FileGrid(Grid):
+    """Grid of an image's file, and how nnU-Net's reader turns what is in it.
 
     Attributes
     ----------
-    shape
-        Voxels along i, j, k; the last is 1 where the file has two axes.
-    affine
-        float64 (4, 4): voxel (i, j, k, 1) to mm in RAS; None where there is no header.
     turns
-        For each axis (z, y, x) of the array that nnU-Net's reader makes of the file: the file's axis, 0 = i, and
-        whether it runs backwards.
+        For each axis (z, y, x) of the array that the reader makes of the file: the file's axis, 0 = i, and whether it
+        runs backwards.
     """
 
-    shape: Bounds
-    affine: NDArray[np.float64] | None
     turns: tuple[Turn, Turn, Turn] = ((2, False), (1, False), (0, False))
 
     def as_stored(self, labels: NDArray[Any]) -> NDArray[Any]:
@@ -55,54 +50,48 @@ class FileGrid:
         source = {file_axis: axis for axis, (file_axis, _) in enumerate(self.turns)}
         return np.ascontiguousarray(np.flip(labels, backwards).transpose([source[2], source[1], source[0]]))
 
-    @property
-    def orientation(self) -> str | None:
-        """Whither i, j and k lead most of all, such as ``LPS``."""
-        return None if self.affine is None else "".join(map(str, aff2axcodes(self.affine)))
 
-
-def file_grid(path: Path, *, turned: bool = False) -> FileGrid:
+def file_grid(path: Path, reader: str | None = None) -> FileGrid:
     """Read the grid of an image's file.
 
     Parameters
     ----------
-    turned
-        Whether nnU-Net reads the file with `NibabelIOWithReorient`, which turns it to RAS.
+    reader
+        Name of the nnU-Net reader of the file: two of them turn what they read to RAS. None: one that does not.
 
     Raises
     ------
     InputError
         The file is missing or no image, or has other than two or three spatial axes.
     """
-    header = read_header(path).spatial
-    n_axes = len(header.size)
-    if n_axes not in (2, 3):
-        raise InputError(f"{path}: expected 2 or 3 spatial axes, found {n_axes}")
-    shape = (header.size[0], header.size[1], header.size[2] if n_axes == 3 else 1)
-    affine = affine_ras(header) if has_header(path) else None
-    return FileGrid(shape, affine, _turns(path)) if turned else FileGrid(shape, affine)
+    header = read_header(path)
+    try:
+        grid = Grid.of_header(header.spatial, has_affine=has_header(path))
+    except GridError as error:
+        raise InputError(f"{path}: {error}") from None
+    if reader == "NibabelIOWithReorient":
+        return FileGrid(grid.shape, grid.affine, _turns_by_nibabel(path))
+    if reader == "SimpleITKIOWithReorient":
+        return FileGrid(grid.shape, grid.affine, _turns_by_itk(header))
+    return FileGrid(grid.shape, grid.affine)
 
 
-def affine_ras(header: Header) -> NDArray[np.float64]:
-    """ITK's geometry, which is LPS, as a matrix in RAS; a missing third axis has a spacing of 1 mm, as in ITK.
-
-    Returns
-    -------
-    ndarray
-        float64 (4, 4), to be multiplied with a voxel (i, j, k, 1).
-    """
-    n = len(header.size)
-    affine = np.eye(4)
-    affine[:n, :n] = np.reshape(header.direction, (n, n)) * np.asarray(header.spacing)
-    affine[:n, 3] = header.origin
-    return np.asarray(_LPS_TO_RAS @ affine, dtype=np.float64)
-
-
-def _turns(path: Path) -> tuple[Turn, Turn, Turn]:
-    """How `NibabelIOWithReorient` turns: by nibabel's affine, another than ITK's where the header has none."""
+def _turns_by_nibabel(path: Path) -> tuple[Turn, Turn, Turn]:
+    """Return the turns to RAS by nibabel's affine, another than ITK's where the header has none."""
     toward = io_orientation(nibabel.load(path).affine)
     of = {int(world): (axis, bool(sign < 0)) for axis, (world, sign) in enumerate(toward)}
     return of[2], of[1], of[0]
+
+
+def _turns_by_itk(header: Header) -> tuple[Turn, Turn, Turn]:
+    """Return the turns of ITK's own filter, for which the direction alone counts."""
+    voxel = SimpleITK.Image(1, 1, 1, SimpleITK.sitkUInt8)
+    voxel.SetDirection(header.spatial.direction)
+    turning = SimpleITK.DICOMOrientImageFilter()
+    turning.SetDesiredCoordinateOrientation("RAS")
+    turning.Execute(voxel)
+    x, y, z = zip(turning.GetPermuteOrder(), turning.GetFlipAxes(), strict=True)
+    return z, y, x
 
 
 def placed(unit: QueriedUnit, grid: FileGrid) -> QueriedUnit:

@@ -14,7 +14,8 @@ from numpy.typing import NDArray
 
 from albench.annotation.grid import Grid
 from albench.annotation.handed import HandedOut
-from albench.annotation.layout import QUERY
+from albench.annotation.layout import QUERIES, QUERY
+from albench.annotation.registration import settle_queries
 from albench.annotation.returned import read_label
 from albench.data.msd import DATASET_JSON, channel_names_from, read_json_object, same_form
 from albench.data.nnunet_layout import IGNORE, images_in, is_nnunet_layout, labels_in
@@ -25,7 +26,6 @@ from albench.machine.journal import WORKSPACE, settle
 from albench.results.query import Query
 
 LEDGER = f"{WORKSPACE}/ledger.csv"
-QUERIES = f"{WORKSPACE}/queries"
 BACKUP = f"{WORKSPACE}/backup"
 IMAGES, LABELS = "imagesTr", "labelsTr"
 
@@ -47,7 +47,7 @@ class RawFolder:
 
     @classmethod
     def open(cls, folder: Path) -> RawFolder:
-        """Read ``dataset.json``, after finishing or undoing what a killed import left.
+        """Read ``dataset.json``, after finishing or undoing what a killed import or query left.
 
         Raises
         ------
@@ -57,6 +57,7 @@ class RawFolder:
         if not folder.is_dir():
             raise InputError(f"--dataset {folder}: expected a raw data set of nnU-Net, found no folder")
         root = folder.resolve()
+        settle_queries(root)
         settle(root)
         path = root / DATASET_JSON
         description = read_json_object(path)

@@ -29,16 +29,15 @@ class AskedCase:
     known
         Makes the labels that there are, on that grid, the ignore label where there are none; None where there are none
         at all.
-    turned
-        Whether nnU-Net reads the images with `NibabelIOWithReorient`, so that units count on another grid than the
-        file's.
+    reader
+        Name of the nnU-Net reader of the images, on whose grid units count; None: on that of the file.
     """
 
     name: str
     images: tuple[Path, ...]
     prediction: Callable[[], Labels] | None = None
     known: Callable[[], Labels] | None = None
-    turned: bool = False
+    reader: str | None = None
 
 
 @dataclass(frozen=True, eq=False)

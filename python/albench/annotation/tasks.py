@@ -8,7 +8,7 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from albench.annotation.places import FileGrid
+from albench.annotation.grid import Grid
 from albench.data.label_writer import label_dtype
 from albench.errors import InputError
 from albench.results.handed_out import Prefill
@@ -18,7 +18,7 @@ Labels = NDArray[np.integer]
 Filling = Literal["prediction", "background", "none"]
 
 
-def require_labels(values: Labels, grid: FileGrid, allowed: Sequence[int], what: str) -> None:
+def require_labels(values: Labels, grid: Grid, allowed: Sequence[int], what: str) -> None:
     """Raise where labels are not on a file's grid, or have a value that no label has.
 
     Raises
@@ -39,7 +39,7 @@ def require_labels(values: Labels, grid: FileGrid, allowed: Sequence[int], what:
 
 def fill_task(
     units: Sequence[QueriedUnit],
-    grid: FileGrid,
+    grid: Grid,
     ignore: int,
     filling: Filling,
     prediction: Labels | None,
@@ -90,7 +90,7 @@ def fill_task(
     return values, fillings
 
 
-def audited_part(units: Sequence[QueriedUnit], grid: FileGrid, ignore: int, prediction: Labels) -> Labels:
+def audited_part(units: Sequence[QueriedUnit], grid: Grid, ignore: int, prediction: Labels) -> Labels:
     """Prediction of the units of the audit, (k, j, i), all else `ignore`."""
     values = np.full(grid.shape[::-1], ignore, dtype=label_dtype(ignore))
     for unit in units:
@@ -100,7 +100,7 @@ def audited_part(units: Sequence[QueriedUnit], grid: FileGrid, ignore: int, pred
     return values
 
 
-def _box(unit: QueriedUnit, grid: FileGrid) -> tuple[slice, slice, slice]:
+def _box(unit: QueriedUnit, grid: Grid) -> tuple[slice, slice, slice]:
     """Index (k, j, i) of a unit's voxels."""
     i, j, k = (slice(low, high) for low, high in zip(*unit.box_ijk(grid.shape), strict=True))
     return k, j, i

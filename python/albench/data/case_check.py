@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal, NamedTuple
@@ -13,7 +13,7 @@ from albench.data.dataset import Case, Dataset
 from albench.data.images import Header, read_header, stated_spacings
 from albench.data.opening import CaseFacts, open_case
 from albench.data.readers import has_header
-from albench.data.voxels import MANY_VALUES, scan_voxels
+from albench.data.voxels import MANY_VALUES, VoxelScan, scan_voxels
 from albench.errors import InputError
 
 # Headers store float32 and people resave images with other tools: differences below a thousandth of a voxel
@@ -46,6 +46,7 @@ ProblemKind = Literal[
     "two spacings",
     "units",
     "untrainable",
+    "absent class",
 ]
 _ADVICE: tuple[ProblemKind, ...] = (
     "empty label",
@@ -56,6 +57,7 @@ _ADVICE: tuple[ProblemKind, ...] = (
     "outliers",
     "two spacings",
     "units",
+    "absent class",
 )
 """What a run goes on with: such data sets exist, and are sound as files."""
 _OF_GEOMETRY: tuple[ProblemKind, ...] = ("spacing", "affine")
@@ -94,6 +96,8 @@ class CaseCheck(NamedTuple):
         Of space, in the first image; None where it could not be read.
     facts
         Of the case as nnU-Net's reader has it; None where something stops a run before.
+    values
+        Of its label; none where there is none, or it cannot be read.
     """
 
     problems: list[Problem]
@@ -101,6 +105,7 @@ class CaseCheck(NamedTuple):
     spacing_mm: tuple[float, ...] | None
     n_axes: int | None
     facts: CaseFacts | None
+    values: frozenset[float]
 
 
 def _grid_differences(
@@ -194,8 +199,7 @@ def check_case(case: Case, dataset: Dataset) -> CaseCheck:
         names = ", ".join(dataset.channel_names)
         expected, actual = ("1 channel" if n == 1 else f"{n} channels" for n in (dataset.n_channels, n_channels))
         report("channels", f"{case.images[0]}: expected {expected} ({names}), found {actual}")
-    for kind, message in _label_problems(case, dataset, headers):
-        report(kind, message)
+    values = frozenset() if case.label is None else _check_label(case.label, dataset, headers, report)
     for path, header in headers[1:]:
         for kind, difference in _grid_differences(headers[0][1].spatial, header.spatial, _CHANNEL_TOLERANCE):
             # which no reader of nnU-Net goes on with
@@ -214,20 +218,27 @@ def check_case(case: Case, dataset: Dataset) -> CaseCheck:
         first.spacing if first is not None and first.has_spacing else None,
         None if first is None else len(first.size),
         facts,
+        values,
     )
 
 
-def _label_problems(
-    case: Case, dataset: Dataset, headers: list[tuple[Path, Header]]
-) -> Iterator[tuple[ProblemKind, str]]:
-    path = case.label
-    if path is None:
-        return
+def _check_label(
+    path: Path, dataset: Dataset, headers: list[tuple[Path, Header]], report: Callable[[ProblemKind, str], None]
+) -> frozenset[float]:
+    """Report what is wrong with a label; return its values, none where it cannot be read."""
     try:
         scan, header = scan_voxels(path, values=True), read_header(path)
     except InputError as error:
-        yield "unreadable", str(error)
-        return
+        report("unreadable", str(error))
+        return frozenset()
+    for kind, message in _label_problems(path, scan, header, dataset, headers):
+        report(kind, message)
+    return frozenset(scan.values.tolist())
+
+
+def _label_problems(
+    path: Path, scan: VoxelScan, header: Header, dataset: Dataset, headers: list[tuple[Path, Header]]
+) -> Iterator[tuple[ProblemKind, str]]:
     if len(header.size) not in (2, 3) or not (header.n_components == 1 or scan.is_label):
         layers = "" if not has_header(path) else "; write one label map, in which no labels overlap"
         yield "axes", f"{path}: expected a 2D or 3D label, found {_form(path, header)}{layers}"

@@ -7,7 +7,9 @@ import json
 import os
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from albench.data.dataset import Case
 from albench.data.readers import spacing_file
@@ -18,8 +20,24 @@ from albench.progress import Reporter
 _MISSING = "missing"
 
 
+@dataclass(frozen=True)
+class Checksums:
+    """SHA-256 (hex) of what a data set holds.
+
+    Attributes
+    ----------
+    dataset
+        See `Dataset.checksum`.
+    cases
+        Of the bytes of each case's files, by name.
+    """
+
+    dataset: str
+    cases: Mapping[str, str]
+
+
 def hash_files(paths: Sequence[Path], index_path: Path, reporter: Reporter) -> list[str]:
-    """SHA-256 of each file, read only where size or modification time changed since the last call.
+    """SHA-256 of each file, read only where size, modification time or inode changed since the last call.
 
     Parameters
     ----------
@@ -53,11 +71,11 @@ def hash_files(paths: Sequence[Path], index_path: Path, reporter: Reporter) -> l
             status = path.stat()
         except OSError as error:
             raise InputError(f"{path}: cannot be read ({error.strerror})") from error
-        entry = known.get(str(path))
-        if isinstance(entry, list) and len(entry) == 3 and entry[:2] == [status.st_size, status.st_mtime_ns]:
+        entry, state = known.get(str(path)), [status.st_size, status.st_mtime_ns, status.st_ino]
+        if isinstance(entry, list) and len(entry) == 4 and entry[:3] == state:
             fresh[str(path)] = entry
         else:
-            fresh[str(path)] = [status.st_size, status.st_mtime_ns]
+            fresh[str(path)] = [*state]
             unknown.append(path)
     if unknown:
         what = "1 file" if len(unknown) == 1 else f"{len(unknown)} files"
@@ -66,7 +84,7 @@ def hash_files(paths: Sequence[Path], index_path: Path, reporter: Reporter) -> l
             for path, digest in zip(unknown, executor.map(_sha256, unknown), strict=True):
                 fresh[str(path)].append(digest)
                 advance()
-    hashes = [str(fresh[str(path)][2]) if str(path) in fresh else _MISSING for path in paths]
+    hashes = [str(fresh[str(path)][3]) if str(path) in fresh else _MISSING for path in paths]
     if fresh != known:
         write_json(index_path, fresh)
     return hashes
@@ -91,19 +109,23 @@ def _files_of(case: Case) -> list[Path]:
     return [*case.files, *sorted(path for path in described if path is not None)]
 
 
-def dataset_checksum(
+def checksums_of(
     cases: Sequence[Case],
     labels: Mapping[int, str],
     channel_names: Sequence[str],
     index_path: Path,
     reporter: Reporter,
-) -> str:
-    """Checksum of a data set's content, whatever folder or archive it lies in; see :class:`Dataset`."""
+) -> Checksums:
+    """Hash a data set's content, whatever folder or archive it lies in."""
     files = {case.name: _files_of(case) for case in cases}
     hashes = iter(hash_files([path for paths in files.values() for path in paths], index_path, reporter))
-    content = {
+    content: dict[str, Any] = {
         "labels": sorted(labels.items()),
         "channels": list(channel_names),
         "cases": [[name, *(next(hashes) for _ in paths)] for name, paths in files.items()],
     }
+    return Checksums(_digest(content), {name: _digest(of_files) for name, *of_files in content["cases"]})
+
+
+def _digest(content: Any) -> str:
     return hashlib.sha256(json.dumps(content).encode()).hexdigest()

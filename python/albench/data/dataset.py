@@ -78,6 +78,8 @@ class Dataset:
     checksum
         SHA-256 (hex) over labels, channels, case names and the bytes of every image, label and JSON file
         with a stack's spacing; the same for an archive and for the folder it was made from.
+    case_checksums
+        SHA-256 (hex) over the bytes of each case's files, by name; nothing where nobody has hashed them.
     cache_dir
         Where verdicts about this data set are kept; None: nowhere.
     spacing_is_true
@@ -101,6 +103,7 @@ class Dataset:
     cases: tuple[Case, ...]
     kind: Kind
     checksum: str
+    case_checksums: Mapping[str, str] = field(default_factory=dict, compare=False)
     cache_dir: Path | None = field(default=None, compare=False)
     spacing_is_true: bool = True
     nsd_tolerance_mm: float | None = None

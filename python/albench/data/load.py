@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from albench.data.archive import archive_stem, is_archive, unpack
-from albench.data.checksum import dataset_checksum, hash_files, index_path_for
+from albench.data.checksum import checksums_of, hash_files, index_path_for
 from albench.data.dataset import Annotation, Case, Dataset, Kind
 from albench.data.groups import declared_groups
 from albench.data.images import is_gzip
@@ -118,6 +118,8 @@ def _dataset(root: Path, cache_dir: Path, name: str, entry: DatasetEntry | None,
         )
     # a known data set given by its path has the same scanner behind it
     geometry = entry or next((known for known in REGISTRY.values() if known.msd_folder == name), None)
+    index = index_path_for(root, cache_dir)
+    checksums = checksums_of(content.cases, content.labels, content.channel_names, index, reporter)
     return Dataset(
         name=name,
         title=entry.title if entry else content.title,
@@ -127,9 +129,8 @@ def _dataset(root: Path, cache_dir: Path, name: str, entry: DatasetEntry | None,
         file_ending=content.file_ending,
         cases=content.cases,
         kind=entry.kind if entry else content.kind,
-        checksum=dataset_checksum(
-            content.cases, content.labels, content.channel_names, index_path_for(root, cache_dir), reporter
-        ),
+        checksum=checksums.dataset,
+        case_checksums=checksums.cases,
         cache_dir=cache_dir,
         spacing_is_true=geometry.spacing_is_true if geometry else True,
         nsd_tolerance_mm=geometry.nsd_tolerance_mm if geometry else None,

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from albench.data.checksum import dataset_checksum, hash_files, index_path_for
+from albench.data.checksum import checksums_of, hash_files, index_path_for
 from albench.data.dataset import Case, Dataset
 from albench.data.groups import declared_groups
 from albench.data.label_values import annotation_of
@@ -108,6 +108,7 @@ def load_project(
     ignore = max(description.labels) + 1
     annotation = annotation_of(cases, ignore, root, cache_dir, reporter)
     index = index_path_for(images, cache_dir)
+    checksums = checksums_of(cases, description.labels, description.channel_names, index, reporter)
     n_labelled = len(labels)
     return Dataset(
         name=name,
@@ -118,7 +119,8 @@ def load_project(
         file_ending=description.file_ending,
         cases=cases,
         kind="patients",
-        checksum=dataset_checksum(cases, description.labels, description.channel_names, index, reporter),
+        checksum=checksums.dataset,
+        case_checksums=checksums.cases,
         cache_dir=cache_dir,
         annotation=annotation,
         groups=declared_groups(root, [case.name for case in cases]),

@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import contextlib
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence, Set
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
 import numpy as np
 
-from albench.data.case_check import Problem, check_case
+from albench.data.case_check import Problem
+from albench.data.case_verdicts import CaseVerdicts
 from albench.data.dataset import Case, Dataset
 from albench.data.opening import CaseFacts
 from albench.errors import InputError
@@ -19,7 +20,7 @@ from albench.machine.files import read_json, write_json
 from albench.progress import Reporter, Silent
 
 TRUST = "--trust-image-geometry"
-_VERDICT_VERSION = 4
+_VERDICT_VERSION = 5
 _THICK = 1.5  # slices at least so many times as far apart as voxels within them
 _SAME_UNITS = 100  # spacings of one data set that differ by more are not in one unit
 _COARSEST_MM = 100.0  # at its finest, of anything scanned
@@ -51,7 +52,9 @@ def find_problems(dataset: Dataset, *, n_workers: int, reporter: Reporter | None
     return list(examine(dataset, n_workers=n_workers, reporter=reporter).problems)
 
 
-def examine(dataset: Dataset, *, n_workers: int, reporter: Reporter | None = None) -> Verdict:
+def examine(
+    dataset: Dataset, *, n_workers: int, reporter: Reporter | None = None, known: CaseVerdicts | None = None
+) -> Verdict:
     """Read every file of every case to its end, and open every case with nnU-Net's reader.
 
     Parameters
@@ -63,18 +66,22 @@ def examine(dataset: Dataset, *, n_workers: int, reporter: Reporter | None = Non
         Threads; decompression, hashing and counting release Python's lock, so they run side by side.
     reporter
         Shows progress.
+    known
+        What is remembered of cases; None: every file is read.
     """
+    known = known or CaseVerdicts(None)
     problems: list[Problem] = []
     spacings_mm: dict[str, tuple[float, ...]] = {}
     n_axes: dict[str, int] = {}
     facts: dict[str, CaseFacts] = {}
     seen: dict[str, Case] = {}
+    values: set[float] = set()
     title = f"{dataset.name}: reading {len(dataset.cases)} cases"
     with (
         (reporter or Silent()).task(title, len(dataset.cases)) as advance,
         ThreadPoolExecutor(max(1, n_workers)) as executor,
     ):
-        checks = executor.map(lambda case: check_case(case, dataset), dataset.cases)
+        checks = executor.map(lambda case: known.check(case, dataset), dataset.cases)
         for case, check in zip(dataset.cases, checks, strict=True):
             problems += check.problems
             if check.spacing_mm is not None:
@@ -83,12 +90,16 @@ def examine(dataset: Dataset, *, n_workers: int, reporter: Reporter | None = Non
                 n_axes[case.name] = check.n_axes
             if check.facts is not None:
                 facts[case.name] = check.facts
+            values |= check.values
             twin = seen.setdefault(check.digest, case) if check.digest is not None else case
             if twin is not case:
                 message = f"{case.images[0]}: expected another image than {twin.images[0]}, found the same voxels"
                 problems.append(Problem(case.name, "duplicate", message))
             advance()
+    known.save()
     problems += [*_kind_problems(dataset, n_axes), *_foreground_problems(dataset, problems)]
+    if not any(problem.stops_a_run and not problem.is_of_geometry for problem in problems):
+        problems += _class_problems(dataset, values)
     problems += [*_scale_problems(dataset, spacings_mm), *_orientation_problems(dataset, spacings_mm)]
     return Verdict(tuple(sorted(problems, key=lambda problem: problem.case)), facts)
 
@@ -108,6 +119,20 @@ def _foreground_problems(dataset: Dataset, problems: Sequence[Problem]) -> Itera
     if empty.issuperset(dataset.case_names):
         message = f"{dataset.root}: expected foreground in some case, found background alone in all {len(empty)} labels"
         yield Problem(dataset.case_names[0], "untrainable", message)
+
+
+def _class_problems(dataset: Dataset, values: Set[float]) -> Iterator[Problem]:
+    """Say which classes no case has; nothing where there is no foreground at all, which is said already, or no label.
+
+    Parameters
+    ----------
+    values
+        Of all labels.
+    """
+    absent = [f"{name} ({value})" for value, name in sorted(dataset.labels.items()) if value not in values]
+    if absent and not values <= {0, dataset.ignore_label}:
+        message = f"{dataset.root}: expected a voxel of every class that dataset.json names, found none of "
+        yield Problem(dataset.case_names[0], "absent class", message + ", ".join(absent))
 
 
 def _scale_problems(dataset: Dataset, spacings_mm: Mapping[str, tuple[float, ...]]) -> Iterator[Problem]:
@@ -163,7 +188,7 @@ def _verdict_path(dataset: Dataset) -> Path | None:
 def verify_cases(
     dataset: Dataset, *, n_workers: int, reporter: Reporter | None = None, trust_image_geometry: bool = False
 ) -> Verdict:
-    """Check a whole data set; a data set found good is not read again as long as its checksum stays.
+    """Check a whole data set; one found good is not read again as long as its checksum stays, nor is a case of others.
 
     Parameters
     ----------
@@ -189,7 +214,7 @@ def verify_cases(
     path = _verdict_path(dataset)
     verdict = None if path is None else _read_verdict(path)
     if verdict is None:
-        verdict = examine(dataset, n_workers=n_workers, reporter=reporter)
+        verdict = examine(dataset, n_workers=n_workers, reporter=reporter, known=CaseVerdicts.of(dataset))
         if path is not None and not any(
             problem.stops_a_run and not problem.is_of_geometry for problem in verdict.problems
         ):

@@ -153,6 +153,21 @@ def _rename_new(temporary: Path, path: Path) -> None:
         temporary.rename(path)
 
 
+def require_place(option: str, path: Path) -> None:
+    """Refuse a place where nothing can be written, before there is something to write; nothing is made.
+
+    Raises
+    ------
+    InputError
+        On the way to `path` is a file, or a folder without permission.
+    """
+    nearest = next(place for place in path.absolute().parents if os.path.lexists(place))
+    if not nearest.is_dir():
+        raise InputError(f"{option} {path}: expected a folder to write to, found a file: {nearest}")
+    if not os.access(nearest, os.W_OK | os.X_OK):
+        raise InputError(f"{option} {path}: expected a folder that may be written to, found none such: {nearest}")
+
+
 def remove_half_written(folder: Path) -> None:
     """Delete what processes that were killed left below a folder that nobody else writes to."""
     for path in list(folder.rglob(f"{HALF_WRITTEN}*")):

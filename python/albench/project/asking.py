@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -12,10 +12,10 @@ from albench.coldstart.choose import choose_start
 from albench.config import StartMethod
 from albench.errors import InputError
 from albench.progress import Reporter, every
+from albench.project.inquiry import Inquiry
 from albench.project.request import COLD_STARTS, QueryRequest
-from albench.project.workplace import Workplace
 from albench.scoring.request import Need, Scores, ScoringRequest, class_weights, unit_passes
-from albench.seeding import Key, generator
+from albench.seeding import generator
 from albench.strategies import Choice, Strategy, make_strategy
 from albench.study.choosing import choose_units, scoring_request
 from albench.training.given import GivenModel
@@ -54,11 +54,6 @@ class Asked:
     method: str
 
 
-def key_of(place: Workplace, request: QueryRequest, number: int) -> tuple[Key, ...]:
-    """Name of a round's random stream: a study's of the same name, seed and round."""
-    return (place.dataset.name, request.seed, number)
-
-
 def uncertainty_source(request: QueryRequest, given: GivenModel, reporter: Reporter) -> str:
     """Say what uncertainty is measured over, with what is lost by it.
 
@@ -85,8 +80,9 @@ def uncertainty_source(request: QueryRequest, given: GivenModel, reporter: Repor
     return chosen
 
 
-def ask_cold(place: Workplace, request: QueryRequest, candidates: Sequence[Unit]) -> Asked:
+def ask_cold(inquiry: Inquiry, candidates: Sequence[Unit]) -> Asked:
     """Choose without a model, as a study chooses its starting set."""
+    place, request = inquiry.place, inquiry.request
     method = request.strategy or COLD_STARTS[0]
     rng = generator(place.dataset.name, request.seed, "start")
     n = min(request.budget, len(candidates))
@@ -106,36 +102,25 @@ def ask_cold(place: Workplace, request: QueryRequest, candidates: Sequence[Unit]
     return Asked(chosen, choice.scores, choice.gains, 0, None, method)
 
 
-def ask(
-    place: Workplace,
-    request: QueryRequest,
-    candidates: Sequence[Unit],
-    model: NnunetModel,
-    source: str,
-    number: int,
-    reporter: Reporter,
-) -> Asked:
+def ask(inquiry: Inquiry, candidates: Sequence[Unit], reporter: Reporter) -> Asked:
     """Draw the audit, then let the strategy choose among the other candidates by what the model says of them.
 
     Parameters
     ----------
-    place
-        Whose protocol has the source: see `scored_by`.
+    inquiry
+        Has a model.
     candidates
         Sorted units of the pool that may be asked.
-    source
-        See `uncertainty_source`.
-    number
-        Of the round.
     """
-    key = key_of(place, request, number)
+    place, request, key, number = inquiry.place, inquiry.request, inquiry.key, inquiry.number
+    assert inquiry.model is not None
     audit: list[Unit] = []
     if request.audit:
         drawn = generator(*key, "audit").choice(len(candidates), min(request.audit, len(candidates)), replace=False)
         audit = [candidates[row] for row in drawn]
     audited = set(audit)
     free = [unit for unit in candidates if unit not in audited]
-    strategy = _strategy(request, source)
+    strategy = strategy_of(request, inquiry.source)
     budget = min(request.budget - len(audit), len(free))
     if budget == 0:
         nothing = np.full(len(audit), np.nan)
@@ -143,7 +128,7 @@ def ask(
     weights = class_weights(labelled_voxels(place.pool, place.labelled))
     protocol = place.protocol
     scoring = scoring_request(protocol, weights, (*key, "score"), place.labelled, strategy.gradients)
-    scores = _score(model, free, strategy.needs, scoring, reporter)
+    scores = _score(inquiry.model, free, strategy.needs, scoring, reporter)
 
     def choose(units: Sequence[Unit]) -> Choice:
         rows = np.array([position[unit] for unit in units], dtype=np.int64)
@@ -193,7 +178,14 @@ def within_cases(candidates: Sequence[Unit], max_cases: int | None, choose: Choo
     return inside, choose(inside)
 
 
-def _strategy(request: QueryRequest, source: str) -> Strategy:
+def strategy_of(request: QueryRequest, source: str) -> Strategy:
+    """Make the strategy that asks a model.
+
+    Raises
+    ------
+    InputError
+        There is none such, or it needs what neither the images nor the model have.
+    """
     strategy = make_strategy(request.strategy or DEFAULT_STRATEGY)
     if strategy.oracle_aided or strategy.whole_pool:
         raise InputError(
@@ -219,10 +211,11 @@ def _score(
         return model.score(units, needs, scoring, every(n_passes, advance))
 
 
-def class_uncertainty(
-    model: NnunetModel, units: Sequence[Unit], scoring: ScoringRequest, names: Collection[str]
-) -> list[dict[str, float]]:
-    """Return each unit's variance of the softmax over the passes, by class."""
-    variance = model.score(units, Need.VARIANCE, replace(scoring, key=(*scoring.key, "shown"))).variance
+def class_uncertainty(inquiry: Inquiry, units: Sequence[Unit]) -> list[dict[str, float]]:
+    """Return each unit's variance of the softmax over the passes, by class; nothing where there are no passes."""
+    if inquiry.model is None or inquiry.source == "none":
+        return [{} for _ in units]
+    names, scoring = inquiry.place.dataset.labels.values(), inquiry.shown
+    variance = inquiry.model.score(units, Need.VARIANCE, replace(scoring, key=(*scoring.key, "shown"))).variance
     assert variance is not None
     return [dict(zip(names, map(float, row), strict=True)) for row in variance]

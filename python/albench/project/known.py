@@ -10,9 +10,12 @@ from pathlib import Path
 
 import numpy as np
 
+from albench.annotation.layout import QUERIES
 from albench.annotation.ledger import latest, read_ledger
-from albench.annotation.raw_folder import LEDGER, QUERIES
+from albench.annotation.raw_folder import LEDGER
+from albench.annotation.registration import settle_queries
 from albench.errors import InputError
+from albench.machine.journal import settle
 from albench.machine.text import read_text
 from albench.results.layout import QUERY
 from albench.results.query import QueriedUnit, Query
@@ -32,20 +35,27 @@ def asked_queries(raw: Path | None) -> list[Query]:
     """
     if raw is None:
         return []
+    settle_queries(raw.resolve())  # what a query or an import that was killed left
+    settle(raw.resolve())
     found = [Query.read(path) for path in sorted((raw / QUERIES).glob(f"*/{QUERY}"))]
     return sorted(found, key=lambda query: (query.created or "", query.id or ""))
 
 
-def open_units(raw: Path | None) -> Iterator[QueriedUnit]:
+def open_units(raw: Path | None, queries: Sequence[Query]) -> Iterator[QueriedUnit]:
     """Yield units that annotators still have, or have skipped: of those, none is asked again.
 
     A unit of which a part came back may be asked again.
+
+    Parameters
+    ----------
+    queries
+        All that were made for `raw`: see `asked_queries`.
     """
     if raw is None:
         return
     answered = latest(read_ledger(raw / LEDGER))
     states = {(key[0], key[1], key[2]): entry.state for key, entry in answered.items()}
-    for query in asked_queries(raw):
+    for query in queries:
         for unit in query.units:
             if states.get((query.id or "", unit.case, unit.rank or 0), "skip") == "skip":
                 yield unit
@@ -59,32 +69,36 @@ class Exclusions:
     cases: frozenset[str]
 
 
-def read_exclusions(given: Sequence[str], cases: Sequence[str]) -> Exclusions:
-    """Read what ``--exclude`` names: files of queries, and cases.
+def read_exclusions(given: Sequence[str]) -> Exclusions:
+    """Read what ``--exclude`` names: files of queries, and for all else cases; see `require_cases`.
 
     Raises
     ------
     InputError
-        It is neither.
+        A file is none of a query.
     """
     units: list[QueriedUnit] = []
     names: set[str] = set()
     for text in given:
         path = Path(text)
-        if text in cases:
-            names.add(text)
-        elif path.is_dir() and (path / QUERY).is_file():
+        if path.is_dir() and (path / QUERY).is_file():
             units += Query.read(path / QUERY).units
         elif path.suffix == ".json" and path.is_file():
             units += Query.read(path).units
         elif path.suffix == ".csv" and path.is_file():
             units += _from_table(path)
         else:
-            raise InputError(
-                f"--exclude {text}: expected a query's folder, its JSON or CSV file, or one of {len(cases)} cases, "
-                "found none such"
-            )
+            names.add(text)
     return Exclusions(tuple(units), frozenset(names))
+
+
+def require_cases(excluded: Exclusions, cases: Sequence[str]) -> None:
+    """Raise InputError where something that is excluded is none of the cases."""
+    for text in sorted(excluded.cases.difference(cases)):
+        raise InputError(
+            f"--exclude {text}: expected a query's folder, its JSON or CSV file, or one of {len(cases)} cases, found "
+            "none such"
+        )
 
 
 def _from_table(path: Path) -> list[QueriedUnit]:

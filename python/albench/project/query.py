@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -16,32 +16,29 @@ from numpy.typing import NDArray
 from albench import __version__
 from albench.annotation.grid import Grid
 from albench.annotation.hand_out import hand_out
+from albench.annotation.layout import QUERIES
 from albench.annotation.places import file_grid
-from albench.annotation.raw_folder import QUERIES
+from albench.annotation.registration import hand_out_registered
 from albench.annotation.request import AskedCase, HandOut
 from albench.annotation.returned import read_label
 from albench.data import Case
+from albench.data.readers import reader_of
 from albench.errors import InputError
-from albench.machine.files import sha256
+from albench.machine.files import require_place, sha256
 from albench.progress import Reporter
-from albench.project.asking import Asked, ask, ask_cold, class_uncertainty, key_of, uncertainty_source
-from albench.project.known import Exclusions, asked_queries, open_units, read_exclusions, without
+from albench.project.asking import Asked, ask, ask_cold, class_uncertainty, strategy_of, uncertainty_source
+from albench.project.inquiry import Inquiry
+from albench.project.known import Exclusions, asked_queries, open_units, read_exclusions, require_cases, without
 from albench.project.request import QueryRequest
-from albench.project.workplace import Workplace, open_workplace, preprocessed, scored_by
+from albench.project.workplace import open_workplace, preprocessed, scored_by
 from albench.results.handed_out import AskingModel
-from albench.results.layout import QUERY
 from albench.results.query import QueriedUnit, Query
-from albench.scoring.request import GradientSettings, ScoringRequest, class_weights
 from albench.strategies import label_of, settings_of
-from albench.study.choosing import scoring_request
 from albench.training.given import GivenModel, open_model
 from albench.training.model import NnunetModel
-from albench.units.cost import labelled_voxels
 from albench.units.pool import Unit
 from albench.units.view import UnitView
 
-_TURNED = "NibabelIOWithReorient"
-_UNKNOWN_TURNS = "SimpleITKIOWithReorient"
 N_PICTURES = 60
 """Units of a query that the gallery shows."""
 
@@ -78,13 +75,16 @@ def make_query(request: QueryRequest, reporter: Reporter) -> Answer:
     """
     if os.path.lexists(request.out):
         raise InputError(f"--out {request.out}: expected no file or folder yet, found one; choose another name")
+    _require_places(request)
     given = None
     if request.model is not None:
         given = open_model(
             request.model, folds=request.folds, checkpoint=request.checkpoint, trusted=request.trust_checkpoint
         )
-        _require_reader(request, given)
     source = "none" if given is None else uncertainty_source(request, given, reporter)
+    if given is not None:
+        strategy_of(request, source)  # refused before any image is read
+    excluded, earlier = read_exclusions(request.exclude), asked_queries(request.dataset)
     with open_workplace(
         images=request.images,
         raw=request.dataset,
@@ -98,56 +98,57 @@ def make_query(request: QueryRequest, reporter: Reporter) -> Answer:
         patch_size=request.patch_size,
         unit=request.unit,
         reporter=reporter,
+        trust_image_geometry=request.trust_image_geometry,
     ) as place:
-        return _answer(place, request, given, source, reporter)
+        inquiry = Inquiry(request, place, _round(request, earlier), given, source=source)
+        return _answer(inquiry, _candidates(inquiry, excluded, earlier), reporter)
 
 
-def _answer(
-    place: Workplace, request: QueryRequest, given: GivenModel | None, source: str, reporter: Reporter
-) -> Answer:
+def _answer(inquiry: Inquiry, candidates: tuple[Unit, ...], reporter: Reporter) -> Answer:
     """Choose, and write what is handed out."""
-    number = _round(request, given)
-    candidates = _candidates(place, request)
-    model = None
-    if given is not None:
-        place = preprocessed(scored_by(place, source), reporter)
+    request = inquiry.request
+    if inquiry.given is not None:
+        place = preprocessed(scored_by(inquiry.place, inquiry.source), reporter)
         candidates = tuple(unit for unit in candidates if unit not in place.lost)
-        model = place.trainer.load_given()
-        asked = ask(place, request, candidates, model, source, number, reporter)
+        inquiry = replace(inquiry, place=place, model=place.trainer.load_given())
+        asked = ask(inquiry, candidates, reporter)
     else:
-        asked = ask_cold(place, request, candidates)
-    query = _query(place, request, asked, given, model, source, number, len(candidates))
+        asked = ask_cold(inquiry, candidates)
+    labelled = inquiry.place.labelled
+    query = _query(inquiry, asked, len(candidates))
     if request.dry_run:
-        return Answer(query, None, place.labelled, len(candidates))
-    with reporter.task(f"{place.dataset.name}: writing {request.out}"):
-        whole = hand_out(_handed_out(place, request, asked, query, given, model, source, number), request.out)
+        return Answer(query, None, labelled, len(candidates))
+    with reporter.task(f"{inquiry.place.dataset.name}: writing {request.out}"):
+        handed = _handed_out(inquiry, asked, query)
+        if request.dataset is None:
+            whole = hand_out(handed, request.out)
+        else:
+            whole = hand_out_registered(handed, request.out, request.dataset)
+    return Answer(whole, request.out, labelled, len(candidates))
+
+
+def _require_places(request: QueryRequest) -> None:
+    """Refuse folders that could not be written to in the end."""
+    if not request.dry_run:
+        require_place("--out", request.out)
         if request.dataset is not None:
-            whole.write(request.dataset / QUERIES / str(whole.id) / QUERY)
-    return Answer(whole, request.out, place.labelled, len(candidates))
+            require_place("--dataset", request.dataset / QUERIES)
 
 
-def _require_reader(request: QueryRequest, given: GivenModel) -> None:
-    """Refuse a model whose reader turns images in a way that units cannot be found by."""
-    if str(given.plans["image_reader_writer"]) == _UNKNOWN_TURNS:
-        raise InputError(
-            f"--model {given.folder}: expected a model trained on images as their files have them, found the reader "
-            f"{_UNKNOWN_TURNS}"
-        )
-
-
-def _round(request: QueryRequest, given: GivenModel | None) -> int:
+def _round(request: QueryRequest, earlier: Sequence[Query]) -> int:
     if request.round is not None:
         return request.round
-    earlier = [query.round for query in asked_queries(request.dataset)]
-    return max([*(number + 1 for number in earlier), 0 if given is None else 1])
+    return max([*(query.round + 1 for query in earlier), 0 if request.model is None else 1])
 
 
-def _candidates(place: Workplace, request: QueryRequest) -> tuple[Unit, ...]:
+def _candidates(inquiry: Inquiry, excluded: Exclusions, earlier: Sequence[Query]) -> tuple[Unit, ...]:
     """Units that may be asked: not labelled, not asked before, not excluded."""
+    place, request = inquiry.place, inquiry.request
+    require_cases(excluded, place.dataset.case_names)
     free = place.pool.unlabelled(place.labelled)
-    waiting = Exclusions(tuple(open_units(request.dataset)), frozenset())
+    waiting = Exclusions(tuple(open_units(request.dataset, earlier)), frozenset())
     unasked = without(place.pool, free, waiting)
-    left = without(place.pool, unasked, read_exclusions(request.exclude, place.dataset.case_names))
+    left = without(place.pool, unasked, excluded)
     if not left:
         raise InputError(
             f"--budget {request.budget}: expected units to choose from, found none: of {len(place.pool)} units "
@@ -157,20 +158,9 @@ def _candidates(place: Workplace, request: QueryRequest) -> tuple[Unit, ...]:
     return left
 
 
-def _query(
-    place: Workplace,
-    request: QueryRequest,
-    asked: Asked,
-    given: GivenModel | None,
-    model: NnunetModel | None,
-    source: str,
-    number: int,
-    n_candidates: int,
-) -> Query:
-    names = list(place.dataset.labels.values())
-    shown: list[dict[str, float]] = [{} for _ in asked.units]
-    if model is not None and source != "none":
-        shown = class_uncertainty(model, asked.units, _scoring(place, request, number), names)
+def _query(inquiry: Inquiry, asked: Asked, n_candidates: int) -> Query:
+    place, request = inquiry.place, inquiry.request
+    shown = class_uncertainty(inquiry, asked.units)
     first_audit = len(asked.units) - asked.n_audit
     units = tuple(
         QueriedUnit(
@@ -192,11 +182,11 @@ def _query(
         strategy=label_of(strategy) if strategy else asked.method,
         parameters=settings_of(strategy) if strategy else {},
         seed=request.seed,
-        round=number,
+        round=inquiry.number,
         id=f"{now:%Y%m%d-%H%M%S}-{strategy.name if strategy else asked.method}-{digest}",
         created=f"{now:%Y-%m-%dT%H:%M:%SZ}",
         albench=__version__,
-        model=None if given is None else _asking(given, request, source),
+        model=None if inquiry.given is None else _asking(inquiry.given, request, inquiry.source),
         labels={name: value for value, name in place.dataset.labels.items()},
         ignore=place.dataset.ignore_label,
         channel_names=place.dataset.channel_names,
@@ -217,34 +207,18 @@ def _asking(given: GivenModel, request: QueryRequest, source: str) -> AskingMode
     )
 
 
-def _scoring(place: Workplace, request: QueryRequest, number: int) -> ScoringRequest:
-    """Return how units are scored for what is shown of them."""
-    weights = class_weights(labelled_voxels(place.pool, place.labelled))
-    return scoring_request(
-        place.protocol, weights, (*key_of(place, request, number), "gallery"), (), GradientSettings()
-    )
-
-
-def _handed_out(
-    place: Workplace,
-    request: QueryRequest,
-    asked: Asked,
-    query: Query,
-    given: GivenModel | None,
-    model: NnunetModel | None,
-    source: str,
-    number: int,
-) -> HandOut:
-    turned = given is not None and str(given.plans["image_reader_writer"]) == _TURNED
+def _handed_out(inquiry: Inquiry, asked: Asked, query: Query) -> HandOut:
+    place, request, given, model = inquiry.place, inquiry.request, inquiry.given, inquiry.model
+    reader = None if given is None else str(given.plans["image_reader_writer"])
     predicted = {unit.case for unit in query.units if request.prefill == "prediction" or unit.role == "audit"}
     cases = []
     for name in dict.fromkeys(unit.case for unit in asked.units):
         case = place.dataset.case(name)
         predict: Callable[[], NDArray[Any]] | None = None
         if model is not None and name in predicted:
-            predict = _on_file(model, case, turned)
-        known = None if case.label is None else _known(case.label, case.images[0])
-        cases.append(AskedCase(name, case.images, predict, known, turned))
+            predict = _on_file(model, case, reader)
+        known = None if case.label is None else _known(case.label, case.images[0], trusted=request.trust_image_geometry)
+        cases.append(AskedCase(name, case.images, predict, known, reader))
     return HandOut(
         query=query,
         cases=tuple(cases),
@@ -252,29 +226,29 @@ def _handed_out(
         editor=request.editor,
         anonymise=request.anonymise,
         annotators=request.annotators,
-        views=_pictures(place, request, asked, model, source, number),
+        views=_pictures(inquiry, asked),
     )
 
 
-def _on_file(model: NnunetModel, case: Case, turned: bool) -> Callable[[], NDArray[Any]]:
+def _on_file(model: NnunetModel, case: Case, reader: str | None) -> Callable[[], NDArray[Any]]:
     """Return what predicts a case on the grid of its file, axes (k, j, i)."""
-    return lambda: file_grid(case.images[0], turned=turned).as_stored(model.predict(case.name))
+    return lambda: file_grid(case.images[0], reader).as_stored(model.predict(case.name))
 
 
-def _known(label: Path, image: Path) -> Callable[[], NDArray[Any]]:
-    """Return what reads a label on the grid of its image's file, axes (k, j, i)."""
+def _known(label: Path, image: Path, *, trusted: bool) -> Callable[[], NDArray[Any]]:
+    """Return what reads a label on the grid of its image's file, axes (k, j, i); if `trusted`, as it is in its own."""
+    if trusted:
+        return lambda: reader_of(label).read_seg(str(label))[0][0].astype(np.uint16)
     return lambda: read_label(label, Grid.of_file(image)).T.astype(np.uint16)
 
 
-def _pictures(
-    place: Workplace, request: QueryRequest, asked: Asked, model: NnunetModel | None, source: str, number: int
-) -> list[UnitView | None]:
+def _pictures(inquiry: Inquiry, asked: Asked) -> list[UnitView | None]:
     """Look at the units chosen first; none without a model, whose preprocessed images the pictures are of."""
+    place, model, scoring = inquiry.place, inquiry.model, inquiry.shown
     if model is None:
         return []
     shown = asked.units[:N_PICTURES]
-    scoring = _scoring(place, request, number)
-    if source == "none":
+    if inquiry.source == "none":
         scoring = replace(scoring, source="ensemble")  # of one: the softmax's own entropy
     annotated = set(place.labelled)
     return [

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal, get_args
 
+from albench.annotation.annotators import require_annotators
 from albench.errors import InputError
 
 Uncertainty = Literal["auto", "dropout", "ensemble", "mirroring"]
@@ -53,6 +54,8 @@ class QueryRequest:
         Names; whole cases are shared out among them.
     exclude
         Queries (``query.json``, ``query.csv``) whose units are not asked again, and names of cases.
+    trust_image_geometry
+        Whether labels lie over their images voxel by voxel, whatever their headers say.
     name
         Of the data set, in random streams too; None: that of the folder.
     round
@@ -83,6 +86,7 @@ class QueryRequest:
     exclude: tuple[str, ...] = ()
     editor: Editor = "any"
     anonymise: bool = False
+    trust_image_geometry: bool = False
     name: str | None = None
     seed: int = 0
     round: int | None = None
@@ -98,6 +102,7 @@ class QueryRequest:
         _require_words(self, {"uncertainty": Uncertainty, "unit": UnitKind, "prefill": Prefill, "editor": Editor})
         if self.audit > self.budget:
             raise InputError(f"--audit: expected at most the budget of {self.budget}, got {self.audit}")
+        _require_people(self)
         if self.dataset is None and (self.images / "dataset.json").is_file() and (self.images / "labelsTr").is_dir():
             object.__setattr__(self, "dataset", self.images)
         if self.model is None and self.dataset is None:
@@ -132,7 +137,7 @@ class TrainRequest:
         A trained model whose plans are kept, and whose weights are the start where the protocol starts warm.
     unit
         What was annotated at once; ``auto``: what the last query of `dataset` asked for, else as for a query.
-    checkpoint, trust_checkpoint, name, protocol, set, device, cache
+    checkpoint, trust_checkpoint, trust_image_geometry, name, protocol, set, device, cache
         As for a query.
     seed, round
         Name the random streams; ``round`` 0 is the first training.
@@ -145,6 +150,7 @@ class TrainRequest:
     unit: UnitKind = "auto"
     checkpoint: str = "checkpoint_final.pth"
     trust_checkpoint: bool = False
+    trust_image_geometry: bool = False
     name: str | None = None
     seed: int = 0
     round: int | None = None
@@ -156,6 +162,17 @@ class TrainRequest:
     def __post_init__(self) -> None:
         _require_words(self, {"unit": UnitKind})
         _require_numbers(self, {"seed": 0, "round": 0})
+
+
+def _require_people(request: QueryRequest) -> None:
+    """Raise where names of annotators cannot be folders, or where each could not have a case."""
+    require_annotators(request.annotators)
+    most = min(request.budget, request.budget if request.max_cases is None else request.max_cases)
+    if len(request.annotators) > most:
+        raise InputError(
+            f"--annotators: expected at most one for each case, of which {most} are asked at most, got "
+            f"{len(request.annotators)}"
+        )
 
 
 def _require_numbers(request: QueryRequest | TrainRequest, least: Mapping[str, int]) -> None:

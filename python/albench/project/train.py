@@ -8,14 +8,17 @@ from pathlib import Path
 
 from albench.data.groups import case_groups
 from albench.errors import InputError
+from albench.machine.files import require_place
 from albench.progress import Reporter
 from albench.project.known import asked_queries
 from albench.project.request import TrainRequest, UnitKind
 from albench.project.workplace import Workplace, open_workplace, preprocessed
+from albench.results.query import Query
 from albench.seeding import Key, generator
 from albench.training.base import TrainingReport
-from albench.training.export import export_model
+from albench.training.export import export_model, require_no_model
 from albench.training.given import GivenModel, open_model
+from albench.training.nnunet import nnunet_name
 from albench.units.pool import Unit, fold_units
 from albench.units.split import assign_folds
 
@@ -50,7 +53,8 @@ def train_project(request: TrainRequest, reporter: Reporter) -> Trained:
     InputError
         Nothing is annotated, the model is there already, or images and labels are not as they have to be.
     """
-    given = None
+    require_place("--out", request.out / "Dataset")
+    given, earlier = None, asked_queries(request.dataset)
     if request.start is not None:
         given = open_model(request.start, checkpoint=request.checkpoint, trusted=request.trust_checkpoint)
     with open_workplace(
@@ -64,13 +68,21 @@ def train_project(request: TrainRequest, reporter: Reporter) -> Trained:
         cache=request.cache,
         looks=False,
         patch_size=None,
-        unit=_unit(request),
+        unit=_unit(request, earlier),
         reporter=reporter,
+        trust_image_geometry=request.trust_image_geometry,
+        require=lambda name, configuration: _require_no_model(request, name, configuration),
     ) as place:
-        return _trained(place, request, given, reporter)
+        return _trained(place, request, given, _number(request, earlier), reporter)
 
 
-def _trained(place: Workplace, request: TrainRequest, given: GivenModel | None, reporter: Reporter) -> Trained:
+def _require_no_model(request: TrainRequest, name: str, configuration: str) -> None:
+    require_no_model(nnunet_name(name), configuration, request.out, "--out")
+
+
+def _trained(
+    place: Workplace, request: TrainRequest, given: GivenModel | None, number: int, reporter: Reporter
+) -> Trained:
     """Train all folds, and lay the model out."""
     if not place.labelled:
         raise InputError(
@@ -83,7 +95,7 @@ def _trained(place: Workplace, request: TrainRequest, given: GivenModel | None, 
         f"{len(place.split.pool)} cases"
     )
     place = preprocessed(place, reporter)
-    name, number, n_folds = place.dataset.name, _number(request), place.protocol.training.folds
+    name, n_folds = place.dataset.name, place.protocol.training.folds
     folds = {}
     if n_folds > 1:
         groups = case_groups(place.dataset, place.protocol.pool.group_by).groups
@@ -98,23 +110,22 @@ def _trained(place: Workplace, request: TrainRequest, given: GivenModel | None, 
         target, report = _train(place, given, units, key, fold, reporter)
         models.append(target)
         reports.append(report)
-    folder = export_model(place.trainer.store, models, request.out)
+    folder = export_model(place.trainer.store, models, request.out, option="--out")
     return Trained(folder, tuple(reports), place.labelled)
 
 
-def _unit(request: TrainRequest) -> UnitKind:
+def _unit(request: TrainRequest, queries: Sequence[Query]) -> UnitKind:
     """Return what was annotated at once: what the last query asked for, if nobody says."""
-    queries = asked_queries(request.dataset)
     if request.unit != "auto" or not queries:
         return request.unit
     return "patch" if queries[-1].units[0].axis is None else "slice"
 
 
-def _number(request: TrainRequest) -> int:
+def _number(request: TrainRequest, queries: Sequence[Query]) -> int:
     """Round of the training: that of the last query of the raw data set."""
     if request.round is not None:
         return request.round
-    rounds = [query.round for query in asked_queries(request.dataset)]
+    rounds = [query.round for query in queries]
     return max([0 if request.start is None else 1, *rounds])
 
 

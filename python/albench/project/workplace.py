@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import IO
@@ -14,9 +14,10 @@ import torch
 from numpy.typing import NDArray
 
 from albench.config import Protocol
-from albench.data import Dataset, verify_cases
+from albench.data import Dataset, Verdict, verify_cases
 from albench.data.locate import cache_folder
 from albench.data.project import Description, load_project, read_raw_description
+from albench.data.verify import TRUST, require_none_stops
 from albench.errors import InputError
 from albench.machine.files import try_lock, writing_to
 from albench.machine.journal import settle
@@ -27,13 +28,14 @@ from albench.progress import Reporter
 from albench.project.request import UnitKind
 from albench.protocols import load_protocol
 from albench.study.run import choose_device, machine_precision, with_precision
+from albench.training.feasible import planning_problems
 from albench.training.given import GivenModel
 from albench.training.nnunet import NnunetTrainer
 from albench.training.runtime import configure_cpu
 from albench.units.pool import Pool, Split, Unit
 from albench_core.cores import n_cores
 
-_WORK, _LOCK = "projects", ".lock"
+_WORK, _IMAGES, _LOCK = "projects", "images", ".lock"
 
 
 @dataclass(frozen=True, eq=False)
@@ -107,6 +109,8 @@ def open_workplace(
     patch_size: tuple[int, int, int] | None,
     unit: UnitKind = "auto",
     reporter: Reporter,
+    require: Callable[[str, str], None] = lambda name, configuration: None,
+    trust_image_geometry: bool = False,
 ) -> Workplace:
     """Read and verify all images and labels, and list the units.
 
@@ -120,28 +124,37 @@ def open_workplace(
         Of patches, voxels along (z, y, x); None: the protocol's, or a third of the median shape.
     unit
         What is annotated at once; ``auto``: slices with networks that look at slices, patches with others.
+    require
+        Called with the names of data set and configuration before any image is read: may refuse.
+    trust_image_geometry
+        As for `verify_cases`.
 
     Raises
     ------
     InputError
-        An image or a label is not as it has to be, and so on: see `load_project` and `verify_cases`.
+        An image or a label is not as it has to be, and so on: see `load_project` and `verify_cases`; or, without a
+        model, nnU-Net could not train on the images.
     """
     chosen = choose_device(device)
     if raw is not None:
         settle(raw.resolve())  # what an import that was killed left
     called = plain_name("--name", name or (raw or images).resolve().name)
-    cache_dir = cache_folder(cache)
-    dataset = load_project(images, raw, describe(given, raw), name=called, cache_dir=cache_dir, reporter=reporter)
-    with reporter.task(f"{called}: verifying {len(dataset.cases)} cases"):
-        remarks = verify_cases(dataset, n_workers=n_cores(), reporter=reporter).problems
-    for note in (*dataset.notes, *(remark.message for remark in remarks[:3])):
-        reporter.say(f"{called}: {note}")
     way = _adapted(
         with_precision(load_protocol(protocol, settings, dataset=called), machine_precision(chosen)),
         given,
         patch_size,
         unit,
     )
+    require(called, given.configuration if given else way.network.configuration)
+    cache_dir = cache_folder(cache)
+    dataset = load_project(images, raw, describe(given, raw), name=called, cache_dir=cache_dir, reporter=reporter)
+    with reporter.task(f"{called}: verifying {len(dataset.cases)} cases"):
+        verdict = verify_cases(
+            dataset, n_workers=n_cores(), reporter=reporter, trust_image_geometry=trust_image_geometry
+        )
+        _require_plan(dataset, verdict, given, way)
+    for note in (*dataset.notes, *(remark.message for remark in verdict.problems[:3])):
+        reporter.say(f"{called}: {note}")
     placement = place(Machine.found(), n_chains=1, n_threads=way.cpu_threads, n_gpus=1 if chosen == "cuda" else 0)
     if chosen == "cpu":
         configure_cpu(way.cpu_threads)
@@ -157,6 +170,8 @@ def open_workplace(
             shared_memory=placement.shared_memory,
             given=given,
             slices=None if unit == "auto" else unit == "slice",
+            kept=work.parent / _IMAGES,
+            facts=verdict.facts,
         )
         split = Split(dataset.case_names, ())
         with reporter.task(f"{called}: reading {len(split.pool)} cases", len(split.pool)) as advance:
@@ -165,6 +180,24 @@ def open_workplace(
         labelled = tuple(pool.units[row] for row in np.flatnonzero(pool.is_labelled))
         stack.pop_all()
         return Workplace(dataset, way, trainer, split, pool, labelled, scanned.descriptors, lock)
+
+
+def _require_plan(dataset: Dataset, verdict: Verdict, given: GivenModel | None, protocol: Protocol) -> None:
+    """Refuse what nnU-Net could not plan for; and where labels lie elsewhere than images, a reader that turns both.
+
+    Raises
+    ------
+    InputError
+        Naming the first case, or the reader.
+    """
+    if given is None:
+        problems = planning_problems(dataset, verdict.facts, protocol.network, held_out=False)
+        require_none_stops(dataset, problems)
+    elif verdict.n_of_geometry and (reader := str(given.plans["image_reader_writer"])).endswith("Reorient"):
+        raise InputError(
+            f"{TRUST}: expected a model that takes labels as their files have them, found {given.folder} with the "
+            f"reader {reader}, which turns them by their headers"
+        )
 
 
 def scored_by(place: Workplace, source: str) -> Workplace:
@@ -210,7 +243,7 @@ def _adapted(
 
 
 def _work_folder(cache: Path, dataset: Dataset, given: GivenModel | None, protocol: Protocol) -> tuple[Path, IO[str]]:
-    """Folder for preprocessed images, one for one content, and its lock; those of earlier rounds are removed."""
+    """Folder for preprocessed images, one for one content, and its lock; those of earlier rounds go, images stay."""
     model = "" if given is None else f"{given.plans}{given.description}"
     key = hashlib.sha256(f"{dataset.checksum} {model} {protocol}".encode()).hexdigest()[:16]
     place = hashlib.sha256(str(dataset.root.resolve()).encode()).hexdigest()[:16]
@@ -218,7 +251,11 @@ def _work_folder(cache: Path, dataset: Dataset, given: GivenModel | None, protoc
     with writing_to(folder):
         folder.mkdir(parents=True, exist_ok=True)
         for other in folder.iterdir():
-            if other.is_dir() and other.name != key and (lock := try_lock(folder / f"{other.name}{_LOCK}")):
+            if (
+                other.is_dir()
+                and other.name not in (key, _IMAGES)
+                and (lock := try_lock(folder / f"{other.name}{_LOCK}"))
+            ):
                 with lock:  # no other command works there
                     remove_tree(other, folder)
         held = try_lock(folder / f"{key}{_LOCK}")

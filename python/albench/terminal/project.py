@@ -11,7 +11,7 @@ from rich.console import Console
 from rich.table import Table
 
 from albench.errors import InputError
-from albench.terminal.datasets import JsonOption
+from albench.terminal.datasets import JsonOption, TrustOption
 
 _ImagesOption = Annotated[
     Path, typer.Option(help="Folder of <case>_0000.nii.gz and the like, or a raw data set of nnU-Net.")
@@ -26,7 +26,7 @@ _ProtocolOption = Annotated[str, typer.Option(help="Protocol whose scoring and t
 _DeviceOption = Annotated[str, typer.Option(help="auto, cpu or cuda.")]
 _CacheOption = Annotated[Path | None, typer.Option(help="Folder for preprocessed images; default: ALBENCH_CACHE.")]
 _CheckpointOption = Annotated[str, typer.Option(help="File in each fold's folder.")]
-_TrustOption = Annotated[
+_TrustCheckpointOption = Annotated[
     bool, typer.Option("--trust-checkpoint", help="Load checkpoints as nnU-Net does, which runs what is in them.")
 ]
 
@@ -59,7 +59,7 @@ def query(
     ] = None,
     folds: Annotated[str | None, typer.Option(help="Of the model, separated by commas; default: all.")] = None,
     checkpoint: _CheckpointOption = "checkpoint_final.pth",
-    trust_checkpoint: _TrustOption = False,
+    trust_checkpoint: _TrustCheckpointOption = False,
     uncertainty: Annotated[str, typer.Option(help="auto, dropout, ensemble or mirroring.")] = "auto",
     unit: Annotated[str, typer.Option(help="auto, slice or patch.")] = "auto",
     patch_size: Annotated[str | None, typer.Option(metavar="Z,Y,X", help="Voxels of a patch, for 3D models.")] = None,
@@ -77,6 +77,7 @@ def query(
     ] = None,
     editor: Annotated[str, typer.Option(help="Whose files: any, itksnap, slicer or mitk.")] = "any",
     anonymise: Annotated[bool, typer.Option("--anonymise", help="Neutral names, texts in headers blanked.")] = False,
+    trust_image_geometry: TrustOption = False,
     name: _NameOption = None,
     seed: Annotated[int, typer.Option(help="Of the random streams.")] = 0,
     round_number: Annotated[
@@ -106,8 +107,8 @@ def query(
             uncertainty=uncertainty, unit=unit, patch_size=_edges(patch_size),  # type: ignore[arg-type]
             max_per_case=max_per_case, max_cases=max_cases, prefill=prefill, audit=audit,  # type: ignore[arg-type]
             annotators=people, exclude=tuple(exclude or ()), editor=editor, anonymise=anonymise,  # type: ignore[arg-type]
-            name=name, seed=seed, round=round_number, protocol=protocol, set=tuple(settings or ()), device=device,
-            cache=cache, dry_run=dry_run,
+            trust_image_geometry=trust_image_geometry, name=name, seed=seed, round=round_number, protocol=protocol,
+            set=tuple(settings or ()), device=device, cache=cache, dry_run=dry_run,
         ),
         Terminal(),
     )  # fmt: skip
@@ -158,7 +159,8 @@ def train(
     ] = None,
     unit: Annotated[str, typer.Option(help="slice or patch; auto: as the last query asked.")] = "auto",
     checkpoint: _CheckpointOption = "checkpoint_final.pth",
-    trust_checkpoint: _TrustOption = False,
+    trust_checkpoint: _TrustCheckpointOption = False,
+    trust_image_geometry: TrustOption = False,
     name: _NameOption = None,
     seed: Annotated[int, typer.Option(help="Of the random streams.")] = 0,
     round_number: Annotated[int | None, typer.Option("--round", help="Default: that of the last query.")] = None,
@@ -177,8 +179,8 @@ def train(
     trained = train_project(
         TrainRequest(
             dataset=dataset, out=out, images=images, start=start, unit=unit, checkpoint=checkpoint,  # type: ignore[arg-type]
-            trust_checkpoint=trust_checkpoint, name=name, seed=seed, round=round_number, protocol=protocol,
-            set=tuple(settings or ()), device=device, cache=cache,
+            trust_checkpoint=trust_checkpoint, trust_image_geometry=trust_image_geometry, name=name, seed=seed,
+            round=round_number, protocol=protocol, set=tuple(settings or ()), device=device, cache=cache,
         ),
         Terminal(),
     )  # fmt: skip

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 import shlex
 from collections.abc import Sequence
@@ -37,7 +38,38 @@ def prepared_in(work: Path) -> PreprocessedStore:
     return PreprocessedStore(plans[0].parent, configuration)
 
 
-def export_model(store: PreprocessedStore, checkpoints: Sequence[Path], results: Path) -> Path:
+def model_folder(name: str, configuration: str, results: Path) -> Path:
+    """Where a model of a preprocessed data set is laid out in a folder of results.
+
+    Parameters
+    ----------
+    name
+        ``DatasetXXX_Name``, as a trainer calls it.
+    """
+    name, configuration = plain_name("data set of nnU-Net", name), plain_name("configuration", configuration)
+    return results / _OURS.sub("", name) / f"nnUNetTrainer__{PLANS_NAME}__{configuration}"
+
+
+def require_no_model(name: str, configuration: str, results: Path, option: str = "--to") -> Path:
+    """Return `model_folder`.
+
+    Parameters
+    ----------
+    option
+        That says `results`, for the message.
+
+    Raises
+    ------
+    InputError
+        Something is there already.
+    """
+    folder = model_folder(name, configuration, results)
+    if os.path.lexists(folder):
+        raise InputError(f"{option} {results}: expected no model yet, found {folder}")
+    return folder
+
+
+def export_model(store: PreprocessedStore, checkpoints: Sequence[Path], results: Path, *, option: str = "--to") -> Path:
     """Lay checkpoints out as nnU-Net's results folder of a training.
 
     nnU-Net loads them in a way that runs what is in them, and imports what plans name: everything is read here as what
@@ -51,6 +83,8 @@ def export_model(store: PreprocessedStore, checkpoints: Sequence[Path], results:
         One file a fold, in order.
     results
         What ``nnUNet_results`` names; created where it is missing.
+    option
+        As for `require_no_model`.
 
     Returns
     -------
@@ -63,13 +97,10 @@ def export_model(store: PreprocessedStore, checkpoints: Sequence[Path], results:
     InputError
         The model folder exists already, or cannot be written; a file of the study is not what al-bench wrote.
     """
-    name = plain_name("data set of nnU-Net", store.folder.name)
-    title = _OURS.sub("", name)
-    folder = results / title / f"nnUNetTrainer__{PLANS_NAME}__{plain_name('configuration', store.configuration)}"
-    if folder.exists():
-        raise InputError(f"--to {results}: expected no model yet, found {folder}")
+    folder = require_no_model(store.folder.name, store.configuration, results, option)
+    title = folder.parent.name
     models = [read_checkpoint(path, store) for path in checkpoints]
-    plans = store.plans if title == name else store.plans | {"dataset_name": title}
+    plans = store.plans if title == store.folder.name else store.plans | {"dataset_name": title}
     texts = {"plans.json": plans, "dataset.json": store.dataset_json}
     texts[_FINGERPRINT] = read_json_text(store.folder / _FINGERPRINT)
 

@@ -23,7 +23,9 @@ _NAME = "Dataset001_Facts"
 _BYTES = 4  # of a number in single precision
 
 
-def planning_problems(dataset: Dataset, facts: Mapping[str, CaseFacts], settings: NetworkSettings) -> list[Problem]:
+def planning_problems(
+    dataset: Dataset, facts: Mapping[str, CaseFacts], settings: NetworkSettings, *, held_out: bool = True
+) -> list[Problem]:
     """Plan for all cases, and list those that make it impossible: nothing of them is read.
 
     Parameters
@@ -32,13 +34,15 @@ def planning_problems(dataset: Dataset, facts: Mapping[str, CaseFacts], settings
         Of every case, by name, as `albench.data.examine` has them.
     settings
         Of the network, as a protocol has them.
+    held_out
+        Whether a case has to be left to test on.
 
     Raises
     ------
     InputError
         The settings ask for what no data set of such images has, as 3D patches of single slices.
     """
-    if len(dataset.cases) < 2:
+    if held_out and len(dataset.cases) < 2:
         message = f"{dataset.root}: expected 2 cases or more, of which one is tested on, found {len(dataset.cases)}"
         return [Problem(dataset.cases[0].name, "untrainable", message)]
     shapes = {case: [high - low for low, high in of_case.box] for case, of_case in facts.items()}

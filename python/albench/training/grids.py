@@ -93,7 +93,7 @@ class CaseGrid:
             length = high - low
             first, last = (int(bound) for bound in np.clip([start[axis], stop[axis]], low, high) - low)
             places = np.arange(part.start, part.stop)
-            nearest = np.clip((2 * places + 1) * length // (2 * n), first, last - 1)
+            nearest = np.clip(voxels_behind(places, length, n), first, last - 1)
             centres = (places + 0.5) * length / n - 0.5
             # the same number of voxels: each is one of the original grid
             margin = 0.0 if n == length else _ROUNDING
@@ -101,6 +101,14 @@ class CaseGrid:
             above = np.minimum(np.ceil(centres + margin), length - 1)
             by_axis.append(Sources(nearest, (below >= first) & (above < last)))
         return tuple(by_axis)
+
+
+def voxels_behind(places: NDArray[np.int64], length: int, n: int) -> NDArray[np.int64]:
+    """Return the original voxel that each centre lies in once `length` voxels became `n`, int64; on a border the upper.
+
+    Labels of lone slices go where nnU-Net's resampling, nearest or linear, finds at least half of their weight: here.
+    """
+    return (2 * places + 1) * length // (2 * n)
 
 
 def require_voxels(case: str, boxes: Sequence[tuple[slice, ...]], grid: CaseGrid) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -11,7 +11,8 @@ import torch
 from nnunetv2.imageio.base_reader_writer import BaseReaderWriter
 
 from albench.config import Protocol
-from albench.data import Case, Dataset, write_nnunet_raw
+from albench.data import Case, CaseFacts, Dataset, write_nnunet_raw
+from albench.data.readers import reader_of
 from albench.machine import scratch
 from albench.seeding import Key
 from albench.training.annotated import AnnotatedDataset
@@ -49,6 +50,16 @@ _POOL_ID, _TEST_ID = 1, 2
 _HEADS = ".seg_layers."  # how nnU-Net's load_pretrained_weights knows the segmentation layers, which it leaves out
 
 
+def nnunet_name(name: str) -> str:
+    """Return what nnU-Net calls a data set of that name here: ``DatasetXXX_Name``."""
+    return f"Dataset{_POOL_ID:03d}_{_title(name)}"
+
+
+def _title(name: str) -> str:
+    title = "".join(letter if letter.isascii() and letter.isalnum() else "_" for letter in name)
+    return title if title.strip("_") else "Data"  # names in other scripts
+
+
 class NnunetTrainer:
     """Plans, preprocesses, trains and opens nnU-Nets for one data set and one seed.
 
@@ -72,6 +83,10 @@ class NnunetTrainer:
     slices
         Whether units are slices; None: with networks that look at slices. Those that look at volumes see a slice with
         what lies around it, and none that resampling leaves no voxel of: see `lost_units`.
+    kept
+        As for `albench.training.preprocess.preprocess`.
+    facts
+        What verification has found in cases, by name: of these, images are not read before they are preprocessed.
     """
 
     def __init__(
@@ -85,8 +100,10 @@ class NnunetTrainer:
         shared_memory: bool = True,
         given: GivenModel | None = None,
         slices: bool | None = None,
+        kept: Path | None = None,
+        facts: Mapping[str, CaseFacts] | None = None,
     ) -> None:
-        self._given = given
+        self._given, self._kept, self._facts = given, kept, facts or {}
         self._configuration = given.configuration if given else protocol.network.configuration
         self._is_2d = given.is_2d if given else self._configuration == "2d"
         self._slices = self._is_2d if slices is None else slices
@@ -97,9 +114,7 @@ class NnunetTrainer:
         self._shared_memory = shared_memory
         self._work, self._base = work, nnunet_base(work)
         scratch.use_folder(work)  # the disk of the preprocessed data has room
-        title = "".join(letter if letter.isascii() and letter.isalnum() else "_" for letter in dataset.name)
-        self._title = title if title.strip("_") else "Data"  # names in other scripts
-        self._name = f"Dataset{_POOL_ID:03d}_{self._title}"
+        self._title, self._name = _title(dataset.name), nnunet_name(dataset.name)
         self._scans: dict[str, CaseScan] = {}
 
     @property
@@ -154,7 +169,7 @@ class NnunetTrainer:
             require_trainable(plans["configurations"][self._configuration], shapes)
         pool.save(store.folder / POOL_NAME)
         held_out = self._raw(split.test, _TEST_ID) if split.test else []
-        preprocess(store, [*cases, *held_out], on_case)
+        preprocess(store, [*cases, *held_out], on_case, self._kept)
         if self._is_2d or not self._slices:
             require_units(store)
         files = stored_files(store, [*split.pool, *split.test])
@@ -171,7 +186,13 @@ class NnunetTrainer:
 
     def _scan(self, case: Case, describe_axis: int | None = None) -> None:
         n_labels = self._dataset.n_labels if self._slices else None
-        self._scans[case.name] = scan_case(case, n_labels, describe_axis, self._reader)
+        self._scans[case.name] = scan_case(case, n_labels, describe_axis, self._reader, self._facts_of(case))
+
+    def _facts_of(self, case: Case) -> CaseFacts | None:
+        """Facts that hold of what is trained on: not of a file that was split since, nor for a reader that turns."""
+        is_split = len(case.images) != len(self._dataset.case(case.name).images)
+        is_other = self._given is not None and type(self._given.reader) is not type(reader_of(case.images[0]))
+        return None if is_split or is_other else self._facts.get(case.name)
 
     def _raw(self, names: Sequence[str], number: int) -> list[Case]:
         """Cases as nnU-Net's raw format has them: one file a channel, or one photograph."""

@@ -29,6 +29,7 @@ from albench.machine.files import HALF_WRITTEN, sha256, sync, write_json
 from albench.machine.foreign import require_regular
 from albench.machine.text import read_json_text
 from albench.training.grids import CaseGrid, require_voxels
+from albench.training.kept import KeptImages, kept_images, link_or_copy, recipe_of
 from albench.training.nnunet_env import quiet
 from albench.training.properties import read_properties, write_properties
 from albench.training.reading import read_label
@@ -214,12 +215,23 @@ def lost_units(store: PreprocessedStore) -> frozenset[Unit]:
     return frozenset(unit for unit in store.pool.units if any(part.stop <= part.start for part in store.box(unit)))
 
 
-def preprocess(store: PreprocessedStore, cases: Sequence[Case], on_case: Callable[[], None] = lambda: None) -> None:
+def preprocess(
+    store: PreprocessedStore,
+    cases: Sequence[Case],
+    on_case: Callable[[], None] = lambda: None,
+    kept: Path | None = None,
+) -> None:
     """Run nnU-Net's preprocessor on every case that is not there yet, or not as it was written.
 
     Images are preprocessed as if there were no labels. Those of the pool's cases follow onto the same grid, a unit's
     from its own voxels; those of other cases are not read. A case is written beside its place and moved there file by
     file, checksums last.
+
+    Parameters
+    ----------
+    kept
+        Folder of preprocessed images that are taken again where they would become the same, whatever the labels; None:
+        every image is preprocessed anew.
 
     Raises
     ------
@@ -228,20 +240,22 @@ def preprocess(store: PreprocessedStore, cases: Sequence[Case], on_case: Callabl
     """
     store.case_folder.mkdir(parents=True, exist_ok=True)
     preprocessor, units = _Preprocessor(verbose=False), by_case(store.pool.units)
-    for case in cases:
-        if not is_whole(store, case.name):
-            with tempfile.TemporaryDirectory(prefix=HALF_WRITTEN, dir=store.folder) as temporary:
-                _run_case(preprocessor, store, case, units.get(case.name, ()), Path(temporary))
-                digests = {"made_with": store.made_with}
-                for part, target in store.case_files(case.name).items():
-                    written = Path(temporary, target.name)
-                    digests[part] = sha256(written)
-                    sync(written)
-                    target.parent.mkdir(exist_ok=True)
-                    written.replace(target)
-                write_json(_checksums(store, case.name), digests)
-            (store.case_folder / f"{case.name}{_PICKLE}").unlink(missing_ok=True)
-        on_case()
+    recipe = recipe_of(store.plans, store.configuration_manager.configuration)
+    with kept_images(kept, recipe) as images:
+        for case in cases:
+            if not is_whole(store, case.name):
+                with tempfile.TemporaryDirectory(prefix=HALF_WRITTEN, dir=store.folder) as temporary:
+                    _run_case(preprocessor, store, case, units.get(case.name, ()), Path(temporary), images)
+                    digests = {"made_with": store.made_with}
+                    for part, target in store.case_files(case.name).items():
+                        written = Path(temporary, target.name)
+                        digests[part] = sha256(written)
+                        sync(written)
+                        target.parent.mkdir(exist_ok=True)
+                        written.replace(target)
+                    write_json(_checksums(store, case.name), digests)
+                (store.case_folder / f"{case.name}{_PICKLE}").unlink(missing_ok=True)
+            on_case()
 
 
 def stored_files(store: PreprocessedStore, cases: Iterable[str]) -> dict[Path, str]:
@@ -270,24 +284,40 @@ def is_whole(store: PreprocessedStore, case: str) -> bool:
 
 
 def _run_case(
-    preprocessor: _Preprocessor, store: PreprocessedStore, case: Case, units: Sequence[Unit], folder: Path
+    preprocessor: _Preprocessor,
+    store: PreprocessedStore,
+    case: Case,
+    units: Sequence[Unit],
+    folder: Path,
+    images: KeptImages | None = None,
 ) -> None:
     plans, configuration = store.plans_manager, store.configuration_manager
-    with quiet():
-        image, labels, properties = preprocessor.run_case(
-            [str(path) for path in case.images], None, plans, configuration, store.dataset_json
-        )
+    image_file, patch_size = folder / f"{case.name}{_IMAGE}", tuple(configuration.patch_size)
+    found = images.find(case) if images is not None and units else None
+    if found is not None:
+        link_or_copy(found.image, image_file)
+        shape, outside, properties = _opened(image_file, np.float32).shape, found.outside, found.properties
+    else:
+        with quiet():
+            image, labels, properties = preprocessor.run_case(
+                [str(path) for path in case.images], None, plans, configuration, store.dataset_json
+            )
+        shape, outside = image.shape, preprocessor.outside
     if units:
-        grid = CaseGrid.read(plans.transpose_forward, properties, image.shape[1:])
-        labels = _labels(case, preprocessor.outside, store, properties, grid, units)
+        grid = CaseGrid.read(plans.transpose_forward, properties, shape[1:])
+        labels = _labels(case, outside, store, properties, grid, units)
     try:
-        _save(folder / case.name, image, labels.astype(np.int16, copy=False), properties, configuration)
+        if found is None:
+            _save(image, image_file, patch_size)
+        _save(labels.astype(np.int16, copy=False), folder / f"{case.name}{_LABELS}", patch_size)
         write_properties(folder / store.properties_file(case.name).name, properties)
     except RuntimeError as error:
         # blosc2 says that a write failed, but not why.
         if shutil.disk_usage(folder).free < _FULL_BYTES:
             raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(folder)) from error
         raise
+    if images is not None and units and found is None:
+        images.keep(case, image_file, outside, properties)
 
 
 def _labels(
@@ -320,24 +350,11 @@ def _labels(
     return resampled
 
 
-def _save(
-    path: Path,
-    image: NDArray[np.float32],
-    labels: NDArray[np.int16],
-    properties: dict[str, Any],
-    configuration: ConfigurationManager,
-) -> None:
-    """Write a case as nnU-Net does, its pickle too."""
-    (blocks, chunks), (blocks_seg, chunks_seg) = (
-        comp_blosc2_params(array.shape, tuple(configuration.patch_size), array.itemsize) for array in (image, labels)
-    )
-    nnUNetDatasetBlosc2.save_case(
-        image,
-        labels,
-        properties,
-        str(path),
-        chunks=chunks,
-        blocks=blocks,
-        chunks_seg=chunks_seg,
-        blocks_seg=blocks_seg,
-    )
+def _save(array: NDArray[Any], path: Path, patch_size: tuple[int, ...]) -> None:
+    """Write an array (channel, z, y, x) as nnU-Net's `nnUNetDatasetBlosc2.save_case` does."""
+    blocks, chunks = comp_blosc2_params(array.shape, patch_size, array.itemsize)
+    blosc2.set_nthreads(1)
+    codec, level = blosc2.Codec.LZ4HC, 5
+    kind = nnUNetDatasetBlosc2._select_filter(array, blocks, chunks, codec, level)
+    parameters = {"codec": codec, "filters": [kind], "nthreads": 4, "clevel": level}
+    blosc2.asarray(np.ascontiguousarray(array), urlpath=str(path), chunks=chunks, blocks=blocks, cparams=parameters)

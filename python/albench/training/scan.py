@@ -12,7 +12,7 @@ from nnunetv2.preprocessing.cropping.cropping import create_nonzero_mask
 from numpy.typing import NDArray
 
 from albench.coldstart.descriptors import describe_slices
-from albench.data import Case
+from albench.data import Case, CaseFacts
 from albench.training.reading import read_case_images, read_label, read_spacing
 from albench.units.borders import border
 
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class CaseScan:
-    """What planning needs to know of a case, from one read.
+    """What planning needs to know of a case.
 
     Attributes
     ----------
@@ -50,6 +50,7 @@ def scan_case(
     n_labels: int | None,
     describe_axis: int | None = None,
     reader: BaseReaderWriter | None = None,
+    facts: CaseFacts | None = None,
 ) -> CaseScan:
     """Read a case once: geometry, nnU-Net's crop, and label counts of every slice along every axis.
 
@@ -61,12 +62,18 @@ def scan_case(
         Slices along it are described as well, from the images alone.
     reader
         As for `read_case_images`.
+    facts
+        What that reader has found in the case's images, which are read again only to describe them.
     """
-    images, spacing_mm = read_case_images(case, reader)
-    box = tuple((int(low), int(high)) for low, high in get_bbox_from_mask(create_nonzero_mask(images)))
-    descriptors = None if describe_axis is None else describe_slices(images, box, describe_axis)
-    shape = images.shape[1:]
-    del images  # a large volume and its labels need not be in memory together
+    descriptors = None
+    if facts is None or describe_axis is not None:
+        images, spacing_mm = read_case_images(case, reader)
+        box = tuple((int(low), int(high)) for low, high in get_bbox_from_mask(create_nonzero_mask(images)))
+        descriptors = None if describe_axis is None else describe_slices(images, box, describe_axis)
+        shape: tuple[int, ...] = images.shape[1:]
+        del images  # a large volume and its labels need not be in memory together
+    else:
+        shape, spacing_mm, box = facts.shape, facts.spacing_mm, facts.box
     counts: list[NDArray[np.int64]] = []
     borders: list[NDArray[np.int64]] = []
     if n_labels is not None and case.label is None:

@@ -25,15 +25,19 @@ PLANS: dict[str, Any] = {
 }
 
 
-@pytest.mark.parametrize(("n_planes", "n_new"), [(35, 18), (35, 25), (35, 35), (35, 70), (9, 4)])
-def test_vanishing_is_nnunets(n_planes: int, n_new: int) -> None:
+@pytest.mark.parametrize("by_plane", [True, False])
+@pytest.mark.parametrize(
+    ("n_planes", "n_new"), [(35, 18), (35, 25), (35, 35), (35, 70), (9, 4), (36, 18), (12, 8), (30, 5)]
+)
+def test_vanishing_is_nnunets(n_planes: int, n_new: int, by_plane: bool) -> None:
     """What nnU-Net's own resampling leaves of one slice among ignored ones."""
     for index in range(n_planes):
         labels = np.full((1, n_planes, 4, 4), 2.0)
         labels[0, index] = 1
         resampled = resample_data_or_seg_to_shape(
-            labels, (n_new, 4, 4), (1.0, 1.0, 1.0), (n_planes / n_new, 1.0, 1.0), is_seg=True, order=1, order_z=0
-        )
+            labels, (n_new, 4, 4), (1.0, 1.0, 1.0), (n_planes / n_new, 1.0, 1.0), is_seg=True, order=1, order_z=0,
+            force_separate_z=by_plane,
+        )  # fmt: skip
         assert vanishes(index, n_planes, n_new) == (not (resampled == 1).any()), index
 
 

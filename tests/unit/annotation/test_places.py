@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from pathlib import Path
 
-import nibabel
 import numpy as np
 import pytest
 import SimpleITK
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from nnunetv2.imageio.nibabel_reader_writer import NibabelIOWithReorient
+from nnunetv2.imageio.simpleitk_reader_writer import SimpleITKIOWithReorient
 from scipy.spatial.transform import Rotation
 
 from albench.annotation.places import FileGrid, file_grid, middle, placed, plane_name, point_ras
@@ -65,14 +65,19 @@ def test_the_corners_of_a_slice_span_its_edges(tmp_path: Path, name: str, axis: 
     assert np.allclose(np.linalg.norm(corners[[1, 2]] - corners[0], axis=1), edges)
 
 
-@pytest.mark.parametrize("ending", [".nii", ".nii.gz"])
+@pytest.mark.parametrize(
+    ("reader", "ending"),
+    [(NibabelIOWithReorient, ".nii"), (NibabelIOWithReorient, ".nii.gz"), (SimpleITKIOWithReorient, ".nii.gz"),
+     (SimpleITKIOWithReorient, ".mha")],
+)  # fmt: skip
 @pytest.mark.parametrize("name", DIRECTIONS)
-def test_a_reader_that_turns_is_followed(tmp_path: Path, name: str, ending: str) -> None:
+def test_a_reader_that_turns_is_followed(tmp_path: Path, name: str, reader: type, ending: str) -> None:
     path = tmp_path / f"a_0000{ending}"
     write(path, DIRECTIONS[name])
-    seen, _ = NibabelIOWithReorient().read_images((str(path),))
-    stored = np.asarray(nibabel.load(path).dataobj)
-    grid = file_grid(path, turned=True)
+    seen, _ = reader().read_images((str(path),))
+    stored = SimpleITK.GetArrayFromImage(SimpleITK.ReadImage(str(path))).T
+    grid = file_grid(path, reader.__name__)
+    assert (grid.as_stored(seen[0]) == stored.T).all()
     for axis in range(3):
         unit = placed(slice_of(1, axis), grid)
         start, stop = unit.box_ijk(grid.shape)

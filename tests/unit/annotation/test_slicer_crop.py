@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import warnings
 from pathlib import Path
 from typing import Any
 
@@ -11,13 +10,6 @@ import pytest
 import SimpleITK
 
 from tests.support.annotation_project import make_project
-
-
-@pytest.fixture(scope="module")
-def slicer() -> Any:
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        return pytest.importorskip("slicer_core")
 
 
 @pytest.mark.parametrize("direction", ["lps", "ras", "oblique", "permuted"])

@@ -91,6 +91,7 @@ def test_what_is_wrong_is_named(changes: dict[str, Any], message: str, tmp_path:
 def test_a_photograph_whose_label_is_of_another_size_is_named(tmp_path: Path) -> None:
     root = make(tmp_path / "own", channel_names={"0": "grey"}, file_ending=".png")
     picture = np.eye(4, 5, dtype=np.uint8)
+    picture[0, 1] = 2
     for part, name in (("imagesTr", "p_0000.png"), ("labelsTr", "p.png")):
         SimpleITK.WriteImage(SimpleITK.GetImageFromArray(picture), str(root / part / name))
     assert find_problems(load(root), n_workers=1) == []

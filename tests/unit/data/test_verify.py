@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gzip
+import json
 import subprocess
 import sys
 import tempfile
@@ -226,6 +227,19 @@ def test_what_is_odd_but_sound_is_listed_and_does_not_stop_a_run(root: Path, kin
     verdict = verify_cases(dataset, n_workers=1)
     assert verdict.problems == (problem,)
     assert verify_cases(dataset, n_workers=1) == verdict  # remembered
+
+
+def test_a_class_that_no_case_has_is_remarked(root: Path) -> None:
+    path = root / "dataset.json"
+    description = json.loads(path.read_text())
+    n_labels = len(description["labels"])
+    description["labels"] |= {str(n_labels): "tumour", str(n_labels + 1): "vessel"}
+    path.write_text(json.dumps(description))
+    (remark,) = verify_cases(load(root), n_workers=1).problems
+    assert (remark.kind, remark.stops_a_run) == ("absent class", False)
+    assert remark.message.endswith(f"found none of tumour ({n_labels}), vessel ({n_labels + 1})")
+    truncate(label_of(root), 0.5)  # of which nobody knows what was in it
+    assert [problem.kind for problem in find_problems(load(root), n_workers=1)] == ["unreadable"]
 
 
 def test_everything_wrong_is_in_one_list(tmp_path: Path) -> None:

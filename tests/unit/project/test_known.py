@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from albench.errors import InputError
-from albench.project.known import Exclusions, read_exclusions, without
+from albench.project.known import Exclusions, read_exclusions, require_cases, without
 from albench.results.query import QueriedUnit, Query
 from albench.units.pool import Pool, Unit, patch_grid, slice_boxes
 
@@ -49,9 +49,9 @@ def test_cases_and_files_of_queries(tmp_path: Path) -> None:
     pool = slices()
     query((QueriedUnit(case="a", index=0, axis=0),)).write(tmp_path / "q" / "query.json")
     (tmp_path / "t.csv").write_text("case,file_axis,file_index\na,k,3\nb,j,1\n")
-    given = read_exclusions([str(tmp_path / "q"), str(tmp_path / "t.csv"), "b"], CASES)
+    given = read_exclusions([str(tmp_path / "q"), str(tmp_path / "t.csv"), "b"])
     assert [unit.index for unit in without(pool, pool.units, given)] == [1, 2]
-    again = read_exclusions([str(tmp_path / "q" / "query.json")], CASES)
+    again = read_exclusions([str(tmp_path / "q" / "query.json")])
     assert len(without(pool, pool.units, again)) == 7
 
 
@@ -59,4 +59,4 @@ def test_what_excludes_nothing_is_refused(tmp_path: Path) -> None:
     (tmp_path / "t.csv").write_text("case,where\na,3\n")
     for text in (str(tmp_path / "t.csv"), "nobody", str(tmp_path)):
         with pytest.raises(InputError, match=r"--exclude|expected a query's table"):
-            read_exclusions([text], CASES)
+            require_cases(read_exclusions([text]), CASES)

@@ -41,3 +41,16 @@ def test_labels_beside_the_images_are_those_of_the_project(tmp_path: Path) -> No
     assert request(images=tmp_path).dataset is None
     (tmp_path / "dataset.json").write_text("{}")
     assert request(images=tmp_path).dataset == tmp_path
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"annotators": ("anna", "Anna")}, "annotators: expected distinct names"),
+        ({"annotators": ("a/b",)}, "annotators: expected a plain name"),
+        ({"annotators": ("a", "b"), "max_cases": 1}, "at most one for each case, of which 1 are asked at most, got 2"),
+    ],
+)
+def test_annotators_are_looked_at_first(options: dict[str, Any], message: str) -> None:
+    with pytest.raises(InputError, match=message):
+        request(**options)
