@@ -1,9 +1,11 @@
+import { fileURLToPath } from "node:url";
 import { licences } from "./licences.ts";
 import { defineConfig } from "vite";
 
 // Everything is bundled: the page fetches nothing but its own server's answers. The folder is part of the Python package.
 export default defineConfig({
   base: "./",
+  resolve: { alias: [{ find: /^numcodecs\/.*$/, replacement: fileURLToPath(new URL("src/no-codecs.ts", import.meta.url)) }] },
   build: {
     outDir: "../albench/annotate/page",
     emptyOutDir: true,

@@ -82,6 +82,12 @@ export class Outbox {
     return entries.some((entry) => entry.waiting !== null || entry.flying !== null);
   }
 
+  /** The state of a unit that the server may lack, or null. */
+  pending(key: string): Work | null {
+    const entry = this.entry(key);
+    return entry.waiting ?? entry.flying;
+  }
+
   /** Send this state, within half a second. */
   change(work: Work): void {
     const entry = this.entry(keyOf(work));

@@ -63,9 +63,9 @@ export class Session {
     this.slice = Math.floor((this.unit.box.start[this.axis] + this.unit.box.stop[this.axis] - 1) / 2);
   }
 
-  /** Keep the present labels for undo. */
-  remember(): void {
-    this.history.push(this.codes);
+  /** Keep labels for undo: those before a change. */
+  remember(before: Uint8Array): void {
+    this.history.push(before);
   }
 
   get canUndo(): boolean {
@@ -87,7 +87,7 @@ export class Session {
   /** Replace all labels of the box, undoably; false if they are the same. */
   replace(codes: Uint8Array): boolean {
     if (equal(codes, this.codes)) return false;
-    this.remember();
+    this.remember(this.codes);
     return this.take(codes);
   }
 
