@@ -6,7 +6,7 @@ import type { Clock } from "./clock.ts";
 import { askWhich } from "./compare.ts";
 import { ask } from "./dialogs.ts";
 import { button, byId } from "./dom.ts";
-import { Images } from "./images.ts";
+import type { Images } from "./images.ts";
 import { isOpen, type UnitList } from "./list.ts";
 import type { Outbox, Work } from "./outbox.ts";
 import type { Panel } from "./panel.ts";
@@ -19,7 +19,6 @@ import type { Workspace } from "./workspace.ts";
 const TRY_AGAIN = 1500;
 
 export class App {
-  readonly images: Images;
   channel = 0;
   /** Milliseconds since navigation at which the first slice was there. */
   firstSlice: number | null = null;
@@ -31,14 +30,15 @@ export class App {
   /** Window of each channel of CT, which has a scale of its own; other images begin anew. */
   private readonly windows = new Map<number, Window>();
   private opening = 0;
+  /** Whether the unit that was chosen last is shown. */
+  opened = false;
 
   constructor(
     readonly api: Api,
     readonly query: Query,
     readonly clock: Clock,
-  ) {
-    this.images = new Images(api);
-  }
+    readonly images: Images,
+  ) {}
 
   get reviews(): boolean {
     return this.query.me.role === "reviewer";
@@ -51,6 +51,7 @@ export class App {
   /** Show a unit; waits for a server that is away. */
   async open(unit: Unit): Promise<void> {
     const turn = ++this.opening;
+    this.opened = false;
     this.leave();
     this.list.mark(keyOf(unit));
     for (;;) {
@@ -58,6 +59,7 @@ export class App {
         const [labelled, image] = await Promise.all([this.read(unit), this.images.slab(unit.rank, this.channel)]);
         if (turn !== this.opening) return;
         await this.show(labelled, image);
+        this.opened = true;
         break;
       } catch (error) {
         if (turn !== this.opening) return;

@@ -4,7 +4,7 @@ import type { App } from "./app.ts";
 import { keyOf, type Triple } from "./types.ts";
 
 export interface Handle {
-  /** Whether a unit is open and its slice drawn. */
+  /** Whether the unit that was chosen last is open, its slice drawn. */
   ready(): boolean;
   /** The open unit as the page holds it, or null. */
   unit(): object | null;
@@ -26,7 +26,7 @@ declare global {
 
 export function offerHandle(app: App): void {
   window.albench = {
-    ready: () => app.session !== null,
+    ready: () => app.opened,
     unit: () => {
       const { session } = app;
       if (session === null) return null;

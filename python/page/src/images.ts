@@ -1,4 +1,4 @@
-/** Images as they come from the server, a few kept, so that the next unit is there when it is wanted. */
+/** Images and labels as they come from the server, a few kept, so that the next unit is there when it is wanted. */
 
 import type { Api } from "./api.ts";
 

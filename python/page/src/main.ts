@@ -8,6 +8,7 @@ import { ask } from "./dialogs.ts";
 import { button, byId } from "./dom.ts";
 import { BrowserDrafts } from "./drafts.ts";
 import { offerHandle } from "./handle.ts";
+import { Images } from "./images.ts";
 import { Keys } from "./keys.ts";
 import { offerLeftover } from "./leftover.ts";
 import { isOpen, UnitList } from "./list.ts";
@@ -17,6 +18,7 @@ import { Planes } from "./planes.ts";
 import { Review, waits } from "./review.ts";
 import { shortcuts } from "./shortcuts.ts";
 import { Tabs } from "./tabs.ts";
+import type { Query, Unit } from "./types.ts";
 import { goBack } from "./versions.ts";
 import { Viewer } from "./viewer.ts";
 import { Workspace } from "./workspace.ts";
@@ -26,10 +28,14 @@ async function start(): Promise<void> {
   if (token === null) throw new Error("This address lacks its token. Open the one that al-bench annotate has printed.");
   const api = new Api(token);
   const image = byId<HTMLCanvasElement>("image");
-  const [query, viewer] = await Promise.all([api.query(), Viewer.on(image)]);
+  const asked = api.query();
+  // The first picture comes while the viewer is made.
+  const images = new Images(api);
+  asked.then((query) => images.slab(firstOf(query)?.rank ?? 0, 0)).catch(() => undefined);
+  const [query, viewer] = await Promise.all([asked, Viewer.on(image)]);
   const { name } = query.me;
   const clock = new Clock(query.idle_seconds);
-  const app = new App(api, query, clock);
+  const app = new App(api, query, clock, images);
   const store = new BrowserDrafts(query.id, name);
   app.outbox = new Outbox((rank, save, leaving) => api.save(rank, save, leaving), store, clock, {
     state: (problem, unsent) => app.sending(problem, unsent),
@@ -56,10 +62,15 @@ async function start(): Promise<void> {
     );
   }
   offerHandle(app);
-  const first = query.units.find(app.reviews ? waits : isOpen) ?? query.units[0];
+  const first = firstOf(query);
   if (first === undefined) throw new Error("No units are asked of you in this query.");
   await app.open(first);
   if (!app.reviews) await offerLeftover(api, store, app.outbox);
+}
+
+/** The unit that is opened first, if there is any. */
+function firstOf(query: Query): Unit | undefined {
+  return query.units.find(query.me.role === "reviewer" ? waits : isOpen) ?? query.units[0];
 }
 
 /** Buttons and keys. */

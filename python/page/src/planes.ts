@@ -45,6 +45,7 @@ async function viewer(): Promise<Niivue> {
     loadingText: "",
     logLevel: "error",
   });
+  nv.meshShaders = [];
   await nv.attachToCanvas(byId<HTMLCanvasElement>("whole"), false);
   nv.setSliceType(SLICE_TYPE.MULTIPLANAR);
   return nv;

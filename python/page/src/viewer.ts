@@ -39,6 +39,8 @@ export class Viewer {
 
   static async on(canvas: HTMLCanvasElement): Promise<Viewer> {
     const viewer = new Viewer(canvas);
+    // There are no meshes: their shaders need not be compiled, which takes a third of the start.
+    viewer.nv.meshShaders = [];
     await viewer.nv.attachToCanvas(canvas, false);
     return viewer;
   }

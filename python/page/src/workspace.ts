@@ -26,6 +26,7 @@ export class Workspace {
   /** Voxel of the slice under the mouse or the keyboard's cursor. */
   private cursor: Point | null = null;
   private stroke: Stroke | null = null;
+  private frame = 0;
   private readonly overlay: Overlay;
 
   constructor(
@@ -54,9 +55,10 @@ export class Workspace {
 
   async open(session: Session, image: ArrayBuffer, window: Window | null): Promise<void> {
     await this.viewer.load(image, session.unit, session.axis, window);
+    // A stroke across the change belongs to the unit before.
+    this.end();
     this.session = session;
     this.instead = null;
-    this.stroke = null;
     this.cursor = null;
     this.viewer.show(session.slice);
     this.viewer.fit(session.unit.box);
@@ -203,7 +205,16 @@ export class Workspace {
     return [rect.left + x, rect.top + y];
   }
 
+  /** Draw with the next frame, however often it is asked for. */
   draw(): void {
+    if (this.frame !== 0) return;
+    this.frame = requestAnimationFrame(() => {
+      this.frame = 0;
+      this.paint();
+    });
+  }
+
+  private paint(): void {
     const { session } = this;
     if (session === null) return;
     const size = sizeOf(session.unit.box);
