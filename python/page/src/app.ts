@@ -52,7 +52,7 @@ export class App {
   async open(unit: Unit): Promise<void> {
     const turn = ++this.opening;
     this.opened = false;
-    this.leave();
+    if (this.session === null || keyOf(this.session.unit) !== keyOf(unit)) this.leave();
     this.list.mark(keyOf(unit));
     for (;;) {
       try {
@@ -116,6 +116,8 @@ export class App {
     if (session !== this.session) return;
     session.status = status;
     this.outbox.change(session.work(false));
+    // The list need not wait for the server.
+    this.list.update({ ...session.unit, status, verdict: null });
     const next = this.list.next(keyOf(session.unit), isOpen);
     if (next !== undefined) await this.open(next);
     else {
@@ -230,7 +232,7 @@ export class App {
     // What the server lacks is newer than what it sent.
     const pending = this.outbox.pending(keyOf(labelled));
     if (pending !== null) {
-      session.codes.set(pending.codes);
+      if (pending.changed) session.codes.set(pending.codes);
       [session.status, session.comment] = [pending.status, pending.comment];
     }
     this.outbox.known(labelled);

@@ -40,6 +40,8 @@ async function viewer(): Promise<Niivue> {
   const nv = new Niivue({
     isRadiologicalConvention: true,
     multiplanarShowRender: SHOW_RENDER.NEVER,
+    crosshairWidth: 0.3,
+    crosshairWidthUnit: "percent",
     crosshairColor: [0.34, 0.71, 0.91, 0.7],
     dragAndDropEnabled: false,
     loadingText: "",

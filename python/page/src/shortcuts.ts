@@ -59,11 +59,11 @@ function painting(app: App, actions: Actions): Shortcut[] {
     quiet: !app.query.classes.some((each) => each.code === code),
     run: () => panel.paintWith(code),
   }));
-  const arrows: Shortcut[] = (
-    [["ArrowLeft", -1, 0], ["ArrowRight", 1, 0], ["ArrowUp", 0, 1], ["ArrowDown", 0, -1]] as const
-  ).flatMap(([key, right, up]) => [
-    { keys: [key], group: "Keyboard pen", says: "Move the cursor", run: () => workspace().nudge(right, up) },
-    { keys: [`Shift+${key}`], group: "Keyboard pen", says: "Ten voxels", run: () => workspace().nudge(10 * right, 10 * up) },
+  const group = "Keyboard pen";
+  const directions = [["ArrowLeft", -1, 0], ["ArrowRight", 1, 0], ["ArrowUp", 0, 1], ["ArrowDown", 0, -1]] as const;
+  const arrows: Shortcut[] = directions.flatMap(([key, right, up]) => [
+    { keys: [key], group, says: "", quiet: true, run: () => workspace().nudge(right, up) },
+    { keys: [`Shift+${key}`], group, says: "", quiet: true, run: () => workspace().nudge(10 * right, 10 * up) },
   ]);
   return [
     { keys: ["Enter"], group: "Units", says: "Done, on to the next open one", run: () => void app.finish("done") },
@@ -84,7 +84,7 @@ function painting(app: App, actions: Actions): Shortcut[] {
     {
       keys: [" "],
       group: "Keyboard pen",
-      says: "Paint at the cursor; held with arrows, a line",
+      says: "Paint at the cursor, which arrows move (with Shift by ten); held with arrows: a line",
       run: () => {
         const at = workspace().at;
         if (at !== null) workspace().begin(at);

@@ -162,12 +162,19 @@ function api(method, path, search, me, body) {
 const TYPES = { ".html": "text/html; charset=utf-8", ".js": "text/javascript", ".css": "text/css", ".txt": "text/plain" };
 const CSP = "default-src 'self'; img-src 'self' data: blob:; frame-ancestors 'none'; base-uri 'none'; form-action 'none'";
 
+let lost = false;
 const server = createServer((request, response) => {
   const url = new URL(request.url, "http://127.0.0.1");
   const chunks = [];
   request.on("data", (chunk) => chunks.push(chunk));
   request.on("end", () => {
     const send = (status, type, content) => response.writeHead(status, { "Content-Type": type, "Content-Security-Policy": CSP }).end(content);
+    // For tests: from now on changes are answered as by a proxy that has lost its server, or as usual again.
+    if (url.pathname === "/mock") {
+      lost = url.searchParams.get("lost") === "yes";
+      return send(200, "text/plain", String(lost));
+    }
+    if (lost && request.method === "PUT") return send(502, "text/plain", "");
     if (!url.pathname.startsWith("/api/")) {
       const file = join(PAGE, url.pathname === "/" ? "index.html" : url.pathname);
       if (file.startsWith(PAGE) && existsSync(file)) send(200, TYPES[extname(file)] ?? "application/octet-stream", readFileSync(file));
