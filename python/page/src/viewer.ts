@@ -33,6 +33,7 @@ export class Viewer {
       backColor: [0, 0, 0, 1],
       fontColor: [0.8, 0.8, 0.8, 1],
       loadingText: "",
+      sliceType: SLICE_TYPE.AXIAL,
       logLevel: "error",
     });
   }
@@ -56,9 +57,9 @@ export class Viewer {
     this.volume = volume;
     this.slab = unit.slab;
     this.axis = axis;
+    this.nv.opts.sliceType = SLICE_TYPES[axis];
     this.nv.volumes = [];
     this.nv.addVolume(volume);
-    this.nv.setSliceType(SLICE_TYPES[axis]);
   }
 
   get isColour(): boolean {

@@ -73,7 +73,15 @@ function predicted(unit) {
   return Uint8Array.from(codes);
 }
 
+const made = new Map();
+
 function nifti(start, stop) {
+  const key = String([start, stop]);
+  if (!made.has(key)) made.set(key, image(start, stop));
+  return made.get(key);
+}
+
+function image(start, stop) {
   const size = stop.map((n, a) => n - start[a]);
   const header = Buffer.alloc(352);
   header.writeInt32LE(348, 0);
