@@ -53,6 +53,8 @@ export class App {
     const turn = ++this.opening;
     this.opened = false;
     if (this.session === null || keyOf(this.session.unit) !== keyOf(unit)) this.leave();
+    // Waiting for a unit is work on none.
+    this.clock.show(null);
     this.list.mark(keyOf(unit));
     for (;;) {
       try {
@@ -64,7 +66,8 @@ export class App {
       } catch (error) {
         if (turn !== this.opening) return;
         if (!(error instanceof Offline)) {
-          banner("open", `Unit ${unit.rank}: ${error instanceof Error ? error.message : String(error)}`, true);
+          banner("open", `Unit ${unit.rank}: ${explained(error)}`, true);
+          if (this.session !== null && !this.session.readOnly) this.clock.show(keyOf(this.session.unit));
           return;
         }
         banner("open", "The server does not answer. This page waits for it.", true);
@@ -163,7 +166,7 @@ export class App {
     try {
       await this.workspace.picture(await this.images.slab(session.unit.rank, channel), this.window());
     } catch (error) {
-      banner("open", error instanceof Error ? error.message : String(error), true);
+      banner("open", explained(error), true);
     }
   }
 
