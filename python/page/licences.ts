@@ -1,6 +1,10 @@
 import { existsSync, readdirSync, readFileSync } from "node:fs";
 import { dirname, join } from "node:path";
+import { fileURLToPath } from "node:url";
 import type { Plugin } from "vite";
+
+/** Packages that come without the text of their licence: it is kept here, from their repositories. */
+const KEPT: Record<string, string> = { "@niivue/niivue": fileURLToPath(new URL("licences/niivue.txt", import.meta.url)) };
 
 /** Write the licence texts of every package that has code in the bundle to LICENSES.txt. */
 export function licences(): Plugin {
@@ -32,8 +36,9 @@ function packageOf(file: string): string | null {
 
 function textOf(folder: string, fail: (problem: string) => never): string {
   const { name, version, license } = JSON.parse(readFileSync(join(folder, "package.json"), "utf8"));
-  const files = readdirSync(folder).filter((file) => /^(licen[cs]e|notice|copying)/i.test(file));
-  if (files.length === 0 && !license) return fail(`${name} ${version}: expected a licence, found none`);
-  const texts = files.map((file) => readFileSync(join(folder, file), "utf8").trim());
+  const files = readdirSync(folder).filter((file) => /^(licen[cs]e|notice|copying)/i.test(file)).map((file) => join(folder, file));
+  if (files.length === 0 && name in KEPT) files.push(KEPT[name]!);
+  if (files.length === 0) return fail(`${name} ${version}: expected the text of a licence, found none`);
+  const texts = files.map((file) => readFileSync(file, "utf8").trim());
   return `${name} ${version} (${license ?? "see below"})\n\n${texts.join("\n\n")}\n`;
 }
