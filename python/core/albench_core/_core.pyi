@@ -30,6 +30,7 @@ def facility_location(
     weights: _Floats,
     eta: float,
     caps: _Floats,
+    covered: _Floats,
     held_bytes: int,
     bound_bytes: int,
     n_threads: int,

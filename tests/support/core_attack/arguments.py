@@ -84,6 +84,7 @@ def callables() -> dict[str, tuple[Callable[..., object], dict[str, Any]]]:
                 "weights": None,
                 "eta": 1.0,
                 "caps": weights,
+                "covered": weights / 10,
                 "held_bytes": 99,
                 "bound_bytes": 99,
                 **several,
@@ -180,7 +181,7 @@ def unmade() -> Iterator[Attempt]:
                     (core.maximize, (thing, 1)),
                     (_core.maximize, (thing, 1, "lazy", 0.1, 0, np.arange(1), None, 1)),
                     (_core.graph_cut, (thing, None, 1.0, True, 1)),
-                    (_core.facility_location, (thing, None, 1.0, None, 0, 0, 1)),
+                    (_core.facility_location, (thing, None, 1.0, None, None, 0, 0, 1)),
                 ):
                     with suppress(*REFUSED):
                         call(*arguments)
@@ -199,7 +200,7 @@ def used_twice() -> Iterator[Attempt]:
             source = make(S)
             for weights in (np.full(Q, 1e308), None):
                 with suppress(ValueError):
-                    _core.facility_location(source, weights, bad, None, 0, 0, 1)
+                    _core.facility_location(source, weights, bad, None, None, 0, 0, 1)
             _core.graph_cut(source, None, 1.0, True, 1)
 
         yield Attempt(f"a source after eta {bad}", attempt)
@@ -210,7 +211,7 @@ def used_twice() -> Iterator[Attempt]:
         source = make(poisoned)
         for _ in range(3):
             with suppress(ValueError):
-                _core.facility_location(source, None, 1.0, None, 0, 0, 1)
+                _core.facility_location(source, None, 1.0, None, None, 0, 0, 1)
         _core.graph_cut(source, None, 1.0, True, 1)
 
     yield Attempt("a source of NaN, twice", attempt_bad)
