@@ -59,7 +59,7 @@ class Goal:
     n_threads: int
 
     def over(self, X: NDArray[Any], covered: NDArray[np.float64] | None) -> FacilityLocationVariantMI:
-        """Make the function of candidates X (n, d), with bounds for all of them."""
+        """Make the function of candidates X (n, d)."""
         return FacilityLocationVariantMI.from_features(
             X,
             self.Q,
@@ -68,9 +68,17 @@ class Goal:
             covered=covered,
             metric=self.metric,
             scale=self.scale,
-            max_memory=X.shape[0] * (self.Q.shape[0] + 40),
+            max_memory=X.shape[0] * self.row_bytes(X.shape[1] * X.itemsize),
             n_threads=self.n_threads,
         )
+
+    def row_bytes(self, feature_bytes: int) -> int:
+        """Bytes for each row beside its features: 8-bit bounds, and the similarities where they are the smaller.
+
+        Rows are then multiplied once; of wide rows, multiplying the undecided again would take longer than all else.
+        """
+        q = int(self.Q.shape[0])
+        return q + 40 + (4 * q if 4 * q <= feature_bytes else 0)
 
     def similarity(self, X: NDArray[Any]) -> NDArray[np.float32]:
         """Similarities (n, q) of X (n, d) to the queries."""
@@ -192,7 +200,7 @@ def maximize_sharded(
         raise check.wrong("exact", "True or False", f"a {type(exact).__name__}")
     room = check.integer("part_bytes", part_bytes, 1, 2**62)
     fewest = 4 * check.integer("budget", budget, 1, 2**62)
-    parts = parts_of(shards, n_columns, int(queries.shape[0]) + _BESIDE, room, fewest)
+    parts = parts_of(shards, n_columns, lambda size: goal.row_bytes(size) + _BESIDE, room, fewest)
     k = check.integer("budget", budget, 1, sum(part.n for part in parts))
 
     best = _each(executor, _best_of_part, parts, goal, c, k)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 from math import ceil
@@ -61,7 +61,9 @@ class Part:
         return checked
 
 
-def parts_of(shards: Sequence[Shard], n_columns: int, row_bytes: int, part_bytes: int, fewest: int) -> list[Part]:
+def parts_of(
+    shards: Sequence[Shard], n_columns: int, row_bytes: Callable[[int], int], part_bytes: int, fewest: int
+) -> list[Part]:
     """Cut shards into parts of about equal size, each of at most `part_bytes` or of `fewest` rows.
 
     Parameters
@@ -69,7 +71,7 @@ def parts_of(shards: Sequence[Shard], n_columns: int, row_bytes: int, part_bytes
     shards
         Arrays (n_i, n_columns) or paths of .npy files, all of one dtype.
     row_bytes
-        What is held for each row beside its features.
+        What is held for each row beside its features, by their bytes.
     """
     if isinstance(shards, (str, bytes, os.PathLike)) or hasattr(shards, "dtype") or not isinstance(shards, Sequence):
         raise check.wrong("shards", "a list of arrays or of paths of .npy files", f"a {type(shards).__name__}")
@@ -86,7 +88,8 @@ def parts_of(shards: Sequence[Shard], n_columns: int, row_bytes: int, part_bytes
         kind = dtype if kind is None else kind
         if dtype != kind:
             raise check.wrong(name, f"dtype {kind} as shards[0]", dtype)
-        most = max(part_bytes // (n_columns * dtype.itemsize + row_bytes), fewest, 1)
+        size = n_columns * dtype.itemsize
+        most = max(part_bytes // (size + row_bytes(size)), fewest, 1)
         edges = np.linspace(0, shape[0], ceil(shape[0] / most) + 1).astype(int).tolist()
         for start, stop in pairwise(edges):
             parts.append(Part(shard, name, start, stop, first + start, n_columns))
