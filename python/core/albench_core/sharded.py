@@ -143,7 +143,7 @@ def maximize_sharded(
     (1 - 1/e) / 2 of the optimum in expectation (Barbosa et al., ICML 2015); measured, it is within about a thousandth
     of that of greedy on all rows at once, for contiguous parts within five. `exact` makes it equal to that: rows that
     would have been chosen instead of one of the chosen are added to what the parts chose, greedy is run again, and so
-    on until there are none. All rows are read once more each time, three to ten times in all where it was measured.
+    on until there are none. All rows are read once more each time, two to nine times in all where it was measured.
 
     Parameters
     ----------
