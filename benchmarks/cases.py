@@ -242,6 +242,6 @@ def timings(case: Case, repeats: int, patience_s: float = 20.0) -> dict[str, lis
             spent = time.perf_counter() - start
             if turn > 0 or spent > patience_s / 4:
                 times[name].append(spent)
-        if time.perf_counter() - began > 3 * patience_s:
+        if all(times.values()) and time.perf_counter() - began > 3 * patience_s:
             break
     return times
