@@ -1,3 +1,4 @@
+#include <algorithm>
 #include <limits>
 #include <utility>
 
@@ -60,18 +61,24 @@ std::unique_ptr<Function> build(Input& input, int n_threads, const Make& make) {
   return made;
 }
 
+// Rounded to float32; what exceeds it is its largest number.
+std::vector<float> singles(const std::vector<double>& values) {
+  std::vector<float> out(values.size());
+  std::transform(values.begin(), values.end(), out.begin(), [](double value) {
+    return static_cast<float>(std::min(value, static_cast<double>(std::numeric_limits<float>::max())));
+  });
+  return out;
+}
+
 std::unique_ptr<Function> facility_location(Input& given, const py::object& weights, double eta,
-                                            const py::object& caps, Index held_bytes, Index bound_bytes,
-                                            int n_threads) {
+                                            const py::object& caps, const py::object& covered,
+                                            Index held_bytes, Index bound_bytes, int n_threads) {
   Input input = used(given);
   std::vector<double> w = doubles("weights", weights, input.source->cols());
-  const std::vector<double> wide_caps = doubles("caps", caps, input.source->cols());
+  std::vector<float> cut = singles(doubles("caps", caps, input.source->cols()));
+  std::vector<float> start = singles(doubles("covered", covered, input.source->cols()));
   number("eta", eta);
   return build(input, n_threads, [&](Source&& source, ThreadPool& pool) {
-    std::vector<float> cut(wide_caps.size());
-    for (std::size_t c = 0; c < cut.size(); ++c)
-      cut[c] =
-          static_cast<float>(std::min(wide_caps[c], static_cast<double>(std::numeric_limits<float>::max())));
     const Index whole = source.rows() * source.cols() * static_cast<Index>(sizeof(float));
     if (source.dense() == nullptr && held_bytes >= whole) {
       source.hold(pool, poll_signals);
@@ -79,8 +86,8 @@ std::unique_ptr<Function> facility_location(Input& given, const py::object& weig
     }
     source.prepare(pool, poll_signals);
     if (!cut.empty()) source.cap(std::move(cut), pool);
-    return std::make_unique<FacilityLocation>(std::move(source), std::move(w), eta, bound_bytes, pool,
-                                              poll_signals);
+    return std::make_unique<FacilityLocation>(std::move(source), std::move(w), eta, std::move(start),
+                                              bound_bytes, pool, poll_signals);
   });
 }
 
@@ -210,7 +217,8 @@ void register_functions(py::module_& m) {
       .def("reset", reset)
       .def("evaluate", evaluate, py::arg("indices"));
   m.def("facility_location", facility_location, py::arg("source"), py::arg("weights"), py::arg("eta"),
-        py::arg("caps"), py::arg("held_bytes"), py::arg("bound_bytes"), py::arg("n_threads"));
+        py::arg("caps"), py::arg("covered"), py::arg("held_bytes"), py::arg("bound_bytes"),
+        py::arg("n_threads"));
   m.def("graph_cut", graph_cut, py::arg("source"), py::arg("weights"), py::arg("lam"), py::arg("clip"),
         py::arg("n_threads"));
   m.def("concave_over_modular", concave, py::arg("source"), py::arg("weights"), py::arg("eta"),

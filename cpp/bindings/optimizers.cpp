@@ -2,6 +2,7 @@
 
 #include <algorithm>
 
+#include "albench/rivals.hpp"
 #include "function.hpp"
 #include "register.hpp"
 
@@ -57,12 +58,48 @@ py::tuple maximize_function(Function& function, Index budget, const std::string&
   return py::make_tuple(to_array(selection.indices), to_array(selection.gains), value);
 }
 
+py::array_t<Index> rivals_of_run(Function& function, const FloatMatrix& rows,
+                                 const py::array_t<double>& gains, const py::array_t<Index>& ties_below,
+                                 const Indices& members, double margin, Index most_close, int n_threads) {
+  const auto lock = function.hold();
+  auto* const f = dynamic_cast<FacilityLocation*>(function.f.get());
+  if (f == nullptr) throw InputError("f", "a facility location", "another function");
+  const float* s = matrix("rows", rows, -1, f->columns());
+  const Index steps = rows.shape(0);
+  if (!all_finite(s, steps * f->columns())) throw InputError("rows", "finite values", "NaN or infinity");
+  if (gains.ndim() != 1 || gains.shape(0) != steps)
+    throw InputError("gains", "shape (" + std::to_string(steps) + ",)", shape_of(gains));
+  if (ties_below.ndim() != 1 || ties_below.shape(0) != steps)
+    throw InputError("ties_below", "shape (" + std::to_string(steps) + ",)", shape_of(ties_below));
+  const Lent while_read("rows", rows);
+  GreedyRun run{s, {}, {}, indices("members", members, f->size())};
+  for (Index step = 0; step < steps; ++step) {
+    run.gains.push_back(finite("gains", gains.at(step)));
+    run.ties_below.push_back(ties_below.at(step));
+  }
+  std::fill(function.members.begin(), function.members.end(), std::uint8_t{0});
+  if (!(margin >= 0.0 && margin < 1.0)) throw InputError("margin", "a number in [0, 1)", text(margin));
+  std::vector<Index> found;
+  try {
+    const WithoutGil without;
+    ThreadPool pool(threads(n_threads));
+    found = rivals(*f, run, margin, most_close, pool, poll_signals);
+  } catch (...) {
+    ThreadPool alone(1);
+    f->reset(alone, Poll());
+    throw;
+  }
+  return to_array(found);
+}
+
 }  // namespace
 
 void register_optimizers(py::module_& m) {
   m.def("maximize", maximize_function, py::arg("f"), py::arg("budget"), py::arg("optimizer"),
         py::arg("epsilon"), py::arg("seed"), py::arg("candidates"), py::arg("callback"),
         py::arg("n_threads"));
+  m.def("rivals", rivals_of_run, py::arg("f"), py::arg("rows"), py::arg("gains"), py::arg("ties_below"),
+        py::arg("members"), py::arg("margin"), py::arg("most_close"), py::arg("n_threads"));
 }
 
 }  // namespace albench::bindings

@@ -103,8 +103,11 @@ void run(Bytes bytes) {
   const QueryPanels panels(queries, metric, nullptr, pool);
   std::vector<float> s(static_cast<std::size_t>(n * q));
   similarity(x, panels, s.data(), pool, poll);
-  FacilityLocation given(Source(s.data(), n, q), weights, eta, 1 << 20, pool, poll);
-  FacilityLocation made(prepared(x, panels, pool), weights, eta,
+  std::vector<float> covered;
+  if (bytes.below(2) == 1)
+    for (Index c = 0; c < q; ++c) covered.push_back(0.25F * static_cast<float>(bytes.below(9)));
+  FacilityLocation given(Source(s.data(), n, q), weights, eta, covered, 1 << 20, pool, poll);
+  FacilityLocation made(prepared(x, panels, pool), weights, eta, covered,
                         bytes.below(40) * QuantisedBounds::bytes_per_row(q), pool, poll);
   const auto choose = [&](SetFunction& f, Optimizer optimizer) {
     options.optimizer = optimizer;

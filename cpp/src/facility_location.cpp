@@ -15,23 +15,32 @@ constexpr Index kExactDense = 64;
 
 }  // namespace
 
-FacilityLocation::FacilityLocation(Source source, std::vector<double> weights, double eta, Index bound_bytes,
-                                   ThreadPool& pool, const Poll& poll)
+FacilityLocation::FacilityLocation(Source source, std::vector<double> weights, double eta,
+                                   std::vector<float> covered, Index bound_bytes, ThreadPool& pool,
+                                   const Poll& poll)
     : source_(std::move(source)),
       weights_(std::move(weights)),
       eta_(eta),
+      covered_(std::move(covered)),
       bound_bytes_(bound_bytes),
-      memo_(static_cast<std::size_t>(source_.cols()), 0.0F),
-      memo_wide_(static_cast<std::size_t>(source_.cols()), 0.0),
+      memo_(static_cast<std::size_t>(source_.cols())),
+      memo_wide_(static_cast<std::size_t>(source_.cols())),
       modular_(static_cast<std::size_t>(source_.rows())),
       start_(static_cast<std::size_t>(source_.rows())) {
+  start_memo();
   first_pass(pool, poll);
+}
+
+void FacilityLocation::start_memo() {
+  for (std::size_t c = 0; c < memo_.size(); ++c) memo_[c] = covered_.empty() ? 0.0F : covered_[c];
+  std::copy(memo_.begin(), memo_.end(), memo_wide_.begin());
 }
 
 bool FacilityLocation::start_row(Index row, const float* s) {
   const RowStart start = kernels().facility_start(s, weights(), source_.cols());
   modular_[static_cast<std::size_t>(row)] = eta_ * static_cast<double>(start.max);
-  start_[static_cast<std::size_t>(row)] = modular_[static_cast<std::size_t>(row)] + start.gain;
+  start_[static_cast<std::size_t>(row)] =
+      covered_.empty() ? modular_[static_cast<std::size_t>(row)] + start.gain : gain_of(row, s);
   return start.finite;
 }
 
@@ -80,8 +89,7 @@ void FacilityLocation::expect_refine(ThreadPool& pool, const Poll& poll) {
 }
 
 void FacilityLocation::reset(ThreadPool&, const Poll&) {
-  std::fill(memo_.begin(), memo_.end(), 0.0F);
-  std::fill(memo_wide_.begin(), memo_wide_.end(), 0.0);
+  start_memo();
   if (bounds_) bounds_->reset();
 }
 
@@ -172,8 +180,12 @@ void FacilityLocation::commit(Index row, ThreadPool&) {
     s = scratch_[0].values.data();
   }
   source_.require_finite(row, s);
+  cover(s);
+}
+
+void FacilityLocation::cover(const float* s) {
   changes_.clear();
-  for (Index c = 0; c < q; ++c) {
+  for (Index c = 0; c < source_.cols(); ++c) {
     const auto column = static_cast<std::size_t>(c);
     const float value = s[c];
     if (!(value > memo_[column])) continue;
@@ -190,7 +202,8 @@ double FacilityLocation::evaluate(const Index* rows, Index count) {
   std::sort(members.begin(), members.end());
   members.erase(std::unique(members.begin(), members.end()), members.end());
   std::vector<float> s(q);
-  std::vector<float> largest(q, 0.0F);
+  const std::vector<float> covered = covered_.empty() ? std::vector<float>(q, 0.0F) : covered_;
+  std::vector<float> largest = covered;
   TileScratch scratch;
   double value = 0.0;
   for (const Index row : members) {
@@ -200,7 +213,8 @@ double FacilityLocation::evaluate(const Index* rows, Index count) {
     value += modular_[static_cast<std::size_t>(row)];
   }
   for (std::size_t c = 0; c < q; ++c)
-    value += (weights_.empty() ? 1.0 : weights_[c]) * static_cast<double>(largest[c]);
+    value += (weights_.empty() ? 1.0 : weights_[c]) *
+             (static_cast<double>(largest[c]) - static_cast<double>(covered[c]));
   return value;
 }
 

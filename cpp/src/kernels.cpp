@@ -64,7 +64,7 @@ const KernelTable& portable_kernels() {
 
 const KernelTable* avx2_kernels() {
 #if defined(__x86_64__)
-  static const KernelTable table = avx2::table("avx2");
+  static const KernelTable table = with_avx2_quanta(avx2::table("avx2"));
   if (__builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma")) return &table;
 #endif
   return nullptr;

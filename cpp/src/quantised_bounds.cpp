@@ -72,7 +72,8 @@ QuantisedBounds::QuantisedBounds(const FacilityState& state, Index rows, float l
   }
   unit_ = quantum * weight_quantum * kSlack;
   for (Index c = 0; c < cols_; ++c)
-    everything_.push_back({static_cast<std::int32_t>(c), 0, 255, weights_[static_cast<std::size_t>(c)]});
+    everything_.push_back({static_cast<std::int32_t>(c), memo_quanta(state.memo[static_cast<std::size_t>(c)]),
+                           255, weights_[static_cast<std::size_t>(c)]});
 }
 
 float QuantisedBounds::choose_limit(std::vector<float>& sample) {
@@ -113,7 +114,7 @@ void QuantisedBounds::keep_excess(Index block, Index lane, const float* s) {
   kept.push_back({-1, static_cast<std::int32_t>(lane), std::max(static_cast<float>(rest * kSlack), FLT_MIN)});
 }
 
-void QuantisedBounds::add_excess(Index block, const float* memo) {
+void QuantisedBounds::add_excess(Index block) {
   const std::vector<Excess>& kept = excess_[static_cast<std::size_t>(block)];
   if (kept.empty()) return;
   double sum[kLanesOfBlock] = {};
@@ -123,7 +124,7 @@ void QuantisedBounds::add_excess(Index block, const float* memo) {
       lane += static_cast<double>(e.value);
       continue;
     }
-    const float from = memo == nullptr ? limit_ : std::max(limit_, memo[e.column]);
+    const float from = std::max(limit_, state_.memo[static_cast<std::size_t>(e.column)]);
     if (e.value > from) lane += weight(e.column) * (static_cast<double>(e.value) - static_cast<double>(from));
   }
   float* extra = extra_.data() + block * kLanesOfBlock;
@@ -135,7 +136,7 @@ void QuantisedBounds::reset() {
   log_.clear();
   gains_ = start_;
   std::fill(seen_.begin(), seen_.end(), 0U);
-  for (Index block = 0; block < blocks_; ++block) add_excess(block, nullptr);
+  for (Index block = 0; block < blocks_; ++block) add_excess(block);
 }
 
 std::uint8_t QuantisedBounds::memo_quanta(float value) const {
@@ -209,7 +210,7 @@ void QuantisedBounds::catch_up(std::vector<Index>& blocks, ThreadPool& pool, con
                                  kLanesOfBlock);
       kernels().quantised_loss(values_.data() + block * cols_ * kLanesOfBlock, changes.data(), changed,
                                plain_, gains_.data() + block * kLanesOfBlock);
-      add_excess(block, state_.memo.data());
+      add_excess(block);
       seen_[static_cast<std::size_t>(block)] = static_cast<std::uint32_t>(log_.size());
     }
   };

@@ -149,6 +149,24 @@ ALBENCH_TEST(quantised_losses_are_exact) {
   }
 }
 
+ALBENCH_TEST(quanta_are_the_same_on_every_set) {
+  for (const Index rows : {Index{1}, Index{17}, kLanesOfBlock}) {
+    for (const Index cols : {Index{1}, Index{15}, Index{16}, Index{50}}) {
+      std::vector<float> s = tests::gaussian(rows * cols, 9);
+      const float odd[] = {INFINITY, -INFINITY, 0.0F, -0.0F, 1e-45F, 3e38F, 1.0F, 2.55F, NAN};
+      for (std::size_t i = 0; i < s.size(); i += 4) s[i] = odd[i / 4 % 9];
+      const auto size = static_cast<std::size_t>(cols * kLanesOfBlock);
+      std::vector<std::uint8_t> expected(size);
+      portable_kernels().quantise(s.data(), rows, cols, 100.0F, expected.data());
+      for (const KernelTable* table : vectorised()) {
+        std::vector<std::uint8_t> block(size, 77);
+        table->quantise(s.data(), rows, cols, 100.0F, block.data());
+        CHECK(block == expected);
+      }
+    }
+  }
+}
+
 ALBENCH_TEST(quanta_are_upper_bounds) {
   std::vector<const KernelTable*> tables = vectorised();
   tables.push_back(&portable_kernels());

@@ -91,15 +91,15 @@ ALBENCH_TEST(every_mode_and_thread_count_chooses_alike) {
   std::vector<float> s(static_cast<std::size_t>(n * q));
   similarity(view(x, n, d), panels, s.data(), alone, Poll());
 
-  FacilityLocation plain(Source(s.data(), n, q), weights, 0.5, 0, alone, Poll());
+  FacilityLocation plain(Source(s.data(), n, q), weights, 0.5, {}, 0, alone, Poll());
   const Selection expected = maximize(plain, options(Optimizer::naive, n, 90), alone);
   const Selection sampled = maximize(plain, options(Optimizer::stochastic, n, 90), alone);
   for (const int n_threads : {1, 2, 4}) {
     ThreadPool pool(n_threads);
     for (const Index bytes :
          {Index{0}, 300 * QuantisedBounds::bytes_per_row(q), 800 * QuantisedBounds::bytes_per_row(q)}) {
-      FacilityLocation given(Source(s.data(), n, q), weights, 0.5, bytes, pool, Poll());
-      FacilityLocation made(prepared(view(x, n, d), panels, pool), weights, 0.5, bytes, pool, Poll());
+      FacilityLocation given(Source(s.data(), n, q), weights, 0.5, {}, bytes, pool, Poll());
+      FacilityLocation made(prepared(view(x, n, d), panels, pool), weights, 0.5, {}, bytes, pool, Poll());
       for (FacilityLocation* f : {&given, &made}) {
         const Selection lazy = maximize(*f, options(Optimizer::lazy, n, 90), pool);
         CHECK(lazy.indices == expected.indices);
@@ -142,7 +142,7 @@ ALBENCH_TEST(other_functions_run_threaded) {
 ALBENCH_TEST(a_poll_that_throws_ends_the_work) {
   const std::vector<float> s = gaussian(2000 * 30, 31);
   ThreadPool pool(2);
-  FacilityLocation f(Source(s.data(), 2000, 30), {}, 1.0, 0, pool, Poll());
+  FacilityLocation f(Source(s.data(), 2000, 30), {}, 1.0, {}, 0, pool, Poll());
   GreedyOptions interrupted = options(Optimizer::naive, 2000, 50);
   int calls = 0;
   interrupted.poll = [&] {

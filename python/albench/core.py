@@ -15,6 +15,7 @@ from albench_core import (
     kcenter_greedy,
     kmeans_plusplus,
     maximize,
+    maximize_sharded,
     similarity,
 )
 
@@ -33,5 +34,6 @@ __all__ = [
     "kcenter_greedy",
     "kmeans_plusplus",
     "maximize",
+    "maximize_sharded",
     "similarity",
 ]

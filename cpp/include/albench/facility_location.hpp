@@ -1,13 +1,13 @@
 // Facility location over query columns, and the family built on it.
 //
-// f(A) = sum_q w_q max_{a in A} s(a, q)+ + sum_{a in A} b_a, where + is the positive part. b_a = 0 gives
-// facility location; b_a = eta max_q s(a, q)+ the facility-location variant mutual information; similarities
-// cut at caps the facility-location mutual information (Kothawade et al., PRISM, AAAI 2022). Monotone
-// submodular.
+// f(A) = sum_q w_q max(0, max_{a in A} s(a, q) - c_q) + sum_{a in A} b_a, where c_q >= 0 is what is covered
+// before anything is chosen: 0, or a start maximum. b_a = 0 gives facility location; b_a = eta max_q s(a, q)+
+// (the positive part) the facility-location variant mutual information; similarities cut at caps the
+// facility-location mutual information (Kothawade et al., PRISM, AAAI 2022). Monotone submodular.
 //
-// The memo holds, per column, the largest similarity of the set so far. As it only grows, an old gain is an
-// upper bound; `refine` lowers bounds cheaply (GainBounds) and computes exactly only what reaches the
-// threshold.
+// The memo holds, per column, the largest of c_q and the similarities of the set so far. As it only grows, an
+// old gain is an upper bound; `refine` lowers bounds cheaply (GainBounds) and computes exactly only what
+// reaches the threshold.
 #pragma once
 
 #include <memory>
@@ -22,9 +22,9 @@ namespace albench {
 class FacilityLocation : public SetFunction {
  public:
   // weights: one non-negative number per column, or empty for ones; eta: factor of the modular part;
-  // bound_bytes: what may be spent on bounds.
-  FacilityLocation(Source source, std::vector<double> weights, double eta, Index bound_bytes,
-                   ThreadPool& pool, const Poll& poll);
+  // covered: c_q >= 0 of each column, or empty for zeros; bound_bytes: what may be spent on bounds.
+  FacilityLocation(Source source, std::vector<double> weights, double eta, std::vector<float> covered,
+                   Index bound_bytes, ThreadPool& pool, const Poll& poll);
 
   Index size() const override { return source_.rows(); }
   bool diminishing() const override { return true; }
@@ -37,7 +37,12 @@ class FacilityLocation : public SetFunction {
   void commit(Index row, ThreadPool& pool) override;
   double evaluate(const Index* rows, Index count) override;
 
+  // What `commit` does to the memo, for a row (q,) of similarities that need not be in the ground set.
+  void cover(const float* s);
+  Index columns() const { return source_.cols(); }
+
  private:
+  void start_memo();
   void first_pass(ThreadPool& pool, const Poll& poll);
   bool start_row(Index row, const float* s);
   FacilityState state() const { return {source_, weights_, modular_, memo_}; }
@@ -47,11 +52,12 @@ class FacilityLocation : public SetFunction {
   Source source_;
   std::vector<double> weights_;
   double eta_;
+  std::vector<float> covered_;  // (q,) or empty for zeros
   Index bound_bytes_;
-  std::vector<float> memo_;
-  std::vector<double> memo_wide_;
-  std::vector<double> modular_;  // (n,) b_a
-  std::vector<double> start_;    // (n,) gains of the empty set
+  std::vector<float> memo_;        // (q,)
+  std::vector<double> memo_wide_;  // the same in double
+  std::vector<double> modular_;    // (n,) b_a
+  std::vector<double> start_;      // (n,) gains of the empty set
   std::unique_ptr<GainBounds> bounds_;
   std::vector<TileScratch> scratch_;
   std::vector<MemoChange> changes_;

@@ -33,7 +33,7 @@ class GainBounds {
   // The similarities s (count, q) of rows [first, first + count), all rows before the first `reset`; first is
   // a multiple of kLanesOfBlock, count one too or up to the last row. Threads may store different blocks.
   virtual void store(Index first, Index count, const float* s) = 0;
-  // Back to the empty set.
+  // Back to the empty set. Its memo, of columns covered from the start, is that at construction.
   virtual void reset() = 0;
   // The memo has just changed in these columns.
   virtual void committed(const std::vector<MemoChange>& changes) = 0;

@@ -62,7 +62,7 @@ class QuantisedBounds : public GainBounds {
     return state_.weights.empty() ? 1.0 : state_.weights[static_cast<std::size_t>(column)];
   }
   void keep_excess(Index block, Index lane, const float* s);
-  void add_excess(Index block, const float* memo);
+  void add_excess(Index block);
   std::uint8_t memo_quanta(float value) const;
 
   FacilityState state_;
@@ -77,9 +77,9 @@ class QuantisedBounds : public GainBounds {
   std::vector<std::uint16_t> weights_;
   std::vector<std::int32_t> start_;  // gains of the empty set, in quanta
   std::vector<std::int32_t> gains_;
-  std::vector<float> extra_;                     // what similarities above the limit add to a bound
-  std::vector<std::vector<Excess>> excess_;      // of each block
-  std::vector<QuantumChange> everything_;        // all columns, from nothing to the largest quantum
+  std::vector<float> extra_;                 // what similarities above the limit add to a bound
+  std::vector<std::vector<Excess>> excess_;  // of each block
+  std::vector<QuantumChange> everything_;    // all columns, from the empty set's memo to the largest quantum
   std::vector<std::vector<QuantumChange>> log_;  // what each commit changed
   std::vector<std::uint32_t> seen_;              // commits that a block knows of
   std::vector<std::uint8_t> wanted_;             // blocks in the list that `lower` makes

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
         LogDeterminantMI,
     )
     from albench_core.set_function import SetFunction
+    from albench_core.sharded import maximize_sharded
 
     __version__: str
 
@@ -41,6 +42,7 @@ __all__ = [
     "kcenter_greedy",
     "kmeans_plusplus",
     "maximize",
+    "maximize_sharded",
     "similarity",
 ]
 
@@ -58,6 +60,7 @@ _MODULES = {
         "LogDeterminantMI",
     ),
     "set_function": ("SetFunction",),
+    "sharded": ("maximize_sharded",),
 }
 
 

@@ -30,6 +30,7 @@ def facility_location(
     weights: _Floats,
     eta: float,
     caps: _Floats,
+    covered: _Floats,
     held_bytes: int,
     bound_bytes: int,
     n_threads: int,
@@ -56,6 +57,16 @@ def maximize(
     callback: Callable[[int, int, float], object] | None,
     n_threads: int,
 ) -> tuple[NDArray[np.int64], NDArray[np.float64], float]: ...
+def rivals(
+    f: Function,
+    rows: NDArray[np.float32],
+    gains: NDArray[np.float64],
+    ties_below: NDArray[np.int64],
+    members: NDArray[np.int64],
+    margin: float,
+    most_close: int,
+    n_threads: int,
+) -> NDArray[np.int64]: ...
 def kcenter_greedy(
     X: NDArray[Any], budget: int, centres: NDArray[Any] | None, taken: NDArray[np.int64], n_threads: int
 ) -> NDArray[np.int64]: ...

@@ -180,6 +180,22 @@ def vector(argument: str, value: ArrayLike | None, length: int) -> NDArray[np.fl
     return array
 
 
+def covered(value: ArrayLike | None, length: int) -> NDArray[np.float64] | None:
+    """Return start maxima (length,) as they count: in float32, negative ones as 0."""
+    if value is None:
+        return None
+    array = plain("covered", value)
+    if array.shape != (length,):
+        raise wrong("covered", f"shape ({length},)", f"shape {array.shape}")
+    if array.dtype.kind not in "fiu":
+        raise wrong("covered", "real numbers", f"dtype {array.dtype}")
+    with np.errstate(over="ignore"):
+        rounded = array.astype(np.float32)
+    if not np.isfinite(rounded).all():
+        raise wrong("covered", "finite numbers within float32", f"{array[int(np.argmin(np.isfinite(rounded)))]}")
+    return np.maximum(rounded, 0).astype(np.float64)
+
+
 def indices(argument: str, value: ArrayLike, size: int) -> NDArray[np.int64]:
     """Return distinct indices within 0..size-1, in the order given."""
     array = plain(argument, value)

@@ -18,7 +18,7 @@ Vector: TypeAlias = ArrayLike | None
 
 
 class FacilityLocation(SetFunction):
-    """Facility location: f(A) = sum_q w_q max_{a in A} s(a, q), negative s counting as 0.
+    """Facility location: f(A) = sum_q w_q max(0, max_{a in A} s(a, q) - c_q), negative s counting as 0.
 
     Monotone submodular: greedy reaches at least 1 - 1/e of the best value (Nemhauser, Wolsey, Fisher 1978).
     Parameters as for `SetFunction`.
@@ -31,14 +31,20 @@ class FacilityLocation(SetFunction):
     (0.7, 1.7)
     """
 
-    def __init__(self, S: Matrix, weights: Vector = None) -> None:
+    def __init__(self, S: Matrix, weights: Vector = None, covered: Vector = None) -> None:
         s = Similarities.given(S)
-        w = check.vector("weights", weights, s.n_columns)
-        self._f = _core.facility_location(s.source(), w, 0.0, None, *s.memory, s.n_threads)
+        w, c = check.vector("weights", weights, s.n_columns), check.covered(covered, s.n_columns)
+        self._f = _core.facility_location(s.source(), w, 0.0, None, c, *s.memory, s.n_threads)
 
     @classmethod
     def from_features(
-        cls, X: ArrayLike, Q: Vector = None, *, weights: Vector = None, **features: Unpack[HeldFeatures]
+        cls,
+        X: ArrayLike,
+        Q: Vector = None,
+        *,
+        weights: Vector = None,
+        covered: Vector = None,
+        **features: Unpack[HeldFeatures],
     ) -> Self:
         """Make it without a matrix; see `FacilityLocationVariantMI.from_features`. `Q` None: `X`.
 
@@ -47,13 +53,13 @@ class FacilityLocation(SetFunction):
         >>> FacilityLocation.from_features([[1.0, 0.0], [0.0, 1.0]], metric="dot").evaluate([0, 1])
         2.0
         """
-        return cls(Similarities.computed(X, X if Q is None else Q, **features), weights)
+        return cls(Similarities.computed(X, X if Q is None else Q, **features), weights, covered)
 
 
 class FacilityLocationVariantMI(SetFunction):
     """Facility-location variant mutual information between the chosen set and weighted queries.
 
-    f(A; Q) = sum_q w_q max_{a in A} s(a, q) + eta sum_{a in A} max_q s(a, q), negative s counting as 0.
+    f(A; Q) = sum_q w_q max(0, max_{a in A} s(a, q) - c_q) + eta sum_{a in A} max_q s(a, q), negative s counting as 0.
     Monotone submodular, so greedy reaches at least 1 - 1/e of the best value (Kothawade et al., PRISM, AAAI
     2022, who call it FLQMI; submodlib's FacilityLocationVariantMutualInformation; Föllmer et al., MIDL 2024).
     Parameters as for `SetFunction`; a query of weight 0 is not in Q, and some weight is to be > 0.
@@ -64,18 +70,25 @@ class FacilityLocationVariantMI(SetFunction):
     2.0
     """
 
-    def __init__(self, S: Matrix, weights: Vector = None, eta: float = 1.0) -> None:
+    def __init__(self, S: Matrix, weights: Vector = None, eta: float = 1.0, covered: Vector = None) -> None:
         s = Similarities.given(S)
-        w = check.vector("weights", weights, s.n_columns)
+        w, c = check.vector("weights", weights, s.n_columns), check.covered(covered, s.n_columns)
         if w is not None and not w.all():
             present = check.present("weights", w)
-            s, w = s.only(present), w[present]
+            s, w, c = s.only(present), w[present], None if c is None else c[present]
         e = check.number("eta", eta)
-        self._f = _core.facility_location(s.source(), w, e, None, *s.memory, s.n_threads)
+        self._f = _core.facility_location(s.source(), w, e, None, c, *s.memory, s.n_threads)
 
     @classmethod
     def from_features(
-        cls, X: ArrayLike, Q: ArrayLike, *, weights: Vector = None, eta: float = 1.0, **features: Unpack[HeldFeatures]
+        cls,
+        X: ArrayLike,
+        Q: ArrayLike,
+        *,
+        weights: Vector = None,
+        eta: float = 1.0,
+        covered: Vector = None,
+        **features: Unpack[HeldFeatures],
     ) -> Self:
         """Make the function from features: similarities are computed when they are looked at.
 
@@ -86,7 +99,7 @@ class FacilityLocationVariantMI(SetFunction):
         X, Q, metric, scale
             As for `similarity`: metric ``"cosine"`` and no scale by default. `X` is borrowed, and may be a
             `numpy.memmap` larger than memory.
-        weights, eta
+        weights, eta, covered
             As for the class.
         max_memory
             Bytes that similarities may take beside the features: with 4 n q they are held as float32, with
@@ -102,13 +115,13 @@ class FacilityLocationVariantMI(SetFunction):
         >>> [f.gain(i) for i in range(3)]
         [0.0, 2.0, 4.0]
         """
-        return cls(Similarities.computed(X, Q, **features), weights, eta)
+        return cls(Similarities.computed(X, Q, **features), weights, eta, covered)
 
 
 class FacilityLocationMI(SetFunction):
     """Facility-location mutual information over all items.
 
-    f(A; Q) = sum_i w_i min(max_{a in A} k(a, i), eta max_q s(i, q)), negative similarities counting as 0:
+    f(A; Q) = sum_i w_i max(0, min(max_{a in A} k(a, i), eta max_q s(i, q)) - c_i), negative similarities counting as 0:
     items are to be represented, but only as far as the queries make them relevant. Monotone submodular in A
     (Kothawade et al., PRISM, AAAI 2022, who call it FLVMI; submodlib's FacilityLocationMutualInformation).
 
@@ -120,6 +133,8 @@ class FacilityLocationMI(SetFunction):
         (n, n) similarities among items, candidates in rows.
     weights
         (n,) of the items, finite and >= 0; None: ones.
+    covered
+        (n,) c, of the items, as for `SetFunction`.
 
     Examples
     --------
@@ -127,7 +142,9 @@ class FacilityLocationMI(SetFunction):
     1.0
     """
 
-    def __init__(self, S: Matrix, ground: Matrix, weights: Vector = None, eta: float = 1.0) -> None:
+    def __init__(
+        self, S: Matrix, ground: Matrix, weights: Vector = None, eta: float = 1.0, covered: Vector = None
+    ) -> None:
         s = Similarities.given(S)
         n = s.X.shape[0]
         if s.Q is None:
@@ -135,14 +152,21 @@ class FacilityLocationMI(SetFunction):
         if not isinstance(ground, Similarities):
             ground = check.finite("ground", check.matrix("ground", ground, n, n))
         k = Similarities.given(ground)
-        w, e = check.vector("weights", weights, n), check.number("eta", eta)
+        w, e, c = check.vector("weights", weights, n), check.number("eta", eta), check.covered(covered, n)
         most = np.finfo(np.float32).max  # what is cut there is cut nowhere
         caps = np.minimum(min(e, 1e200) * np.maximum(s.largest(), 0.0).astype(np.float64), most)
-        self._f = _core.facility_location(k.source(), w, 0.0, caps, *k.memory, k.n_threads)
+        self._f = _core.facility_location(k.source(), w, 0.0, caps, c, *k.memory, k.n_threads)
 
     @classmethod
     def from_features(
-        cls, X: ArrayLike, Q: ArrayLike, *, weights: Vector = None, eta: float = 1.0, **features: Unpack[HeldFeatures]
+        cls,
+        X: ArrayLike,
+        Q: ArrayLike,
+        *,
+        weights: Vector = None,
+        eta: float = 1.0,
+        covered: Vector = None,
+        **features: Unpack[HeldFeatures],
     ) -> Self:
         """Make the function without matrices; see `FacilityLocationVariantMI.from_features`.
 
@@ -152,7 +176,8 @@ class FacilityLocationMI(SetFunction):
         >>> f.gain(0), f.gain(1)
         (1.0, 0.0)
         """
-        return cls(Similarities.computed(X, Q, **features), Similarities.computed(X, X, **features), weights, eta)
+        s, ground = Similarities.computed(X, Q, **features), Similarities.computed(X, X, **features)
+        return cls(s, ground, weights, eta, covered)
 
 
 class GraphCutMI(SetFunction):

@@ -26,6 +26,10 @@ class SetFunction:
         (q,) finite and >= 0: multiplicities of the queries; None: ones.
     eta
         Finite and >= 0.
+    covered
+        (q,) c, of the functions of facility location: finite, the similarity of each query that something outside of
+        the ground set has to it already, such as ``similarity(labelled, Q).max(axis=0)``. Rounded to float32, negative
+        ones count as 0. Gains and values are what is added to it: f of no elements is 0. None: zeros.
 
     Attributes
     ----------

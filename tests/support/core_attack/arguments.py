@@ -68,6 +68,9 @@ def callables() -> dict[str, tuple[Callable[..., object], dict[str, Any]]]:
                     arguments |= {"metric": "cosine", "scale": None, "n_threads": None}
                     arguments |= {"max_memory": None} if "FacilityLocation" in cls.__name__ else {}
                 found[f"{cls.__name__}.from_features" if make is not cls else cls.__name__] = (make, arguments)
+    sharded = {"shards": [a["X"][:4], a["X"][4:]], "Q": a["Z"], "budget": 2, "weights": weights, "eta": 1.0}
+    sharded |= {"covered": weights / 10, "metric": "dot", "scale": None, "exact": True, "executor": None}
+    found["maximize_sharded"] = (core.maximize_sharded, sharded | {"part_bytes": 9, "callback": None, **several})
     source = partial(_core.matrix_source, a["S"]) if hasattr(_core, "matrix_source") else partial(_core.Source, a["S"])
     extension: dict[str, tuple[Callable[..., object], dict[str, Any]]] = {
         "similarity": (_core.similarity, {"X": a["X"], "Q": a["Z"], "metric": "dot", "scale": None, "n_threads": 1}),
@@ -84,10 +87,16 @@ def callables() -> dict[str, tuple[Callable[..., object], dict[str, Any]]]:
                 "weights": None,
                 "eta": 1.0,
                 "caps": weights,
+                "covered": weights / 10,
                 "held_bytes": 99,
                 "bound_bytes": 99,
                 **several,
             },
+        ),
+        "rivals": (
+            lambda **arguments: _core.rivals(FUNCTIONS["FL"][0](given())._f, **arguments),
+            {"rows": a["S"][:2].copy(), "gains": np.array([3.0, 0.1]), "ties_below": np.array([4, 5])}
+            | {"members": np.array([1]), "margin": 0.1, "most_close": 3, **several},
         ),
         "concave_over_modular": (
             _core.concave_over_modular,
@@ -180,7 +189,7 @@ def unmade() -> Iterator[Attempt]:
                     (core.maximize, (thing, 1)),
                     (_core.maximize, (thing, 1, "lazy", 0.1, 0, np.arange(1), None, 1)),
                     (_core.graph_cut, (thing, None, 1.0, True, 1)),
-                    (_core.facility_location, (thing, None, 1.0, None, 0, 0, 1)),
+                    (_core.facility_location, (thing, None, 1.0, None, None, 0, 0, 1)),
                 ):
                     with suppress(*REFUSED):
                         call(*arguments)
@@ -199,7 +208,7 @@ def used_twice() -> Iterator[Attempt]:
             source = make(S)
             for weights in (np.full(Q, 1e308), None):
                 with suppress(ValueError):
-                    _core.facility_location(source, weights, bad, None, 0, 0, 1)
+                    _core.facility_location(source, weights, bad, None, None, 0, 0, 1)
             _core.graph_cut(source, None, 1.0, True, 1)
 
         yield Attempt(f"a source after eta {bad}", attempt)
@@ -210,7 +219,7 @@ def used_twice() -> Iterator[Attempt]:
         source = make(poisoned)
         for _ in range(3):
             with suppress(ValueError):
-                _core.facility_location(source, None, 1.0, None, 0, 0, 1)
+                _core.facility_location(source, None, 1.0, None, None, 0, 0, 1)
         _core.graph_cut(source, None, 1.0, True, 1)
 
     yield Attempt("a source of NaN, twice", attempt_bad)

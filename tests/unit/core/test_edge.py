@@ -83,7 +83,7 @@ def test_the_extension_itself_answers_or_refuses(a, b, c, x, k):
     for source in (attempt(_core.matrix_source, a), attempt(_core.feature_source, a, b, "cosine", None, 1)):
         if source is None:
             continue
-        f = attempt(_core.facility_location, source, c, x, None, k, k, 1)
+        f = attempt(_core.facility_location, source, c, x, None, None, k, k, 1)
         attempt(_core.graph_cut, source, None, 1.0, 1)  # a source serves once
         if f is not None:
             attempt(f.commit, k)
