@@ -26,6 +26,8 @@ export class Viewer {
   private constructor(private readonly canvas: HTMLCanvasElement) {
     this.nv = new Niivue({
       interactive: false,
+      // Every setting of its size, to the same one too, makes the canvas anew, which NiiVue does three times at the start.
+      isResizeCanvas: false,
       crosshairWidth: 0,
       isRadiologicalConvention: true,
       isNearestInterpolation: true,
@@ -42,8 +44,23 @@ export class Viewer {
     const viewer = new Viewer(canvas);
     // There are no meshes: their shaders need not be compiled, which takes a third of the start.
     viewer.nv.meshShaders = [];
+    viewer.resize();
     await viewer.nv.attachToCanvas(canvas, false);
+    new ResizeObserver(() => {
+      if (viewer.resize()) viewer.nv.drawScene();
+    }).observe(canvas);
     return viewer;
+  }
+
+  /** Give the canvas as many pixels as the screen has for it; false if it has them. */
+  private resize(): boolean {
+    const { canvas, nv } = this;
+    const ratio = window.devicePixelRatio || 1;
+    const [width, height] = [canvas.clientWidth, canvas.clientHeight].map((size) => Math.max(1, Math.round(size * ratio)));
+    if (canvas.width === width && canvas.height === height) return false;
+    [canvas.width, canvas.height] = [width!, height!];
+    nv.uiData.dpr = ratio;
+    return true;
   }
 
   /** Show a slab of a unit's image. */
