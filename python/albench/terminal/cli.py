@@ -60,7 +60,7 @@ def run(request: RunRequest) -> None:
 
 
 @app.command()
-@takes_request(without=("tensorboard", "gallery"))
+@takes_request(without=("tensorboard", "gallery", "join", "claim_ttl"))
 def plan(
     request: RunRequest,
     sd: Annotated[

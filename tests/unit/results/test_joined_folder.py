@@ -35,9 +35,9 @@ def test_several_join(tmp_path: Path) -> None:
 
 
 def test_alone_means_without_those_that_joined(tmp_path: Path) -> None:
-    with joined_folder(tmp_path, 60):
-        with pytest.raises(InputError, match=r"in use by processes that joined it, one on .*forgotten after 60 s"):
-            output_folder(tmp_path, fresh=False).__enter__()
+    message = r"in use by processes that joined it, one on .*forgotten after 60 s"
+    with joined_folder(tmp_path, 60), pytest.raises(InputError, match=message):
+        output_folder(tmp_path, fresh=False).__enter__()
     with output_folder(tmp_path, fresh=False):
         assert not (tmp_path / ".claims").exists()
 
@@ -59,9 +59,9 @@ def test_without_locks_one_is_alone_by_a_claim(no_locks: None, tmp_path: Path) -
             with pytest.raises(InputError, match=f"in use by another al-bench, .*process {os.getpid()}"):
                 enter.__enter__()
         write_json(tmp_path / "results.json", 1)
-    with joined_folder(tmp_path, 60), joined_folder(tmp_path, 60):
-        with pytest.raises(InputError, match="in use by processes that joined it"):
-            output_folder(tmp_path, fresh=False).__enter__()
+    message = "in use by processes that joined it"
+    with joined_folder(tmp_path, 60), joined_folder(tmp_path, 60), pytest.raises(InputError, match=message):
+        output_folder(tmp_path, fresh=False).__enter__()
     with output_folder(tmp_path, fresh=False):
         pass
 
