@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+import math
 import os
 import re
 import socket
@@ -18,7 +19,7 @@ import threading
 import time
 import uuid
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Literal
 
@@ -36,6 +37,7 @@ Ending = Literal["done", "failed", "left"]
 _LONGEST = 2**16
 _CLAIM = re.compile(r"claim-([1-9][0-9]{0,8})")
 _RENEWALS = 6
+_START_S = 600.0
 
 
 class ClaimLostError(RuntimeError):
@@ -214,12 +216,25 @@ class Claim:
             held.over.set()
             held.thread.join()
 
+    def renew_until_begun(self) -> None:
+        """Renew it from a thread until another process does by `holding`, for as long as that may take to start."""
+        Held(self, latest=time.monotonic() + _START_S, is_over=self._has_begun).thread.start()
+
+    def _has_begun(self) -> bool:
+        return any((self.folder / f"{what}-{self.epoch}").exists() for what in ("progress", "end"))
+
 
 class Held:
     """A claim while it is renewed."""
 
-    def __init__(self, claim: Claim, on_loss: Callable[[], None]) -> None:
-        self.claim, self._on_loss = claim, on_loss
+    def __init__(
+        self,
+        claim: Claim,
+        on_loss: Callable[[], None] = lambda: None,
+        latest: float = math.inf,
+        is_over: Callable[[], bool] = lambda: False,
+    ) -> None:
+        self.claim, self._on_loss, self._latest, self._is_over = claim, on_loss, latest, is_over
         self.over, self._lost = threading.Event(), False
         self._renewed_at = claim.renewed_at
         self._progress: Mapping[str, Any] = {}
@@ -251,6 +266,8 @@ class Held:
 
     def _renew(self) -> None:
         while not self.over.wait(self.claim.ttl_s / _RENEWALS):
+            if time.monotonic() > self._latest or self._is_over():
+                return
             try:
                 self.check()
                 begun = time.monotonic()
@@ -268,7 +285,19 @@ class Held:
 
 @contextlib.contextmanager
 def holding(claim: Claim) -> Iterator[Held]:
-    """Renew a claim, and have this process write files only as long as it holds; it ends where the claim is lost."""
+    """Renew a claim, and have this process write files only as long as it holds; it ends where the claim is lost.
+
+    However long ago it was taken: nothing was written since, so it is enough that nobody else took it.
+
+    Raises
+    ------
+    ClaimLostError
+        Somebody did.
+    """
+    claim = replace(claim, renewed_at=time.monotonic())
+    if claim.is_mine():
+        os.utime(claim.file)
+        _replace(claim.folder / f"progress-{claim.epoch}", {})
     with claim.renewed(lambda: os._exit(LOST_STATUS)) as held, fenced(held.check):
         held.check()
         yield held

@@ -57,6 +57,7 @@ def run_joined(parts: Sequence[Part], claims: Claims, n_processes: int, board: B
             while True:
                 if len(running) < n_processes:
                     for part, claim in _taken(parts, known, claims, n_processes - len(running), running):
+                        claim.renew_until_begun()
                         running[children.submit((part, claim))] = part, claim
                 if not running and all(map(known.is_over, parts)):
                     break

@@ -63,6 +63,19 @@ def test_age_is_by_the_clock_of_the_file_server(tmp_path: Path, monkeypatch: pyt
     assert folder.take() is not None
 
 
+def test_who_takes_it_keeps_it_until_another_process_is_there(tmp_path: Path) -> None:
+    folder = ClaimFolder(tmp_path, 0.6)
+    claim = folder.take()
+    assert claim is not None
+    claim.renew_until_begun()
+    time.sleep(1.5)  # a process that takes longer to start than the claim lives
+    assert folder.take() is None
+    with holding(claim):
+        time.sleep(0.4)
+    time.sleep(1.0)  # and now nobody renews it
+    assert folder.take() is not None
+
+
 def test_renewals_keep_it_and_carry_progress(tmp_path: Path) -> None:
     folder = ClaimFolder(tmp_path, 0.6)
     claim = folder.take()
