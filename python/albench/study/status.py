@@ -10,7 +10,16 @@ from typing import Any
 from albench.errors import InputError
 from albench.machine.claims import Past
 from albench.results.claims import MOST_FAILURES, SETUP, Claims
-from albench.results.layout import CEILING, SHARED, STUDY_FILE, RoundFolder, RunFolder, StudyFolder, train_stages
+from albench.results.layout import (
+    CEILING,
+    SHARED,
+    STUDY_FILE,
+    RoundFolder,
+    RunFolder,
+    StudyFolder,
+    stage_record,
+    train_stages,
+)
 from albench.results.settings import Settings, StudySettings
 from albench.results.stages import StageRecord
 from albench.study.file import read_study
@@ -147,7 +156,7 @@ def _parts(settings: StudySettings, request: RunRequest, claims: Claims) -> Iter
 def _n_done(study: StudyFolder, name: str, seed: int, n_rounds: int, n_folds: int) -> int:
     """Count finished rounds as records say; files are not compared."""
     if name == SETUP:
-        return int((study.seed(seed).path / "prepare.stage.json").is_file())
+        return int(stage_record(study.seed(seed).path, "prepare").is_file())
     if name == SHARED:
         return int(_is_trained(study.seed(seed).first_round, n_folds))
     numbers = [n_rounds - 1] if name == CEILING else range(n_rounds)
