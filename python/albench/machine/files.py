@@ -43,6 +43,26 @@ _BEYOND_LIMIT = {errno.EMFILE: "-n", errno.ENFILE: "-n", errno.EFBIG: "-f", errn
 """What a user may exceed, by the option of ``ulimit`` that shows it."""
 
 
+_fence: Callable[[], None] | None = None
+
+
+@contextlib.contextmanager
+def fenced(check: Callable[[], None]) -> Iterator[None]:
+    """Have `check` asked before this process puts a file in its place, in whatever thread; it raises to forbid it."""
+    global _fence  # noqa: PLW0603 - whatever writes, deep down, has to ask
+    before, _fence = _fence, check
+    try:
+        yield
+    finally:
+        _fence = before
+
+
+def require_fence() -> None:
+    """Ask what `fenced` set: for whoever renames or deletes without `atomic_file`."""
+    if _fence is not None:
+        _fence()
+
+
 def sync(path: Path) -> None:
     """Flush a file to the disk; of a folder, what was created and renamed in it."""
     descriptor = os.open(path, os.O_RDONLY)
@@ -104,6 +124,7 @@ def atomic_file(path: Path) -> Iterator[Path]:
             yield temporary
             sync(temporary)
             temporary.chmod(0o644)
+            require_fence()
             temporary.replace(path)
             sync(path.parent)
         except BaseException:

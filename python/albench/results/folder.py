@@ -1,4 +1,4 @@
-"""The results folder: held by one process, bound to one configuration."""
+"""The results folder: held by one process, or shared by those that join it; bound to one configuration."""
 
 from __future__ import annotations
 
@@ -12,13 +12,16 @@ from pathlib import Path
 
 from albench.config import StudyConfig, difference
 from albench.errors import InputError
-from albench.machine.files import lock_file, remove_half_written
+from albench.machine.claims import ClaimFolder
+from albench.machine.files import fenced, lock_file, remove_half_written
 from albench.machine.removal import ASIDE, aside_folder, free_name, is_mounted, set_aside
+from albench.results.claims import Claims, require_none_joined
 from albench.results.layout import CONFIG_COPY, PROTOCOL_FILE, STUDY_FILE, RunFolder
 from albench.results.longer import note_what_was_asked, require_continued
 from albench.results.settings import Settings, StudySettings
 
-_LOCK = ".lock"
+_LOCK, _ALONE = ".lock", ".alone"
+_NO_LOCKS = (errno.ENOLCK, errno.ENOSYS, errno.EOPNOTSUPP)
 
 
 @contextlib.contextmanager
@@ -33,6 +36,33 @@ def output_folder(out: Path, *, fresh: bool) -> Iterator[Path | None]:
     InputError
         If another process holds the folder, or this user may not write there.
     """
+    _require_writable(out)
+    with _lock(out):
+        require_none_joined(RunFolder(out))
+        remove_half_written(out)
+        yield _clear(out) if fresh else None
+
+
+@contextlib.contextmanager
+def joined_folder(out: Path, ttl_s: float) -> Iterator[Claims]:
+    """Share `out` with other processes, of whatever host, that join it too; yields the claims of all of them.
+
+    Raises
+    ------
+    InputError
+        If a process holds the folder alone, or this user may not write there.
+    """
+    _require_writable(out)
+    claims = Claims(RunFolder(out), ttl_s)
+    with _lock(out, shared=True), claims.present():
+        # Present first: whoever is alone looks for others after being that, so that one of the two sees the other.
+        if (alone := ClaimFolder(out / _ALONE).history()) and alone[-1].is_live:
+            raise _in_use(out, alone[-1].place)
+        yield claims
+
+
+def _require_writable(out: Path) -> None:
+    """Make the folder and its lock; InputError where that may not be."""
     try:
         out.mkdir(parents=True, exist_ok=True)
         if not os.path.lexists(out / _LOCK):
@@ -46,14 +76,11 @@ def output_folder(out: Path, *, fresh: bool) -> Iterator[Path | None]:
             f"--out {out}: expected a folder that user {os.geteuid()} may write to, found {nearest} of user "
             f"{nearest.stat().st_uid} ({os.strerror(error.errno)})"
         ) from None
-    with _lock(out):
-        remove_half_written(out)
-        yield _clear(out) if fresh else None
 
 
 def _clear(out: Path) -> Path | None:
     """Move all but the lock out of the way; return where it is, None where there was nothing."""
-    entries = [entry for entry in out.iterdir() if entry.name not in (_LOCK, ASIDE)]
+    entries = [entry for entry in out.iterdir() if entry.name not in (_LOCK, _ALONE, ASIDE)]
     if not entries:
         return None
     for entry in entries:
@@ -83,18 +110,40 @@ def _folder_beside(out: Path) -> Path | None:
 
 
 @contextlib.contextmanager
-def _lock(out: Path) -> Iterator[None]:
-    with lock_file(out / _LOCK) as handle:
+def _lock(out: Path, *, shared: bool = False) -> Iterator[None]:
+    """Hold the folder's lock, alone or with others that share it."""
+    with lock_file(out / _LOCK) as handle, contextlib.ExitStack() as until:
         try:
             # Not flock, which forked data loaders inherit: after a kill -9 they would hold the folder for seconds.
-            fcntl.lockf(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            fcntl.lockf(handle, (fcntl.LOCK_SH if shared else fcntl.LOCK_EX) | fcntl.LOCK_NB)
         except (BlockingIOError, PermissionError):  # which of them is up to the system
-            holder = handle.read().strip() or "unknown"
-            raise InputError(f"--out {out}: in use by another al-bench, process {holder}") from None
-        handle.truncate()
-        handle.write(str(os.getpid()))
+            raise _in_use(out, f"process {handle.read().strip() or 'unknown'}") from None
+        except OSError as error:
+            if error.errno not in _NO_LOCKS:
+                raise
+            if not shared:  # those that share it look at this claim themselves
+                until.enter_context(_alone(out))
+        handle.truncate()  # also of who was there before
+        handle.write("that joined it" if shared else str(os.getpid()))
         handle.flush()
         yield
+
+
+@contextlib.contextmanager
+def _alone(out: Path) -> Iterator[None]:
+    """Hold the folder where the file system has no locks, as some mounts of Lustre and NFS: by a claim."""
+    folder = ClaimFolder(out / _ALONE)
+    if (claim := folder.take()) is None:
+        raise _in_use(out, folder.history()[-1].place)
+    with claim.renewed() as held, fenced(held.check):
+        try:
+            yield
+        finally:
+            claim.end("left")
+
+
+def _in_use(out: Path, holder: str) -> InputError:
+    return InputError(f"--out {out}: in use by another al-bench, {holder}")
 
 
 @dataclass(frozen=True)

@@ -5,6 +5,7 @@
     OUT/
       config.json  results.parquet  rounds.parquet  study.yaml  protocol.yaml  report/
       tensorboard/<data set>/<strategy>/seed-<seed>/
+      .claims/                    which of several processes works on what, see `albench.results.claims`
       set-aside/<what>-<number>/  what was there before, see `albench.machine.removal`
       <data set>/                 settings.json, which is config.json once more; study.yaml, protocol.yaml of its own
         _shared/seed-<seed>/      pool.parquet  start.json  descriptors.npy  prepared.json
@@ -33,6 +34,7 @@ FORMER_NAMES = {ROUNDS_FILE: "runs.parquet"}
 POOL, DESCRIPTORS, START, PREPARED = "pool.parquet", "descriptors.npy", "start.json", "prepared.json"
 QUERY, GALLERY, EVALUATION, SCORES = "query.json", "gallery.npz", "evaluation.parquet", "scores"
 REPORT, TENSORBOARD = "report", "tensorboard"
+CLAIMS = ".claims"
 STUDY_FILE = "study.yaml"
 """The request, so that it can be repeated: beside the tables the last one, in a data set's folder that of its study."""
 PROTOCOL_FILE = "protocol.yaml"
@@ -96,6 +98,11 @@ class RunFolder:
     def round_table(self) -> Path:
         """Table of a row per round."""
         return self.path / ROUNDS_FILE
+
+    @property
+    def claims(self) -> Path:
+        """Folder of claims, where several processes work on the studies."""
+        return self.path / CLAIMS
 
     @property
     def report(self) -> Path:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import re
 from pathlib import Path
@@ -32,7 +33,7 @@ def require_plain_files(out: Path) -> None:
     waiting = [out] if out.is_dir() else []
     while waiting:
         folder = waiting.pop()
-        with os.scandir(folder) as entries:
+        with contextlib.suppress(FileNotFoundError), os.scandir(folder) as entries:  # another process may write here
             for entry in entries:
                 path = Path(entry.path)
                 if folder == out and (entry.name == ASIDE or entry.name.startswith(".")):

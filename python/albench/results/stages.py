@@ -15,7 +15,7 @@ from typing import Any, ClassVar, Self
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from albench.errors import InputError
-from albench.machine.files import sha256
+from albench.machine.files import require_fence, sha256
 from albench.results.layout import stage_record
 from albench.results.sealed import read_sealed, write_sealed
 
@@ -105,6 +105,7 @@ def whole_stage(folder: Path, name: str) -> StageRecord:
 
 def forget_stage(folder: Path, name: str) -> None:
     """Have a finished stage run again; what it wrote stays where it is."""
+    require_fence()
     stage_record(folder, name).unlink(missing_ok=True)
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import shutil
 
-from albench.machine.files import HALF_WRITTEN, sha256
+from albench.machine.files import HALF_WRITTEN, require_fence, sha256
 from albench.machine.removal import remove_tree
 from albench.results.layout import CEILING, QUERY, RoundFolder, train_stages
 from albench.results.query import Query
@@ -40,5 +40,6 @@ def take_over(former: RoundFolder, last: Round) -> None:
         inputs = record.inputs and {name: digest if name == QUERY else old for name, old in record.inputs.items()}
         files = {name: digest if name == QUERY else old for name, old in record.files.items()}
         record.model_copy(update={"inputs": inputs, "files": files}).write(copy, stage)
+    require_fence()
     copy.rename(last.folder.path)
     last.say(f"the ceiling of round {former.number}, which has as many iterations")

@@ -24,6 +24,9 @@ DEVICES = ("auto", "cpu", "cuda")
 _CHOICES = {"device": DEVICES, "start": START_METHODS, "split_by": SPLITS}
 
 
+_OF_THE_START = ("resume", "join", "claim_ttl")
+
+
 def read_study(file: Path) -> dict[str, Any]:
     """Read the fields of a request that a study file gives.
 
@@ -66,7 +69,7 @@ def own_protocol(request: RunRequest) -> dict[str, Any] | None:
 def write_study(request: RunRequest, folder: Path, protocol: dict[str, Any] | None = None) -> Path:
     """Write `request` into `folder`, whole or not at all, so that ``al-bench run`` repeats it from there.
 
-    What is None is left out, and so is ``resume``, for which nothing of a study depends on. Relative paths are
+    What is None is left out, and so is how the run is started, on which nothing of a study depends. Relative paths are
     written from the folder, and a study that moves with its data still finds them.
 
     Parameters
@@ -89,7 +92,7 @@ def write_study(request: RunRequest, folder: Path, protocol: dict[str, Any] | No
     values: dict[str, Any] = {}
     for key in request_fields():
         value = _placed(key, getattr(request, key), relative, Path())
-        if value not in (None, ()) and key != "resume":
+        if value not in (None, ()) and key not in _OF_THE_START:
             values[key] = list(value) if isinstance(value, tuple) else str(value) if isinstance(value, Path) else value
     values["out"] = relative(str(request.out))
     if protocol is not None:

@@ -59,14 +59,19 @@ class Processes(Generic[Job]):
     def __exit__(self, kind: type[BaseException] | None, *error: object) -> None:
         """Let the processes end, or kill them where an exception ends the block."""
         self._threads.shutdown(wait=False, cancel_futures=True)
-        with self._lock:
-            self._stopped = True
-            for process, _ in self._started if kind else ():
-                _kill(process)
+        if kind:
+            self.stop()
         self._threads.shutdown()
         for process, pipe in self._started:
             pipe.close()
             process.join()
+
+    def stop(self) -> None:
+        """Kill the processes; from any thread."""
+        with self._lock:
+            self._stopped = True
+            for process, _ in self._started:
+                _kill(process)
 
     def submit(self, job: Job) -> Future[None]:
         """Run a job as soon as a process is free."""

@@ -96,6 +96,13 @@ class RunRequest:
     out: Annotated[Path, Option("Results folder.", variable="ALBENCH_OUT")] = Path("out")
     cache: Annotated[Path | None, Option(CACHE_HELP)] = None
     jobs: Annotated[int | None, Option("Chains side by side; default: as the cores allow.", least=1)] = None
+    join: Annotated[
+        bool,
+        Option("Work with all other processes, of any host, that were started so on this --out.", flag="--join"),
+    ] = False
+    claim_ttl: Annotated[
+        int, Option("Seconds after which others take over from a process that is silent; with --join.", least=2)
+    ] = 180
     resume: Annotated[
         bool, Option("Continue what is in --out, or set it aside and start anew.", flag="--resume/--fresh")
     ] = True

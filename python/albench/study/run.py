@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import contextlib
+import hashlib
+import time
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 from albench.config import Protocol, StudyConfig
 from albench.data import Dataset, load_dataset, verify_cases
@@ -15,24 +17,31 @@ from albench.data.locate import cache_folder
 from albench.data.verify import require_none_stops
 from albench.errors import ChainsFailedError, InputError, unknown_name
 from albench.machine.facts import has_bfloat16
+from albench.machine.files import fenced
 from albench.machine.limits import allow_open_files
 from albench.machine.names import require_utf8
 from albench.machine.placement import Machine, Placement, place
 from albench.progress import SILENT, Board, Reporter
 from albench.protocols import load_protocol
 from albench.report import build_report
-from albench.results.folder import output_folder
+from albench.results.claims import Claims
+from albench.results.collect import write_tables
+from albench.results.folder import examine_folder, joined_folder, output_folder
 from albench.results.reading import require_plain_files
 from albench.strategies import label_of, make_strategy
 from albench.study.claim import claim_results
 from albench.study.events import require_tensorboard
 from albench.study.file import DEVICES, own_protocol
+from albench.study.joined import run_joined
+from albench.study.parts import parts_of
 from albench.study.request import RunRequest
 from albench.study.study import Study
 from albench.study.workers import run_studies
 from albench.training.base import Trainer
 from albench.training.feasible import planning_problems
 from albench_core.cores import n_cores
+
+_LOOK_EVERY_S = 0.5
 
 
 @dataclass(frozen=True)
@@ -166,10 +175,14 @@ def run(request: RunRequest, reporter: Board = SILENT) -> Path:
     if ".." in request.out.parts:  # --fresh may move the current folder, from which the path counts
         request = replace(request, out=request.out.resolve())
     resolved = resolve(request, reporter)
+    if request.join and not request.resume:
+        raise InputError("--join: expected no --fresh, which would take the folder from the others")
     for study in resolved.studies:
         if not request.resume and study.dataset.root.is_relative_to(request.out.resolve()):
             raise InputError(f"--fresh: would set {study.dataset.root} aside, which is read; choose another --out")
     protocol = own_protocol(request)  # now: it may lie in what --fresh sets aside
+    if request.join:
+        return _join(resolved, protocol, reporter)
     with output_folder(request.out, fresh=not request.resume) as replaced:
         require_plain_files(request.out)
         if replaced:
@@ -183,6 +196,67 @@ def run(request: RunRequest, reporter: Board = SILENT) -> Path:
                 reporter.say(f"report of what is done: {build_report(request.out)}")
             raise
         return build_report(request.out)
+
+
+def _join(resolved: Resolved, protocol: dict[str, Any] | None, reporter: Board) -> Path:
+    """Run what no other process has of the studies, wait for what others have, and see to tables and report."""
+    request, configs = resolved.request, [study.config for study in resolved.studies]
+    with joined_folder(request.out, request.claim_ttl) as claims:
+        with claims.settings.held():
+            claims.require_versions()
+            require_plain_files(request.out)
+            found = examine_folder(request.out, configs)
+            changes = bool(found.changed or found.replaced)
+            if changes and (others := claims.at_work()):
+                raise InputError(
+                    f"--out {request.out}: expected the settings of those at work, one on {others[0].place}, since "
+                    f"they would go on under others"
+                )
+            claim_results(request, resolved.studies, protocol, reporter)
+            if changes:
+                claims.forget_work()
+        parts = parts_of(resolved.studies, request.strategy, range(request.seeds))
+        try:
+            done = run_joined(parts, claims, resolved.n_processes, reporter)
+        except ChainsFailedError as error:
+            with contextlib.suppress(InputError):  # nothing is done that it could show
+                reporter.say(f"report of what is done: {report_once(claims, str(error), reporter)}")
+            raise
+        return report_once(claims, done, reporter)
+
+
+def report_once(claims: Claims, of: str, reporter: Reporter) -> Path:
+    """Write tables and report, unless another process that is joined did of the same, or does.
+
+    Parameters
+    ----------
+    of
+        Names what they show.
+
+    Returns
+    -------
+    Path
+        The report's page.
+    """
+    run, of = claims.run, hashlib.sha256(of.encode()).hexdigest()
+    page = run.report / "index.html"
+    while True:
+        history = claims.report.history()
+        last = history[-1].end if history else None
+        if last and last.get("of") == of and page.is_file():
+            return page
+        if (claim := claims.report.take()) is not None:
+            break
+        time.sleep(_LOOK_EVERY_S)
+    with claim.renewed() as held, fenced(held.check):
+        try:
+            for line in write_tables(run.path):
+                reporter.say(line)
+            page = build_report(run.path)
+            claim.end("done", of=of)
+        finally:
+            claim.end("left")
+    return page
 
 
 def require_same_data(first: Dataset, second: Dataset) -> None:

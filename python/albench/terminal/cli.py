@@ -25,6 +25,7 @@ from albench.terminal.datasets import JsonOption, datasets_app
 from albench.terminal.doctor import doctor
 from albench.terminal.options import takes_request
 from albench.terminal.project import query, train
+from albench.terminal.status import status
 
 app = typer.Typer(
     help="Active learning with nnU-Net: which slices should be annotated next?",
@@ -40,6 +41,7 @@ app.command("import-labels")(import_labels)
 app.command("train")(train)
 app.command("annotations")(show_annotations)
 app.command("doctor")(doctor)
+app.command("status")(status)
 
 
 @app.command()
@@ -60,7 +62,7 @@ def run(request: RunRequest) -> None:
 
 
 @app.command()
-@takes_request(without=("tensorboard", "gallery"))
+@takes_request(without=("tensorboard", "gallery", "join", "claim_ttl"))
 def plan(
     request: RunRequest,
     sd: Annotated[

@@ -25,7 +25,7 @@ from numpy.typing import NDArray
 
 from albench.data import Case
 from albench.errors import InputError
-from albench.machine.files import HALF_WRITTEN, sha256, sync, write_json
+from albench.machine.files import HALF_WRITTEN, require_fence, sha256, sync, write_json
 from albench.machine.foreign import require_regular
 from albench.machine.text import read_json_text
 from albench.training.grids import CaseGrid, require_voxels
@@ -252,6 +252,7 @@ def preprocess(
                         digests[part] = sha256(written)
                         sync(written)
                         target.parent.mkdir(exist_ok=True)
+                        require_fence()
                         written.replace(target)
                     write_json(_checksums(store, case.name), digests)
                 (store.case_folder / f"{case.name}{_PICKLE}").unlink(missing_ok=True)
