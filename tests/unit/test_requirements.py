@@ -14,7 +14,7 @@ from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
 ROOT = Path(__file__).parents[2]
-LISTS = ("build", "runtime", "cpu", "cu130", "dev")
+LISTS = ("build", "runtime", "cpu", "cu130", "page", "dev")
 TORCH = {"torch", "torchvision"}
 OURS = {"al-bench", "albench-core"}
 REMEDY = "run requirements/lock"
@@ -82,11 +82,15 @@ def asked(name: str) -> list[Requirement]:
         return of_group("build")
     if name == "runtime":
         projects = [toml("pyproject.toml")["project"], toml("python/core/pyproject.toml")["project"]]
-        return [Requirement(text) for project in projects for text in project["dependencies"]]
-    return [each for group in toml("pyproject.toml")["dependency-groups"] for each in of_group(group)]
+        annotate = projects[0]["optional-dependencies"]["annotate"]  # the image has it
+        return [Requirement(text) for text in [*annotate, *(each for own in projects for each in own["dependencies"])]]
+    if name == "page":
+        return of_group("page")
+    groups = set(toml("pyproject.toml")["dependency-groups"]) - {"page"}  # only where there is no npm
+    return [each for group in sorted(groups) for each in of_group(group)]
 
 
-@pytest.mark.parametrize("name", ["runtime", "build", "dev"])
+@pytest.mark.parametrize("name", ["runtime", "build", "page", "dev"])
 def test_what_pyproject_asks_for_is_in_the_lists(name: str) -> None:
     available: dict[str, str] = {}
     for each in LISTS if name == "dev" else (name, "cu130"):

@@ -15,7 +15,6 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from albench.errors import InputError
-from albench.machine.files import HALF_WRITTEN
 
 if TYPE_CHECKING:
     from albench.annotate.server import Opened
@@ -75,6 +74,8 @@ def annotate(
 @contextlib.contextmanager
 def _in_browser(link: str, folder: Path) -> Iterator[None]:
     """Open a link by way of a file that only we can read: everybody sees the words that a program is started with."""
+    from albench.machine.files import HALF_WRITTEN
+
     with tempfile.NamedTemporaryFile("w", prefix=HALF_WRITTEN, suffix=".html", dir=folder, encoding="utf-8") as page:
         page.write(f'<!doctype html><meta http-equiv="refresh" content="0; url={html.escape(link)}">')
         page.flush()
