@@ -25,11 +25,7 @@ _LOOPBACK = frozenset({"127.0.0.1", "localhost", "[::1]"})
 _POLICY = "; ".join(
     (
         "default-src 'self'",
-        "script-src 'self' 'wasm-unsafe-eval'",
-        "style-src 'self' 'unsafe-inline'",  # the viewer sets sizes of its canvas
-        "img-src 'self' data: blob:",  # its font is a picture in its code
-        "connect-src 'self' data: blob:",
-        "worker-src 'self' blob:",
+        "img-src 'self' data: blob:",  # the viewer's font is a picture in its code
         "object-src 'none'",
         "base-uri 'none'",
         "form-action 'none'",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shlex
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -120,12 +121,12 @@ def query(
         typer.echo("dry run: nothing is written")
         return
     typer.echo(f"query {answer.query.id}: {answer.folder}")
-    typer.echo(
-        f"open {answer.folder / 'index.html'} for pictures, and hand {answer.folder / 'tasks'} to the annotators"
-    )
+    folder = shlex.quote(str(answer.folder))
+    typer.echo(f"pictures: {answer.folder / 'index.html'}")
+    typer.echo(f"draw in the browser: al-bench annotate {folder}")
+    typer.echo(f"or hand {answer.folder / 'tasks'} to the annotators")
     if dataset is not None:
-        back = answer.folder / "tasks"
-        typer.echo(f"then: al-bench import-labels --query {answer.folder} --labels {back} --dataset {dataset}")
+        typer.echo(f"then: al-bench import-labels --query {folder} --dataset {shlex.quote(str(dataset))}")
 
 
 def _print_units(answer: Any) -> None:
