@@ -117,7 +117,7 @@ export class Panel {
     byId("uncertainty").replaceChildren(
       ...values.map(([name, value]) => {
         const meter = el("meter", { max: highest, value, aria: { label: `Uncertainty of ${name}` } });
-        const number = Number(value.toPrecision(2)).toString();
+        const number = value !== 0 && value < 0.001 ? value.toExponential(1) : Number(value.toPrecision(2)).toString();
         return el("tr", {}, el("td", {}, name), el("td", {}, meter), el("td", {}, number));
       }),
     );
