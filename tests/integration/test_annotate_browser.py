@@ -35,7 +35,6 @@ HAS_DRIVER = shutil.which("node") is not None and (ROOT / "python/page/node_modu
 
 pytestmark = [
     pytest.mark.slow,
-    pytest.mark.data,
     pytest.mark.timeout(900),
     pytest.mark.skipif(CHROMIUM is None, reason="no chromium (Debian's package, or CHROMIUM names one)"),
     pytest.mark.skipif(not HAS_DRIVER, reason="no playwright-core: npm ci in python/page brings it"),
@@ -43,6 +42,16 @@ pytestmark = [
 TRAINING = ("training.first_iterations=25", "training.round_iterations=12", "pool.start=12")
 
 
+def test_what_the_page_does() -> None:
+    """Tools, keys, touch, lost connections, second windows, reviewers: before a server of made images."""
+    environment = {**os.environ, "CHROMIUM": str(CHROMIUM)}
+    done = subprocess.run(
+        ["node", str(DRIVER.with_name("behaviour.mjs"))], check=False, capture_output=True, text=True, env=environment
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+
+
+@pytest.mark.data
 def test_a_round_in_the_browser(real_data: Path, tmp_path: Path) -> None:
     hippocampus = load_dataset("hippocampus", data_dir=real_data, cache_dir=tmp_path / "cache")
     settings = [word for setting in TRAINING for word in ("--set", setting)]

@@ -76,9 +76,11 @@ def test_without_locks(phantom: Dataset, tmp_path: Path, alone: dict[str, str]) 
 def test_a_killed_child_is_a_failure_and_its_chain_is_tried_again(
     phantom: Dataset, tmp_path: Path, alone: dict[str, str]
 ) -> None:
-    study = JoinedStudy(phantom, tmp_path / "out", seconds=3)
+    study = JoinedStudy(phantom, tmp_path / "out")
+    (tmp_path / "endless").write_text("entropy/seed-0")
     process = study.start()
     os.kill(study.await_training("entropy"), signal.SIGKILL)
+    (tmp_path / "endless").unlink()
     process.join(300)
     assert process.exitcode == 0
     require_equal(study, alone)
@@ -88,12 +90,14 @@ def test_a_killed_child_is_a_failure_and_its_chain_is_tried_again(
 def test_one_that_is_stopped_too_long_writes_nothing_when_it_goes_on(
     phantom: Dataset, tmp_path: Path, alone: dict[str, str]
 ) -> None:
-    study = JoinedStudy(phantom, tmp_path / "out", seconds=2)
+    study = JoinedStudy(phantom, tmp_path / "out")
+    (tmp_path / "endless").write_text("entropy/seed-0")
     head = study.start()
     child = study.await_training("entropy")
     family = [psutil.Process(head.pid), psutil.Process(child)]
     for each in family:
         each.suspend()
+    (tmp_path / "endless").unlink()
     other = study.start()
     other.join(300)
     assert other.exitcode == 0
@@ -113,13 +117,15 @@ def test_one_that_is_stopped_too_long_writes_nothing_when_it_goes_on(
 def test_a_killed_head_takes_its_children_along_and_is_started_again(
     phantom: Dataset, tmp_path: Path, alone: dict[str, str]
 ) -> None:
-    study = JoinedStudy(phantom, tmp_path / "out", seconds=3)
+    study = JoinedStudy(phantom, tmp_path / "out")
+    (tmp_path / "endless").write_text("random/seed-0")
     head = study.start()
     child = psutil.Process(study.await_training("random"))
     assert head.pid is not None
     os.kill(head.pid, signal.SIGKILL)
     head.join()
-    child.wait(20)
+    child.wait(60)
+    (tmp_path / "endless").unlink()
     began = time.monotonic()
     again = study.start()
     again.join(300)
@@ -132,12 +138,14 @@ def test_a_killed_head_takes_its_children_along_and_is_started_again(
 def test_one_that_is_asked_to_end_leaves_its_chain_at_once(
     phantom: Dataset, tmp_path: Path, alone: dict[str, str]
 ) -> None:
-    study = JoinedStudy(phantom, tmp_path / "out", seconds=3)
+    study = JoinedStudy(phantom, tmp_path / "out")
+    (tmp_path / "endless").write_text("random/seed-0")
     head = study.start(lambda: signal.signal(signal.SIGTERM, signal.default_int_handler))
     study.await_training("random")
     assert head.pid is not None
     os.kill(head.pid, signal.SIGTERM)
     head.join(60)
+    (tmp_path / "endless").unlink()
     assert head.exitcode != 0
     assert ends_of(study, "random") == ["left"]
     again = study.start()

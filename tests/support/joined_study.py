@@ -30,7 +30,10 @@ TTL_S = 15
 
 
 class LoggedTrainer(FakeTrainer):
-    """Takes time for a training, writes down when it begins and ends, and fails where the file ``unlucky`` says."""
+    """Takes time for a training, and writes down when it begins and ends.
+
+    It fails where the file ``unlucky`` says, and does not end as long as the file ``endless`` says so.
+    """
 
     def __init__(self, dataset: Dataset, work: Path, log: Path, seconds: float) -> None:
         super().__init__(dataset, work)
@@ -42,6 +45,9 @@ class LoggedTrainer(FakeTrainer):
         if unlucky.exists() and unlucky.read_text() in str(target):
             raise KeyError("odd")
         time.sleep(self._seconds)
+        endless, end = self._log.with_name("endless"), time.monotonic() + 120
+        while endless.exists() and endless.read_text() in str(target) and time.monotonic() < end:
+            time.sleep(0.05)
         report = super().train(units, target=target, **others)
         self._note("end", target)
         return report
