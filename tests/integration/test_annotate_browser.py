@@ -150,7 +150,7 @@ def server(asked: Path, port: int) -> Iterator[tuple[subprocess.Popen[str], str]
             pytest.fail(f"the server ended with {process.wait()}")
     finally:
         process.terminate()
-        process.wait(timeout=30)
+        process.communicate(timeout=30)
 
 
 def in_ras(asked: Path, query: Query, unit: QueriedUnit, label: Path) -> NDArray[np.uint8]:

@@ -315,8 +315,8 @@ def _kill_when(command: list[str], happened: object) -> None:
     ("name", "file", "n_cases"),
     [
         ("hippocampus", "Task04_Hippocampus.tar", 260),
-        ("openkbp", "OpenKBP_HeadNeckCT.tar", 164),
-        ("acdc", "ACDC_CardiacMR_ED.tar", 99),
+        pytest.param("openkbp", "OpenKBP_HeadNeckCT.tar", 164, marks=pytest.mark.long),
+        pytest.param("acdc", "ACDC_CardiacMR_ED.tar", 99, marks=pytest.mark.long),
     ],
 )
 def test_killed_again_and_again_while_it_prepares_real_data(

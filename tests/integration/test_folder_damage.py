@@ -165,6 +165,7 @@ def test_a_study_of_version_0_1_goes_on_where_it_was(phantom: Dataset, finished:
 
 
 @pytest.mark.slow
+@pytest.mark.long
 def test_hundreds_of_corruptions(phantom: Dataset, finished: Path, tmp_path: Path) -> None:
     files, rng, healed = damageable(finished), random.Random(1), Counter[bool]()
     for number in range(N_CORRUPTIONS):

@@ -137,7 +137,14 @@ def test_a_pickle_in_place_of_any_file_is_never_run(
 
 @pytest.mark.slow
 @pytest.mark.timeout(1200)
-@pytest.mark.parametrize("kind", ["blosc2", "npy", "npz", "old torch", "pickle", "protocol 0", "torch"])
+@pytest.mark.parametrize(
+    "kind",
+    [
+        "pickle",
+        "torch",
+        *(pytest.param(kind, marks=pytest.mark.long) for kind in ("blosc2", "npy", "npz", "old torch", "protocol 0")),
+    ],
+)
 def test_every_kind_of_pickle_in_place_of_any_file(
     out: Path, made: Path, commands: dict[str, Callable[[], object]], tmp_path: Path, kind: str
 ) -> None:

@@ -77,6 +77,7 @@ def use(work: Path, phantom: Dataset, split: Split) -> int:
     return n_refused
 
 
+@pytest.mark.long
 def test_a_bomb_in_every_file(made: Path, phantom: Dataset, split: Split, tmp_path: Path) -> None:
     assert use(Path(shutil.copytree(made, tmp_path / "sound", symlinks=True)), phantom, split) == 0
     canary, n_refused = tmp_path / "canary", 0

@@ -45,7 +45,7 @@ def ends_of(study: JoinedStudy, *chain: str) -> list[str | None]:
     return [past.state for past in claims.on(study.dataset.name, chain[0], 0).history()]
 
 
-@pytest.mark.parametrize("number", range(3))
+@pytest.mark.parametrize("number", [0, *(pytest.param(number, marks=pytest.mark.long) for number in (1, 2))])
 def test_two_that_race_share_the_work(phantom: Dataset, tmp_path: Path, alone: dict[str, str], number: int) -> None:
     study = JoinedStudy(phantom, tmp_path / "out", seconds=0.3 * number)
     processes = [study.start() for _ in range(2)]
@@ -58,6 +58,7 @@ def test_two_that_race_share_the_work(phantom: Dataset, tmp_path: Path, alone: d
         assert ends_of(study, part) == ["done"]
 
 
+@pytest.mark.long
 def test_without_locks(phantom: Dataset, tmp_path: Path, alone: dict[str, str]) -> None:
     def no_locks() -> None:
         def refuse(*arguments: object) -> None:
@@ -135,6 +136,7 @@ def test_a_killed_head_takes_its_children_along_and_is_started_again(
     assert ends_of(study, "random") == [None, "done"]
 
 
+@pytest.mark.long
 def test_one_that_is_asked_to_end_leaves_its_chain_at_once(
     phantom: Dataset, tmp_path: Path, alone: dict[str, str]
 ) -> None:
@@ -179,6 +181,7 @@ def test_what_fails_three_times_is_told_and_all_else_is_done(
     require_equal(study, alone)
 
 
+@pytest.mark.long
 def test_a_start_that_fails_keeps_its_chains_from_beginning(phantom: Dataset, tmp_path: Path) -> None:
     study = JoinedStudy(phantom, tmp_path / "out")
     (tmp_path / "unlucky").write_text("_shared/seed-0")

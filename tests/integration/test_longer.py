@@ -375,6 +375,7 @@ def test_killed_while_it_changes_a_folder_has_the_old_settings_or_the_new(
 
 
 @pytest.mark.slow
+@pytest.mark.long
 def test_killed_at_any_change_either_study_can_be_had(
     studies: Callable[[int], Path], phantom: Dataset, tmp_path: Path
 ) -> None:

@@ -356,6 +356,7 @@ def command(phantom: Dataset, protocol: Protocol, out: Path) -> list[str]:
     ]  # fmt: skip
 
 
+@pytest.mark.long
 @pytest.mark.timeout(1200)
 def test_killed_five_times_a_run_resumes_to_the_same_result(
     phantom: Dataset, protocol: Protocol, tmp_path: Path

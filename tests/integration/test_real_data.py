@@ -14,7 +14,7 @@ from albench.results.tables import read_results, read_rounds
 pytestmark = [pytest.mark.slow, pytest.mark.data, pytest.mark.timeout(900)]
 
 SETTINGS = (
-    "training.first_iterations=100", "training.round_iterations=20", "pool.max_cases=6", "pool.max_test_cases=3",
+    "training.first_iterations=100", "training.round_iterations=20", "pool.max_cases=8", "pool.max_test_cases=3",
     "pool.start=40", "scoring.passes=4",
 )  # fmt: skip
 
@@ -23,7 +23,7 @@ SETTINGS = (
     ("name", "strategies", "lowest"),
     [
         ("hippocampus", "random,usim-f,full", 0.2),
-        ("openkbp", "random,usim-f", 0.03),
+        pytest.param("openkbp", "random,usim-f", 0.03, marks=pytest.mark.long),
         ("acdc", "random,usim-f", 0.1),
     ],
 )

@@ -153,6 +153,8 @@ def interrupted() -> Iterator[Attempt]:
     for name, (make, _) in FUNCTIONS.items():
 
         def attempt(make=make):
+            # a shell starts what runs in the background with this signal ignored
+            signal.signal(signal.SIGINT, signal.default_int_handler)
             f = make(large())
             expected = sound(f, 20, optimizer="naive").indices
 

@@ -71,6 +71,7 @@ def test_what_is_a_pair_is_left_to_the_pair_table() -> None:
 
 
 @pytest.mark.slow
+@pytest.mark.long
 def test_claims_about_equal_strategies_are_decided_at_most_at_the_level() -> None:
     wrong = 0
     for seed in range(100):
@@ -153,6 +154,7 @@ def test_three_data_sets_are_asked_together_and_two_are_not() -> None:
 
 
 @pytest.mark.slow
+@pytest.mark.long
 def test_claims_over_data_sets_hold_their_level_where_a_strategy_helps_some_and_harms_others() -> None:
     """200 null studies of 3 data sets; without the spread over data sets in the error a third would be rejected."""
     rng = np.random.default_rng(5)

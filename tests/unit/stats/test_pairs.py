@@ -100,6 +100,7 @@ def test_one_strategy_has_no_pairs() -> None:
 
 
 @pytest.mark.slow
+@pytest.mark.long
 def test_equal_strategies_are_told_apart_in_at_most_5_percent_of_studies() -> None:
     """100 null studies of 8 strategies and 28 pairs: any verdict at all counts."""
     rng = np.random.default_rng(7)
