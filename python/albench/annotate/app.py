@@ -49,7 +49,7 @@ class Site:
             More labels than can be drawn in the browser; an image whose axes do not span the space.
         """
         asked = self.work.asked
-        largest_unit = max(math.prod(asked.shape_ijk(rank)) for rank in asked.ranks)
+        largest_unit = max(math.prod(self.work.drawings.shape(rank)) for rank in asked.ranks)
         largest_case = max(math.prod(case.shape) for case in asked.cases.values())
         assert asked.codes.values
 

@@ -90,13 +90,6 @@ class Asked:
         shape = self.handed.query.cases[case.name].shape_ijk
         return case.turn.box(*unit.box_ijk(shape), shape)
 
-    def shape_ijk(self, rank: int) -> Triple:
-        """Voxels of a unit along i, j and k of its file."""
-        unit = self.handed.by_rank[rank]
-        start, stop = unit.box_ijk(self.handed.query.cases[unit.case].shape_ijk)
-        i, j, k = (high - low for low, high in zip(start, stop, strict=True))
-        return i, j, k
-
     def slab(self, rank: int) -> Box:
         """Voxels of a unit and beside it."""
         axis, shape = self._axis(self.handed.by_rank[rank]), self.case_of(rank).shape

@@ -157,14 +157,11 @@ class Monai:
         whole[returned.placement.box] = labels
         taken, left = [], []
         for rank in self._units(person)[case]:
-            start, stop = handed.by_rank[rank].box_ijk(handed.query.cases[case].shape_ijk)
-            i, j, k = (slice(low, high) for low, high in zip(start, stop, strict=True))
-            drawn = whole[i, j, k]
+            box = handed.by_rank[rank].box(handed.query.cases[case].shape_ijk)
+            drawn = whole[box]
             covered = returned.rest_is_background or all(
-                first <= low and high <= last
-                for low, high, first, last in zip(
-                    start, stop, returned.placement.start, returned.placement.stop, strict=True
-                )
+                given.start <= asked.start and asked.stop <= given.stop
+                for asked, given in zip(box, returned.placement.box, strict=True)
             )
             if not covered or not ((drawn != 0) & (drawn != handed.ignore)).any():
                 left.append(rank)

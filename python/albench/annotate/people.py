@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import contextlib
 import hmac
 import json
 import os
 import secrets
 import stat
-import tempfile
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,7 +15,7 @@ from typing import Annotated, Literal
 from pydantic import BaseModel, Field, ValidationError
 
 from albench.errors import InputError
-from albench.machine.files import HALF_WRITTEN, sync, writing_to
+from albench.machine.files import atomic_file
 from albench.machine.names import plain_name
 from albench.machine.text import read_json_text
 
@@ -112,18 +110,5 @@ def _read(path: Path) -> dict[tuple[str, Role], str]:
 
 
 def _write(path: Path, people: list[dict[str, str]]) -> None:
-    with writing_to(path):
-        path.parent.mkdir(parents=True, exist_ok=True)
-        descriptor, name = tempfile.mkstemp(prefix=HALF_WRITTEN, dir=path.parent)  # 0600 from the start
-        temporary = Path(name)
-        try:
-            with os.fdopen(descriptor, "w", encoding="utf-8") as stream:
-                stream.write(json.dumps({"people": people}, indent=1) + "\n")
-                stream.flush()
-                os.fsync(stream.fileno())
-            temporary.chmod(_PRIVATE)
-            temporary.replace(path)
-            sync(path.parent)
-        finally:
-            with contextlib.suppress(FileNotFoundError):
-                temporary.unlink()
+    with atomic_file(path, _PRIVATE) as temporary:
+        temporary.write_text(json.dumps({"people": people}, indent=1) + "\n", encoding="utf-8")

@@ -7,10 +7,9 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from nibabel.orientations import io_orientation
 from numpy.typing import NDArray
 
-from albench.annotation.grid import Triple
+from albench.annotation.grid import GridError, Triple, toward_ras
 from albench.errors import InputError
 
 Box = tuple[Triple, Triple]
@@ -48,11 +47,11 @@ class Turn:
         """
         if affine is None:
             return cls((0, 1, 2), (False, True, False))
-        toward = io_orientation(np.asarray(affine, dtype=np.float64))
-        if not np.isfinite(toward).all():
-            raise InputError(f"affine: expected three axes that span the space, got {np.asarray(affine).tolist()}")
-        of = {int(world): (axis, bool(sign < 0)) for axis, (world, sign) in enumerate(toward)}
-        return cls((of[0][0], of[1][0], of[2][0]), (of[0][1], of[1][1], of[2][1]))
+        try:
+            x, y, z = toward_ras(np.asarray(affine, dtype=np.float64))
+        except GridError as error:
+            raise InputError(str(error)) from None
+        return cls((x[0], y[0], z[0]), (x[1], y[1], z[1]))
 
     def turned(self, voxels: NDArray[Any]) -> NDArray[Any]:
         """Return voxels (i, j, k, ...) of a file with axes (x, y, z, ...); a view."""

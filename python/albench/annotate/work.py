@@ -130,7 +130,7 @@ class Work:
         if saving.labels is not None:
             turn = self.asked.case_of(rank).turn
             try:
-                labels = self.asked.codes.decoded(saving.labels, self.asked.shape_ijk(rank), turn)
+                labels = self.asked.codes.decoded(saving.labels, self.drawings.shape(rank), turn)
             except InputError as error:
                 raise RefusedError(str(error)) from None
         return self._saved(who, rank, saving, labels, comment)
@@ -241,7 +241,7 @@ class Work:
             return known
         unit = self.asked.handed.by_rank[rank]
         if newest == 0 and unit.file_axis is not None and unit.prefill != "labels":
-            n = 0 if unit.prefill != "none" else int(np.prod(self.asked.shape_ijk(rank)))
+            n = 0 if unit.prefill != "none" else int(np.prod(self.drawings.shape(rank)))
             none = np.empty((0, 0, 0), dtype=np.uint16)
             facts = self._facts(Drawing(version=0, labels=none)) | {"n_unlabelled": n}  # no file need be read
         else:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import csv
-import io
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,8 +10,7 @@ import numpy as np
 import pandas as pd
 
 from albench.errors import InputError
-from albench.machine.spreadsheet import cell_text, csv_bytes
-from albench.machine.text import read_text
+from albench.machine.spreadsheet import cell_text, csv_bytes, read_rows
 from albench.stats.audit import AuditedDice, audit_dice
 
 AGREEMENT = "agreement.csv"
@@ -142,11 +139,9 @@ def read_agreement(path: Path) -> list[ComparedUnit]:
     InputError
         It is damaged, or has other columns.
     """
-    if not path.exists():
-        return []
+    rows = read_rows(path, _LONGEST, "a table of agreement")
+    units: dict[tuple[int, str, str, str, str], dict[str, ClassOverlap]] = {}
     try:
-        rows = list(csv.DictReader(io.StringIO(read_text(path, _LONGEST), newline=""), strict=True))
-        units: dict[tuple[int, str, str, str, str], dict[str, ClassOverlap]] = {}
         for row in rows:
             texts = {name: cell_text(row[name]) for name in _TEXTS}
             rank, first, second, both = (int(row[name]) for name in _COUNTS)
@@ -154,8 +149,6 @@ def read_agreement(path: Path) -> list[ComparedUnit]:
                 raise ValueError(f"{both} voxels of {first} and {second}")
             key = (rank, texts["case"], texts["place"], texts["first"], texts["second"])
             units.setdefault(key, {})[texts["class"]] = ClassOverlap(first, second, both)
-    except (csv.Error, KeyError, ValueError, TypeError, AttributeError) as error:
-        if isinstance(error, InputError):
-            raise
+    except (KeyError, ValueError, TypeError, AttributeError) as error:
         raise InputError(f"{path}: expected a table of agreement, found: {error}") from None
     return [ComparedUnit(*key, classes=classes) for key, classes in units.items()]

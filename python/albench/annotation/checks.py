@@ -45,8 +45,7 @@ class Asked:
 
     def box(self, unit: QueriedUnit) -> Box:
         """Part of the image that a unit is."""
-        i, j, k = map(slice, *unit.box_ijk(self.grid.shape))
-        return i, j, k
+        return unit.box(self.grid.shape)
 
     @property
     def axis(self) -> int:

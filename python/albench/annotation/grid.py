@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from nibabel.orientations import aff2axcodes
+from nibabel.orientations import aff2axcodes, io_orientation
 from numpy.typing import NDArray
 
 from albench.data.images import Header, read_header
@@ -87,6 +87,28 @@ class Grid:
     def orientation(self) -> str | None:
         """Whither i, j and k lead most of all, such as ``LPS``."""
         return None if self.affine is None else "".join(map(str, aff2axcodes(self.affine)))
+
+
+def toward_ras(affine: NDArray[np.float64]) -> tuple[tuple[int, bool], tuple[int, bool], tuple[int, bool]]:
+    """Return for right, anterior and superior the axis nearest to it, 0 = i, and whether that runs the other way.
+
+    As nibabel's `as_closest_canonical` has it.
+
+    Parameters
+    ----------
+    affine
+        (4, 4): voxel (i, j, k, 1) to mm in RAS.
+
+    Raises
+    ------
+    GridError
+        The axes do not span the space.
+    """
+    toward = io_orientation(affine)
+    if not np.isfinite(toward).all():
+        raise GridError(f"affine: expected three axes that span the space, got {np.asarray(affine).tolist()}")
+    of = {int(world): (axis, bool(sign < 0)) for axis, (world, sign) in enumerate(toward)}
+    return of[0], of[1], of[2]
 
 
 def affine_ras(header: Header) -> NDArray[np.float64]:

@@ -81,6 +81,18 @@ class HandedOut:
         """Units by rank, which all of them have."""
         return {unit.rank: unit for unit in self.query.units if unit.rank is not None}
 
+    def shape(self, rank: int) -> tuple[int, int, int]:
+        """Voxels of a unit's box along i, j and k of the file.
+
+        Raises
+        ------
+        KeyError
+            There is no unit of that rank.
+        """
+        unit = self.by_rank[rank]
+        start, stop = unit.box_ijk(self.query.cases[unit.case].shape_ijk)
+        return stop[0] - start[0], stop[1] - start[1], stop[2] - start[2]
+
     def task_name(self, case: str) -> str:
         """Name of a case's files, the case's or a neutral one."""
         return self.query.cases[case].task

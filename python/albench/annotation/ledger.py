@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import csv
-import io
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -15,8 +13,7 @@ from numpy.typing import NDArray
 
 from albench.annotation.checks import AnsweredUnit, State
 from albench.errors import InputError
-from albench.machine.spreadsheet import cell_text, csv_bytes
-from albench.machine.text import read_text
+from albench.machine.spreadsheet import cell_text, csv_bytes, read_rows
 from albench.units.borders import border
 
 _COUNTS = ("voxels", "unlabelled", "changed", "foreground", "border")
@@ -152,12 +149,7 @@ def read_ledger(path: Path) -> list[Entry]:
     InputError
         It is damaged, or has other columns.
     """
-    if not path.exists():
-        return []
-    try:
-        rows = list(csv.DictReader(io.StringIO(read_text(path, _LONGEST), newline=""), strict=True))
-    except csv.Error as error:
-        raise InputError(f"{path}: expected a ledger of annotations, found: {error}") from None
+    rows = read_rows(path, _LONGEST, "a ledger of annotations")
     missing = [column for column in _COLUMNS if rows and column not in rows[0]]
     if missing:
         raise InputError(f"{path}: expected a ledger of annotations, found no column '{missing[0]}'")

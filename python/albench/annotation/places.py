@@ -12,10 +12,9 @@ from typing import Any
 import nibabel
 import numpy as np
 import SimpleITK
-from nibabel.orientations import io_orientation
 from numpy.typing import NDArray
 
-from albench.annotation.grid import Grid, GridError
+from albench.annotation.grid import Grid, GridError, toward_ras
 from albench.data.images import Header, read_header
 from albench.data.readers import has_header
 from albench.errors import InputError
@@ -78,9 +77,8 @@ def file_grid(path: Path, reader: str | None = None) -> FileGrid:
 
 def _turns_by_nibabel(path: Path) -> tuple[Turn, Turn, Turn]:
     """Return the turns to RAS by nibabel's affine, another than ITK's where the header has none."""
-    toward = io_orientation(nibabel.load(path).affine)
-    of = {int(world): (axis, bool(sign < 0)) for axis, (world, sign) in enumerate(toward)}
-    return of[2], of[1], of[0]
+    x, y, z = toward_ras(nibabel.load(path).affine)
+    return z, y, x
 
 
 def _turns_by_itk(header: Header) -> tuple[Turn, Turn, Turn]:

@@ -102,5 +102,5 @@ def audited_part(units: Sequence[QueriedUnit], grid: Grid, ignore: int, predicti
 
 def _box(unit: QueriedUnit, grid: Grid) -> tuple[slice, slice, slice]:
     """Index (k, j, i) of a unit's voxels."""
-    i, j, k = (slice(low, high) for low, high in zip(*unit.box_ijk(grid.shape), strict=True))
+    i, j, k = unit.box(grid.shape)
     return k, j, i

@@ -27,7 +27,7 @@ def compared_units(drawings: Drawings, first: FirstVersions, assignment: Assignm
         pair = [(who, drawings.read(who, rank, lambda rank=rank: first.of(rank))) for who in assignment.of(rank)]  # type: ignore[misc]
         (owner, own), (second, other) = pair
         if own.status == other.status == "done":
-            unit = drawings.unit(rank)
+            unit = drawings.handed.by_rank[rank]
             classes = _overlaps(drawings, own, other)
             found.append(ComparedUnit(rank, unit.case, unit_name(unit), owner, second, classes))
     return found

@@ -181,7 +181,7 @@ def _write_case(handed: HandedOut, case: str, chosen: Mapping[int, Chosen], path
     grid = handed.grid(case)
     pristine = handed.handed(case, grid)
     labels = pristine.astype(np.uint16)
-    boxes = {rank: _box(handed, rank) for rank in chosen}
+    boxes = {rank: handed.by_rank[rank].box(grid.shape) for rank in chosen}
     done = sorted((each.drawing.saved, rank) for rank, each in chosen.items() if each.is_done)
     for _, rank in done:
         labels[boxes[rank]] = handed.ignore
@@ -193,13 +193,6 @@ def _write_case(handed: HandedOut, case: str, chosen: Mapping[int, Chosen], path
         return set()
     _replace(path, lambda temporary: write_label_like(labels.transpose(), handed.images(case)[0], temporary))
     return {rank for rank, box in boxes.items() if not np.array_equal(labels[box], pristine[box])}
-
-
-def _box(handed: HandedOut, rank: int) -> tuple[slice, slice, slice]:
-    unit = handed.by_rank[rank]
-    start, stop = unit.box_ijk(handed.query.cases[unit.case].shape_ijk)
-    i, j, k = (slice(low, high) for low, high in zip(start, stop, strict=True))
-    return i, j, k
 
 
 def _replace(path: Path, write: Callable[[Path], object]) -> None:

@@ -31,18 +31,13 @@ class FirstVersions:
         InputError
             The copy of what was handed out is gone, damaged or another; or the image's grid cannot be read.
         """
-        unit = self.handed.by_rank[rank]
-        start, stop = unit.box_ijk(self.handed.query.cases[unit.case].shape_ijk)
         if rank not in self._boxes:
-            self._read_case(unit.case)
+            self._read_case(self.handed.by_rank[rank].case)
         values = np.frombuffer(zlib.decompress(self._boxes[rank]), dtype=np.uint16)
-        shape = tuple(high - low for low, high in zip(start, stop, strict=True))
-        return Drawing(version=0, labels=values.reshape(shape, order="F"))
+        return Drawing(version=0, labels=values.reshape(self.handed.shape(rank), order="F"))
 
     def _read_case(self, case: str) -> None:
         labels = self.handed.handed(case, self.handed.grid(case))
         for unit in self.handed.units[case]:
-            start, stop = unit.box_ijk(labels.shape)
-            i, j, k = (slice(low, high) for low, high in zip(start, stop, strict=True))
-            box = labels[i, j, k].astype(np.uint16)
+            box = labels[unit.box(labels.shape)].astype(np.uint16)
             self._boxes[unit.rank or 0] = zlib.compress(box.tobytes(order="F"), 1)

@@ -17,7 +17,6 @@ from albench.machine.facts import utc_now
 from albench.machine.files import create_file, remove_abandoned
 from albench.machine.names import plain_name
 from albench.machine.text import read_json_text
-from albench.results.query import QueriedUnit
 
 FOLDER = "annotated"
 """In the query's folder: all that annotating in the browser makes."""
@@ -52,21 +51,9 @@ class Drawings:
         """Where they are."""
         return self.handed.folder / FOLDER
 
-    def unit(self, rank: int) -> QueriedUnit:
-        """Return the unit of a rank.
-
-        Raises
-        ------
-        KeyError
-            There is none.
-        """
-        return self.handed.by_rank[rank]
-
     def shape(self, rank: int) -> tuple[int, int, int]:
         """Voxels of a unit's box along i, j and k of the file."""
-        unit = self.unit(rank)
-        start, stop = unit.box_ijk(self.handed.query.cases[unit.case].shape_ijk)
-        return stop[0] - start[0], stop[1] - start[1], stop[2] - start[2]
+        return self.handed.shape(rank)
 
     def read(self, annotator: str, rank: int, handed: Callable[[], Drawing]) -> Drawing:
         """Return the newest version of an annotator's work on a unit.

@@ -105,10 +105,15 @@ def _free(path: Path) -> str:
 
 
 @contextlib.contextmanager
-def atomic_file(path: Path) -> Iterator[Path]:
+def atomic_file(path: Path, mode: int = 0o644) -> Iterator[Path]:
     """Yield a temporary path beside `path`; on success it replaces `path`, on error it is removed.
 
-    The suffix of `path` is kept, for writers that choose a format by it.
+    The suffix of `path` is kept, for writers that choose a format by it. Nobody else can read the temporary file.
+
+    Parameters
+    ----------
+    mode
+        Permissions of the file in the end.
 
     Raises
     ------
@@ -123,7 +128,7 @@ def atomic_file(path: Path) -> Iterator[Path]:
         try:
             yield temporary
             sync(temporary)
-            temporary.chmod(0o644)
+            temporary.chmod(mode)
             require_fence()
             temporary.replace(path)
             sync(path.parent)

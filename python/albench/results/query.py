@@ -154,6 +154,11 @@ class QueriedUnit(BaseModel):
             raise ValueError(f"expected a place in a file of {shape} voxels, found {tuple(start)} to {tuple(stop)}")
         return (start[0], start[1], start[2]), (stop[0], stop[1], stop[2])
 
+    def box(self, shape: Bounds) -> tuple[slice, slice, slice]:
+        """Index (i, j, k) of its voxels in a file of `shape`, as `box_ijk`."""
+        start, stop = self.box_ijk(shape)
+        return slice(start[0], stop[0]), slice(start[1], stop[1]), slice(start[2], stop[2])
+
     def as_json(self) -> dict[str, Any]:
         """Return the values as the benchmark's files have them."""
         return {"case": self.case, "index": self.index, **self.place, "score": self.score, "gain": self.gain}
