@@ -6,6 +6,7 @@
 
 #include <chrono>
 #include <cmath>
+#include <cstring>
 #include <string>
 #include <vector>
 
@@ -18,6 +19,7 @@ namespace albench::bindings {
 namespace py = pybind11;
 
 using FloatMatrix = py::array_t<float, py::array::c_style>;
+using Doubles = py::array_t<double, py::array::c_style>;
 using Indices = py::array_t<Index, py::array::c_style>;
 
 Metric metric_from(const std::string& name);
@@ -116,13 +118,21 @@ inline const float* matrix(const char* name, const FloatMatrix& a, Index rows, I
   return a.data();
 }
 
+// The numbers of an array that may lie at any address: byte by byte, as `at` would not read them.
+template <class T>
+std::vector<T> copied(const py::array_t<T, py::array::c_style>& a) {
+  std::vector<T> out(static_cast<std::size_t>(a.size()));
+  if (!out.empty()) std::memcpy(out.data(), static_cast<const py::array&>(a).data(), out.size() * sizeof(T));
+  return out;
+}
+
 // Finite non-negative numbers, or none at all.
 inline std::vector<double> doubles(const char* name, const py::object& values, Index expected) {
   if (values.is_none()) return {};
-  const auto a = py::cast<py::array_t<double, py::array::c_style>>(values);
+  const auto a = py::cast<Doubles>(values);
   if (a.ndim() != 1 || a.shape(0) != expected)
     throw InputError(name, "shape (" + std::to_string(expected) + ",)", shape_of(a));
-  std::vector<double> out(a.data(), a.data() + expected);
+  const std::vector<double> out = copied(a);
   for (const double value : out)
     if (!(std::isfinite(value) && value >= 0.0)) throw InputError(name, "finite numbers >= 0", text(value));
   return out;
@@ -135,7 +145,7 @@ inline double number(const char* name, double value, double high = 1e300) {
 }
 
 inline std::vector<Index> indices(const char* name, const Indices& a, Index size) {
-  std::vector<Index> out(a.data(), a.data() + a.size());
+  std::vector<Index> out = copied(a);
   for (const Index i : out)
     if (i < 0 || i >= size)
       throw InputError(name, "indices in 0.." + std::to_string(size - 1), std::to_string(i));

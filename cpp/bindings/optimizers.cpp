@@ -58,9 +58,9 @@ py::tuple maximize_function(Function& function, Index budget, const std::string&
   return py::make_tuple(to_array(selection.indices), to_array(selection.gains), value);
 }
 
-py::array_t<Index> rivals_of_run(Function& function, const FloatMatrix& rows,
-                                 const py::array_t<double>& gains, const py::array_t<Index>& ties_below,
-                                 const Indices& members, double margin, Index most_close, int n_threads) {
+py::array_t<Index> rivals_of_run(Function& function, const FloatMatrix& rows, const Doubles& gains,
+                                 const Indices& ties_below, const Indices& members, double margin,
+                                 Index most_close, int n_threads) {
   const auto lock = function.hold();
   auto* const f = dynamic_cast<FacilityLocation*>(function.f.get());
   if (f == nullptr) throw InputError("f", "a facility location", "another function");
@@ -72,11 +72,8 @@ py::array_t<Index> rivals_of_run(Function& function, const FloatMatrix& rows,
   if (ties_below.ndim() != 1 || ties_below.shape(0) != steps)
     throw InputError("ties_below", "shape (" + std::to_string(steps) + ",)", shape_of(ties_below));
   const Lent while_read("rows", rows);
-  GreedyRun run{s, {}, {}, indices("members", members, f->size())};
-  for (Index step = 0; step < steps; ++step) {
-    run.gains.push_back(finite("gains", gains.at(step)));
-    run.ties_below.push_back(ties_below.at(step));
-  }
+  GreedyRun run{s, copied(gains), copied(ties_below), indices("members", members, f->size())};
+  for (const double gain : run.gains) finite("gains", gain);
   std::fill(function.members.begin(), function.members.end(), std::uint8_t{0});
   if (!(margin >= 0.0 && margin < 1.0)) throw InputError("margin", "a number in [0, 1)", text(margin));
   std::vector<Index> found;
