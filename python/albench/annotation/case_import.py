@@ -99,7 +99,7 @@ def import_case(
     except InputError as error:
         return CaseImport(case, None, (Finding("error", "image", case, "", str(error)),))
     try:
-        file, returned = _the_one(files, asked)
+        file, returned = _the_one(files, asked, by_voxels=handed.trust_image_geometry)
     except _RefusedError as refused:
         return CaseImport(case, None, (Finding("error", refused.kind, case, refused.file, refused.message),))
     checked = check(asked, returned, taking, str(file.path))
@@ -108,10 +108,10 @@ def import_case(
     return _beside_known(handed, asked, file, checked.findings, checked.answers, raw, replace=replace)
 
 
-def _the_one(files: Sequence[FoundFile], asked: Asked) -> tuple[FoundFile, Returned]:
+def _the_one(files: Sequence[FoundFile], asked: Asked, *, by_voxels: bool) -> tuple[FoundFile, Returned]:
     """File that an annotator has changed, read; any where none was. Two that say different things are refused."""
     changed = [file for file in files if file.is_changed] or files[:1]
-    read = [(file, _read(file, asked)) for file in changed]
+    read = [(file, _read(file, asked, by_voxels=by_voxels)) for file in changed]
     if len(read) > 1:
         read = [entry for entry in read if not _is_as_handed(entry[1], asked)] or read[:1]
     first, returned = read[0]
@@ -125,9 +125,9 @@ def _the_one(files: Sequence[FoundFile], asked: Asked) -> tuple[FoundFile, Retur
     return first, returned
 
 
-def _read(file: FoundFile, asked: Asked) -> Returned:
+def _read(file: FoundFile, asked: Asked, *, by_voxels: bool) -> Returned:
     try:
-        return read_returned(file.path, asked.grid, asked.values)
+        return read_returned(file.path, asked.grid, asked.values, by_voxels=by_voxels)
     except GridError as error:
         raise _RefusedError("grid", str(error), str(file.path)) from None
     except SegmentError as error:
@@ -162,7 +162,7 @@ def _beside_known(
     """Hold the answers against the labels that the data set has already."""
     case = asked.case
     try:
-        known, digest = raw.label(case, asked.grid)
+        known, digest = raw.label(case, asked.grid, by_voxels=handed.trust_image_geometry)
         predicted = _predicted(handed, asked, answers)
         list(raw.links(handed, case))
     except InputError as error:

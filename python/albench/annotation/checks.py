@@ -140,6 +140,8 @@ class _Check:
         self._frame_tells(labels)
         if not any(finding.kind in ("renumbered", "moved") and finding.level == "error" for finding in self.findings):
             self._known_values(whole)
+        if self.returned.elsewhere is not None:
+            self._say("note", "grid", f"the image's geometry is trusted, not the file's: {self.returned.elsewhere}")
         if self.returned.placement.is_turned:
             self._say("note", "turned", f"{self.returned.placement.describe()} in the file; turned as the image")
         if any(finding.level == "error" for finding in self.findings):

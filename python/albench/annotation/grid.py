@@ -84,6 +84,11 @@ class Grid:
         return float(edges[0]), float(edges[1]), float(edges[2])
 
     @property
+    def without_place(self) -> Grid:
+        """The same voxels, nowhere in the world: a file of their shape lies on them voxel by voxel."""
+        return Grid(self.shape, None)
+
+    @property
     def orientation(self) -> str | None:
         """Whither i, j and k lead most of all, such as ``LPS``."""
         return None if self.affine is None else "".join(map(str, aff2axcodes(self.affine)))

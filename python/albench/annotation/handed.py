@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path, PurePosixPath
@@ -15,7 +15,7 @@ from albench.annotation.layout import PREDICTIONS, PRISTINE, QUERY, SEGMENTATION
 from albench.annotation.returned import read_label
 from albench.data.nnunet_layout import IGNORE
 from albench.data.sums import SUMS
-from albench.errors import InputError
+from albench.errors import InputError, unknown_name
 from albench.machine.files import sha256
 from albench.machine.text import read_text
 from albench.results.query import QueriedUnit, Query
@@ -29,14 +29,17 @@ class HandedOut:
     ----------
     folder
         Paths in the query count from here.
+    trust_image_geometry
+        Whether labels lie over their images voxel by voxel, whatever their headers say.
     """
 
     folder: Path
     query: Query
+    trust_image_geometry: bool = False
 
     @classmethod
-    def read(cls, folder: Path) -> HandedOut:
-        """Read what was asked.
+    def read(cls, folder: Path, *, trust_image_geometry: bool = False) -> HandedOut:
+        """Read what was asked; geometry is trusted where the query was asked so, too.
 
         Raises
         ------
@@ -46,7 +49,7 @@ class HandedOut:
         query = Query.read(folder / QUERY)
         if query.version is None:
             raise InputError(f"{folder / QUERY}: expected a query for annotators, found one of `al-bench run`")
-        return cls(folder, query)
+        return cls(folder, query, trust_image_geometry or query.trust_image_geometry)
 
     @property
     def id(self) -> str:
@@ -96,6 +99,22 @@ class HandedOut:
     def task_name(self, case: str) -> str:
         """Name of a case's files, the case's or a neutral one."""
         return self.query.cases[case].task
+
+    def cases_called(self, names: Iterable[str]) -> list[str]:
+        """Return the cases of these names, their own or those of their files, in the order of the query.
+
+        Raises
+        ------
+        InputError
+            One is none of the query's.
+        """
+        by_name = {name: case for case in self.units for name in (self.task_name(case), case)}
+        chosen = set()
+        for name in names:
+            if name not in by_name:
+                raise unknown_name(f"case of query {self.id}", name, by_name)
+            chosen.add(by_name[name])
+        return [case for case in self.units if case in chosen]
 
     def images(self, case: str) -> tuple[Path, ...]:
         """Images of a case, one file a channel or one with all."""

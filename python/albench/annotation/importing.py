@@ -23,7 +23,7 @@ from albench.annotation.raw_folder import LEDGER, RawFolder, link, write_descrip
 from albench.annotation.status_table import Remark, read_remarks
 from albench.data.label_writer import write_label_like
 from albench.data.msd import DATASET_JSON, read_json_object
-from albench.errors import InputError, unknown_name
+from albench.errors import InputError
 from albench.machine.files import sha256
 from albench.machine.journal import Changes, changing
 from albench.machine.names import is_name
@@ -54,6 +54,9 @@ class ImportRequest:
         Files to keep with the query in the data set, by name.
     own_table
         Whether the table in the query's folder counts beside those in `labels`.
+    trust_image_geometry
+        Whether labels, of the data set and those that came back, lie over their images voxel by voxel where their
+        headers say otherwise; as it is where the query was asked so.
     dry_run
         Whether nothing is written.
     """
@@ -69,6 +72,7 @@ class ImportRequest:
     minutes: float | None = None
     beside: Mapping[str, bytes] = field(default_factory=dict)
     own_table: bool = True
+    trust_image_geometry: bool = False
     dry_run: bool = False
 
 
@@ -131,9 +135,9 @@ def import_labels(request: ImportRequest, reporter: Reporter | None = None) -> I
     if request.annotator is not None and not is_name(request.annotator):
         raise InputError(f"--annotator: expected a name without control characters, got {request.annotator!r:.200}")
     raw = RawFolder.open(request.dataset)
-    handed = HandedOut.read(request.query)
+    handed = HandedOut.read(request.query, trust_image_geometry=request.trust_image_geometry)
     raw.require_fits(handed)
-    wanted = _wanted(request, handed)
+    wanted = list(handed.units) if request.only is None else handed.cases_called(request.only)
     found = find_returned(request.labels, handed, wanted)
     remarks, general = _remarks(request, found, handed)
     general += [
@@ -162,18 +166,6 @@ def import_labels(request: ImportRequest, reporter: Reporter | None = None) -> I
     if request.dry_run or not (entries or beside):
         return report
     return replace(report, backup=_write(report, ledger, imported))
-
-
-def _wanted(request: ImportRequest, handed: HandedOut) -> list[str]:
-    """Cases to look at, by name or by that of their task, in the order of the query."""
-    if request.only is None:
-        return list(handed.units)
-    by_name = {name: case for case in handed.units for name in (handed.task_name(case), case)}
-    for name in request.only:
-        if name not in by_name:
-            raise unknown_name(f"case of query {handed.id}", name, by_name)
-    chosen = {by_name[name] for name in request.only}
-    return [case for case in handed.units if case in chosen]
 
 
 def _remarks(request: ImportRequest, found: Found, handed: HandedOut) -> tuple[dict[int, Remark], list[Finding]]:
@@ -229,7 +221,7 @@ def _write(report: ImportReport, ledger: Sequence[Entry], imported: str) -> str:
 
 def _write_case(handed: HandedOut, raw: RawFolder, case: CaseImport, changes: Changes, backup: Backup) -> None:
     grid = handed.grid(case.case)
-    known, digest = raw.label(case.case, grid)
+    known, digest = raw.label(case.case, grid, by_voxels=handed.trust_image_geometry)
     if digest != case.known_sha256 or (case.file is not None and sha256(case.file.path) != case.file.digest):
         raise InputError(f"{raw.label_path(case.case)}: changed while labels were imported; start again")
     labels = merged(case, known, grid.shape, handed.ignore)

@@ -13,6 +13,7 @@ import numpy as np
 from albench.annotation.handed import HandedOut
 from albench.annotation.ledger import Entry, latest
 from albench.annotation.raw_folder import RawFolder
+from albench.data.verify import TRUST
 from albench.errors import InputError
 from albench.machine.text import read_json_text
 from albench.training.grids import voxels_behind
@@ -48,10 +49,11 @@ def _with_albench(handed: HandedOut, raw: RawFolder) -> Iterator[str]:
     images = shlex.quote(str(_images(handed)))
     begins = "" if model is None else f" --from {shlex.quote(str(model))}"
     strategy = "" if model is None else f" --strategy {handed.query.strategy}"
-    yield f"al-bench train --dataset {folder} --images {images} --out RESULTS{begins}"
+    trust = f" {TRUST}" if handed.trust_image_geometry else ""
+    yield f"al-bench train --dataset {folder} --images {images} --out RESULTS{begins}{trust}"
     yield (
         f"al-bench query --images {images} --dataset {folder} --model RESULTS/Dataset.../nnUNet...{strategy} "
-        f"--budget {len(handed.query.units)} --out NEXT"
+        f"--budget {len(handed.query.units)} --out NEXT{trust}"
     )
 
 

@@ -108,8 +108,13 @@ class RawFolder:
         """Where the labels of a case are, or will be."""
         return self.root / LABELS / f"{case}{self.ending}"
 
-    def label(self, case: str, grid: Grid) -> tuple[NDArray[Any] | None, str | None]:
+    def label(self, case: str, grid: Grid, *, by_voxels: bool) -> tuple[NDArray[Any] | None, str | None]:
         """Return the labels of a case, axes i, j, k, and the SHA-256 of their file; None and None where there is none.
+
+        Parameters
+        ----------
+        by_voxels
+            Whether they lie on the grid voxel by voxel, whatever their header says.
 
         Raises
         ------
@@ -120,7 +125,7 @@ class RawFolder:
         if not os.path.lexists(path):
             return None, None
         digest = sha256(path) if path.is_file() else None
-        return read_label(path, grid), digest
+        return read_label(path, grid, by_voxels=by_voxels), digest
 
     def labelled_cases(self) -> set[str]:
         """Names of the cases that have a label file."""

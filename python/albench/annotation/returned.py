@@ -16,6 +16,7 @@ from albench.annotation.layout import MITK, SEGMENTATION
 from albench.annotation.segments import Segmentation, read_segmentation
 from albench.data.images import read_image, require_readable
 from albench.data.readers import has_header, label_pixels, read_pixels
+from albench.data.verify import TRUST
 from albench.data.voxels import scan_voxels
 from albench.errors import InputError
 
@@ -37,6 +38,8 @@ class Returned:
         Whether the file says that there is nothing in the part of the image that it leaves out.
     completed
         Whether the annotator has marked the work as completed, in the file.
+    elsewhere
+        What the header says against the image's grid, where it was passed over; None where it fits.
     """
 
     path: Path
@@ -45,9 +48,10 @@ class Returned:
     has_ignore: bool = True
     rest_is_background: bool = False
     completed: bool = False
+    elsewhere: str | None = None
 
 
-def read_returned(path: Path, onto: Grid, values: Mapping[str, int]) -> Returned:
+def read_returned(path: Path, onto: Grid, values: Mapping[str, int], *, by_voxels: bool = False) -> Returned:
     """Read the labels in a file, with axes that run as the image's.
 
     The header is compared before any voxel is read: a file cannot hold more voxels than the image.
@@ -60,6 +64,9 @@ def read_returned(path: Path, onto: Grid, values: Mapping[str, int]) -> Returned
         Grid of the image.
     values
         Name to value of every label, the ignore label included: segments are told by name.
+    by_voxels
+        Whether a label map with as many voxels as the image lies over it voxel by voxel where its header says that it
+        lies elsewhere; of segmentations the header always counts.
 
     Raises
     ------
@@ -68,9 +75,16 @@ def read_returned(path: Path, onto: Grid, values: Mapping[str, int]) -> Returned
     GridError
         It is on another grid.
     """
-    placement = place(Grid.of_file(path), onto)
-    if not path.name.lower().endswith((SEGMENTATION, MITK)):
-        return Returned(path, placement.turn(_read_voxels(path)), placement)
+    grid, elsewhere = Grid.of_file(path), None
+    is_segmentation = path.name.lower().endswith((SEGMENTATION, MITK))
+    try:
+        placement = place(grid, onto)
+    except GridError as error:
+        if not by_voxels or is_segmentation or grid.shape != onto.shape:
+            raise
+        placement, elsewhere = place(grid, onto.without_place), str(error)
+    if not is_segmentation:
+        return Returned(path, placement.turn(_read_voxels(path)), placement, elsewhere=elsewhere)
     segmentation = read_segmentation(path)
     return Returned(
         path,
@@ -94,8 +108,13 @@ def _is_cropped(segmentation: Segmentation, placement: Placement, onto: Grid) ->
     )
 
 
-def read_label(path: Path, onto: Grid) -> NDArray[Any]:
+def read_label(path: Path, onto: Grid, *, by_voxels: bool = False) -> NDArray[Any]:
     """Read a label map that al-bench or nnU-Net wrote on the image's own grid, axes i, j, k.
+
+    Parameters
+    ----------
+    by_voxels
+        Whether it lies over the image voxel by voxel, whatever its header says, as for nnU-Net.
 
     Raises
     ------
@@ -104,11 +123,15 @@ def read_label(path: Path, onto: Grid) -> NDArray[Any]:
         numbers that are not whole.
     """
     try:
-        returned = read_returned(path, onto, {})
+        returned = read_returned(path, onto.without_place if by_voxels else onto, {})
     except GridError as error:
-        raise InputError(f"{path}: {error}") from None
+        hint = f"; {TRUST} takes it voxel by voxel" if Grid.of_file(path).shape == onto.shape else ""
+        raise InputError(f"{path}: {error}{hint}") from None
     if returned.placement.is_turned or not returned.placement.is_whole:
-        raise InputError(f"{path}: expected the grid of the image, voxel by voxel, found a part of it or turned axes")
+        raise InputError(
+            f"{path}: expected the grid of the image, voxel by voxel, found a part of it or turned axes; {TRUST} "
+            "passes over what headers say"
+        )
     whole = as_whole(returned.voxels)
     if whole is None:
         raise InputError(f"{path}: expected whole numbers, found others")

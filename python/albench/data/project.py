@@ -59,6 +59,17 @@ def read_raw_description(raw: Path) -> Description:
     return Description(channel_names_from(path, content, "channel_names"), read_labels(path, content), ending)
 
 
+def project_cases(images: Path, raw: Path | None, ending: str) -> list[str]:
+    """Return the names of the cases that `load_project` would gather, sorted; no file is opened.
+
+    Raises
+    ------
+    InputError
+        No folder, or channels that are not numbered from 0 on.
+    """
+    return sorted({case for of_folder in _listed(images, raw, ending) for case in of_folder})
+
+
 def load_project(
     images: Path,
     raw: Path | None,
@@ -88,11 +99,9 @@ def load_project(
         No image; a case without all its channels; one name for two different images; a label without an image.
     """
     channels: dict[str, tuple[Path, ...]] = {}
-    folders = _image_folders(images) + ([] if raw is None or raw == images else [raw / IMAGES[0]])
-    for folder in folders:
-        if folder.is_dir():
-            for case, files in images_in(folder, description.file_ending).items():
-                channels[case] = _one_of(case, channels.get(case), tuple(files), cache_dir, reporter)
+    for of_folder in _listed(images, raw, description.file_ending):
+        for case, files in of_folder.items():
+            channels[case] = _one_of(case, channels.get(case), tuple(files), cache_dir, reporter)
     if not channels:
         raise InputError(
             f"--images {images}: expected images called <case>_0000{description.file_ending}, or a raw data set with "
@@ -126,6 +135,12 @@ def load_project(
         groups=declared_groups(root, [case.name for case in cases]),
         notes=(f"{len(cases)} cases, {n_labelled} of them with labels, complete or in part",),
     )
+
+
+def _listed(images: Path, raw: Path | None, ending: str) -> list[Mapping[str, Sequence[Path]]]:
+    """Image files of each folder by case."""
+    folders = _image_folders(images) + ([] if raw is None or raw == images else [raw / IMAGES[0]])
+    return [images_in(folder, ending) for folder in folders if folder.is_dir()]
 
 
 def _image_folders(images: Path) -> list[Path]:

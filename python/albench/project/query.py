@@ -22,7 +22,7 @@ from albench.annotation.registration import hand_out_registered
 from albench.annotation.request import AskedCase, HandOut
 from albench.annotation.returned import read_label
 from albench.data import Case
-from albench.data.readers import reader_of
+from albench.data.project import project_cases
 from albench.errors import InputError
 from albench.machine.files import require_place, sha256
 from albench.progress import Reporter
@@ -30,7 +30,7 @@ from albench.project.asking import Asked, ask, ask_cold, class_uncertainty, stra
 from albench.project.inquiry import Inquiry
 from albench.project.known import Exclusions, asked_queries, open_units, read_exclusions, require_cases, without
 from albench.project.request import QueryRequest
-from albench.project.workplace import open_workplace, preprocessed, scored_by
+from albench.project.workplace import describe, open_workplace, preprocessed, scored_by
 from albench.results.handed_out import AskingModel
 from albench.results.query import QueriedUnit, Query
 from albench.strategies import label_of, settings_of
@@ -85,6 +85,9 @@ def make_query(request: QueryRequest, reporter: Reporter) -> Answer:
     if given is not None:
         strategy_of(request, source)  # refused before any image is read
     excluded, earlier = read_exclusions(request.exclude), asked_queries(request.dataset)
+    if excluded.cases:
+        ending = describe(given, request.dataset).file_ending
+        require_cases(excluded, project_cases(request.images, request.dataset, ending))
     with open_workplace(
         images=request.images,
         raw=request.dataset,
@@ -144,7 +147,6 @@ def _round(request: QueryRequest, earlier: Sequence[Query]) -> int:
 def _candidates(inquiry: Inquiry, excluded: Exclusions, earlier: Sequence[Query]) -> tuple[Unit, ...]:
     """Units that may be asked: not labelled, not asked before, not excluded."""
     place, request = inquiry.place, inquiry.request
-    require_cases(excluded, place.dataset.case_names)
     free = place.pool.unlabelled(place.labelled)
     waiting = Exclusions(tuple(open_units(request.dataset, earlier)), frozenset())
     unasked = without(place.pool, free, waiting)
@@ -192,6 +194,7 @@ def _query(inquiry: Inquiry, asked: Asked, n_candidates: int) -> Query:
         channel_names=place.dataset.channel_names,
         file_ending=place.dataset.file_ending,
         n_candidates=n_candidates,
+        trust_image_geometry=request.trust_image_geometry,
         units=units,
     )
 
@@ -217,7 +220,9 @@ def _handed_out(inquiry: Inquiry, asked: Asked, query: Query) -> HandOut:
         predict: Callable[[], NDArray[Any]] | None = None
         if model is not None and name in predicted:
             predict = _on_file(model, case, reader)
-        known = None if case.label is None else _known(case.label, case.images[0], trusted=request.trust_image_geometry)
+        known = (
+            None if case.label is None else _known(case.label, case.images[0], by_voxels=request.trust_image_geometry)
+        )
         cases.append(AskedCase(name, case.images, predict, known, reader))
     return HandOut(
         query=query,
@@ -235,11 +240,9 @@ def _on_file(model: NnunetModel, case: Case, reader: str | None) -> Callable[[],
     return lambda: file_grid(case.images[0], reader).as_stored(model.predict(case.name))
 
 
-def _known(label: Path, image: Path, *, trusted: bool) -> Callable[[], NDArray[Any]]:
-    """Return what reads a label on the grid of its image's file, axes (k, j, i); if `trusted`, as it is in its own."""
-    if trusted:
-        return lambda: reader_of(label).read_seg(str(label))[0][0].astype(np.uint16)
-    return lambda: read_label(label, Grid.of_file(image)).T.astype(np.uint16)
+def _known(label: Path, image: Path, *, by_voxels: bool) -> Callable[[], NDArray[Any]]:
+    """Return what reads a label on the grid of its image's file, axes (k, j, i)."""
+    return lambda: read_label(label, Grid.of_file(image), by_voxels=by_voxels).T.astype(np.uint16)
 
 
 def _pictures(inquiry: Inquiry, asked: Asked) -> list[UnitView | None]:

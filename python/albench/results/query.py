@@ -204,6 +204,8 @@ class Query(BaseModel):
         By name: those of the units.
     n_candidates
         Units that could have been chosen: what the units of an audit were drawn from.
+    trust_image_geometry
+        Whether labels of the data set lie over their images voxel by voxel, whatever their headers say.
     """
 
     model_config = ConfigDict(frozen=True)
@@ -227,6 +229,7 @@ class Query(BaseModel):
     file_ending: _Name = ""
     cases: Mapping[FileName, QueriedCase] = Field(default_factory=dict)
     n_candidates: Annotated[int, Field(ge=1, lt=2**31)] | None = None
+    trust_image_geometry: bool = False
     units: tuple[QueriedUnit, ...]
 
     @model_validator(mode="after")

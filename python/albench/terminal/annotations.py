@@ -13,7 +13,7 @@ from rich.console import Console
 from rich.table import Table
 
 from albench.errors import InputError
-from albench.terminal.datasets import JsonOption
+from albench.terminal.datasets import JsonOption, TrustOption
 
 if TYPE_CHECKING:
     from albench.annotation.importing import ImportReport
@@ -50,6 +50,7 @@ def import_labels(
     on_conflict: Annotated[
         str, typer.Option("--on-conflict", metavar="refuse|replace", help="Where RAW has other labels already.")
     ] = "refuse",
+    trust_image_geometry: TrustOption = False,
     annotator: Annotated[str | None, typer.Option(help="Whose labels these are; default: as the query says.")] = None,
     minutes: Annotated[
         float | None, typer.Option(min=0, help="That all units took together, where query.csv does not say.")
@@ -61,6 +62,7 @@ def import_labels(
 ) -> None:
     """Check what annotators return and take it over, all or nothing; exit status 2 where anything is wrong."""
     from albench.annotation.checks import Taking
+    from albench.annotation.handed import HandedOut
     from albench.annotation.importing import ImportRequest
     from albench.annotation.importing import import_labels as run
     from albench.drawings.compose import drawn_labels
@@ -73,6 +75,8 @@ def import_labels(
         raise InputError("Missing option '--query'.")
     if on_conflict not in ("refuse", "replace"):
         raise InputError(f"--on-conflict: expected refuse or replace, got {on_conflict!r}")
+    if only:
+        HandedOut.read(query).cases_called(only)  # refused before anything that was drawn is read
     with drawn_labels(query) if labels is None else contextlib.nullcontext() as drawn:
         if drawn is not None and not json_output:
             typer.echo(f"labels as drawn in the browser: {drawn.folder}")
@@ -91,6 +95,7 @@ def import_labels(
                 minutes=minutes,
                 beside={} if drawn is None else drawn.beside,
                 own_table=drawn is None,
+                trust_image_geometry=trust_image_geometry,
                 dry_run=dry_run,
             ),
             Terminal(),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -9,6 +10,7 @@ import numpy as np
 import pytest
 import SimpleITK
 
+from albench.annotation.importing import ImportRequest, import_labels
 from albench.errors import InputError
 from albench.machine.files import write_json
 from albench.progress import SILENT
@@ -63,6 +65,43 @@ def test_labels_may_be_trusted_to_lie_over_their_images(pool: Path) -> None:
     assert len(answer.query.units) == 16
     assert (SimpleITK.GetArrayFromImage(task) == labels).all()
     assert task.GetOrigin() == (0.0, 0.0, 0.0)
+
+
+def test_what_was_trusted_once_comes_back(pool: Path) -> None:
+    """The query remembers it; so the import needs no word of it, and a file with a header of its own is no obstacle."""
+    labels, raw = label_elsewhere(pool), pool.parent / "Dataset012_Clinic"
+    query = ask(pool, "q", 16, trust_image_geometry=True, prefill="none").query
+    assert Query.read(pool.parent / "q/query.json").trust_image_geometry
+    labels[:, 10:] = 1
+    for case in "ab":
+        drawn = np.ones((8, 20, 18), np.uint8) if case == "b" else labels
+        SimpleITK.WriteImage(SimpleITK.GetImageFromArray(drawn), str(pool.parent / f"q/tasks/{case}.nii.gz"))
+    report = import_labels(ImportRequest(pool.parent / "q", pool.parent / "q/tasks", raw))
+    assert {(finding.level, finding.kind, finding.case) for finding in report.findings} == {
+        ("note", "grid", "a"),
+        ("note", "grid", "b"),
+    }
+    assert "the image's geometry is trusted, not the file's: expected the image's grid" in report.findings[0].message
+    assert [entry.state for entry in report.entries] == ["done"] * len(query.units)
+    taken = SimpleITK.ReadImage(str(raw / "labelsTr/a.nii.gz"))
+    assert (SimpleITK.GetArrayFromImage(taken) == labels).all()
+    assert taken.GetSpacing() == (1.0, 1.0, 2.5)
+    assert all(line.endswith(" --trust-image-geometry") for line in report.next_steps()[:2])
+
+
+def test_labels_that_lie_elsewhere_since_the_query(pool: Path) -> None:
+    ask(pool, "q", 16, prefill="none")
+    labels = label_elsewhere(pool)
+    labels[:, 10:] = 0
+    task = pool.parent / "q/tasks/a.nii.gz"
+    handed = SimpleITK.ReadImage(str(task))
+    drawn = SimpleITK.GetImageFromArray(labels)
+    drawn.CopyInformation(handed)
+    SimpleITK.WriteImage(drawn, str(task))
+    asked = ImportRequest(pool.parent / "q", task.parent, pool.parent / "Dataset012_Clinic")
+    (problem,) = (finding for finding in import_labels(asked).findings if finding.level == "error")
+    assert problem.kind == "image" and problem.message.endswith("--trust-image-geometry takes it voxel by voxel")
+    assert not import_labels(replace(asked, trust_image_geometry=True)).is_refused
 
 
 def test_a_reader_that_goes_by_headers_cannot_trust(pool: Path, tmp_path: Path) -> None:

@@ -55,6 +55,20 @@ def test_a_place_that_cannot_be_written_to(tmp_path: Path, raw: Path) -> None:
         make_query(QueryRequest(tmp_path, tmp_path / "file" / "inside", 4, dataset=raw, device="cpu"), SILENT)
 
 
+def test_a_case_that_is_not_there(tmp_path: Path, raw: Path) -> None:
+    images = tmp_path / "images"
+    for path in (images / "patient_1_0000.nii.gz", raw / "imagesTr" / "patient_2_0000.nii.gz"):
+        path.parent.mkdir()
+        path.write_text("no image: whoever reads it stumbles")
+    for options in ({"dataset": raw}, {"dataset": raw, "model": given_folder(tmp_path / "model")}):
+        request = QueryRequest(images, tmp_path / "out", 4, exclude=("patient_3",), device="cpu", **options)
+        with pytest.raises(InputError, match=r"--exclude patient_3: expected .* or one of 2 cases, found none such"):
+            make_query(request, SILENT)
+    request = QueryRequest(images, tmp_path / "out", 4, exclude=("patient_2",), dataset=raw, device="cpu")
+    with pytest.raises(AssertionError, match="images are read"):
+        make_query(request, SILENT)
+
+
 @pytest.mark.parametrize(
     ("options", "message"),
     [
