@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import shlex
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 from rich.console import Console
@@ -13,6 +13,9 @@ from rich.table import Table
 
 from albench.errors import InputError
 from albench.terminal.datasets import JsonOption, TrustOption
+
+if TYPE_CHECKING:
+    from albench.results.query import QueriedUnit
 
 _ImagesOption = Annotated[
     Path, typer.Option(help="Folder of <case>_0000.nii.gz and the like, or a raw data set of nnU-Net.")
@@ -135,9 +138,8 @@ def _print_units(answer: Any) -> None:
     for column in ("rank", "case", "where", "score", "gain", "role"):
         table.add_column(column, justify="right" if column in ("rank", "score", "gain") else "left")
     for rank, unit in enumerate(answer.query.units, start=1):
-        where = f"{unit.plane or 'slice'} {unit.index}" if unit.start is None else f"patch {unit.index}"
         numbers = ["" if value is None else f"{value:.4g}" for value in (unit.score, unit.gain)]
-        table.add_row(str(rank), unit.case, where, *numbers, unit.role)
+        table.add_row(str(rank), unit.case, _where(unit), *numbers, unit.role)
     console = Console()
     console.print(table, markup=False)
     n_cases = len({unit.case for unit in answer.query.units})
@@ -147,6 +149,14 @@ def _print_units(answer: Any) -> None:
         markup=False,
         highlight=False,
     )
+
+
+def _where(unit: QueriedUnit) -> str:
+    """Name a unit's place as editors show it, slices counted from 1; before files are written as nnU-Net reads them."""
+    if unit.start is not None:
+        return f"patch {unit.index}"
+    index = unit.index if unit.file_index is None else unit.file_index
+    return f"{unit.plane or 'slice'} {index + 1}"
 
 
 def train(

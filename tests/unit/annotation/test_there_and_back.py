@@ -89,6 +89,28 @@ def test_label_maps(folder: Path, expected: bytes, tmp_path: Path, way: str) -> 
     assert imported(folder, tmp_path / "returned", tmp_path / "raw") == expected
 
 
+def test_napari(folder: Path, expected: bytes, tmp_path: Path) -> None:
+    """Its plugin for NIfTI shows a label with axes turned to S, A, R, and saves it turned to R, A, S."""
+    reader, writer = (pytest.importorskip(f"napari_nifti.{name}") for name in ("_reader", "_writer"))
+    ((shown, layer, _),) = reader.reader_function(str(folder / "tasks" / "c1.nii.gz"))
+    task = nibabel.load(folder / "tasks" / "c1.nii.gz")
+
+    def turned(labels: Array) -> Array:
+        made = nibabel.Nifti1Image(labels.T.astype(np.uint8), task.affine)
+        return np.asarray(nibabel.as_closest_canonical(made).dataobj).T
+
+    (tmp_path / "returned").mkdir()
+    saved = tmp_path / "returned" / "c1.nii.gz"
+    if nibabel.aff2axcodes(task.affine)[2] != "S":  # axes in another order it cannot save
+        with pytest.raises(ValueError, match="Unsupported coordinate_system"):
+            writer.write_single_image(str(saved), shown, layer)
+        return
+    assert (shown == turned(handed())).all()
+    writer.write_single_image(str(saved), turned(edited()), layer)
+    assert nibabel.aff2axcodes(nibabel.load(saved).affine) == ("R", "A", "S")
+    assert imported(folder, tmp_path / "returned", tmp_path / "raw") == expected
+
+
 def geometry(folder: Path) -> Any:
     from vtkmodules.vtkCommonMath import vtkMatrix4x4
 
