@@ -46,6 +46,9 @@ class HandedOut:
         InputError
             No query there, a damaged one, or one of the benchmark, which nobody was handed.
         """
+        if not (folder / QUERY).is_file():
+            above = f"; {folder.parent} is one" if (folder.parent / QUERY).is_file() else ""
+            raise InputError(f"{folder}: expected a query's folder, which has {QUERY}, found none{above}")
         query = Query.read(folder / QUERY)
         if query.version is None:
             raise InputError(f"{folder / QUERY}: expected a query for annotators, found one of `al-bench run`")

@@ -88,7 +88,8 @@ def is_mounted(path: Path) -> bool:
 
 def _strictly_inside(path: Path, inside: Path) -> Path:
     """Return `path` with links on the way to it resolved, but not itself; InputError where it may not be touched."""
-    if ".." in path.parts or not is_file_name(path.name):
+    below = path.relative_to(inside) if path.is_relative_to(inside) else path  # users' own folders may be ../out
+    if ".." in below.parts or not is_file_name(path.name):
         raise InputError(f"{path}: expected the name of something inside {inside}, to be removed; nothing was")
     base, target = inside.resolve(), path.parent.resolve() / path.name
     if base not in target.parents:

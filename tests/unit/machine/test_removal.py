@@ -47,6 +47,20 @@ def test_what_is_not_inside_stays(tmp_path: Path, neighbour: Path, change: objec
     assert sorted(tmp_path.rglob("*")) == before and neighbour.read_text() == "theirs"
 
 
+def test_folders_above_the_present_one(tmp_path: Path, neighbour: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "here").mkdir()
+    monkeypatch.chdir(tmp_path / "here")
+    above = Path("../out")
+    remove_tree(above / "study/seed-0", above)
+    assert set_aside(above / "study", above) == above / "set-aside/study-1"
+    for path in (Path("../neighbour"), above / "../neighbour", Path("..")):
+        with pytest.raises(InputError, match="nothing was"):
+            remove_tree(path, above)
+    build_folder(above / "made", lambda temporary: (temporary / "file").touch())
+    assert sorted(path.name for path in above.iterdir()) == [".made.lock", "made", "set-aside"]
+    assert neighbour.exists()
+
+
 @pytest.mark.parametrize("name", ["", ".", "..", "../out", "a\nb", "x" * 300])
 def test_hostile_names_are_refused(tmp_path: Path, neighbour: Path, name: str) -> None:
     with pytest.raises(InputError):

@@ -99,7 +99,7 @@ def test_json(project: Project, capsys: pytest.CaptureFixture[str]) -> None:
         (["--minutes", "-1"], "--minutes"),
         (["--labels", "/nowhere"], "--labels /nowhere: expected a folder with what annotators have saved, found none"),
         (["--dataset", "/nowhere"], "--dataset /nowhere: expected a raw data set of nnU-Net, found no folder"),
-        (["--query", "/nowhere"], "query.json"),
+        (["--query", "/nowhere"], "/nowhere: expected a query's folder, which has query.json, found none"),
         (["--undo", QUERY], f"--undo {QUERY}: expected an import into"),
     ],
 )
@@ -108,6 +108,12 @@ def test_bad_arguments(more: list[str], message: str, project: Project, capsys: 
     status, out, err = call(project.arguments(*more), capsys)
     assert status == 2 and out == "" and message in err and len(err.splitlines()) == 1
     assert snapshot(project.raw) == before
+
+
+def test_a_folder_in_the_querys_is_not_the_query(project: Project, capsys: pytest.CaptureFixture[str]) -> None:
+    places = ["--query", str(project.folder / "tasks"), "--dataset", str(project.raw)]
+    status, _, err = call(["import-labels", *places], capsys)
+    assert status == 2 and err.endswith(f"which has query.json, found none; {project.folder} is one\n")
 
 
 def test_the_querys_own_tasks_are_looked_at(project: Project, capsys: pytest.CaptureFixture[str]) -> None:
