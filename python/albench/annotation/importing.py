@@ -228,4 +228,4 @@ def _write_case(handed: HandedOut, raw: RawFolder, case: CaseImport, changes: Ch
     target = raw.label_path(case.case).relative_to(raw.root).as_posix()
     write_label_like(labels.transpose(), handed.images(case.case)[0], backup.put(target))
     for place, source in raw.links(handed, case.case):
-        link(source, backup.put(place))
+        link(source, backup.put(place), raw.root / place, raw.root)

@@ -181,9 +181,22 @@ def write_description(description: Mapping[str, Any], path: Path) -> None:
     path.write_text(json.dumps(description, indent=4, ensure_ascii=False) + "\n", encoding="utf-8")
 
 
-def link(source: Path, target: Path) -> None:
-    """Link to a file, or copy it where the file system has no links."""
+def link(source: Path, staged: Path, final: Path, root: Path) -> None:
+    """Link to a file, or copy it where the file system has no links.
+
+    The link to what lies beside the data set, below the same folder, is a relative one: that folder can be moved.
+
+    Parameters
+    ----------
+    staged, final
+        Where to write the link, and where it is going to lie.
+    root
+        Of the data set, links resolved.
+    """
+    leads_to = source.resolve()
+    if leads_to.is_relative_to(root.parent):
+        leads_to = Path(os.path.relpath(leads_to, final.parent.resolve()))
     try:
-        target.symlink_to(source.resolve())
+        staged.symlink_to(leads_to)
     except OSError:
-        shutil.copyfile(source, target)
+        shutil.copyfile(source, staged)

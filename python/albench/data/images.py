@@ -240,7 +240,10 @@ def require_file(path: Path) -> None:
         ending = ending_of(path.name) or path.suffix
         channel = path.with_name(f"{path.name.removesuffix(ending)}_0000{ending}")
         hint = f"; {channel.name} is there: list files by their whole names" if channel.is_file() else ""
-        raise InputError(f"{path}: expected a file, found {'a folder' if path.is_dir() else 'none'}{hint}")
+        found = "a folder" if path.is_dir() else "none"
+        if path.is_symlink() and not path.exists():
+            found = f"a link that leads nowhere, to {path.readlink()}"
+        raise InputError(f"{path}: expected a file, found {found}{hint}")
     if path.name.endswith(".nii.gz") and path.with_suffix("").exists():
         raise InputError(f"{path}: unreadable: expected one file of that name, found {path.stem} as well; remove one")
 

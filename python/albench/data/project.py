@@ -158,9 +158,14 @@ def _labels(raw: Path, description: Description) -> Mapping[str, Path]:
 def _one_of(
     case: str, known: tuple[Path, ...] | None, found: tuple[Path, ...], cache_dir: Path, reporter: Reporter
 ) -> tuple[Path, ...]:
-    """Return the files of a case that several folders have; InputError where they are different images."""
+    """Return the files of a case that several folders have; InputError where they are different images.
+
+    A link that leads nowhere, as after a project was moved, is no other image.
+    """
     if known is None or [path.resolve() for path in known] == [path.resolve() for path in found]:
         return known or found
+    if any(path.is_symlink() and not path.exists() for path in found):
+        return known
     index = index_path_for(found[0].parent, cache_dir, "twins")
     hashes = hash_files([*known, *found], index, reporter)
     if hashes[: len(known)] != hashes[len(known) :]:

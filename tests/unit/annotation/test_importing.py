@@ -281,6 +281,28 @@ def test_another_data_set(change: dict[str, Any], message: str, project: Project
     assert snapshot(project.raw) == before
 
 
+def test_a_project_that_is_moved(project: Project, tmp_path_factory: pytest.TempPathFactory) -> None:
+    """Links to images beside the data set lead there from wherever both lie."""
+    project.take(only=("a",))
+    elsewhere = tmp_path_factory.mktemp("moved") / "project"
+    project.root.rename(elsewhere)
+    moved = Project(elsewhere, project.truth, project.query, project.ending)
+    assert (moved.raw / "imagesTr/a_0000.nii.gz").resolve() == moved.image("a")
+    moved.take()
+    for _ in range(2):
+        undo(moved.raw, QUERY)
+    assert not (moved.raw / "imagesTr").exists()
+
+
+def test_images_elsewhere_are_linked_to_where_they_are(
+    project: Project, tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    raw = project.raw.rename(tmp_path_factory.mktemp("raw") / "Dataset011_Project")
+    project.take(dataset=raw)
+    link = raw / "imagesTr/a_0000.nii.gz"
+    assert link.readlink() == project.image("a")
+
+
 def test_another_image_in_its_place(project: Project) -> None:
     (project.raw / "imagesTr").mkdir()
     shutil.copy(project.image("a"), project.raw / "imagesTr/a_0000.nii.gz")

@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 import SimpleITK
 
+from albench.data import verify_cases
 from albench.data.project import Description, load_project, read_raw_description
 from albench.errors import InputError
 from albench.progress import SILENT
@@ -69,6 +70,16 @@ def test_one_name_for_two_images(images: Path, raw: Path, tmp_path: Path) -> Non
     write(raw / "imagesTr" / "c1_0000.nii.gz", 77)
     with pytest.raises(InputError, match="case c1: expected one image of that name, found two that differ"):
         load(images, raw, tmp_path)
+
+
+def test_links_to_images_that_have_moved(images: Path, raw: Path, tmp_path: Path) -> None:
+    (raw / "imagesTr").mkdir()
+    (raw / "imagesTr/c1_0000.nii.gz").symlink_to(tmp_path / "gone/c1_0000.nii.gz")
+    assert load(images, raw, tmp_path).case("c1").images == (images / "c1_0000.nii.gz",)
+    with pytest.raises(
+        InputError, match=f"expected a file, found a link that leads nowhere, to {tmp_path}/gone/c1_0000"
+    ):
+        verify_cases(load(raw, raw, tmp_path), n_workers=1)
 
 
 def test_a_label_without_image(images: Path, raw: Path, tmp_path: Path) -> None:
