@@ -32,9 +32,11 @@ cli.main(["run", "--dataset", "phantom"])
 """
 
 
-def stopped(number: signal.Signals, handler: str = "SIG_DFL", first: str = "heard") -> tuple[int, str, str]:
+def stopped(
+    number: signal.Signals, handler: str = "SIG_DFL", first: str = "heard", code: str = WAIT
+) -> tuple[int, str, str]:
     """Status, rest of standard output and standard error after one signal; a minute at most."""
-    command = [sys.executable, "-c", WAIT, handler, first]
+    command = [sys.executable, "-c", code, handler, first]
     with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
         try:
             assert process.stdout is not None
@@ -58,6 +60,14 @@ def test_a_stopped_run_tidies_up_and_says_that_it_resumes(number: signal.Signals
         "tidied up\n",
         "interrupted; finished stages are kept, and the same command resumes\n",
     )
+
+
+def test_a_training_that_is_stopped_does_not_say_that_it_resumes() -> None:
+    of_study = 'sys.modules["albench.study.run"] = types.SimpleNamespace(run=wait)'
+    assert of_study in WAIT
+    code = WAIT.replace(of_study, 'sys.modules["albench.project.train"] = types.SimpleNamespace(train_project=wait)')
+    code = code.replace('["run", "--dataset", "phantom"]', '["train", "--dataset", "raw", "--out", "models"]')
+    assert stopped(signal.SIGINT, code=code) == (130, "tidied up\n", "interrupted; the same command starts again\n")
 
 
 def test_a_stop_that_is_lost_on_its_way_comes_again() -> None:

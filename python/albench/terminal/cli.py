@@ -249,7 +249,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
         sys.exit(2)
     if status == _INTERRUPTED:  # some versions of Typer make it of a KeyboardInterrupt
         signal.setitimer(signal.ITIMER_REAL, 0)
-        typer.echo("interrupted; finished stages are kept, and the same command resumes", err=True)
+        goes_on = "finished stages are kept, and the same command resumes"
+        typer.echo(f"interrupted; {goes_on if 'run' in given[:1] else 'the same command starts again'}", err=True)
         sys.exit(128 + stopped_by)
     sys.exit(status if isinstance(status, int) else 0)
 
