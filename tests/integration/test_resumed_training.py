@@ -8,6 +8,7 @@ import random
 import signal
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from math import inf
 from pathlib import Path
 
 import pytest
@@ -57,7 +58,7 @@ class Place:
             do(done)
 
         saving = Saving(
-            self.saved, "voxels", lambda path: set_aside(path, self.folder), self.said.append, begin, every_s
+            self.saved, "voxels", lambda path: set_aside(path, self.folder), self.said.append, begin, every_s, share=inf
         )
         return self.trainer.train(
             self.trainer.store.pool.units[::9],

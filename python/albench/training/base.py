@@ -77,6 +77,8 @@ class Saving:
         Seconds between two times; a training that is asked to end (SIGTERM) is saved then as well.
     at_end
         Whether it is saved after the last iteration too.
+    share
+        Most of the time that saving may take: where it is slow, it is done less often.
     """
 
     file: Path
@@ -86,6 +88,7 @@ class Saving:
     begin: Callable[[int], None]
     every_s: float
     at_end: bool = False
+    share: float = 0.01
 
 
 class Model(Protocol):

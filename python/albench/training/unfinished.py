@@ -124,7 +124,7 @@ class Keeper:
         self._saving, self._of = saving, hashlib.sha256(f"{saving.of} {of}".encode()).hexdigest()
         self._n_iterations, self._batch_size = n_iterations, batch_size
         self.warnings: list[str] = []
-        self._saved_at = time.monotonic()
+        self._saved_at, self._took_s = time.monotonic(), 0.0
         self._is_asked: Callable[[], bool] = lambda: False
 
     def read(self, weights: Mapping[str, torch.Tensor]) -> Unfinished | None:
@@ -175,10 +175,13 @@ class Keeper:
         """Whether the training should be saved after this iteration."""
         if self.is_asked:
             return True
-        return self._saving.at_end if is_last else time.monotonic() - self._saved_at >= self._saving.every_s
+        if is_last:
+            return self._saving.at_end
+        return time.monotonic() - self._saved_at >= max(self._saving.every_s, self._took_s / self._saving.share)
 
     def write(self, unfinished: Unfinished) -> None:
         """Save it, whole or not at all; where that fails it is said, and the training goes on."""
+        began = time.monotonic()
         try:
             self._write(unfinished)
         except (InputError, OSError, MemoryError) as error:
@@ -187,6 +190,7 @@ class Keeper:
             if self.is_asked:
                 self._saving.say(f"saved at iteration {unfinished.iteration}")
         self._saved_at = time.monotonic()
+        self._took_s = self._saved_at - began
 
     def _write(self, unfinished: Unfinished) -> None:
         # Serialised in memory first: see `Checkpoint.write`.

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import errno
+import math
 import os
 import random
 import signal
@@ -51,6 +52,7 @@ class Place:
             say=self.said.append,
             begin=self.begun.append,
             every_s=0.0,
+            share=math.inf,
         )
 
     def keeper(self, of: str = "tiny", n_iterations: int = N, batch_size: int = 4) -> Keeper:
@@ -92,7 +94,7 @@ def require_equal(found: tuple[float, dict[str, torch.Tensor]], scaled: bool = F
     scaled=st.booleans(),
     noise=st.integers(0, 2**32 - 1),
 )
-@settings(max_examples=20)
+@settings(max_examples=12)
 def test_wherever_it_is_killed_it_ends_as_if_left_alone(
     kills: list[int], saved_at: set[int], scaled: bool, noise: int
 ) -> None:
@@ -130,6 +132,27 @@ def test_asked_to_end_it_is_saved_after_that_very_iteration(tmp_path: Path) -> N
     assert place.said == ["saved at iteration 4"] and place.done == 4
     require_equal(place.train())
     assert place.begun == [0, 4]
+
+
+def test_what_takes_long_is_done_less_often(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    now = [0.0]
+    monkeypatch.setattr("albench.training.unfinished.time.monotonic", lambda: now[0])
+    keeper = Keeper(replace(Place(tmp_path).saving, every_s=600, share=0.01), "tiny", N, 4)
+
+    def slow(unfinished: Unfinished) -> None:
+        now[0] += 9
+
+    monkeypatch.setattr(keeper, "_write", slow)
+    now[0] = 599
+    assert not keeper.is_due(is_last=False)
+    now[0] = 600
+    assert keeper.is_due(is_last=False) and not keeper.is_due(is_last=True)
+    trainer = TinyTrainer(N)
+    keeper.write(trainer._unfinished(torch.zeros(3).double(), 0.0, ()))
+    now[0] += 899
+    assert not keeper.is_due(is_last=False)
+    now[0] += 1
+    assert keeper.is_due(is_last=False)
 
 
 def stopped(place: Place, at: int = 5) -> bytes:
