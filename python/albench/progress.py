@@ -19,7 +19,8 @@ class Reporter(Protocol):
     def task(self, title: str, total: int | None = None) -> contextlib.AbstractContextManager[Advance]:
         """Show a task; the block gets a function to call after each of its `total` steps.
 
-        The function takes an optional note (e.g. the loss) as its only argument.
+        The function takes an optional note (e.g. the loss). With ``at=n`` it says instead that `n` steps were done
+        before the work began, or goes on.
         """
 
 
@@ -29,8 +30,8 @@ class Board(Reporter, Protocol):
     def begin(self, task: object, title: str, total: int | None) -> None:
         """Open a task under the name `task`."""
 
-    def step(self, task: object, n_done: int, note: str) -> None:
-        """Say how far a task is."""
+    def step(self, task: object, n_done: int, note: str, began_at: int = 0) -> None:
+        """Say how far a task is, `began_at` steps of it done before."""
 
     def end(self, task: object, *, done: bool) -> None:
         """Close a task."""
@@ -45,12 +46,12 @@ class Silent:
     @contextlib.contextmanager
     def task(self, title: str, total: int | None = None) -> Iterator[Advance]:
         """Show nothing."""
-        yield lambda note="": None
+        yield lambda note="", at=None: None
 
     def begin(self, task: object, title: str, total: int | None) -> None:
         """Show nothing."""
 
-    def step(self, task: object, n_done: int, note: str) -> None:
+    def step(self, task: object, n_done: int, note: str, began_at: int = 0) -> None:
         """Show nothing."""
 
     def end(self, task: object, *, done: bool) -> None:
@@ -58,6 +59,28 @@ class Silent:
 
 
 SILENT = Silent()
+
+
+class Count:
+    """Steps of a task.
+
+    Attributes
+    ----------
+    n_done
+        Of all steps.
+    began_at
+        Of these, steps that were done before.
+    """
+
+    def __init__(self) -> None:
+        self.n_done = self.began_at = 0
+
+    def advance(self, at: int | None = None) -> None:
+        """Count one more; or so many, done before."""
+        if at is None:
+            self.n_done += 1
+        else:
+            self.n_done = self.began_at = at
 
 
 def every(n: int, advance: Advance) -> Callable[[], None]:

@@ -5,7 +5,8 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import random
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from typing import Any
 
 import numpy as np
 
@@ -55,3 +56,27 @@ def seeded(*key: Key) -> Iterator[None]:
         finally:
             random.setstate(python_state)
             np.random.set_state(numpy_state)  # noqa: NPY002
+
+
+def generator_states() -> dict[str, Any]:
+    """States of Python's, NumPy's and torch's global generators, plain values and tensors; that of one GPU."""
+    import torch
+
+    name, numbers, *rest = np.random.get_state()  # noqa: NPY002
+    return {
+        "python": random.getstate(),
+        "numpy": (name, np.asarray(numbers).tolist(), *rest),
+        "torch": torch.get_rng_state(),
+        "cuda": torch.cuda.get_rng_state() if torch.cuda.is_initialized() else None,  # type: ignore[no-untyped-call]
+    }
+
+
+def set_generator_states(states: Mapping[str, Any]) -> None:
+    """Let the global generators go on from `generator_states`; what is none of these raises something."""
+    import torch
+
+    random.setstate(states["python"])
+    np.random.set_state(states["numpy"])  # noqa: NPY002
+    torch.set_rng_state(states["torch"])
+    if states["cuda"] is not None:
+        torch.cuda.set_rng_state(states["cuda"])

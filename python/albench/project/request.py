@@ -141,6 +141,8 @@ class TrainRequest:
         As for a query.
     seed, round
         Name the random streams; ``round`` 0 is the first training.
+    checkpoint_minutes
+        Between two times that the training is saved, from where the same request goes on; 0: never.
     """
 
     dataset: Path
@@ -158,10 +160,11 @@ class TrainRequest:
     set: tuple[str, ...] = ()
     device: str = "auto"
     cache: Path | None = None
+    checkpoint_minutes: int = 10
 
     def __post_init__(self) -> None:
         _require_words(self, {"unit": UnitKind})
-        _require_numbers(self, {"seed": 0, "round": 0})
+        _require_numbers(self, {"seed": 0, "round": 0, "checkpoint_minutes": 0})
 
 
 def _require_people(request: QueryRequest) -> None:

@@ -9,13 +9,14 @@ from pathlib import Path
 from albench.data.groups import case_groups
 from albench.errors import InputError
 from albench.machine.files import require_place
+from albench.machine.removal import set_aside
 from albench.progress import Reporter
 from albench.project.known import asked_queries
 from albench.project.request import TrainRequest, UnitKind
 from albench.project.workplace import Workplace, open_workplace, preprocessed
 from albench.results.query import Query
 from albench.seeding import Key, generator
-from albench.training.base import TrainingReport
+from albench.training.base import Saving, TrainingReport
 from albench.training.export import export_model, require_no_model
 from albench.training.given import GivenModel, open_model
 from albench.training.nnunet import nnunet_name
@@ -107,10 +108,12 @@ def _trained(
         if n_folds > 1:
             key = (*key, fold)
             units = fold_units(place.labelled, folds, fold) or place.labelled
-        target, report = _train(place, given, units, key, fold, reporter)
+        target, report = _train(place, given, units, key, fold, request.checkpoint_minutes, reporter)
         models.append(target)
         reports.append(report)
     folder = export_model(place.trainer.store, models, request.out, option="--out")
+    for fold in range(n_folds):
+        _unfinished(place, fold).unlink(missing_ok=True)
     return Trained(folder, tuple(reports), place.labelled)
 
 
@@ -135,6 +138,7 @@ def _train(
     units: Sequence[Unit],
     key: tuple[Key, ...],
     fold: int,
+    checkpoint_minutes: int,
     reporter: Reporter,
 ) -> tuple[Path, TrainingReport]:
     """Train one fold, with the random stream of a study's round of the same name, seed and number."""
@@ -147,6 +151,15 @@ def _train(
     iterations = protocol.first_iterations if given is None else protocol.round_iterations
     target = place.trainer.store.folder / f"trained-{fold}.pth"
     with reporter.task(f"{name}: training on {len(units)} units", iterations) as advance:
+        saving = Saving(
+            file=_unfinished(place, fold),
+            of=place.dataset.checksum,
+            set_aside=lambda path: set_aside(path, path.parent),
+            say=lambda line: reporter.say(f"{name}: {line}"),
+            begin=lambda iteration: advance(at=iteration),
+            every_s=60.0 * checkpoint_minutes,
+            at_end=protocol.folds > 1,  # of these the whole model is made at once
+        )
         report = place.trainer.train(
             units,
             iterations=iterations,
@@ -154,7 +167,13 @@ def _train(
             initial=initial,
             target=target,
             on_iteration=lambda loss: advance(f"loss {loss:.3f}"),
+            saving=saving if checkpoint_minutes else None,
         )
     for warning in report.warnings:
         reporter.say(f"{name}: {warning}")
     return target, report
+
+
+def _unfinished(place: Workplace, fold: int) -> Path:
+    """Where the training of a fold is saved: with the images that it is of, where the same request finds it again."""
+    return place.trainer.store.folder / f"trained-{fold}.unfinished"

@@ -13,7 +13,8 @@
         <strategy>/seed-<seed>/
           round-<number>/         query.json  gallery.npz  model.pth  evaluation.parquet
 
-With folds, a round has ``model-0.pth`` and on. Beside what a stage wrote lies its record, ``<stage>.stage.json``.
+With folds, a round has ``model-0.pth`` and on. Beside what a stage wrote lies its record, ``<stage>.stage.json``; while
+a training is not over, ``<stage>.unfinished`` has how far it is.
 """
 
 from __future__ import annotations
@@ -341,6 +342,10 @@ class RoundFolder:
     def stage(self, name: str) -> Path:
         """Record of a stage that writes into this folder."""
         return stage_record(self.path, name)
+
+    def unfinished(self, name: str) -> Path:
+        """How far a training stage is that is not over."""
+        return self.path / f"{name}.unfinished"
 
     def trainings(self) -> list[str]:
         """Names of the finished training stages of this folder, whatever number of folds they are of."""

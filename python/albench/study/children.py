@@ -8,6 +8,7 @@ from collections.abc import Callable, Sequence
 from concurrent.futures import BrokenExecutor, Future, ThreadPoolExecutor
 from typing import Generic, TypeVar
 
+from albench.machine.stopping import interruption_got_through
 from albench.progress import Board, Reporter
 from albench.study.processes import Processes
 
@@ -37,12 +38,15 @@ class Children(Generic[Job]):
         return self
 
     def __exit__(self, kind: type[BaseException] | None, *error: object) -> None:
-        """Wait for the processes, or kill them where an exception ends the block."""
+        """Wait for the processes, or stop them where an exception ends the block."""
         if kind:
+            interruption_got_through()
             with self._lock:
-                self._stopped = True
-                for processes in self._working:
-                    processes.stop()
+                self._stopped, working = True, list(self._working)
+            for processes in working:  # all of them before any is waited for
+                processes.ask()
+            for processes in working:
+                processes.stop()
         self._threads.shutdown(cancel_futures=True)
 
     def submit(self, job: Job) -> Future[None]:

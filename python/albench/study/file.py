@@ -24,7 +24,7 @@ DEVICES = ("auto", "cpu", "cuda")
 _CHOICES = {"device": DEVICES, "start": START_METHODS, "split_by": SPLITS}
 
 
-_OF_THE_START = ("resume", "join", "claim_ttl")
+_OF_THE_START = ("resume", "join", "claim_ttl", "checkpoint_minutes")
 
 
 def read_study(file: Path) -> dict[str, Any]:

@@ -11,7 +11,7 @@ from pathlib import Path
 
 from albench.machine.claims import Claim, Held, holding
 from albench.machine.files import remove_half_written
-from albench.progress import Advance, Reporter
+from albench.progress import Advance, Count, Reporter
 from albench.results.claims import SETUP
 from albench.results.layout import CEILING, SHARED
 from albench.study.setup import setup_seed
@@ -100,7 +100,7 @@ class _Noting:
     @contextlib.contextmanager
     def task(self, title: str, total: int | None = None) -> Iterator[Advance]:
         """Pass a task on, and count its steps."""
-        number, n_done = _ROUND.search(title), 0
+        number, count = _ROUND.search(title), Count()
 
         def note() -> None:
             self._held.note(
@@ -108,17 +108,16 @@ class _Noting:
                 gpu=os.environ.get("CUDA_VISIBLE_DEVICES"),
                 task=title,
                 round=int(number[1]) if number else None,
-                n_done=n_done,
+                n_done=count.n_done,
                 total=total,
             )
 
         with self._reporter.task(title, total) as advance:
             note()
 
-            def advanced(text: str = "") -> None:
-                nonlocal n_done
-                n_done += 1
+            def advanced(text: str = "", at: int | None = None) -> None:
+                count.advance(at)
                 note()
-                advance(text)
+                advance(text, at)
 
             yield advanced

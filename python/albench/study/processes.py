@@ -20,9 +20,12 @@ from typing import Generic, TypeVar
 import psutil
 
 from albench.machine.parent import end_with_parent
-from albench.progress import Advance, Board, Reporter
+from albench.machine.stopping import interruption_got_through
+from albench.progress import Advance, Board, Count, Reporter
 
 _EVENT_EVERY_S = 0.5
+_GRACE_S = 20.0
+"""Slurm kills 30 s after it asked."""
 
 Job = TypeVar("Job")
 
@@ -51,27 +54,40 @@ class Processes(Generic[Job]):
         self._mine = threading.local()  # a thread's process and pipe
         self._lock = threading.Lock()
         self._started: list[tuple[SpawnProcess, Connection]] = []
-        self._stopped = False
+        self._family: list[psutil.Process] = []
+        self._stopped, self._kill_at = False, 0.0
 
     def __enter__(self) -> Processes[Job]:
         return self
 
     def __exit__(self, kind: type[BaseException] | None, *error: object) -> None:
-        """Let the processes end, or kill them where an exception ends the block."""
+        """Let the processes end, or `stop` them where an exception ends the block."""
         self._threads.shutdown(wait=False, cancel_futures=True)
         if kind:
+            interruption_got_through()
             self.stop()
         self._threads.shutdown()
         for process, pipe in self._started:
             pipe.close()
             process.join()
 
-    def stop(self) -> None:
-        """Kill the processes; from any thread."""
+    def ask(self) -> None:
+        """Ask the processes to end, from any thread: at once, but for a training, which is saved first."""
         with self._lock:
-            self._stopped = True
-            for process, _ in self._started:
-                _kill(process)
+            if not self._stopped:
+                self._stopped, self._kill_at = True, time.monotonic() + _GRACE_S
+                for process, _ in self._started:
+                    self._family += _family(process)
+                    process.terminate()
+
+    def stop(self) -> None:
+        """Ask the processes to end, wait for that, and kill those that take too long; from any thread."""
+        self.ask()
+        for process, _ in self._started:
+            process.join(max(0.0, self._kill_at - time.monotonic()))
+        for each in self._family:
+            with contextlib.suppress(psutil.NoSuchProcess):
+                each.kill()
 
     def submit(self, job: Job) -> Future[None]:
         """Run a job as soon as a process is free."""
@@ -98,12 +114,13 @@ class Processes(Generic[Job]):
             raise error
 
 
-def _kill(process: SpawnProcess) -> None:
-    """Kill a process and those it started, such as loaders: these hold the other end of the pipe as well."""
-    with contextlib.suppress(psutil.NoSuchProcess):
-        family = psutil.Process(process.pid)
-        for each in (family, *family.children(recursive=True)):
-            each.kill()
+def _family(process: SpawnProcess) -> list[psutil.Process]:
+    """Return a process and those it started, such as loaders: these hold the other end of the pipe as well."""
+    try:
+        first = psutil.Process(process.pid)
+        return [first, *first.children(recursive=True)]
+    except psutil.NoSuchProcess:
+        return []
 
 
 def _show(pipe: Connection, board: Board) -> BaseException | None:
@@ -142,14 +159,14 @@ class _Remote:
     @contextlib.contextmanager
     def task(self, title: str, total: int | None = None) -> Iterator[Advance]:
         """Send a task's progress, at most twice a second."""
-        task, n_done, last = f"{os.getpid()}-{next(self._tasks)}", 0, 0.0
+        task, count, last = f"{os.getpid()}-{next(self._tasks)}", Count(), 0.0
 
-        def advance(note: str = "") -> None:
-            nonlocal n_done, last
-            n_done += 1
-            if time.perf_counter() - last >= _EVENT_EVERY_S:
+        def advance(note: str = "", at: int | None = None) -> None:
+            nonlocal last
+            count.advance(at)
+            if at is not None or time.perf_counter() - last >= _EVENT_EVERY_S:
                 last = time.perf_counter()
-                self.send("step", task, n_done, note)
+                self.send("step", task, count.n_done, note, count.began_at)
 
         self.send("begin", task, title, total)
         done = False

@@ -43,6 +43,7 @@ class Option:
 Texts = tuple[str, ...]
 DATA_HELP = "Folder with the data sets; default: ALBENCH_DATA."
 TRUST_HELP = "Lay labels over their images whatever spacing, position or orientation their headers say."
+CHECKPOINT_HELP = "Minutes between two times that a training is saved, from which it goes on when killed; 0: never."
 CACHE_HELP = "Downloads, unpacked data, phantoms; default: ALBENCH_CACHE or ~/.cache/al-bench."
 
 
@@ -103,6 +104,7 @@ class RunRequest:
     claim_ttl: Annotated[
         int, Option("Seconds after which others take over from a process that is silent; with --join.", least=2)
     ] = 180
+    checkpoint_minutes: Annotated[int, Option(CHECKPOINT_HELP, least=0)] = 10
     resume: Annotated[
         bool, Option("Continue what is in --out, or set it aside and start anew.", flag="--resume/--fresh")
     ] = True

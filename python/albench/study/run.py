@@ -144,6 +144,7 @@ def resolve(request: RunRequest, reporter: Reporter) -> Resolved:
                 gallery=request.gallery,
                 tensorboard=request.tensorboard,
                 given=name,
+                checkpoint_minutes=request.checkpoint_minutes,
             )
         )
     resolved = replace(request, strategy=strategies, device=device, set=settings)

@@ -37,6 +37,8 @@ class Study:
     gallery
         Units of each query that pictures are kept of, the first chosen first; no part of the configuration, since no
         result depends on it.
+    checkpoint_minutes
+        Between two times that a training is saved while it runs; 0: it never is. No result depends on it either.
     """
 
     dataset: Dataset
@@ -46,6 +48,7 @@ class Study:
     tensorboard: bool = False
     gallery: int = 8
     given: str = ""
+    checkpoint_minutes: int = 10
 
     @property
     def folder(self) -> StudyFolder:

@@ -92,7 +92,8 @@ def is_done(job: Job, setup: SeedSetup, reporter: Reporter) -> bool:
 class Workers(Protocol):
     """Whoever runs jobs: this process, others of this machine, a cluster.
 
-    Where an exception ends its block, what runs is stopped at once: it is on disk or done again.
+    Where an exception ends its block, what runs is stopped: at once, but for trainings, which are saved first. It is on
+    disk or done again.
     """
 
     def __enter__(self) -> Workers:

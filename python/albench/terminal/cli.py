@@ -9,7 +9,6 @@ import signal
 import sys
 from collections.abc import Sequence
 from pathlib import Path
-from types import FrameType
 from typing import Annotated, Any
 
 import typer
@@ -18,6 +17,7 @@ from rich.table import Table
 
 from albench import __version__
 from albench.errors import ChainsFailedError, InputError, WorkerError
+from albench.machine.stopping import interrupt_at_sigterm, interruption_got_through
 from albench.study.request import RunRequest
 from albench.terminal.annotate import annotate
 from albench.terminal.annotations import import_labels, show_annotations
@@ -33,7 +33,6 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
 )
 _INTERRUPTED = 128 + signal.SIGINT
-_STOP_AGAIN_S = 3.0
 app.add_typer(datasets_app, name="datasets")
 app.command("query")(query)
 app.command("annotate")(annotate)
@@ -62,7 +61,7 @@ def run(request: RunRequest) -> None:
 
 
 @app.command()
-@takes_request(without=("tensorboard", "gallery", "join", "claim_ttl"))
+@takes_request(without=("tensorboard", "gallery", "join", "claim_ttl", "checkpoint_minutes"))
 def plan(
     request: RunRequest,
     sd: Annotated[
@@ -212,17 +211,11 @@ def main(arguments: Sequence[str] | None = None) -> None:
     """
     stopped_by = signal.SIGINT
 
-    def terminate(number: int, frame: FrameType | None) -> None:
-        """Stop everything the way Ctrl-C does; `docker stop` and batch systems at their time limit ask like this."""
+    def note() -> None:
         nonlocal stopped_by
         stopped_by = signal.SIGTERM
-        # Python drops what is raised inside its own callbacks, at a fork for instance: again until it gets through.
-        signal.signal(signal.SIGALRM, terminate)
-        signal.setitimer(signal.ITIMER_REAL, _STOP_AGAIN_S)
-        raise KeyboardInterrupt
 
-    if signal.getsignal(signal.SIGTERM) is not signal.SIG_IGN:
-        signal.signal(signal.SIGTERM, terminate)
+    interrupt_at_sigterm(note)
     # Pools of forked processes end theirs with this signal, and wait: there it has to do just that.
     if hasattr(os, "register_at_fork"):  # Windows gets as far as being told that it will not do
         os.register_at_fork(after_in_child=lambda: signal.signal(signal.SIGTERM, signal.SIG_DFL))
@@ -248,9 +241,10 @@ def main(arguments: Sequence[str] | None = None) -> None:
         typer.echo(f"al-bench: {' '.join(message.split())}", err=True)
         sys.exit(2)
     if status == _INTERRUPTED:  # some versions of Typer make it of a KeyboardInterrupt
-        signal.setitimer(signal.ITIMER_REAL, 0)
-        goes_on = "finished stages are kept, and the same command resumes"
-        typer.echo(f"interrupted; {goes_on if 'run' in given[:1] else 'the same command starts again'}", err=True)
+        interruption_got_through()
+        goes_on = given and given[0] in ("run", "train")
+        kept = "finished stages are kept, and the same command resumes" if goes_on else "the same command starts again"
+        typer.echo(f"interrupted; {kept}", err=True)
         sys.exit(128 + stopped_by)
     sys.exit(status if isinstance(status, int) else 0)
 

@@ -24,7 +24,7 @@ from rich.progress import (
 )
 from rich.text import Text
 
-from albench.progress import Advance
+from albench.progress import Advance, Count
 
 _LINE_EVERY_S = 20.0
 
@@ -44,6 +44,7 @@ class _Task:
     started: float
     last_line: float
     bar: TaskID | None = None
+    began_at: int = 0
 
 
 class Terminal:
@@ -69,12 +70,11 @@ class Terminal:
     @contextlib.contextmanager
     def task(self, title: str, total: int | None = None) -> Iterator[Advance]:
         """Show a task of this process."""
-        task, n_done = next(self._ids), 0
+        task, count = next(self._ids), Count()
 
-        def advance(note: str = "") -> None:
-            nonlocal n_done
-            n_done += 1
-            self.step(task, n_done, note)
+        def advance(note: str = "", at: int | None = None) -> None:
+            count.advance(at)
+            self.step(task, count.n_done, note, count.began_at)
 
         self.begin(task, title, total)
         try:
@@ -105,19 +105,23 @@ class Terminal:
                     self._bars.start()
                 shown.bar = self._bars.add_task(title, total=total, note="")
 
-    def step(self, task: object, n_done: int, note: str) -> None:
-        """Say how far a task is."""
+    def step(self, task: object, n_done: int, note: str, began_at: int = 0) -> None:
+        """Say how far a task is; what was done before counts for no rate."""
         with self._lock:
-            shown = self._tasks[task]
+            shown, now = self._tasks[task], time.perf_counter()
+            if began_at != shown.began_at:
+                shown.began_at, shown.started = began_at, now
+                if self._bars is not None and shown.bar is not None:
+                    self._bars.reset(shown.bar, completed=began_at)
             if self._bars is not None and shown.bar is not None:
                 self._bars.update(shown.bar, completed=n_done, note=note)
                 return
-            now = time.perf_counter()
             if now - shown.last_line >= _LINE_EVERY_S:
                 shown.last_line = now
                 of = f" of {shown.total}" if shown.total else ""
-                seconds = now - shown.started
-                self.say(f"{shown.title}: {n_done}{of} after {seconds:.0f} s, {n_done / seconds:.1f}/s {note}".rstrip())
+                seconds = max(now - shown.started, 1e-6)
+                rate = (n_done - began_at) / seconds
+                self.say(f"{shown.title}: {n_done}{of} after {seconds:.0f} s, {rate:.1f}/s {note}".rstrip())
 
     def end(self, task: object, *, done: bool) -> None:
         """Close a task."""

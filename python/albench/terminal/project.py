@@ -12,6 +12,7 @@ from rich.console import Console
 from rich.table import Table
 
 from albench.errors import InputError
+from albench.study.request import CHECKPOINT_HELP
 from albench.terminal.datasets import JsonOption, TrustOption
 
 if TYPE_CHECKING:
@@ -179,6 +180,7 @@ def train(
     settings: _SetOption = None,
     device: _DeviceOption = "auto",
     cache: _CacheOption = None,
+    checkpoint_minutes: Annotated[int, typer.Option(help=CHECKPOINT_HELP)] = 10,
     json_output: JsonOption = False,
 ) -> None:
     """Train on all that is annotated, and write a model that nnU-Net's commands and `query` take."""
@@ -192,6 +194,7 @@ def train(
             dataset=dataset, out=out, images=images, start=start, unit=unit, checkpoint=checkpoint,  # type: ignore[arg-type]
             trust_checkpoint=trust_checkpoint, trust_image_geometry=trust_image_geometry, name=name, seed=seed,
             round=round_number, protocol=protocol, set=tuple(settings or ()), device=device, cache=cache,
+            checkpoint_minutes=checkpoint_minutes,
         ),
         Terminal(),
     )  # fmt: skip

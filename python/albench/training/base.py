@@ -56,6 +56,41 @@ class TrainingReport:
     warnings: tuple[str, ...] = ()
 
 
+@dataclass(frozen=True)
+class Saving:
+    """How a training is saved while it runs, so that one that is killed goes on, and ends as if it had not been.
+
+    Attributes
+    ----------
+    file
+        Where; whoever asked for the training removes it once the model is safe.
+    of
+        Digest of whatever the training depends on and is told nowhere else, such as the voxels; a file that was saved
+        of another training is of no use.
+    set_aside
+        Moves a file that is of no use out of the way and returns where it is.
+    say
+        Takes a line for whoever watches.
+    begin
+        Called with the iteration at which the training begins or goes on, once for every attempt.
+    every_s
+        Seconds between two times; a training that is asked to end (SIGTERM) is saved then as well.
+    at_end
+        Whether it is saved after the last iteration too.
+    share
+        Most of the time that saving may take: where it is slow, it is done less often.
+    """
+
+    file: Path
+    of: str
+    set_aside: Callable[[Path], Path]
+    say: Callable[[str], None]
+    begin: Callable[[int], None]
+    every_s: float
+    at_end: bool = False
+    share: float = 0.01
+
+
 class Model(Protocol):
     """A trained model, or several that predict together.
 
@@ -109,6 +144,7 @@ class Trainer(Protocol):
         initial: Path | None,
         target: Path,
         on_iteration: Callable[[float], None],
+        saving: Saving | None = None,
     ) -> TrainingReport:
         """Train on the annotated `units` and write the model to the file `target`.
 
@@ -118,6 +154,8 @@ class Trainer(Protocol):
             Names of the random stream; equal arguments give an equal model.
         initial
             Model file to start from; None starts from fresh weights.
+        saving
+            None: a training that is killed starts over.
         """
 
     def load(self, *paths: Path) -> Model:

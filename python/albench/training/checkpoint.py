@@ -9,7 +9,7 @@ import zipfile
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 import torch
 from nnunetv2.training.nnUNetTrainer import nnUNetTrainer as nnUNetTrainer_module
@@ -132,7 +132,8 @@ def read_checkpoint(path: Path, store: PreprocessedStore) -> Checkpoint:
     """
     try:
         content = load_tensors(path)
-        weights = require_weights(content["network_weights"], _shapes(store))
+        shapes = {name: weight.shape for name, weight in empty_weights(store).items()}
+        weights = require_weights(content["network_weights"], shapes)
         configuration, fold = content["init_args"]["configuration"], content["init_args"]["fold"]
         n_axes = len(store.configuration_manager.patch_size)
         if set(content) != set(_KEYS) or set(content["init_args"]) != {"configuration", "fold"}:
@@ -158,15 +159,20 @@ def load_tensors(path: Path) -> dict[str, Any]:
     if path.is_symlink() or not path.is_file():
         raise NoModelError("a link" if path.is_symlink() else "no file")
     with path.open("rb") as stream:
-        if not zipfile.is_zipfile(stream):
-            raise NoModelError("another format")
-        with zipfile.ZipFile(stream) as archive:
-            entries = archive.infolist()
-        # torch never compresses: a small file that unpacks to a large one is no model
-        if sum(entry.file_size for entry in entries) > path.stat().st_size:
-            raise NoModelError("more content than the file has bytes")
-        stream.seek(0)
-        content = torch.load(stream, map_location="cpu", weights_only=True)
+        return read_tensors(stream, path.stat().st_size)
+
+
+def read_tensors(stream: BinaryIO, n_bytes: int) -> dict[str, Any]:
+    """Return what torch wrote into a stream of so many bytes; as `load_tensors`."""
+    if not zipfile.is_zipfile(stream):
+        raise NoModelError("another format")
+    with zipfile.ZipFile(stream) as archive:
+        entries = archive.infolist()
+    # torch never compresses: a small file that unpacks to a large one is no model
+    if sum(entry.file_size for entry in entries) > n_bytes:
+        raise NoModelError("more content than the file has bytes")
+    stream.seek(0)
+    content = torch.load(stream, map_location="cpu", weights_only=True)
     if not isinstance(content, dict):
         raise NoModelError(f"a {type(content).__name__}")
     return content
@@ -177,10 +183,10 @@ def load_trusted(path: Path) -> Any:
     return torch.load(path, map_location="cpu", weights_only=False)
 
 
-def _shapes(store: PreprocessedStore) -> dict[str, torch.Size]:
-    """Shapes of a network's weights; it is built without memory for them."""
+def empty_weights(store: PreprocessedStore) -> dict[str, torch.Tensor]:
+    """Return a network's state without values, nor memory for them."""
     with torch.device("meta"):
-        return {name: weight.shape for name, weight in build_network(store).state_dict().items()}
+        return dict(build_network(store).state_dict())
 
 
 def require_axes(axes: Any, n_axes: int) -> tuple[int, ...] | None:

@@ -15,7 +15,7 @@ from albench.data import Dataset
 from albench.machine.files import read_json, write_json
 from albench.scoring.request import Features, FisherEmbedding, Need, Scores, ScoringRequest, unit_passes
 from albench.seeding import Key, generator, seed_for
-from albench.training.base import PoolScan, Tick, TrainingReport
+from albench.training.base import PoolScan, Saving, Tick, TrainingReport
 from albench.training.reading import read_case_images, read_label
 from albench.training.scan import scan_case
 from albench.training.units import patch_pool, slice_pool
@@ -77,8 +77,9 @@ class FakeTrainer:
         initial: Path | None,
         target: Path,
         on_iteration: Callable[[float], None],
+        saving: Saving | None = None,
     ) -> TrainingReport:
-        """Write down what was annotated, for how long it was trained, and with which seed."""
+        """Write down what was annotated, for how long it was trained, and with which seed; that takes no saving."""
         before = read_json(initial)["iterations"] if initial is not None else 0
         for _ in range(iterations):
             on_iteration(0.0)

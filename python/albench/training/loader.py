@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import functools
+import signal
 import time
 from collections.abc import Callable, Iterator
 from typing import Any
@@ -19,6 +20,7 @@ from albench.seeding import Key, seeded
 from albench.training.recovery import LoaderDiedError
 
 _REPORT_WITHIN_S = 1.0
+_LINGER_S = 10
 
 
 @functools.cache
@@ -39,24 +41,31 @@ data_loader.threadpool_limits = _limit_threads
 class _Batches(Dataset[dict[str, Any]]):
     """Batch i is a pure function of (key, i), so neither order nor process count changes what is learned."""
 
-    def __init__(self, source: nnUNetDataLoader, n_batches: int, key: tuple[Key, ...]) -> None:
+    def __init__(self, source: nnUNetDataLoader, first: int, n_batches: int, key: tuple[Key, ...]) -> None:
         self._source = source
+        self._first = first
         self._n_batches = n_batches
         self._key = key
 
     def __len__(self) -> int:
-        return self._n_batches
+        return self._n_batches - self._first
 
     def __getitem__(self, index: int) -> dict[str, Any]:
-        with seeded(*self._key, index):
+        with seeded(*self._key, self._first + index):
             batch: dict[str, Any] = self._source.generate_train_batch()
         return {"data": batch["data"], "target": batch["target"]}
 
 
 def batches(
-    source: nnUNetDataLoader, *, n_batches: int, key: tuple[Key, ...], n_workers: int, shared_memory: bool = True
+    source: nnUNetDataLoader,
+    *,
+    n_batches: int,
+    key: tuple[Key, ...],
+    n_workers: int,
+    shared_memory: bool = True,
+    first: int = 0,
 ) -> Iterator[dict[str, Any]]:
-    """Iterate over `n_batches` augmented batches of nnU-Net's loader.
+    """Iterate over `n_batches` augmented batches of nnU-Net's loader, or over those from the number `first` on.
 
     Parameters
     ----------
@@ -72,7 +81,7 @@ def batches(
     """
     through_pipes = n_workers > 0 and not shared_memory
     loader: DataLoader[Any] = DataLoader(
-        _Batches(source, n_batches, key),
+        _Batches(source, first, n_batches, key),
         batch_size=None,
         shuffle=False,
         num_workers=n_workers,
@@ -91,8 +100,14 @@ def batches(
 
 
 def _begin(number: int) -> None:
-    """Begin a loader process. torch's own look for an orphan, and then wait for somebody to empty their pipe."""
+    """Begin a loader process. torch's own look for an orphan, and then wait for somebody to empty their pipe.
+
+    Who asks all processes of a job to end, as batch systems do, asks the one that trains as well: that one needs its
+    batch yet, saves the training and ends, and this one with it.
+    """
     end_with_parent()
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    signal.signal(signal.SIGTERM, lambda *_: signal.alarm(_LINGER_S))
 
 
 def _watched(iterator: Iterator[dict[str, Any]]) -> Iterator[dict[str, Any]]:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
@@ -14,10 +16,12 @@ from albench.config import Protocol
 from albench.data import Case, CaseFacts, Dataset, write_nnunet_raw
 from albench.data.readers import reader_of
 from albench.machine import scratch
+from albench.machine.facts import versions
+from albench.machine.files import sha256
 from albench.seeding import Key
 from albench.training.annotated import AnnotatedDataset
-from albench.training.base import PoolScan, Tick, TrainingReport
-from albench.training.checkpoint import Checkpoint, read_checkpoint
+from albench.training.base import PoolScan, Saving, Tick, TrainingReport
+from albench.training.checkpoint import Checkpoint, empty_weights, read_checkpoint
 from albench.training.given import GivenModel
 from albench.training.model import NnunetModel
 from albench.training.nnunet_env import nnunet_base
@@ -40,6 +44,7 @@ from albench.training.preprocess import (
 from albench.training.recovery import halving, is_dead_loader
 from albench.training.scan import CaseScan, likely_axis, scan_case
 from albench.training.trainer import ALTrainer, TrainingRequest
+from albench.training.unfinished import Keeper
 from albench.training.units import default_patch_size, patch_pool, slice_pool
 from albench.units.pool import Pool, Split, Unit
 
@@ -216,43 +221,18 @@ class NnunetTrainer:
         initial: Path | None,
         target: Path,
         on_iteration: Callable[[float], None],
+        saving: Saving | None = None,
     ) -> TrainingReport:
         """Train and write a checkpoint that nnU-Net's own predictor loads.
 
-        Where memory runs out, training starts again with half the batch; where a loader process dies, without one. The
-        report says so.
+        Where memory runs out, training starts again with half the batch; where a loader process dies, without one, from
+        where it was saved last. The report says so.
         """
-        warnings: list[str] = []
-
-        def attempt(batch_size: int) -> TrainingReport:
-            try:
-                return self._train(units, iterations, key, initial, target, on_iteration, batch_size, self._n_loaders)
-            except RuntimeError as error:
-                if not is_dead_loader(error):
-                    raise
-            warnings.append("a loader process died, started again without any")
-            return self._train(units, iterations, key, initial, target, on_iteration, batch_size, 0)
-
-        planned = int(self.store.configuration_manager.batch_size)
-        return replace(halving(planned, attempt, warnings.append), warnings=tuple(warnings))
-
-    def _train(
-        self,
-        units: Sequence[Unit],
-        iterations: int,
-        key: tuple[Key, ...],
-        initial: Path | None,
-        target: Path,
-        on_iteration: Callable[[float], None],
-        batch_size: int,
-        n_loaders: int,
-    ) -> TrainingReport:
-        started = time.perf_counter()
-        store = self.store
-        settings = self._protocol.training
-        training = TrainingRequest(
+        store, settings = self.store, self._protocol.training
+        planned = int(store.configuration_manager.batch_size)
+        request = TrainingRequest(
             iterations=iterations,
-            batch_size=batch_size,
+            batch_size=planned,
             initial_lr=settings.initial_lr,
             momentum=settings.momentum,
             mirroring=settings.mirroring,
@@ -263,20 +243,79 @@ class NnunetTrainer:
             window_offset=settings.window_offset,
             dice_smooth=settings.dice_smooth,
         )
-        trainer = ALTrainer.create(
-            store, AnnotatedDataset(store, units), training, self._device, self._base / "results"
-        )
+        keeper, warnings, size = None, list[str](), planned
+        if saving is not None:
+            keeper = Keeper(saving, self._digest(units, request, initial), iterations, planned)
+            warnings = keeper.warnings
+            if (unfinished := keeper.read(empty_weights(store))) is not None:
+                warnings += unfinished.warnings
+                size = unfinished.batch_size
+                del unfinished  # as large as the network, and the optimiser's state
+
+        def attempt(batch_size: int) -> TrainingReport:
+            sized = replace(request, batch_size=batch_size)
+            try:
+                return self._train(units, sized, initial, target, on_iteration, self._n_loaders, keeper)
+            except RuntimeError as error:
+                if not is_dead_loader(error):
+                    raise
+            warnings.append("a loader process died, started again without any")
+            return self._train(units, sized, initial, target, on_iteration, 0, keeper)
+
+        return replace(halving(size, attempt, warnings.append), warnings=tuple(warnings))
+
+    def _train(
+        self,
+        units: Sequence[Unit],
+        request: TrainingRequest,
+        initial: Path | None,
+        target: Path,
+        on_iteration: Callable[[float], None],
+        n_loaders: int,
+        keeper: Keeper | None,
+    ) -> TrainingReport:
+        started, store = time.perf_counter(), self.store
+        trainer = ALTrainer.create(store, AnnotatedDataset(store, units), request, self._device, self._base / "results")
         if initial is not None:
             weights = dict(read_checkpoint(initial, store).weights)
-            if settings.reinitialise_heads:
+            if self._protocol.training.reinitialise_heads:
                 weights |= {name: w for name, w in trainer.plain_network.state_dict().items() if _HEADS in name}
             trainer.plain_network.load_state_dict(weights)
+        unfinished, before_s = None, 0.0
+        if keeper is not None:
+            unfinished = keeper.read(trainer.plain_network.state_dict())
+            if unfinished is not None and unfinished.batch_size != request.batch_size:
+                unfinished = None
+            before_s = 0.0 if unfinished is None else unfinished.seconds
+            keeper.begin(unfinished)
         ready = time.perf_counter()
-        loss = trainer.fit(n_workers=n_loaders, shared_memory=self._shared_memory, on_iteration=on_iteration)
+        loss = trainer.fit(
+            n_workers=n_loaders,
+            shared_memory=self._shared_memory,
+            on_iteration=on_iteration,
+            keeper=keeper,
+            unfinished=unfinished,
+        )
         done = time.perf_counter()
         axes = trainer.inference_allowed_mirroring_axes
         Checkpoint(trainer.plain_network.state_dict(), trainer.configuration_name, trainer.fold, axes).write(target)
-        return TrainingReport(iterations, loss, setup_s=ready - started, fit_s=done - ready)
+        return TrainingReport(request.iterations, loss, setup_s=ready - started, fit_s=before_s + done - ready)
+
+    def _digest(self, units: Sequence[Unit], request: TrainingRequest, initial: Path | None) -> str:
+        """SHA-256 of what a training is of, but for the voxels."""
+        store = self.store
+        values = {
+            "units": [(unit.case, unit.index) for unit in units],
+            "request": vars(request),
+            "initial": None if initial is None else sha256(initial),
+            "reinitialise_heads": self._protocol.training.reinitialise_heads,
+            "plans": store.plans,
+            "dataset": store.dataset_json,
+            "configuration": store.configuration,
+            "device": self._device.type,
+            "versions": versions(),
+        }
+        return hashlib.sha256(json.dumps(values, sort_keys=True).encode()).hexdigest()
 
     def load(self, *paths: Path) -> NnunetModel:
         """Open checkpoints, one a fold."""

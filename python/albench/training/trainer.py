@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import copy
 import math
-from collections.abc import Callable
+import time
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -24,6 +26,7 @@ from albench.training.nnunet_env import nnunet_folders, quiet
 from albench.training.norm import normalise_by_groups
 from albench.training.preprocess import PreprocessedStore
 from albench.training.sampling import OffsetLoader
+from albench.training.unfinished import Keeper, Unfinished
 
 
 @dataclass(frozen=True)
@@ -186,7 +189,13 @@ class ALTrainer(nnUNetTrainer):  # type: ignore[misc]
         )
 
     def fit(
-        self, *, n_workers: int, shared_memory: bool = True, on_iteration: Callable[[float], None] = lambda loss: None
+        self,
+        *,
+        n_workers: int,
+        shared_memory: bool = True,
+        on_iteration: Callable[[float], None] = lambda loss: None,
+        keeper: Keeper | None = None,
+        unfinished: Unfinished | None = None,
     ) -> float:
         """Train for the request's iterations.
 
@@ -198,6 +207,10 @@ class ALTrainer(nnUNetTrainer):  # type: ignore[misc]
             Whether they hand batches over in shared memory, or through pipes.
         on_iteration
             Called with the loss after every batch.
+        keeper
+            Saves the training now and then; None: nobody does.
+        unfinished
+            A state of this training to go on from: what comes of it is what would have come without the stop.
 
         Returns
         -------
@@ -206,33 +219,60 @@ class ALTrainer(nnUNetTrainer):  # type: ignore[misc]
 
         Raises
         ------
+        KeyboardInterrupt
+            It was asked to end, and is saved.
         FloatingPointError
             As soon as the loss is not finite, or where a weight is not at the end. A step that a gradient scaler skips
             is neither: with mixed precision gradients may overflow, and the scaler then lowers its scale.
         """
         request = self._request
+        first, before_s = (0, 0.0) if unfinished is None else (unfinished.iteration, unfinished.seconds)
         loader = batches(
             self.source(),
             n_batches=request.iterations,
             key=(*request.key, "batches"),
             n_workers=n_workers,
             shared_memory=shared_memory,
+            first=first,
         )
         self.set_deep_supervision_enabled(self.enable_deep_supervision)
         self.network.train()
-        losses = np.empty(request.iterations)
-        with seeded(*request.key, "dropout"):
-            for iteration, batch in enumerate(loader):
+        losses = torch.empty(request.iterations, dtype=torch.float64)
+        began = time.perf_counter()
+        whole = contextlib.nullcontext() if keeper is None else keeper.stops_between_iterations()
+        with seeded(*request.key, "dropout"), whole:
+            if unfinished is not None:
+                losses[:first] = unfinished.losses
+                unfinished.put_into(self.plain_network, self.optimizer, self.grad_scaler)
+            for iteration, batch in enumerate(loader, first):
                 self.lr_scheduler.step(iteration)
                 loss = float(self.train_step(batch)["loss"])
                 if not math.isfinite(loss):
                     raise _diverged(f"the loss is {loss} at iteration {iteration}", request)
                 losses[iteration] = loss
                 on_iteration(loss)
+                n_done = iteration + 1
+                if keeper is not None and keeper.is_due(n_done == request.iterations):
+                    seconds = before_s + time.perf_counter() - began
+                    keeper.write(self._unfinished(losses[:n_done].clone(), seconds, keeper.warnings))
+                    if keeper.is_asked:
+                        raise KeyboardInterrupt
         for name, values in self.plain_network.state_dict().items():
             if not torch.isfinite(values).all():
                 raise _diverged(f"{name} has weights that are not finite after the last iteration", request)
-        return float(losses[-max(1, request.iterations // 10) :].mean())
+        return float(losses[-max(1, request.iterations // 10) :].numpy().mean())
+
+    def _unfinished(self, losses: torch.Tensor, seconds: float, warnings: Sequence[str]) -> Unfinished:
+        """State after so many losses."""
+        return Unfinished.of(
+            self.plain_network,
+            self.optimizer,
+            self.grad_scaler,
+            batch_size=self._request.batch_size,
+            warnings=tuple(warnings),
+            seconds=seconds,
+            losses=losses,
+        )
 
 
 def _diverged(how: str, request: TrainingRequest) -> FloatingPointError:

@@ -77,7 +77,7 @@ def test_what_is_written_is_read_back(
     try:
         request.out.mkdir(parents=True, exist_ok=True)
         file = write_study(request, request.out)
-        wanted = replace(settled(request), resume=True, join=False, claim_ttl=180)
+        wanted = replace(settled(request), resume=True, join=False, claim_ttl=180, checkpoint_minutes=10)
         if elsewhere:
             file = file.absolute()
             os.chdir("/")

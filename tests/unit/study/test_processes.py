@@ -16,6 +16,7 @@ import pytest
 from rich.console import Console
 
 from albench.errors import InputError
+from albench.machine.stopping import held_back
 from albench.progress import SILENT, Reporter, Silent
 from albench.study.processes import Processes, _Remote, _show
 from albench.terminal.progress import Terminal
@@ -63,6 +64,14 @@ def talk(job: str, reporter: Reporter) -> None:
             Path(folder, "part").write_text(f"{os.getpid()} {child.pid}")
             Path(folder, "part").rename(Path(folder, "pids"))
             child.wait()
+        case ["save", folder, seconds]:
+            with held_back() as is_asked:
+                Path(folder, "part").write_text(f"{os.getpid()} {os.getppid()}")
+                Path(folder, "part").rename(Path(folder, "pids"))
+                while not is_asked():
+                    time.sleep(0.01)
+                time.sleep(float(seconds))
+                Path(folder, "saved").touch()
 
 
 def waiting(folder: Path) -> list[int]:
@@ -153,6 +162,21 @@ def test_an_exception_stops_at_once_what_runs_and_what_that_started(tmp_path: Pa
     assert not any(map(still_there, pids))
 
 
+@pytest.mark.parametrize(("seconds", "grace_s", "saves"), [(0.5, 60, True), (300, 1, False)])
+def test_what_is_held_back_may_end_unless_it_takes_too_long(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, seconds: float, grace_s: float, saves: bool
+) -> None:
+    monkeypatch.setattr("albench.study.processes._GRACE_S", grace_s)
+    with pytest.raises(KeyboardInterrupt), Processes(1, talk, SILENT) as workers:
+        running = workers.submit(f"save {tmp_path} {seconds}")
+        process, _ = waiting(tmp_path)
+        os.kill(process, signal.SIGTERM)  # a batch system asks all processes of a job, the parent as well
+        raise KeyboardInterrupt
+    assert isinstance(running.exception(), BrokenExecutor)
+    assert (tmp_path / "saved").exists() == saves
+    assert not still_there(process)
+
+
 PARENT = """
 import sys
 from albench.progress import SILENT
@@ -180,8 +204,8 @@ def test_tasks_that_overlap_do_not_mix() -> None:
             self.heard.append(f"{title} of {total}")
             self.titles = {**getattr(self, "titles", {}), task: title}
 
-        def step(self, task: object, n_done: int, note: str) -> None:
-            self.heard.append(f"{self.titles[task]} {n_done} {note}")
+        def step(self, task: object, n_done: int, note: str, began_at: int = 0) -> None:
+            self.heard.append(f"{self.titles[task]} {n_done} {note} {began_at}".removesuffix(" 0"))
 
         def end(self, task: object, *, done: bool) -> None:
             self.heard.append(f"{self.titles[task]} {'done' if done else 'failed'}")
@@ -191,11 +215,13 @@ def test_tasks_that_overlap_do_not_mix() -> None:
     with remote.task("outer", total=2) as advance, remote.task("inner"):
         advance("note")
         advance("too soon to be sent")
+        advance(at=5)
     with pytest.raises(ZeroDivisionError), remote.task("third"):
         1 / 0  # noqa: B018
     remote.send("over", None)
     assert _show(reader, board) is None
-    expected = ["outer of 2", "inner of None", "outer 1 note", "inner done", "outer done", "third of None"]
+    expected = ["outer of 2", "inner of None", "outer 1 note", "outer 5  5", "inner done"]
+    expected += ["outer done", "third of None"]
     assert board.heard == [*expected, "third failed"]
 
 

@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import os
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
 from albench.machine.facts import code_version, hardware, utc_now, versions
+from albench.machine.files import require_fence, sha256
+from albench.machine.removal import remove_tree, set_aside
 from albench.results.layout import CEILING
-from albench.study.chain import Round
+from albench.study.chain import Round, UnfinishedError
 from albench.study.events import event_log
+from albench.training.base import Saving
 from albench.units.cost import annotation_cost
 from albench.units.pool import Unit, fold_units
 
@@ -24,7 +28,18 @@ def train(step: Round, labelled: Sequence[Unit], iterations: int, initial: Seque
 
         inputs = step.annotated if start_from is None else (*step.annotated, start_from)
         step.stage(stage, [step.models[fold].name], inputs, compute)
+        _forget(step, step.folder.unfinished(stage))
     return step.models
+
+
+def _forget(step: Round, unfinished: Path) -> None:
+    """Remove what was saved of a training that is over."""
+    if not os.path.lexists(unfinished):
+        return
+    if step.chain.only_look:
+        raise UnfinishedError(f"{unfinished} is to be removed")
+    require_fence()
+    remove_tree(unfinished, step.folder.path)
 
 
 def _train_fold(
@@ -40,11 +55,16 @@ def _train_fold(
         if not units:
             units = labelled
             step.say(f"{of_fold}every annotated case is in this fold, training on all of them")
-    done = 0 if chain.name == CEILING else chain.protocol.iterations_before(step.number)
+    before = done = 0 if chain.name == CEILING else chain.protocol.iterations_before(step.number)
     with (
         step.task(f"{of_fold}training on {len(units)} units", iterations) as advance,
         event_log(step.chain.event_folder) as log,
     ):
+
+        def begin(iteration: int) -> None:
+            nonlocal done
+            done = before + iteration
+            advance(at=iteration)
 
         def on_iteration(loss: float) -> None:
             nonlocal done
@@ -60,6 +80,7 @@ def _train_fold(
                 initial=initial,
                 target=step.models[fold],
                 on_iteration=on_iteration,
+                saving=_saving(step, fold, lambda line: step.say(f"{of_fold}{line}"), begin),
             )
         except FloatingPointError as error:
             raise FloatingPointError(f"{of_fold}{error}") from error
@@ -75,6 +96,23 @@ def _train_fold(
         "hardware": hardware(),
         "versions": versions(),
     }
+
+
+def _saving(step: Round, fold: int, say: Callable[[str], None], begin: Callable[[int], None]) -> Saving | None:
+    """Say how the training of a fold is saved while it runs."""
+    chain = step.chain
+    if chain.study.checkpoint_minutes == 0:
+        return None
+    file = step.folder.unfinished(list(step.train_stages)[fold])
+    name = f"{chain.name}-seed-{chain.setup.seed}-{step.folder.path.name}-{file.name}"
+    return Saving(
+        file=file,
+        of=sha256(step.folder.chain.shared.prepared),
+        set_aside=lambda path: set_aside(path, chain.study.out, name),
+        say=say,
+        begin=begin,
+        every_s=60.0 * chain.study.checkpoint_minutes,
+    )
 
 
 def _cost(step: Round, labelled: Sequence[Unit]) -> dict[str, float]:
