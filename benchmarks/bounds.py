@@ -51,7 +51,7 @@ def row(n: int) -> list[float]:
     X, queries = gaussian(n, D, 0), gaussian(Q, D, 1)
     S = _core.similarity(X, queries, "cosine", None, 1)
     budget = min(100, n // 10)
-    given, computed = partial(_core.Source, S), partial(_core.Source, X, queries, "cosine", None, 1)
+    given, computed = partial(_core.matrix_source, S), partial(_core.feature_source, X, queries, "cosine", None, 1)
     jobs = [(given, 0), (given, UNLIMITED), (computed, 0), (computed, UNLIMITED)]
     found = np.min([[measure(*job, budget) for job in jobs] for _ in range(RUNS)], axis=0)
     return [n, budget, *(1e3 * found).ravel()]

@@ -13,5 +13,6 @@ constexpr Index kSummedBytes = 256;                 // bytes whose sum fits 16 b
 
 KernelTable with_avx2_quanta(KernelTable table);
 KernelTable with_avx512_quanta(KernelTable table);
+KernelTable with_neon_quanta(KernelTable table);
 
 }  // namespace albench

@@ -210,12 +210,13 @@ void QuantisedBounds::catch_up(std::vector<Index>& blocks, ThreadPool& pool, con
         }
       }
       const auto changed = static_cast<Index>(changes.size());
-      // Where few columns change, their lines lie far apart: ask for those of the blocks to come.
-      if (changed <= kFewChanges && at + kBlocksAhead < count)
-        for (const QuantumChange& change : changes)
-          __builtin_prefetch(values_.data() +
-                             (blocks[static_cast<std::size_t>(at + kBlocksAhead)] * cols_ + change.column) *
-                                 kLanesOfBlock);
+      // The first lines of the blocks to come; where few columns change, these are all that are needed.
+      if (at + kBlocksAhead < count) {
+        const std::uint8_t* next =
+            values_.data() + blocks[static_cast<std::size_t>(at + kBlocksAhead)] * cols_ * kLanesOfBlock;
+        for (Index k = 0; k < std::min(changed, kFewChanges); ++k)
+          __builtin_prefetch(next + changes[static_cast<std::size_t>(k)].column * kLanesOfBlock);
+      }
       kernels().quantised_loss(values_.data() + block * cols_ * kLanesOfBlock, changes.data(), changed,
                                plain_, gains_.data() + block * kLanesOfBlock);
       add_excess(block);

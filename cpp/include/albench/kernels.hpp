@@ -78,11 +78,13 @@ struct KernelTable {
   double (*squared_distance)(const float* x, const float* y, Index n);
 };
 
-// The table for this machine. ALBENCH_ISA=portable|avx2|avx512 in the environment restricts it (for tests).
+// The table for this machine. ALBENCH_ISA=portable|neon|avx2|avx512 in the environment restricts it (for
+// tests).
 const KernelTable& kernels();
 
 const KernelTable& portable_kernels();
-const KernelTable* avx2_kernels();    // null where compiler or processor lacks it
+const KernelTable* neon_kernels();    // null where compiler or processor lacks it
+const KernelTable* avx2_kernels();    // likewise
 const KernelTable* avx512_kernels();  // likewise
 
 }  // namespace albench
