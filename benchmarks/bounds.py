@@ -26,7 +26,7 @@ HEADER = """\
 
 
 def function(source: _core.Source, bound_bytes: int) -> _core.Function:
-    return _core.facility_location(source, None, 1.0, None, 0, bound_bytes, 1)
+    return _core.facility_location(source, None, 1.0, None, None, 0, bound_bytes, 1)
 
 
 def seconds(act: Callable[[], object]) -> float:

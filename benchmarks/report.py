@@ -195,15 +195,14 @@ def all_cases() -> list[Case]:
 
 def section(environment: dict[str, str], large: bool) -> str:
     """One kernel set: where, the table of all jobs, and what a million rows take."""
-    load = os.getloadavg()[0]
     print("\n".join(f"{name}={value}" for name, value in environment.items()), flush=True)
     began, *lines = in_process(environment, "--table").splitlines()
     print("\n".join(lines), flush=True)
     more = large_table(environment) if large else ""
     peers = ", ".join(f"{name}={value}" for name, value in environment.items())
-    how = f" Peers are held to the same instructions: {peers}." if environment else ""
+    how = f"\nPeers are held to the same instructions: {peers}." if environment else ""
     table_text = "\n".join(lines)
-    return f"{began}.{how} Load average before {load:.1f}, after {os.getloadavg()[0]:.1f}.\n\n{table_text}\n{more}"
+    return f"{began} before and {os.getloadavg()[0]:.1f} after.{how}\n\n{table_text}\n{more}"
 
 
 def main() -> None:
