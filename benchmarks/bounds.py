@@ -26,7 +26,7 @@ HEADER = """\
 
 
 def function(source: _core.Source, bound_bytes: int) -> _core.Function:
-    return _core.facility_location(source, None, 1.0, None, 0, bound_bytes, 1)
+    return _core.facility_location(source, None, 1.0, None, None, 0, bound_bytes, 1)
 
 
 def seconds(act: Callable[[], object]) -> float:
@@ -51,7 +51,7 @@ def row(n: int) -> list[float]:
     X, queries = gaussian(n, D, 0), gaussian(Q, D, 1)
     S = _core.similarity(X, queries, "cosine", None, 1)
     budget = min(100, n // 10)
-    given, computed = partial(_core.Source, S), partial(_core.Source, X, queries, "cosine", None, 1)
+    given, computed = partial(_core.matrix_source, S), partial(_core.feature_source, X, queries, "cosine", None, 1)
     jobs = [(given, 0), (given, UNLIMITED), (computed, 0), (computed, UNLIMITED)]
     found = np.min([[measure(*job, budget) for job in jobs] for _ in range(RUNS)], axis=0)
     return [n, budget, *(1e3 * found).ravel()]

@@ -1,6 +1,7 @@
-"""Write the committed table and figure: ``python benchmarks/report.py [--large]``.
+"""Write the committed tables and figure: ``python benchmarks/report.py [--large] [--only-tables]``.
 
-Writes benchmarks/results/ratios.md and scaling.{csv,png,svg}. ``--large`` adds n = 1,000,000 (minutes, 8 GB).
+Writes benchmarks/results/ratios.md, a table for each kernel set of the processor that users of other processors have
+as their best, and scaling.{csv,png,svg} with the newest set. ``--large`` adds n = 1,000,000 (minutes, 8 GB).
 """
 
 from __future__ import annotations
@@ -18,6 +19,7 @@ from pathlib import Path
 
 import numpy as np
 from cases import (
+    AVX2,
     Case,
     blocked_product,
     core_features,
@@ -49,7 +51,7 @@ def hardware() -> str:
         names = [line for line in cpuinfo.read_text().splitlines() if line.startswith("model name")]
         model = names[0].split(":", 1)[1].strip() if names else model
     return (
-        f"{model}, {len(os.sched_getaffinity(0))} cores ({_core.isa()} kernels), "
+        f"{model}, {len(os.sched_getaffinity(0))} cores, {_core.isa()} kernels, "
         f"Python {platform.python_version()}, NumPy {np.__version__}, load {os.getloadavg()[0]:.1f}"
     )
 
@@ -61,7 +63,7 @@ def table(cases: list[Case]) -> str:
         found = medians(case)
         for who, seconds in found.items():
             lines.append(f"| {case.name} | {who} | {1e3 * seconds:.1f} | {seconds / found['core']:.2f} |")
-        print("\n".join(lines[-len(found) :]), flush=True)
+        print("\n".join(lines[-len(found) :]), file=sys.stderr, flush=True)
     return "\n".join(lines)
 
 
@@ -101,25 +103,59 @@ def one_point(who: str, n: int, q: int, d: int, budget: int) -> None:
     print(json.dumps({"who": who, "n": n, "q": q, "d": d, "budget": budget, "s": seconds, "MiB": grown}))
 
 
-def points(large: bool) -> list[dict[str, object]]:
-    """Measure the points of the figure, each in a fresh process."""
-    wanted = [(who, n, 500, 64, 100) for n in (1_000, 3_000, 10_000, 30_000, 100_000) for who in SCALES]
-    wanted = [w for w in wanted if not (w[0].startswith("submodlib") and w[1] > 30_000)]
-    if large:
-        for _ in range(3):  # in turns
-            for who in ("BLAS product, blocked", "core, matrix-free", "core, 8-bit bounds"):
-                wanted.append((who, 1_000_000, 2_000, 128, 1_000))
+def kernel_sets() -> dict[str, dict[str, str]]:
+    """Kernel sets to be measured, and the environment in which peers use no newer instructions than they do."""
+    newest = _core.isa()
+    return {newest: {}, "avx2": AVX2} if newest == "avx512" else {newest: {}}
+
+
+def in_process(environment: dict[str, str], *arguments: str) -> str:
+    """What this script prints with these arguments, in a process of its own."""
+    run = subprocess.run(
+        [sys.executable, __file__, *arguments],
+        env=os.environ | environment,
+        stdout=subprocess.PIPE,
+        text=True,
+        check=True,
+    )
+    return run.stdout.strip()
+
+
+def points(environment: dict[str, str], wanted: list[tuple[str, int, int, int, int]]) -> list[dict[str, object]]:
+    """Measure points, each in a fresh process."""
     rows = []
     for point in wanted:
-        out = subprocess.run(
-            [sys.executable, __file__, "--point", json.dumps(point)],
-            capture_output=True,
-            text=True,
-            check=True,
-        )
-        rows.append(json.loads(out.stdout.splitlines()[-1]))
+        rows.append(json.loads(in_process(environment, "--point", json.dumps(point)).splitlines()[-1]))
         print(rows[-1], flush=True)
     return rows
+
+
+def scaling() -> None:
+    """Measure and draw the figure."""
+    wanted = [(who, n, 500, 64, 100) for n in (1_000, 3_000, 10_000, 30_000, 100_000) for who in SCALES]
+    rows = points({}, [w for w in wanted if not (w[0].startswith("submodlib") and w[1] > 30_000)])
+    with (RESULTS / "scaling.csv").open("w", newline="") as file:
+        writer = csv.DictWriter(file, fieldnames=list(rows[0]))
+        writer.writeheader()
+        writer.writerows(rows)
+    figure(rows)
+
+
+def large_table(environment: dict[str, str]) -> str:
+    """Medians of three runs at n = 1,000,000, in turns."""
+    who = ("BLAS product, blocked", "core, matrix-free", "core, 8-bit bounds")
+    rows = points(environment, [(name, 1_000_000, 2_000, 128, 1_000) for _ in range(3) for name in who])
+    seconds = {name: statistics.median(float(str(r["s"])) for r in rows if r["who"] == name) for name in who}
+    lines = ["| n=1,000,000 q=2,000 d=128 budget=1,000 | time | times BLAS | peak memory over the features |"]
+    lines.append("| --- | ---: | ---: | ---: |")
+    for name in who:
+        peak = max(float(str(r["MiB"])) for r in rows if r["who"] == name)
+        lines.append(f"| {name} | {seconds[name]:.1f} s | {seconds[name] / seconds[who[0]]:.2f} | {peak:.0f} MiB |")
+    return (
+        "\nEach run in a process of its own, memory fresh from the system; medians of three in turns.\n\n"
+        + "\n".join(lines)
+        + "\n"
+    )
 
 
 def figure(rows: list[dict[str, object]]) -> None:
@@ -144,18 +180,8 @@ def figure(rows: list[dict[str, object]]) -> None:
         fig.savefig(RESULTS / f"scaling.{kind}", dpi=150)
 
 
-def main() -> None:
-    """Run everything."""
-    parser = argparse.ArgumentParser()
-    parser.add_argument("--large", action="store_true")
-    parser.add_argument("--point")
-    arguments = parser.parse_args()
-    if arguments.point:
-        one_point(*json.loads(arguments.point))
-        return
-    RESULTS.mkdir(exist_ok=True)
-    began = hardware()
-    cases = [
+def all_cases() -> list[Case]:
+    return [
         from_features(),
         given_matrix(),
         matrix_free(),
@@ -165,34 +191,43 @@ def main() -> None:
         optimizers(),
         *functions(),
     ]
-    text = table(cases)
-    rows = points(arguments.large)
-    with (RESULTS / "scaling.csv").open("w", newline="") as file:
-        writer = csv.DictWriter(file, fieldnames=list(rows[0]))
-        writer.writeheader()
-        writer.writerows(rows)
-    figure(rows)
-    large: dict[str, list[dict[str, object]]] = {}
-    for row in rows:
-        if row["n"] == 1_000_000:
-            large.setdefault(str(row["who"]), []).append(row)
-    seconds = {who: statistics.median(float(str(r["s"])) for r in runs) for who, runs in large.items()}
-    peaks = {who: max(float(str(r["MiB"])) for r in runs) for who, runs in large.items()}
-    more = "".join(
-        f"| {who}, n=1,000,000 q=2,000 d=128 budget 1,000 | {seconds[who]:.1f} s "
-        f"| {seconds[who] / seconds['BLAS product, blocked']:.2f} | {peaks[who]:.0f} MiB |\n"
-        for who in large
-    )
+
+
+def section(environment: dict[str, str], large: bool) -> str:
+    """One kernel set: where, the table of all jobs, and what a million rows take."""
+    print("\n".join(f"{name}={value}" for name, value in environment.items()), flush=True)
+    began, *lines = in_process(environment, "--table").splitlines()
+    print("\n".join(lines), flush=True)
+    more = large_table(environment) if large else ""
+    peers = ", ".join(f"{name}={value}" for name, value in environment.items())
+    how = f"\nPeers are held to the same instructions: {peers}." if environment else ""
+    table_text = "\n".join(lines)
+    return f"{began} before and {os.getloadavg()[0]:.1f} after.{how}\n\n{table_text}\n{more}"
+
+
+def main() -> None:
+    """Run everything."""
+    parser = argparse.ArgumentParser()
+    parser.add_argument("--large", action="store_true")
+    parser.add_argument("--only-tables", action="store_true")
+    parser.add_argument("--point", help=argparse.SUPPRESS)
+    parser.add_argument("--table", action="store_true", help=argparse.SUPPRESS)
+    arguments = parser.parse_args()
+    if arguments.point:
+        one_point(*json.loads(arguments.point))
+        return
+    if arguments.table:
+        print(hardware())
+        print(table(all_cases()))
+        return
+    RESULTS.mkdir(exist_ok=True)
+    parts = [f"## {kernels}\n\n{section(env, arguments.large)}" for kernels, env in kernel_sets().items()]
     (RESULTS / "ratios.md").write_text(
-        f"# The selection core against its peers\n\nWritten by `python benchmarks/report.py`. {began}.\n"
-        f"Medians of runs taken in turns; all of one job on the same input.\n\n{text}\n"
-        + (
-            "\nEach run in a process of its own, memory fresh from the system; medians of three in turns.\n\n"
-            "| large | time | times BLAS | peak memory over the features |\n| --- | ---: | ---: | ---: |\n" + more
-            if more
-            else ""
-        )
+        "# The selection core against its peers\n\nWritten by `python benchmarks/report.py --large`. Medians of runs "
+        "taken in turns; all of one job on\nthe same input.\n\n" + "\n".join(parts)
     )
+    if not arguments.only_tables:
+        scaling()
 
 
 if __name__ == "__main__":

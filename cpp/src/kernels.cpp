@@ -29,11 +29,12 @@
 #if defined(__aarch64__)
 #define ALBENCH_MICRO_ROWS 8
 #define ALBENCH_FMA(a, b, c) vfmaq_f32(c, a, b)
+#define ALBENCH_WIDE(v) vcvt_f64_f32(v)  // which GCC 12 would do number by number
 #else
 #define ALBENCH_MICRO_ROWS 4
 #define ALBENCH_FMA(a, b, c) ((a) * (b) + (c))
-#endif
 #define ALBENCH_WIDE(v) __builtin_convertvector(v, Doubles)
+#endif
 #define ALBENCH_TARGET
 #include "kernels_body.hpp"
 
@@ -60,6 +61,15 @@ namespace albench {
 const KernelTable& portable_kernels() {
   static const KernelTable table = baseline::table("portable");
   return table;
+}
+
+const KernelTable* neon_kernels() {
+#if defined(__aarch64__)
+  static const KernelTable table = with_neon_quanta(baseline::table("neon"));
+  return &table;
+#else
+  return nullptr;
+#endif
 }
 
 const KernelTable* avx2_kernels() {

@@ -239,7 +239,9 @@ ALBENCH_TARGET double clamped_rise(const float* s, const float* low, const float
 // Columns of a block that pass through a buffer in the first-level cache, and numbers looked at together.
 constexpr Index kRun = 64;
 
-ALBENCH_TARGET void quantise(const float* s, Index rows, Index cols, float factor, std::uint8_t* block) {
+ALBENCH_TARGET void quantise(const float* s, Index rows, Index cols, float factor, std::uint8_t* block,
+                             std::int32_t* sums) {
+  std::fill_n(sums, kLanesOfBlock, 0);
   std::uint8_t quanta[kLanesOfBlock * kRun] = {};
   for (Index begin = 0; begin < cols; begin += kRun) {
     const Index count = std::min(kRun, cols - begin);
@@ -252,6 +254,7 @@ ALBENCH_TARGET void quantise(const float* s, Index rows, Index cols, float facto
         const int up = whole + (static_cast<float>(whole) < scaled ? 1 : 0);
         to[c] = static_cast<std::uint8_t>(std::max(up, from[c] > 0.0F ? 1 : 0));
       }
+      for (Index c = 0; c < count; ++c) sums[r] += to[c];
     }
     for (Index c = 0; c < count; ++c)
       for (Index r = 0; r < kLanesOfBlock; ++r) block[(begin + c) * kLanesOfBlock + r] = quanta[r * kRun + c];

@@ -5,6 +5,9 @@
 #if defined(__x86_64__)
 #include <immintrin.h>
 
+#include <algorithm>
+#include <cstring>
+
 #define ALBENCH_AVX512 __attribute__((target("avx512f,avx512bw,avx512dq,avx512vl,avx2,fma")))
 
 namespace albench {
@@ -30,44 +33,68 @@ ALBENCH_AVX512 inline void transpose(__m512i* v) {
   }
 }
 
-ALBENCH_AVX512 void quantise(const float* s, Index rows, Index cols, float factor, std::uint8_t* block) {
-  const __m512 scale = _mm512_set1_ps(factor);
-  const __m512i one = _mm512_set1_epi32(1);
-  alignas(64) std::uint8_t quanta[16 * kLanesOfBlock] = {};
+// Sixteen similarities in quanta, rounded up; what is above 0 is at least one. NaN is 0.
+ALBENCH_AVX512 inline __m128i quanta_of(const float* s, __mmask16 mask, __m512 factor) {
+  const __m512 v = _mm512_max_ps(_mm512_maskz_loadu_ps(mask, s), _mm512_setzero_ps());
+  // What does not fit 32 bits becomes 2^31, and that 255.
+  const __m512i up =
+      _mm512_cvt_roundps_epi32(_mm512_mul_ps(v, factor), _MM_FROUND_TO_POS_INF | _MM_FROUND_NO_EXC);
+  const __mmask16 some = _mm512_cmp_ps_mask(v, _mm512_setzero_ps(), _CMP_GT_OQ);
+  return _mm512_cvtusepi32_epi8(_mm512_mask_max_epu32(up, some, up, _mm512_set1_epi32(1)));
+}
+
+// The quanta of part of a row, and zeros up to a multiple of 16; returns their sum.
+ALBENCH_AVX512 inline std::int32_t quantise_row(const float* s, Index cols, __m512 factor, std::uint8_t* to) {
+  __m128i sum = _mm_setzero_si128();
   for (Index c = 0; c < cols; c += 16) {
-    const __mmask16 mask = first_lanes(cols - c);
-    for (Index r = 0; r < rows; ++r) {
-      const __m512 v = _mm512_max_ps(_mm512_maskz_loadu_ps(mask, s + r * cols + c), _mm512_setzero_ps());
-      // What does not fit 32 bits becomes 2^31, and that 255.
-      __m512i quantum =
-          _mm512_cvt_roundps_epi32(_mm512_mul_ps(v, scale), _MM_FROUND_TO_POS_INF | _MM_FROUND_NO_EXC);
-      quantum = _mm512_mask_max_epu32(quantum, _mm512_cmp_ps_mask(v, _mm512_setzero_ps(), _CMP_GT_OQ),
-                                      quantum, one);
-      _mm_store_si128(reinterpret_cast<__m128i*>(quanta + r % 16 * kLanesOfBlock + r / 16 * 16),
-                      _mm512_cvtusepi32_epi8(quantum));
-    }
-    __m512i column[16];
+    const __m128i bytes = quanta_of(s + c, first_lanes(cols - c), factor);
+    sum = _mm_add_epi64(sum, _mm_sad_epu8(bytes, _mm_setzero_si128()));
+    _mm_store_si128(reinterpret_cast<__m128i*>(to + c), bytes);
+  }
+  return _mm_cvtsi128_si32(sum) + _mm_extract_epi32(sum, 2);
+}
+
+ALBENCH_AVX512 void quantise(const float* s, Index rows, Index cols, float factor, std::uint8_t* block,
+                             std::int32_t* sums) {
+  const __m512 scale = _mm512_set1_ps(factor);
+  alignas(64) std::uint8_t strip[kLanesOfBlock * kStripStride];
+  std::fill_n(sums, kLanesOfBlock, 0);
+  std::memset(strip + rows * kStripStride, 0,
+              static_cast<std::size_t>((kLanesOfBlock - rows) * kStripStride));
+  for (Index begin = 0; begin < cols; begin += kStripColumns) {
+    const Index count = std::min(kStripColumns, cols - begin);
+    for (Index r = 0; r < rows; ++r)
+      sums[r] += quantise_row(s + r * cols + begin, count, scale, strip + r * kStripStride);
+    for (Index c = 0; c < count; c += 16) {
+      __m512i column[16];
 #pragma GCC unroll 16
-    for (int i = 0; i < 16; ++i) column[i] = _mm512_load_si512(quanta + i * kLanesOfBlock);
-    transpose(column);
-    if (cols - c >= 16) {
+      for (int i = 0; i < 16; ++i) {
+        const auto row = [&](int part) {
+          return _mm_load_si128(reinterpret_cast<const __m128i*>(strip + (16 * part + i) * kStripStride + c));
+        };
+        column[i] = _mm512_inserti32x4(
+            _mm512_inserti32x4(_mm512_inserti32x4(_mm512_castsi128_si512(row(0)), row(1), 1), row(2), 2),
+            row(3), 3);
+      }
+      transpose(column);
+      std::uint8_t* to = block + (begin + c) * kLanesOfBlock;
+      if (count - c >= 16) {
 #pragma GCC unroll 16
-      for (int j = 0; j < 16; ++j) _mm512_storeu_si512(block + (c + j) * kLanesOfBlock, column[j]);
-    } else {
-      alignas(64) std::uint8_t tail[16 * kLanesOfBlock];
+        for (int j = 0; j < 16; ++j) _mm512_storeu_si512(to + j * kLanesOfBlock, column[j]);
+      } else {
+        alignas(64) std::uint8_t tail[16 * kLanesOfBlock];
 #pragma GCC unroll 16
-      for (int j = 0; j < 16; ++j) _mm512_store_si512(tail + j * kLanesOfBlock, column[j]);
-      for (Index j = 0; c + j < cols; ++j)
-        _mm512_storeu_si512(block + (c + j) * kLanesOfBlock, _mm512_load_si512(tail + j * kLanesOfBlock));
+        for (int j = 0; j < 16; ++j) _mm512_store_si512(tail + j * kLanesOfBlock, column[j]);
+        std::memcpy(to, tail, static_cast<std::size_t>((count - c) * kLanesOfBlock));
+      }
     }
   }
 }
 
 ALBENCH_AVX512 inline __m512i rise(const std::uint8_t* block, const QuantumChange& change) {
   const __m512i s = _mm512_loadu_si512(block + change.column * kLanesOfBlock);
-  const __m512i low = _mm512_set1_epi8(static_cast<char>(change.low));
-  const __m512i high = _mm512_set1_epi8(static_cast<char>(change.high));
-  return _mm512_sub_epi8(_mm512_min_epu8(_mm512_max_epu8(s, low), high), low);
+  return _mm512_subs_epu8(_mm512_min_epu8(s, _mm512_set1_epi8(static_cast<char>(change.high))),
+                          _mm512_set1_epi8(static_cast<char>(change.low)));
 }
 
 // Changes go in pairs, whose bytes are interleaved so that one instruction multiplies and adds both. That

@@ -71,6 +71,9 @@ QuantisedBounds::QuantisedBounds(const FacilityState& state, Index rows, float l
     plain_ = std::all_of(weights_.begin(), weights_.end(), [](std::uint16_t w) { return w == 1; });
   }
   unit_ = quantum * weight_quantum * kSlack;
+  // Of an empty memo the sums of quanta are gains.
+  if (plain_ && std::all_of(state.memo.begin(), state.memo.end(), [](float memo) { return memo == 0.0F; }))
+    return;
   for (Index c = 0; c < cols_; ++c)
     everything_.push_back({static_cast<std::int32_t>(c), memo_quanta(state.memo[static_cast<std::size_t>(c)]),
                            255, weights_[static_cast<std::size_t>(c)]});
@@ -91,10 +94,12 @@ void QuantisedBounds::store(Index first, Index count, const float* s) {
     const Index in_block = std::min(kLanesOfBlock, count - begin);
     std::uint8_t* to = values_.data() + block * cols_ * kLanesOfBlock;
     std::int32_t* gains = start_.data() + block * kLanesOfBlock;
-    kernels().quantise(s + begin * cols_, in_block, cols_, up_, to);
-    std::fill(gains, gains + kLanesOfBlock, 0);
-    kernels().quantised_loss(to, everything_.data(), cols_, plain_, gains);
-    for (Index r = 0; r < kLanesOfBlock; ++r) gains[r] = -gains[r];
+    kernels().quantise(s + begin * cols_, in_block, cols_, up_, to, gains);
+    if (!everything_.empty()) {
+      std::fill(gains, gains + kLanesOfBlock, 0);
+      kernels().quantised_loss(to, everything_.data(), cols_, plain_, gains);
+      for (Index r = 0; r < kLanesOfBlock; ++r) gains[r] = -gains[r];
+    }
     for (Index r = 0; r < in_block; ++r) keep_excess(block, r, s + (begin + r) * cols_);
     excess_[static_cast<std::size_t>(block)].shrink_to_fit();
   }
@@ -117,19 +122,22 @@ void QuantisedBounds::keep_excess(Index block, Index lane, const float* s) {
 void QuantisedBounds::add_excess(Index block) {
   const std::vector<Excess>& kept = excess_[static_cast<std::size_t>(block)];
   if (kept.empty()) return;
-  double sum[kLanesOfBlock] = {};
-  for (const Excess& e : kept) {
-    double& lane = sum[e.lane];
-    if (e.column < 0) {
-      lane += static_cast<double>(e.value);
-      continue;
-    }
-    const float from = std::max(limit_, state_.memo[static_cast<std::size_t>(e.column)]);
-    if (e.value > from) lane += weight(e.column) * (static_cast<double>(e.value) - static_cast<double>(from));
-  }
   float* extra = extra_.data() + block * kLanesOfBlock;
-  for (Index r = 0; r < kLanesOfBlock; ++r)
-    extra[r] = sum[r] > 0.0 ? std::max(static_cast<float>(sum[r] * kSlack), FLT_MIN) : 0.0F;
+  for (std::size_t e = 0; e < kept.size();) {  // those of a row follow one another
+    const std::int32_t lane = kept[e].lane;
+    double sum = 0.0;
+    for (; e < kept.size() && kept[e].lane == lane; ++e) {
+      const Excess& one = kept[e];
+      if (one.column < 0) {
+        sum += static_cast<double>(one.value);
+        continue;
+      }
+      const float from = std::max(limit_, state_.memo[static_cast<std::size_t>(one.column)]);
+      if (one.value > from)
+        sum += weight(one.column) * (static_cast<double>(one.value) - static_cast<double>(from));
+    }
+    extra[lane] = sum > 0.0 ? std::max(static_cast<float>(sum * kSlack), FLT_MIN) : 0.0F;
+  }
 }
 
 void QuantisedBounds::reset() {
@@ -202,12 +210,13 @@ void QuantisedBounds::catch_up(std::vector<Index>& blocks, ThreadPool& pool, con
         }
       }
       const auto changed = static_cast<Index>(changes.size());
-      // Where few columns change, their lines lie far apart: ask for those of the blocks to come.
-      if (changed <= kFewChanges && at + kBlocksAhead < count)
-        for (const QuantumChange& change : changes)
-          __builtin_prefetch(values_.data() +
-                             (blocks[static_cast<std::size_t>(at + kBlocksAhead)] * cols_ + change.column) *
-                                 kLanesOfBlock);
+      // The first lines of the blocks to come; where few columns change, these are all that are needed.
+      if (at + kBlocksAhead < count) {
+        const std::uint8_t* next =
+            values_.data() + blocks[static_cast<std::size_t>(at + kBlocksAhead)] * cols_ * kLanesOfBlock;
+        for (Index k = 0; k < std::min(changed, kFewChanges); ++k)
+          __builtin_prefetch(next + changes[static_cast<std::size_t>(k)].column * kLanesOfBlock);
+      }
       kernels().quantised_loss(values_.data() + block * cols_ * kLanesOfBlock, changes.data(), changed,
                                plain_, gains_.data() + block * kLanesOfBlock);
       add_excess(block);

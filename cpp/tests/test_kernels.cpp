@@ -10,7 +10,7 @@ namespace {
 
 std::vector<const KernelTable*> vectorised() {
   std::vector<const KernelTable*> tables;
-  for (const KernelTable* table : {avx2_kernels(), avx512_kernels()})
+  for (const KernelTable* table : {neon_kernels(), avx2_kernels(), avx512_kernels()})
     if (table != nullptr) tables.push_back(table);
   return tables;
 }
@@ -97,7 +97,7 @@ ALBENCH_TEST(products_agree) {
 }
 
 ALBENCH_TEST(both_vector_widths_fuse_alike) {
-  if (vectorised().size() < 2) return;
+  if (avx512_kernels() == nullptr) return;
   const std::vector<float> x = gaussian(kMicroRows * kRowStride, 3);
   const std::vector<float> panel = gaussian(kPanel * kChunk, 4);
   // A value must not depend on the tile it is computed in: all tiles against the full one.
@@ -151,17 +151,20 @@ ALBENCH_TEST(quantised_losses_are_exact) {
 
 ALBENCH_TEST(quanta_are_the_same_on_every_set) {
   for (const Index rows : {Index{1}, Index{17}, kLanesOfBlock}) {
-    for (const Index cols : {Index{1}, Index{15}, Index{16}, Index{50}}) {
+    for (const Index cols : {Index{1}, Index{15}, Index{16}, Index{50}, Index{511}, Index{1030}}) {
       std::vector<float> s = tests::gaussian(rows * cols, 9);
       const float odd[] = {INFINITY, -INFINITY, 0.0F, -0.0F, 1e-45F, 3e38F, 1.0F, 2.55F, NAN};
       for (std::size_t i = 0; i < s.size(); i += 4) s[i] = odd[i / 4 % 9];
       const auto size = static_cast<std::size_t>(cols * kLanesOfBlock);
       std::vector<std::uint8_t> expected(size);
-      portable_kernels().quantise(s.data(), rows, cols, 100.0F, expected.data());
+      std::vector<std::int32_t> expected_sums(static_cast<std::size_t>(kLanesOfBlock));
+      portable_kernels().quantise(s.data(), rows, cols, 100.0F, expected.data(), expected_sums.data());
       for (const KernelTable* table : vectorised()) {
         std::vector<std::uint8_t> block(size, 77);
-        table->quantise(s.data(), rows, cols, 100.0F, block.data());
+        std::vector<std::int32_t> sums(static_cast<std::size_t>(kLanesOfBlock), 77);
+        table->quantise(s.data(), rows, cols, 100.0F, block.data(), sums.data());
         CHECK(block == expected);
+        CHECK(sums == expected_sums);
       }
     }
   }
@@ -178,7 +181,8 @@ ALBENCH_TEST(quanta_are_upper_bounds) {
         s[0] = 1e-42F;  // too small to count, but not nothing
         s.back() = 1e30F;
         std::vector<std::uint8_t> block(static_cast<std::size_t>(cols * kLanesOfBlock), 99);
-        table->quantise(s.data(), rows, cols, factor, block.data());
+        std::vector<std::int32_t> sums(static_cast<std::size_t>(kLanesOfBlock), 99);
+        table->quantise(s.data(), rows, cols, factor, block.data(), sums.data());
         for (Index c = 0; c < cols; ++c)
           for (Index r = 0; r < kLanesOfBlock; ++r) {
             const int quantum = block[static_cast<std::size_t>(c * kLanesOfBlock + r)];
@@ -186,7 +190,9 @@ ALBENCH_TEST(quanta_are_upper_bounds) {
             const float scaled = std::max(value, 0.0F) * factor;
             const int expected = scaled >= 255.0F ? 255 : static_cast<int>(std::ceil(scaled));
             CHECK(quantum == std::max(expected, value > 0.0F ? 1 : 0));
+            sums[static_cast<std::size_t>(r)] -= quantum;
           }
+        for (const std::int32_t left : sums) CHECK(left == 0);
       }
     }
   }

@@ -46,23 +46,30 @@ class Bounds {
     for (std::size_t block = 0; block < block_max_.size(); ++block)
       if (block_max_[block] >= threshold) blocks.push_back(block);
     constexpr std::size_t kPart = 256;
-    std::vector<std::vector<Index>> parts((blocks.size() + kPart - 1) / kPart);
-    pool.run(static_cast<Index>(parts.size()), [&](Index t, int) {
+    const std::size_t parts = (blocks.size() + kPart - 1) / kPart;
+    std::vector<std::size_t> found(parts);
+    out.resize(blocks.size() * kBlock);
+    pool.run(static_cast<Index>(parts), [&](Index t, int) {
       const auto part = static_cast<std::size_t>(t);
+      Index* reached = out.data() + part * kPart * kBlock;
+      std::size_t count = 0;
       for (std::size_t b = part * kPart; b < std::min(blocks.size(), (part + 1) * kPart); ++b) {
         const std::size_t end = std::min((blocks[b] + 1) * kBlock, value_.size());
         // Written without a branch: whether a bound reaches the threshold cannot be foreseen.
-        Index reached[kBlock];
-        std::size_t count = 0;
         for (std::size_t i = blocks[b] * kBlock; i < end; ++i) {
           reached[count] = static_cast<Index>(i);
           count += value_[i] >= threshold ? 1U : 0U;
         }
-        parts[part].insert(parts[part].end(), reached, reached + count);
       }
+      found[part] = count;
     });
-    out.clear();
-    for (const std::vector<Index>& part : parts) out.insert(out.end(), part.begin(), part.end());
+    std::size_t total = 0;
+    for (std::size_t part = 0; part < parts; ++part) {
+      const auto from = out.begin() + static_cast<std::ptrdiff_t>(part * kPart * kBlock);
+      std::copy_n(from, found[part], out.begin() + static_cast<std::ptrdiff_t>(total));
+      total += found[part];
+    }
+    out.resize(total);
   }
 
   // The index of the largest bound (the lowest of equals), -1 if none is left.

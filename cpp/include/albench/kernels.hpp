@@ -59,8 +59,9 @@ struct KernelTable {
 
   // A block of quanta, column by column, of `rows` <= kLanesOfBlock rows that lie `cols` apart:
   // block[c * kLanesOfBlock + r] = ceil(s_rc * factor) within 0..255, at least 1 where s_rc > 0; 0 for rows
-  // that are not there.
-  void (*quantise)(const float* s, Index rows, Index cols, float factor, std::uint8_t* block);
+  // that are not there. sums[r], of all kLanesOfBlock rows, is what a row's quanta add up to.
+  void (*quantise)(const float* s, Index rows, Index cols, float factor, std::uint8_t* block,
+                   std::int32_t* sums);
   // Takes from gains[r] of all rows of a block the sum over the changes of
   // weight * (min(max(b_r, low), high) - low). `plain`: all weights are 1. All sums have to fit 31 bits.
   void (*quantised_loss)(const std::uint8_t* block, const QuantumChange* changes, Index count, bool plain,
@@ -77,11 +78,13 @@ struct KernelTable {
   double (*squared_distance)(const float* x, const float* y, Index n);
 };
 
-// The table for this machine. ALBENCH_ISA=portable|avx2|avx512 in the environment restricts it (for tests).
+// The table for this machine. ALBENCH_ISA=portable|neon|avx2|avx512 in the environment restricts it (for
+// tests).
 const KernelTable& kernels();
 
 const KernelTable& portable_kernels();
-const KernelTable* avx2_kernels();    // null where compiler or processor lacks it
+const KernelTable* neon_kernels();    // null where compiler or processor lacks it
+const KernelTable* avx2_kernels();    // likewise
 const KernelTable* avx512_kernels();  // likewise
 
 }  // namespace albench

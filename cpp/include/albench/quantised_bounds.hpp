@@ -79,7 +79,9 @@ class QuantisedBounds : public GainBounds {
   std::vector<std::int32_t> gains_;
   std::vector<float> extra_;                 // what similarities above the limit add to a bound
   std::vector<std::vector<Excess>> excess_;  // of each block
-  std::vector<QuantumChange> everything_;    // all columns, from the empty set's memo to the largest quantum
+  // All columns, from the empty set's memo to the largest quantum; empty where that leaves the sums of
+  // quanta.
+  std::vector<QuantumChange> everything_;
   std::vector<std::vector<QuantumChange>> log_;  // what each commit changed
   std::vector<std::uint32_t> seen_;              // commits that a block knows of
   std::vector<std::uint8_t> wanted_;             // blocks in the list that `lower` makes
