@@ -17,7 +17,7 @@ from albench_core.api import Selection
 from albench_core.candidates import Candidates, Goal
 from albench_core.errors import InputError
 from albench_core.multipliers import largest_gains, multipliers, outlay
-from albench_core.shards import Part, Shard, parts_of
+from albench_core.shards import Part, Shard, one_at_a_time, parts_of
 
 # What a part may take: its features, and 8-bit bounds.
 PART_BYTES = 2**30
@@ -223,7 +223,8 @@ def _bounded(
 def _each(executor: Executor | None, task: Callable[..., T], parts: list[Part], *arguments: Any) -> list[T]:
     """Do a task for every part, in the executor where there is one; what was not begun when one fails is not."""
     if executor is None:
-        return [task(part, *arguments) for part in parts]
+        with one_at_a_time():
+            return [task(part, *arguments) for part in parts]
     futures = [executor.submit(task, part, *arguments) for part in parts]
     try:
         return [future.result() for future in futures]
