@@ -64,13 +64,13 @@ class Seed:
     key: tuple[str | int, ...]
 
     @classmethod
-    def load(cls, folder: SeedFolder, config: StudyConfig) -> Seed:
+    def load(cls, folder: SeedFolder, config: StudyConfig, n_units: int | None = N_UNITS) -> Seed:
         dataset = load_dataset(config.dataset, data_dir=Path(os.environ["ALBENCH_DATA"]), cache_dir=cache_folder(None))
         trainer = NnunetTrainer(dataset, config.protocol, torch.device("cpu"), folder.path, 0)
         pool = Pool.load(folder.pool)
         start = [Unit(*unit) for unit in read_json(folder.start)]
         left = sorted(set(pool.units) - set(start))
-        places = generator("heads", folder.seed).choice(len(left), N_UNITS, replace=False)
+        places = generator("heads", folder.seed).choice(len(left), n_units or len(left), replace=False)
         units = tuple(left[place] for place in sorted(places))
         model = trainer.load(*folder.first_round.models(config.protocol.training.folds))
         weights, key = class_weights(labelled_voxels(pool, start)), ("heads", folder.seed)

@@ -73,6 +73,8 @@ class Selection:
         (k,) float64, the gain of each when it was chosen.
     value
         f of the whole set, from its definition.
+    bound
+        What no set of so many has more than; None where it was not asked for: `maximize_sharded` computes it.
 
     Examples
     --------
@@ -84,6 +86,7 @@ class Selection:
     indices: NDArray[np.int64]
     gains: NDArray[np.float64]
     value: float
+    bound: float | None = None
 
 
 def maximize(

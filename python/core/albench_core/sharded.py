@@ -4,24 +4,28 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
-from typing import Any, Protocol, Self, TypeVar
+from dataclasses import replace
+from math import ceil
+from typing import Any, Protocol, TypeVar
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from albench_core import _core
 from albench_core import arguments as check
-from albench_core.api import Selection, maximize
+from albench_core.api import Selection
+from albench_core.candidates import Candidates, Goal
 from albench_core.errors import InputError
-from albench_core.functions import FacilityLocationVariantMI
-from albench_core.shards import Part, Shard, parts_of
+from albench_core.multipliers import largest_gains, multipliers, outlay
+from albench_core.shards import Part, Shard, one_at_a_time, parts_of
 
 # What a part may take: its features, and 8-bit bounds.
 PART_BYTES = 2**30
 _BESIDE = 100  # bytes that a function holds for each row beside those of its queries
-# What a part offers, in budgets: more than one makes the union's greedy better where parts differ.
+# What a part offers, in budgets: more than one makes the union's greedy better where parts differ. Few parts have to
+# offer more for the union to have a choice.
 _OVERSAMPLING = 2
+_FEWEST = 8
 # Rows whose gain comes so close to one that was chosen are candidates from then on, up to two for each choice and part:
 # as choices change in the next round, fewer rounds are left.
 _MARGIN = 0.02
@@ -47,79 +51,6 @@ class Executor(Protocol):
         """Have ``fn(*arguments)`` called."""
 
 
-@dataclass(frozen=True, eq=False)
-class Goal:
-    """The function that is maximised, but for its candidates."""
-
-    Q: NDArray[Any]
-    weights: NDArray[np.float64] | None
-    eta: float
-    metric: str
-    scale: NDArray[np.float64] | None
-    n_threads: int
-
-    def over(self, X: NDArray[Any], covered: NDArray[np.float64] | None) -> FacilityLocationVariantMI:
-        """Make the function of candidates X (n, d)."""
-        return FacilityLocationVariantMI.from_features(
-            X,
-            self.Q,
-            weights=self.weights,
-            eta=self.eta,
-            covered=covered,
-            metric=self.metric,
-            scale=self.scale,
-            max_memory=X.shape[0] * self.row_bytes(X.shape[1] * X.itemsize),
-            n_threads=self.n_threads,
-        )
-
-    def row_bytes(self, feature_bytes: int) -> int:
-        """Bytes for each row beside its features: 8-bit bounds, and the similarities where they are the smaller.
-
-        Rows are then multiplied once; of wide rows, multiplying the undecided again would take longer than all else.
-        """
-        q = int(self.Q.shape[0])
-        return q + 40 + (4 * q if 4 * q <= feature_bytes else 0)
-
-    def similarity(self, X: NDArray[Any]) -> NDArray[np.float32]:
-        """Similarities (n, q) of X (n, d) to the queries."""
-        return _core.similarity(X, self.Q, self.metric, self.scale, self.n_threads)
-
-
-@dataclass(frozen=True, eq=False)
-class Candidates:
-    """Rows X (n, d) and their indices (n,) among all rows, which ascend."""
-
-    indices: NDArray[np.int64]
-    X: NDArray[Any]
-
-    @classmethod
-    def together(cls, several: Sequence[Candidates]) -> Self:
-        """All of several, no row of which is in two."""
-        indices = np.concatenate([each.indices for each in several])
-        order = np.argsort(indices)
-        return cls(indices[order], np.concatenate([each.X for each in several])[order])
-
-    def best(self, goal: Goal, covered: NDArray[np.float64] | None, budget: int) -> Selection:
-        """Greedy over these: as they ascend, ties go to the lowest of all indices."""
-        return self.more(goal, covered, budget, budget)[1]
-
-    def more(
-        self, goal: Goal, covered: NDArray[np.float64] | None, n_chosen: int, budget: int
-    ) -> tuple[Candidates, Selection]:
-        """Choose `n_chosen` by greedy: these as candidates, and the first `budget` as the selection that they are."""
-        f = goal.over(self.X, covered)
-        chosen = maximize(f, min(n_chosen, self.indices.size), n_threads=goal.n_threads)
-        kept = np.sort(chosen.indices)
-        first = chosen.indices[:budget]
-        value = chosen.value if first.size == chosen.indices.size else f.evaluate(first)
-        selection = Selection(self.indices[first], chosen.gains[:budget], value)
-        return Candidates(self.indices[kept], self.X[kept]), selection
-
-    def rows(self, indices: NDArray[np.int64]) -> NDArray[Any]:
-        """Rows (k, d) of some of them."""
-        return self.X[np.searchsorted(self.indices, indices)]
-
-
 def maximize_sharded(
     shards: Sequence[Shard],
     Q: ArrayLike,
@@ -131,6 +62,7 @@ def maximize_sharded(
     metric: str = "cosine",
     scale: ArrayLike | None = None,
     exact: bool = False,
+    bound: bool = False,
     executor: Executor | None = None,
     part_bytes: int = PART_BYTES,
     n_threads: int | None = None,
@@ -138,12 +70,15 @@ def maximize_sharded(
 ) -> Selection:
     """Greedy maximisation of `FacilityLocationVariantMI` over rows that do not fit memory.
 
-    GreeDi (Mirzasoleiman et al., NeurIPS 2013): greedy on each part of the rows, twice the budget, then on what all
-    parts chose; the better of that and of the best part. Every row is read once. For random parts the value is at least
-    (1 - 1/e) / 2 of the optimum in expectation (Barbosa et al., ICML 2015); measured, it is within about a thousandth
-    of that of greedy on all rows at once, for contiguous parts within five. `exact` makes it equal to that: rows that
-    would have been chosen instead of one of the chosen are added to what the parts chose, greedy is run again, and so
-    on until there are none. All rows are read once more each time, two to nine times in all where it was measured.
+    GreeDi (Mirzasoleiman et al., NeurIPS 2013): greedy on each part of the rows, twice the budget or more, then on what
+    all parts chose, half as many again, of which those go that the others make up for (`thinned`). The best of that, of
+    greedy without it and of the best part; every row is read once. For random parts the value is at least (1 - 1/e) / 2
+    of the optimum in expectation (Barbosa et al., ICML 2015); measured, it is above that of greedy on all rows at once.
+    `bound` says how far it may be from the optimum.
+
+    `exact` makes it what greedy on all rows chooses: rows that would have been chosen instead of one of the chosen are
+    added to what the parts chose, greedy is run again, and so on until there are none. All rows are read once more each
+    time, two to nine times in all where it was measured.
 
     Parameters
     ----------
@@ -158,12 +93,16 @@ def maximize_sharded(
         As for `FacilityLocationVariantMI`; eta = 0 is `FacilityLocation`.
     exact
         Whether to choose what `maximize` over all rows chooses: the same indices, gains and value.
+    bound
+        Whether to compute `Selection.bound`, which no `budget` of all rows have a larger value than: Lagrangian
+        relaxation (`multipliers`). All rows are read and multiplied once more.
     executor
         Parts are handed to its ``submit``: an executor of `concurrent.futures`, a client of Dask. Give paths where it
         runs processes or other machines; arrays would be sent. None: one part after the other, by `n_threads` threads.
     part_bytes
         Larger shards are cut into parts of about this many bytes, of 4 budget rows at least; one is in memory at a
-        time, with an executor one for each of its workers. What the parts chose is held too, up to 2 budget rows each.
+        time, with an executor one for each of its workers. What the parts chose is held too: 2 budget rows each, 8
+        budget in all where parts are few.
     n_threads
         For each part; None: all cores this process may run on, with an executor 1. The result does not depend on it.
     callback
@@ -196,34 +135,52 @@ def maximize_sharded(
         raise check.wrong("executor", "an object with `submit`, or None", f"a {type(executor).__name__}")
     if callback is not None and not callable(callback):
         raise check.wrong("callback", "a callable or None", type(callback).__name__)
-    if not isinstance(exact, (bool, np.bool_)):
-        raise check.wrong("exact", "True or False", f"a {type(exact).__name__}")
+    for name, flag in (("exact", exact), ("bound", bound)):
+        if not isinstance(flag, (bool, np.bool_)):
+            raise check.wrong(name, "True or False", f"a {type(flag).__name__}")
     room = check.integer("part_bytes", part_bytes, 1, 2**62)
     fewest = 4 * check.integer("budget", budget, 1, 2**62)
     parts = parts_of(shards, n_columns, lambda size: goal.row_bytes(size) + _BESIDE, room, fewest)
     k = check.integer("budget", budget, 1, sum(part.n for part in parts))
 
-    best = _each(executor, _best_of_part, parts, goal, c, k)
+    offered = max(_OVERSAMPLING, ceil(_FEWEST / len(parts))) * k
+    best = _each(executor, _best_of_part, parts, goal, c, k, offered)
     union = Candidates.together([candidates for candidates, _ in best])
-    if callback is not None:
-        callback(1, union.indices.size)
-    chosen = union.best(goal, c, k)
+    heard = _Readings(callback)
+    heard.one(union)
     if exact:
-        return _without_rivals(parts, union, chosen, goal, c, executor, callback)
-    return max((chosen, *(selection for _, selection in best)), key=lambda selection: selection.value)
+        chosen, union = _without_rivals(parts, union, goal, c, k, executor, heard)
+    else:
+        several = (union.there_and_back(goal, c, k), *(selection for _, selection in best))
+        chosen = max(several, key=lambda selection: selection.value)
+    return _bounded(parts, union, chosen, goal, c, executor, heard) if bound else chosen
+
+
+class _Readings:
+    """Counts readings of all rows, and tells of them."""
+
+    def __init__(self, callback: Callable[[int, int], object] | None) -> None:
+        self._callback = callback
+        self._n = 0
+
+    def one(self, union: Candidates) -> None:
+        """All rows have been read once more; these are to be chosen from now."""
+        self._n += 1
+        if self._callback is not None:
+            self._callback(self._n, union.indices.size)
 
 
 def _without_rivals(
     parts: list[Part],
     union: Candidates,
-    chosen: Selection,
     goal: Goal,
     covered: NDArray[np.float64] | None,
+    budget: int,
     executor: Executor | None,
-    callback: Callable[[int, int], object] | None,
-) -> Selection:
+    heard: _Readings,
+) -> tuple[Selection, Candidates]:
     """Run greedy again with what would have been chosen instead, until there is nothing of the kind."""
-    n_readings = 1
+    chosen = union.best(goal, covered, budget)
     agreed = 0  # the first so many steps are known to be those of greedy on all rows
     while True:
         s = goal.similarity(union.rows(chosen.indices))
@@ -231,25 +188,43 @@ def _without_rivals(
         before = np.maximum(before, s[:agreed].max(axis=0, initial=0.0))
         run = s[agreed:], chosen.gains[agreed:], chosen.indices[agreed:]
         found = _each(executor, _rivals_of_part, parts, goal, before, *run, union.indices)
-        n_readings += 1
         n_before = union.indices.size
         union = Candidates.together([union, *found])
-        if callback is not None:
-            callback(n_readings, union.indices.size)
+        heard.one(union)
         if union.indices.size == n_before:
-            return chosen
-        again = union.best(goal, covered, chosen.indices.size)
+            return chosen, union
+        again = union.best(goal, covered, budget)
         # Whoever beats an unchanged step was in this union, and did not.
         agreed = int(np.argmin(np.append(again.indices == chosen.indices, False)))
         chosen = again
         if agreed == chosen.indices.size:
-            return chosen
+            return chosen, union
+
+
+def _bounded(
+    parts: list[Part],
+    union: Candidates,
+    chosen: Selection,
+    goal: Goal,
+    covered: NDArray[np.float64] | None,
+    executor: Executor | None,
+    heard: _Readings,
+) -> Selection:
+    """Say what no set of as many rows has more than."""
+    S = goal.similarity(union.X)
+    of_chosen = S[np.searchsorted(union.indices, chosen.indices)]
+    at = multipliers(S, of_chosen, goal, covered, chosen.value)
+    gains = np.concatenate(_each(executor, _gains_of_part, parts, goal, at, chosen.indices.size))
+    heard.one(union)
+    bound = outlay(at, covered, goal.weights) + float(np.sort(gains)[-chosen.indices.size :].sum())
+    return replace(chosen, bound=max(bound, chosen.value))
 
 
 def _each(executor: Executor | None, task: Callable[..., T], parts: list[Part], *arguments: Any) -> list[T]:
     """Do a task for every part, in the executor where there is one; what was not begun when one fails is not."""
     if executor is None:
-        return [task(part, *arguments) for part in parts]
+        with one_at_a_time():
+            return [task(part, *arguments) for part in parts]
     futures = [executor.submit(task, part, *arguments) for part in parts]
     try:
         return [future.result() for future in futures]
@@ -259,12 +234,12 @@ def _each(executor: Executor | None, task: Callable[..., T], parts: list[Part], 
 
 
 def _best_of_part(
-    part: Part, goal: Goal, covered: NDArray[np.float64] | None, budget: int
+    part: Part, goal: Goal, covered: NDArray[np.float64] | None, budget: int, offered: int
 ) -> tuple[Candidates, Selection]:
     X = part.read()
     rows = Candidates(np.arange(part.first, part.first + part.n), X)
     with _named(part):
-        return rows.more(goal, covered, _OVERSAMPLING * budget, budget)
+        return rows.more(goal, covered, offered, budget)
 
 
 def _rivals_of_part(
@@ -284,6 +259,10 @@ def _rivals_of_part(
         found = _core.rivals(f._f, s, gains, chosen - part.first, members, _MARGIN, close, goal.n_threads)
     found.sort()
     return Candidates(found + part.first, X[found])
+
+
+def _gains_of_part(part: Part, goal: Goal, covered: NDArray[np.float64], budget: int) -> NDArray[np.float64]:
+    return largest_gains(part.read(), goal, covered, budget)
 
 
 @contextmanager

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Sequence
+import threading
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from itertools import pairwise
 from math import ceil
@@ -50,15 +52,47 @@ class Part:
         return self.stop - self.start
 
     def read(self) -> NDArray[Any]:
-        """Rows (n, d) in memory: a view where they are there already, one reading of a file where not."""
+        """Rows (n, d) in memory: a view where they are there already, one reading of a file where not.
+
+        Within `one_at_a_time` what was read before is gone then.
+        """
         array = _opened(self.name, self.shard)
         rows = array[self.start : self.stop]
         if isinstance(array, np.memmap):  # read once, in order, and not page by page whenever a row is looked at
-            rows = np.array(rows, subok=False)
+            rows = _copied(rows)
         checked = check.features(self.name, rows)
         if checked.shape != (self.n, self.n_columns):
             raise check.wrong(self.name, f"shape ({self.n}, {self.n_columns}) as before", f"shape {checked.shape}")
         return checked
+
+
+class _Room(threading.local):
+    """Memory that parts of files are read into, one after the other."""
+
+    bytes: NDArray[np.uint8] | None = None
+
+
+_room = _Room()
+
+
+@contextmanager
+def one_at_a_time() -> Iterator[None]:
+    """Have parts that this thread reads lie in one place: the system clears fresh memory slower than files are read."""
+    _room.bytes = np.empty(0, np.uint8)
+    try:
+        yield
+    finally:
+        _room.bytes = None
+
+
+def _copied(rows: NDArray[Any]) -> NDArray[Any]:
+    if _room.bytes is None:
+        return np.array(rows, subok=False)
+    if _room.bytes.size < rows.nbytes:
+        _room.bytes = np.empty(rows.nbytes, np.uint8)
+    copy = _room.bytes[: rows.nbytes].view(rows.dtype).reshape(rows.shape)
+    np.copyto(copy, rows)
+    return copy
 
 
 def parts_of(

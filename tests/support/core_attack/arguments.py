@@ -69,8 +69,11 @@ def callables() -> dict[str, tuple[Callable[..., object], dict[str, Any]]]:
                     arguments |= {"max_memory": None} if "FacilityLocation" in cls.__name__ else {}
                 found[f"{cls.__name__}.from_features" if make is not cls else cls.__name__] = (make, arguments)
     sharded = {"shards": [a["X"][:4], a["X"][4:]], "Q": a["Z"], "budget": 2, "weights": weights, "eta": 1.0}
-    sharded |= {"covered": weights / 10, "metric": "dot", "scale": None, "exact": True, "executor": None}
-    found["maximize_sharded"] = (core.maximize_sharded, sharded | {"part_bytes": 9, "callback": None, **several})
+    sharded |= {"covered": weights / 10, "metric": "dot", "scale": None, "exact": True, "bound": True}
+    found["maximize_sharded"] = (
+        core.maximize_sharded,
+        sharded | {"executor": None, "part_bytes": 9, "callback": None, **several},
+    )
     source = partial(_core.matrix_source, a["S"]) if hasattr(_core, "matrix_source") else partial(_core.Source, a["S"])
     extension: dict[str, tuple[Callable[..., object], dict[str, Any]]] = {
         "similarity": (_core.similarity, {"X": a["X"], "Q": a["Z"], "metric": "dot", "scale": None, "n_threads": 1}),

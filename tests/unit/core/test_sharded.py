@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor
-from itertools import combinations
+from itertools import combinations, islice
 from multiprocessing import get_context
 
 import numpy as np
@@ -14,6 +14,7 @@ from hypothesis.extra import numpy as hnp
 
 import albench_core as core
 from albench_core import _core
+from albench_core.thinning import thinned
 
 settings.register_profile("sharded", deadline=None, max_examples=60)
 settings.load_profile("sharded")
@@ -53,38 +54,80 @@ def same(a, b):
     assert a.value == pytest.approx(b.value, rel=1e-9)
 
 
-@given(data=st.data(), d=st.integers(1, 4), q=st.integers(1, 6), n=st.integers(2, 40))
-def test_exact_is_greedy_on_all_rows_ties_and_all(data, d, q, n):
-    X = data.draw(hnp.arrays(np.float32, (n, d), elements=VALUES))
-    Q = data.draw(hnp.arrays(np.float32, (q, d), elements=VALUES))
-    cuts = sorted(data.draw(st.sets(st.integers(1, n - 1), max_size=6)))
+@st.composite
+def shard_cases(draw):
+    """Shards with ties, rows that several have, zeros; queries that are covered or weigh nothing."""
+    n, d, q = draw(st.integers(2, 40)), draw(st.integers(1, 4)), draw(st.integers(1, 6))
+    X = draw(hnp.arrays(np.float32, (n, d), elements=VALUES))
+    if draw(st.booleans()):
+        X = X[draw(hnp.arrays(np.intp, n, elements=st.integers(0, min(n - 1, 5))))]
+    Q = draw(hnp.arrays(np.float32, (q, d), elements=VALUES) | st.just(X[np.arange(q) % n]))
+    weights = st.sampled_from([0.0, 0.25, 1.0, 3.0]) | st.floats(0.01, 10)
     options = {
-        "eta": data.draw(st.sampled_from([0.0, 0.5])),
-        "metric": data.draw(st.sampled_from(["dot", "rbf"])),
-        "covered": data.draw(st.none() | hnp.arrays(np.float32, q, elements=VALUES)),
-        "weights": data.draw(st.none() | st.just(np.arange(q) + 0.0 if q > 1 else None)),
+        "eta": draw(st.sampled_from([0.0, 0.5, 1.0])),
+        "metric": draw(st.sampled_from(["dot", "rbf", "cosine"])),
+        "covered": draw(st.none() | hnp.arrays(np.float32, q, elements=VALUES)),
+        "weights": draw(st.none() | hnp.arrays(np.float64, q, elements=weights).filter(np.any)),
     }
-    budget = data.draw(st.integers(1, min(n, 8)))
-    chosen = core.maximize_sharded(np.split(X, cuts), Q, budget, exact=True, part_bytes=1, **options)
+    cuts = sorted(draw(st.sets(st.integers(1, n - 1), max_size=6)))
+    return X, Q, np.split(X, cuts), draw(st.integers(1, min(n, 8))), options
+
+
+@given(case=shard_cases())
+def test_exact_is_greedy_on_all_rows_ties_and_all(case):
+    X, Q, shards, budget, options = case
+    chosen = core.maximize_sharded(shards, Q, budget, exact=True, part_bytes=1, **options)
     same(chosen, whole(X, Q, budget, **options))
 
 
+@given(case=shard_cases(), exact=st.booleans())
+def test_no_set_has_more_than_the_bound(case, exact):
+    X, Q, shards, budget, options = case
+    chosen = core.maximize_sharded(shards, Q, budget, exact=exact, bound=True, part_bytes=1, **options)
+    f = core.FacilityLocationVariantMI.from_features(X, Q, **options)
+    assert np.unique(chosen.indices).size == budget
+    assert chosen.value == pytest.approx(f.evaluate(chosen.indices), rel=1e-9, abs=1e-12)
+    assert chosen.gains.sum() == pytest.approx(chosen.value, rel=1e-9, abs=1e-9)
+    several = combinations(range(len(X)), budget)
+    best = max(f.evaluate(list(A)) for A in islice(several, 200))
+    assert max(best, core.maximize(f, budget).value, chosen.value) <= chosen.bound * (1 + 1e-9) + 1e-12
+
+
 @pytest.mark.parametrize("seed", range(6))
-def test_greedi_is_greedy_on_what_greedy_chose_in_each_part(seed):
+def test_greedi_is_greedy_on_what_greedy_chose_in_each_part_there_and_back(seed):
     rng = np.random.default_rng(seed)
     X, Q = rng.normal(size=(60, 5)).astype(np.float32), rng.normal(size=(9, 5)).astype(np.float32)
     kept = [
-        20 * p + core.maximize(core.FacilityLocation.from_features(X[20 * p :][:20], Q), 6).indices for p in range(3)
+        20 * p + core.maximize(core.FacilityLocation.from_features(X[20 * p :][:20], Q), 9).indices for p in range(3)
     ]
     union = np.sort(np.concatenate(kept))
-    expected = core.maximize(core.FacilityLocation.from_features(X[union], Q), 3)
+    f = core.FacilityLocation.from_features(X[union], Q)
     parts = [core.maximize(core.FacilityLocation.from_features(X[20 * p :][:20], Q), 3).value for p in range(3)]
+    more = core.maximize(f, 5).indices.tolist()
+    while len(more) > 3:
+        more.remove(max(sorted(more), key=lambda a: f.evaluate([b for b in more if b != a])))
+    expected = max(core.maximize(f, 3).value, f.evaluate(more), *parts)
     chosen = core.maximize_sharded(np.split(X, 3), Q, 3, eta=0.0)
-    assert chosen.value == max(expected.value, *parts)
-    if expected.value >= max(parts):
-        np.testing.assert_array_equal(chosen.indices, union[expected.indices])
+    assert chosen.value == pytest.approx(expected, rel=1e-12)
     P = np.maximum(core.similarity(X, Q), 0).astype(float)
     assert chosen.value == pytest.approx(P[chosen.indices].max(0).sum(), rel=1e-12)
+
+
+@given(data=st.data(), n=st.integers(1, 8), q=st.integers(1, 5), eta=st.sampled_from([0.0, 0.5]))
+def test_what_is_thinned_loses_least_in_every_step(data, n, q, eta):
+    S = data.draw(hnp.arrays(np.float32, (n, q), elements=VALUES))
+    covered = data.draw(st.none() | hnp.arrays(np.float32, q, elements=st.floats(0, 1, width=32)))
+    weights = data.draw(st.none() | st.just(np.arange(q) + 1.0))
+    budget = data.draw(st.integers(1, n))
+    kept = thinned(S, None if covered is None else covered.astype(float), weights, eta, budget)
+    f = core.FacilityLocationVariantMI(S, weights=weights, eta=eta, covered=covered)
+    left = list(range(n))
+    while len(left) > budget:
+        values = {a: f.evaluate([b for b in left if b != a]) for a in left}
+        gone = [a for a in left if a not in kept and values[a] >= max(values.values()) - 1e-9]
+        assert gone  # one of those that the others make up for best
+        left.remove(gone[-1])
+    assert left == kept.tolist()
 
 
 @pytest.mark.parametrize("seed", range(4))
@@ -93,6 +136,8 @@ def test_a_share_of_the_optimum(seed):
     X, Q = rng.normal(size=(14, 3)).astype(np.float32), rng.normal(size=(6, 3)).astype(np.float32)
     P = np.maximum(core.similarity(X, Q), 0).astype(float)
     best = max(P[list(A)].max(0).sum() for A in combinations(range(14), 3))
+    chosen = core.maximize_sharded(np.split(X, [4, 9]), Q, 3, eta=0.0, bound=True)
+    assert best <= chosen.bound <= 1.2 * best
     for exact, share in ((False, (1 - 1 / np.e) / 2), (True, 1 - 1 / np.e)):
         chosen = core.maximize_sharded(np.split(X, [4, 9]), Q, 3, eta=0.0, exact=exact)
         assert share * best <= chosen.value <= best * (1 + 1e-12)
@@ -101,13 +146,16 @@ def test_a_share_of_the_optimum(seed):
 @pytest.mark.parametrize(("seed", "eta"), [(0, 1.0), (1, 0.0)])
 def test_values_come_close_and_exact_ones_are_equal(seed, eta):
     rng = np.random.default_rng(seed)
-    every = slices(212, 100, 32, rng)
-    X, Q = every[:20_000], every[20_000::4]
+    every = slices(110, 100, 32, rng)
+    X, Q = every[:10_000], every[10_000::4]
     best = whole(X, Q, 100, eta=eta, max_memory=2**30)
-    shuffled = core.maximize_sharded(np.split(rng.permutation(X), 16), Q, 100, eta=eta)
-    assert shuffled.value >= 0.999 * best.value
+    for n_parts in (4, 16):
+        shuffled = core.maximize_sharded(np.split(rng.permutation(X), n_parts), Q, 100, eta=eta)
+        assert shuffled.value >= best.value
     contiguous = np.split(X, 16)
-    assert core.maximize_sharded(contiguous, Q, 100, eta=eta).value >= 0.995 * best.value
+    chosen = core.maximize_sharded(contiguous, Q, 100, eta=eta, bound=True)
+    assert chosen.value >= best.value
+    assert chosen.value >= 0.98 * chosen.bound
     same(core.maximize_sharded(contiguous, Q, 100, eta=eta, exact=True), best)
 
 
@@ -124,6 +172,9 @@ def test_every_row_is_read_once_and_once_more_for_each_round():
     core.maximize_sharded(shards, Q, 10, exact=True, callback=lambda *said: heard.append(said))
     assert [n for n, _ in heard] == list(range(1, len(heard) + 1))
     assert all((shard.read == 1 + len(heard)).all() for shard in shards)
+    heard.clear()
+    core.maximize_sharded(shards, Q, 10, bound=True, callback=lambda *said: heard.append(said))
+    assert [n for n, _ in heard] == [1, 2]
 
 
 def test_arrays_files_and_executors_choose_the_same(tmp_path):
@@ -140,7 +191,9 @@ def test_arrays_files_and_executors_choose_the_same(tmp_path):
     with ThreadPoolExecutor(2) as threads, ProcessPoolExecutor(1, get_context("spawn")) as processes:
         for executor in (threads, processes):
             same(core.maximize_sharded(paths, Q, 20, exact=True, executor=executor), expected)
-            same(core.maximize_sharded(paths, Q, 20, executor=executor), greedi)
+            there = core.maximize_sharded(paths, Q, 20, executor=executor, bound=True)
+            same(there, greedi)
+            assert there.bound == core.maximize_sharded(arrays, Q, 20, bound=True).bound >= greedi.value
 
 
 def test_rows_that_would_be_chosen_are_found_and_no_others():
@@ -187,6 +240,7 @@ def test_what_is_wrong_names_the_shard(tmp_path):
         ({"budget": 2, "executor": 3}, r"`executor`: expected an object with `submit`"),
         ({"budget": 2, "callback": 3}, r"`callback`: expected a callable"),
         ({"budget": 2, "exact": "yes"}, r"`exact`: expected True or False"),
+        ({"budget": 2, "bound": 1}, r"`bound`: expected True or False"),
         ({"budget": 2, "part_bytes": 0}, r"`part_bytes`: expected an integer in 1"),
     ):
         with pytest.raises(core.InputError, match=message):
