@@ -205,7 +205,7 @@ def forecast(study: Study, strategies: Sequence[str], n_seeds: int, n_processes:
     rounds_s = n_trained * (protocol.training.round_iterations * iteration_s + one_round_s)
     then = tuple(Work(rounds_s + scoring[name]) for name in dearest_first(chains))
     ceiling = [Work(protocol.ceiling_iterations * iteration_s + one_round_s)] * n_ceilings
-    jobs = [*(ceiling * n_seeds), *([Work(first_s, then)] * n_seeds if chains else [])]
+    jobs = [*ceiling, *([Work(first_s, then)] if chains else [])] * n_seeds
     return Forecast(
         dataset=study.dataset.name,
         protocol=protocol.name,
