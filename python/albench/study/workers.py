@@ -211,17 +211,14 @@ def run_in_order(
             ended, _ = wait(running, timeout=0 if has_room else None, return_when=FIRST_COMPLETED)
             for future in ended:
                 turn, job = running.pop(future)
-                error = future.exception()
-                if error is None:
+                if (error := _failed(future)) is None:
                     over.append((turn, job))
-                elif isinstance(error, Exception) and not isinstance(error, (BrokenExecutor, ExhaustedError)):
-                    failures.append((job, error))
                 else:
-                    raise error
+                    failures.append((job, error))
             for turn, job in over:
-                if job.strategy is None:
-                    for name in chains:
-                        insort(waiting, (turn, replace(job, strategy=name)), key=itemgetter(0))
+                followers = chains if job.strategy is None else ()
+                for name in followers:
+                    insort(waiting, (turn, replace(job, strategy=name)), key=itemgetter(0))
                 yield job
     except BrokenExecutor:
         raise WorkerError(
@@ -234,6 +231,14 @@ def run_in_order(
         raise ChainsFailedError("\n".join([*lines, f"{len(failures)} failed; {end}"])) from ExceptionGroup(
             "failed chains", [error for _, error in failures]
         )
+
+
+def _failed(future: Future[None]) -> Exception | None:
+    """Return what a job raised, if anything; raise it where others would meet the same."""
+    error = future.exception()
+    if error is not None and (not isinstance(error, Exception) or isinstance(error, (BrokenExecutor, ExhaustedError))):
+        raise error
+    return error
 
 
 def _failure(job: Job, error: Exception, n_chains: int) -> str:
