@@ -71,11 +71,11 @@ def crossing(times: Values, bounds: Values, drift: float) -> float:
     Parameters
     ----------
     times
-        float64 (looks,), information fractions, ascending, the last one 1.
+        float64 (looks,), information fractions, ascending.
     bounds
         float64 (looks,), boundaries of the standardised difference.
     drift
-        Its mean at time 1.
+        Its mean at time 1, where that is reached.
 
     Notes
     -----
@@ -96,31 +96,36 @@ def crossing(times: Values, bounds: Values, drift: float) -> float:
     return total
 
 
-def power(difference: float, sd: float, looks: Sequence[int], alpha: float) -> float:
+def power(difference: float, sd: float, looks: Sequence[int], alpha: float, n_seeds: int | None = None) -> float:
     """Chance that a true `difference` is shown by the last look.
 
     Parameters
     ----------
     sd
         Standard deviation over seeds of the paired difference.
+    n_seeds
+        Looks at more seeds than so many do not take place; None: all do.
 
     Notes
     -----
     At each look the chance is that of the noncentral t (Abramowitz and Stegun, 26.7.10), as each look estimates the
     standard deviation by its own seeds; between looks the differences go together as normal ones do.
     """
-    times, df = np.asarray(looks, dtype=np.float64) / looks[-1], np.asarray(looks) - 1
+    taken = [look for look in looks if n_seeds is None or look <= n_seeds]
+    times, df = np.asarray(taken, dtype=np.float64) / looks[-1], np.asarray(taken) - 1
     drift = difference / sd * math.sqrt(looks[-1])
-    quantiles, means = t.isf(nominal_levels(tuple(looks), alpha), df), drift * np.sqrt(times)
+    quantiles, means = t.isf(nominal_levels(tuple(looks), alpha)[: len(taken)], df), drift * np.sqrt(times)
     bounds = means + (quantiles * (1 - 1 / (4 * df)) - means) / np.sqrt(1 + quantiles**2 / (2 * df))
     return crossing(times, bounds, drift)
 
 
-def detectable(sd: float, looks: Sequence[int], alpha: float) -> float:
-    """Smallest difference that is shown by the last look with 80 % power."""
+def detectable(sd: float, looks: Sequence[int], alpha: float, n_seeds: int | None = None) -> float:
+    """Smallest difference that is shown with 80 % power; arguments as of `power`. NaN where no look takes place."""
+    if n_seeds is not None and n_seeds < looks[0]:
+        return math.nan
 
     def missing(difference: float) -> float:
-        return power(difference, sd, looks, alpha) - POWER
+        return power(difference, sd, looks, alpha, n_seeds) - POWER
 
     enough = sd
     while missing(enough) < 0:
