@@ -19,9 +19,11 @@ from albench.report.figures import Panel, as_png, as_svg, curves_figure, units_f
 from albench.report.inputs import Inputs, read_inputs, unit_word
 from albench.report.latex import latex
 from albench.report.page import Tables, render
+from albench.report.registered import Asked, build_asked
 from albench.report.statistics import build_statistics
 from albench.report.summary import summary_table, timing_table
 from albench.results.layout import RunFolder
+from albench.results.settings import StudySettings
 from albench.results.tables import STUDY_KEYS, mean_dice
 
 __all__ = ["build_report", "print_summary", "summary_table"]
@@ -46,7 +48,8 @@ def build_report(out_dirs: Path | Sequence[Path], report_dir: Path | None = None
     Path
         The page, ``index.html``. Beside it, figures as .png and .svg: curves, and units-<data set>-<protocol>, and
         ranks.svg where there are enough data sets; tables: summary, timing, claims, scores, budget, pairs and penalty
-        as .csv, .md and .tex, coverage.csv, classes.csv, queries.csv and ranks.csv.
+        as .csv, .md and .tex, coverage.csv, classes.csv, queries.csv and ranks.csv; registered.csv and .md where claims
+        were registered.
 
     Raises
     ------
@@ -71,14 +74,16 @@ def build_report(out_dirs: Path | Sequence[Path], report_dir: Path | None = None
         classes=class_coverage(inputs.queries, inputs.pools, inputs.results),
     )
     panels = _panels(inputs)
+    asked = _asked(inputs)
     files = {
         **_figure_files("curves", curves_figure(panels)),
         **_units_figures(inputs.queries),
         **_table_files(inputs, tables),
         **statistics.files(numbers),
+        **({} if asked is None else {"registered.csv": csv_bytes(asked.table), "registered.md": asked.markdown()}),
     }
     # last: a page that is there has its figures and tables beside it
-    files["index.html"] = render(inputs, panels, tables, statistics, list(files)).encode()
+    files["index.html"] = render(inputs, panels, tables, statistics, asked, list(files)).encode()
     try:
         for name, content in files.items():
             with atomic_file(report_dir / name) as part:
@@ -86,6 +91,14 @@ def build_report(out_dirs: Path | Sequence[Path], report_dir: Path | None = None
     except OSError as error:
         raise InputError(f"cannot write the report to {report_dir}: {error.strerror or error}") from error
     return report_dir / "index.html"
+
+
+def _asked(inputs: Inputs) -> Asked | None:
+    rounds = {
+        (config.dataset, config.protocol): StudySettings(config.dataset, config.settings).rounds
+        for config in inputs.configs
+    }
+    return build_asked(inputs.results, inputs.claims, rounds)
 
 
 def _panels(inputs: Inputs) -> list[Panel]:

@@ -23,6 +23,7 @@ from albench.report.galleries import galleries
 from albench.report.inputs import PLURALS, Inputs, unit_word
 from albench.report.matrix import Square, matrix
 from albench.report.palette import label, oracle_aided, order, style, swatch_path
+from albench.report.registered import Asked
 from albench.report.statistics import StatisticsSection
 from albench.report.texts import NONE
 from albench.results.layout import CEILING
@@ -88,7 +89,12 @@ class Tables:
 
 
 def render(
-    inputs: Inputs, panels: list[Panel], tables: Tables, statistics: StatisticsSection, beside: Sequence[str]
+    inputs: Inputs,
+    panels: list[Panel],
+    tables: Tables,
+    statistics: StatisticsSection,
+    asked: Asked | None,
+    beside: Sequence[str],
 ) -> str:
     """Return the page as one self-contained HTML document; `beside` are files it links to."""
     summary = tables.summary
@@ -130,6 +136,7 @@ def render(
         oracle_aided=[name for name in order(list(summary["strategy"])) if oracle_aided(name)],
         studies=studies,
         statistics=statistics,
+        asked=asked,
         selections=_selections(inputs.queries, tables),
         galleries=pictures,
         left_out=left_out,
