@@ -9,9 +9,11 @@ from pathlib import Path
 import pandas as pd
 from matplotlib.figure import Figure
 
+from albench.config import CostSettings
 from albench.errors import InputError
 from albench.machine.files import atomic_file
 from albench.machine.spreadsheet import csv_bytes
+from albench.report.batches import batch_table
 from albench.report.cells import markdown, print_summary, study_title, summary_cells, timing_cells
 from albench.report.classes import class_coverage
 from albench.report.coverage import chosen_units, coverage_table
@@ -47,9 +49,9 @@ def build_report(out_dirs: Path | Sequence[Path], report_dir: Path | None = None
     -------
     Path
         The page, ``index.html``. Beside it, figures as .png and .svg: curves, and units-<data set>-<protocol>, and
-        ranks.svg where there are enough data sets; tables: summary, timing, claims, scores, budget, pairs and penalty
-        as .csv, .md and .tex, coverage.csv, classes.csv, queries.csv and ranks.csv; registered.csv and .md where claims
-        were registered.
+        ranks.svg where there are enough data sets; tables: summary, timing, claims, scores, budget, costed, pairs and
+        penalty as .csv, .md and .tex, coverage.csv, classes.csv, batches.csv, queries.csv and ranks.csv; and where
+        claims were registered, registered.csv and registered.md.
 
     Raises
     ------
@@ -65,13 +67,14 @@ def build_report(out_dirs: Path | Sequence[Path], report_dir: Path | None = None
             raise InputError(f"report of {len(folders)} run folders: expected a report folder of its own, found none")
         report_dir = RunFolder(folders[0]).report
     inputs = read_inputs(folders)
-    statistics, numbers = build_statistics(inputs.results, inputs.runs)
+    statistics, numbers = build_statistics(inputs.results, inputs.runs, _annotation_costs(inputs))
     tables = Tables(
         summary=summary_table(inputs.results),
         pairs=numbers.pairs,
         timing=timing_table(inputs.runs),
         coverage=coverage_table(inputs.queries),
         classes=class_coverage(inputs.queries, inputs.pools, inputs.results),
+        batches=batch_table(inputs.queries, inputs.pools),
     )
     panels = _panels(inputs)
     asked = _asked(inputs)
@@ -91,6 +94,15 @@ def build_report(out_dirs: Path | Sequence[Path], report_dir: Path | None = None
     except OSError as error:
         raise InputError(f"cannot write the report to {report_dir}: {error.strerror or error}") from error
     return report_dir / "index.html"
+
+
+def _annotation_costs(inputs: Inputs) -> dict[tuple[str, str], dict[str, float]]:
+    """Seconds that annotating takes by each study's settings; of earlier versions' those that are usual."""
+    usual = CostSettings().model_dump()
+    return {
+        (config.dataset, config.protocol): usual | (config.settings.get("protocol", {}).get("annotation_cost") or {})
+        for config in inputs.configs
+    }
 
 
 def _asked(inputs: Inputs) -> Asked | None:
@@ -138,6 +150,7 @@ def _table_files(inputs: Inputs, tables: Tables) -> dict[str, bytes]:
         "timing.csv": tables.timing,
         "coverage.csv": tables.coverage,
         "classes.csv": tables.classes,
+        "batches.csv": tables.batches,
         "queries.csv": inputs.queries,
     }
     files = {name: csv_bytes(table) for name, table in plain.items()}

@@ -9,6 +9,7 @@ from __future__ import annotations
 import math
 from bisect import bisect_left
 from dataclasses import dataclass
+from functools import cache
 from typing import Any
 
 from statsmodels.stats.power import TTestPower
@@ -123,10 +124,13 @@ def power_of(n_seeds: int, sd: float) -> Power:
 
 def detectable_difference(n_seeds: int, sd: float) -> float:
     """Smallest difference that `n_seeds` find with 80 % power; NaN with fewer than two."""
-    if n_seeds < 2:
-        return math.nan
-    effect = TTestPower().solve_power(effect_size=None, nobs=n_seeds, alpha=ALPHA, power=POWER)
-    return float(effect) * sd
+    return math.nan if n_seeds < 2 else _effect(n_seeds) * sd
+
+
+@cache
+def _effect(n_seeds: int) -> float:
+    """Return the smallest difference in standard deviations."""
+    return float(TTestPower().solve_power(effect_size=None, nobs=n_seeds, alpha=ALPHA, power=POWER))
 
 
 def seeds_needed(difference: float, sd: float) -> int:

@@ -12,7 +12,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from albench.results.registered import RegisteredClaim
-from albench.stats.crossed import crossed_mean, crossed_test, margin, variance_components
+from albench.stats.crossed import crossed_test, margin, seed_spread, variance_components
 from albench.stats.grid import dice_grid
 from albench.stats.sequential import conditional_power, detectable, nominal_levels
 
@@ -114,7 +114,7 @@ def _at(
     values: Values, claim: RegisteredClaim, labels: tuple[int, ...], n_finished: int, look: int, level: float
 ) -> Standing:
     tested = crossed_test(values)
-    sd = spread(values)
+    sd = seed_spread(values)
     half = math.nan if math.isnan(tested.p) else margin(variance_components(values), 2 * level)
     rest, open_ = math.nan, look < claim.looks[-1] and not (tested.p <= 2 * level and tested.mean > 0)
     if open_ and sd > 0:
@@ -170,13 +170,6 @@ def difference(results: pd.DataFrame, claim: RegisteredClaim, seeds: Sequence[in
     return dice_grid(rows).contrast({claim.strategy: 1.0, claim.against: -1.0}, claim.endpoint)
 
 
-def spread(values: Values) -> float:
-    """Return the standard deviation over seeds of a difference's mean over cases and classes; NaN of fewer than two."""
-    of_seeds = np.array([float(crossed_mean(own[None])) for own in values])
-    of_seeds = of_seeds[~np.isnan(of_seeds)]
-    return float(of_seeds.std(ddof=1)) if of_seeds.size > 1 else math.nan
-
-
 def pilot_spread(results: pd.DataFrame, claim: RegisteredClaim) -> float:
     """Return the standard deviation over a pilot's seeds of what a claim is about.
 
@@ -188,4 +181,4 @@ def pilot_spread(results: pd.DataFrame, claim: RegisteredClaim) -> float:
     seeds = _whole_seeds(results, claim, results["round"].nunique())
     if len(seeds) < 2:
         return math.nan
-    return spread(difference(results, claim, seeds, counted_labels(results, claim)))
+    return seed_spread(difference(results, claim, seeds, counted_labels(results, claim)))
