@@ -81,7 +81,7 @@ def _texts(found: Standing, names: Mapping[int, str]) -> list[str]:
         classes = f" of the {claim.n_worst} worst classes"
     what = f"{label(claim.strategy)} over {label(claim.against)}, {_ENDPOINTS[claim.endpoint]}{classes}"
     planned = ", ".join(map(str, claim.looks))
-    look = f"{found.n_seeds} of {planned} seeds" if found.n_seeds else f"{found.n_finished} seeds, first at {planned}"
+    look = f"{found.n_seeds} of {planned} seeds" if found.n_seeds else f"{found.n_finished} seeds, looks at {planned}"
     chance = found.conditional_power
     decision = found.decision if pd.isna(chance) else f"{found.decision} [chance {100 * chance:.0f}{NBSP}%]"
     return [

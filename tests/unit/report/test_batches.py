@@ -2,14 +2,10 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 import pandas as pd
 import pytest
 
-from albench.report import build_report
 from albench.report.batches import COLUMNS, batch_table
-from tests.support.report_fixtures import write_study
 
 
 def test_shares_are_those_counted_by_hand() -> None:
@@ -27,12 +23,3 @@ def test_shares_are_those_counted_by_hand() -> None:
     assert row["fg_ratio"] == pytest.approx(1.6)
     assert (row["empty_share"], row["pool_empty_share"]) == (0.5, 0.5)
     assert batch_table(queries, {}).empty
-
-
-def test_the_page_shows_them(tmp_path: Path) -> None:
-    folder = write_study(tmp_path / "out", n_seeds=1, n_rounds=2, with_pictures=True)
-    page = build_report(folder).read_text()
-    assert "times the pool's" in page.replace("&#39;", "'")
-    table = pd.read_csv(folder / "report/batches.csv")
-    assert set(table["strategy"]) == {"random", "entropy", "usim-f"}
-    assert (table["round"] == 1).all()
