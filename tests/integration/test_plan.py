@@ -12,6 +12,8 @@ from albench.data import Dataset
 from albench.errors import InputError
 from albench.progress import Silent
 from albench.protocols import load_protocol
+from albench.results.tables import read_results
+from albench.stats.registered import pilot_spread
 from albench.study import forecast as forecast_module
 from albench.study.forecast import Forecast, _remaining, forecast, forecast_studies, forecast_study
 from albench.study.measuring import Costs, measure
@@ -21,6 +23,7 @@ from albench.study.study import Study
 from albench.study.workers import run_studies
 from tests.support.fake_study import Listening, fake_protocol, fake_study
 from tests.support.made_archives import make_photographs
+from tests.support.report_fixtures import write_study
 
 COSTS = Costs(
     units_per_case=10.0,
@@ -173,6 +176,30 @@ def test_a_forecast_has_what_a_run_takes_however_little_it_trains(
     assert found.wall_s > found.compute_s["start and report"]
     assert replace(found, disk_bytes=82_000_000).as_row()["disk"] == "82 MB"
     assert replace(found, disk_bytes=1_820_000_000).as_row()["disk"] == "1.8 GB"
+
+
+def test_a_pilot_says_what_the_claims_seeds_can_find(
+    phantom: Dataset, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    study = fake_study(phantom, tmp_path / "out")
+    monkeypatch.setattr(forecast_module, "resolve", lambda request, reporter: Resolved(request, (study,), 1))
+    monkeypatch.setattr(forecast_module, "_startup_s", lambda: 0.1)
+    monkeypatch.setattr(forecast_module, "measure", lambda *about: COSTS)
+    pilot = write_study(tmp_path / "pilot", dataset=phantom.name, n_seeds=4)
+    about = {"endpoint": "final", "smallest": 0.01, "looks": [8, 16]}
+    claims = ({"strategy": "usim-f"} | about, {"strategy": "claspe"} | about)
+    request = RunRequest(phantom.name, strategy="random,usim-f", seeds=8, out=tmp_path / "new", claims=claims)
+    (found,) = forecast_studies(request, Silent(), 0.02, pilot)
+    of_pilot, given = found.claims
+    assert found.power is None
+    assert (of_pilot.source, given.source, given.sd) == ("the pilot's", "as given", 0.02)
+    assert of_pilot.sd == pilot_spread(read_results(pilot), request.claims[0])
+    assert found.as_row()["can find"].count("80 % power") == 2
+    assert [claim["claim"]["strategy"] for claim in found.as_json()["claims"]] == ["usim-f", "claspe"]
+    with pytest.raises(InputError, match="expected two seeds with both strategies of some claim"):
+        forecast_studies(replace(request, claims=claims[1:]), Silent(), None, pilot)
+    with pytest.raises(InputError, match="expected a study with claims"):
+        forecast_studies(replace(request, claims=()), Silent(), None, pilot)
 
 
 def test_side_by_side_a_run_takes_at_least_its_longest_chain(phantom: Dataset, tmp_path: Path) -> None:

@@ -9,9 +9,11 @@ from pathlib import Path
 import pandas as pd
 from matplotlib.figure import Figure
 
+from albench.config import CostSettings
 from albench.errors import InputError
 from albench.machine.files import atomic_file
 from albench.machine.spreadsheet import csv_bytes
+from albench.report.batches import batch_table
 from albench.report.cells import markdown, print_summary, study_title, summary_cells, timing_cells
 from albench.report.classes import class_coverage
 from albench.report.coverage import chosen_units, coverage_table
@@ -19,9 +21,11 @@ from albench.report.figures import Panel, as_png, as_svg, curves_figure, units_f
 from albench.report.inputs import Inputs, read_inputs, unit_word
 from albench.report.latex import latex
 from albench.report.page import Tables, render
+from albench.report.registered import Asked, build_asked
 from albench.report.statistics import build_statistics
 from albench.report.summary import summary_table, timing_table
 from albench.results.layout import RunFolder
+from albench.results.settings import StudySettings
 from albench.results.tables import STUDY_KEYS, mean_dice
 
 __all__ = ["build_report", "print_summary", "summary_table"]
@@ -45,8 +49,9 @@ def build_report(out_dirs: Path | Sequence[Path], report_dir: Path | None = None
     -------
     Path
         The page, ``index.html``. Beside it, figures as .png and .svg: curves, and units-<data set>-<protocol>, and
-        ranks.svg where there are enough data sets; tables: summary, timing, claims, scores, budget, pairs and penalty
-        as .csv, .md and .tex, coverage.csv, classes.csv, queries.csv and ranks.csv.
+        ranks.svg where there are enough data sets; tables: summary, timing, claims, scores, budget, costed, pairs and
+        penalty as .csv, .md and .tex, coverage.csv, classes.csv, batches.csv, queries.csv and ranks.csv; and where
+        claims were registered, registered.csv and registered.md.
 
     Raises
     ------
@@ -62,23 +67,26 @@ def build_report(out_dirs: Path | Sequence[Path], report_dir: Path | None = None
             raise InputError(f"report of {len(folders)} run folders: expected a report folder of its own, found none")
         report_dir = RunFolder(folders[0]).report
     inputs = read_inputs(folders)
-    statistics, numbers = build_statistics(inputs.results, inputs.runs)
+    statistics, numbers = build_statistics(inputs.results, inputs.runs, _annotation_costs(inputs))
     tables = Tables(
         summary=summary_table(inputs.results),
         pairs=numbers.pairs,
         timing=timing_table(inputs.runs),
         coverage=coverage_table(inputs.queries),
         classes=class_coverage(inputs.queries, inputs.pools, inputs.results),
+        batches=batch_table(inputs.queries, inputs.pools),
     )
     panels = _panels(inputs)
+    asked = _asked(inputs)
     files = {
         **_figure_files("curves", curves_figure(panels)),
         **_units_figures(inputs.queries),
         **_table_files(inputs, tables),
         **statistics.files(numbers),
+        **({} if asked is None else {"registered.csv": csv_bytes(asked.table), "registered.md": asked.markdown()}),
     }
     # last: a page that is there has its figures and tables beside it
-    files["index.html"] = render(inputs, panels, tables, statistics, list(files)).encode()
+    files["index.html"] = render(inputs, panels, tables, statistics, asked, list(files)).encode()
     try:
         for name, content in files.items():
             with atomic_file(report_dir / name) as part:
@@ -86,6 +94,23 @@ def build_report(out_dirs: Path | Sequence[Path], report_dir: Path | None = None
     except OSError as error:
         raise InputError(f"cannot write the report to {report_dir}: {error.strerror or error}") from error
     return report_dir / "index.html"
+
+
+def _annotation_costs(inputs: Inputs) -> dict[tuple[str, str], dict[str, float]]:
+    """Seconds that annotating takes by each study's settings; of earlier versions' those that are usual."""
+    usual = CostSettings().model_dump()
+    return {
+        (config.dataset, config.protocol): usual | (config.settings.get("protocol", {}).get("annotation_cost") or {})
+        for config in inputs.configs
+    }
+
+
+def _asked(inputs: Inputs) -> Asked | None:
+    rounds = {
+        (config.dataset, config.protocol): StudySettings(config.dataset, config.settings).rounds
+        for config in inputs.configs
+    }
+    return build_asked(inputs.results, inputs.claims, rounds)
 
 
 def _panels(inputs: Inputs) -> list[Panel]:
@@ -125,6 +150,7 @@ def _table_files(inputs: Inputs, tables: Tables) -> dict[str, bytes]:
         "timing.csv": tables.timing,
         "coverage.csv": tables.coverage,
         "classes.csv": tables.classes,
+        "batches.csv": tables.batches,
         "queries.csv": inputs.queries,
     }
     files = {name: csv_bytes(table) for name, table in plain.items()}

@@ -16,6 +16,7 @@ from albench.report.merge import StudyConfiguration, joined, tell_apart
 from albench.results.layout import RunFolder
 from albench.results.query import queried_rounds
 from albench.results.reading import require_plain_files
+from albench.results.registered import Claims, read_registered
 from albench.results.settings import Settings
 from albench.results.tables import RUN_KEYS, STUDY_KEYS, read_pool, read_results, read_rounds
 
@@ -52,6 +53,8 @@ class Inputs:
         All units there were, one table per data set, protocol and seed, as `albench.units.pool.Pool.save` writes it.
     phantoms
         Data sets whose images are generated.
+    claims
+        What was registered before the runs, by data set and protocol; equal claims of several folders once.
     """
 
     folders: tuple[Path, ...]
@@ -63,6 +66,7 @@ class Inputs:
     galleries: dict[RunKey, Path]
     pools: dict[tuple[str, str, int], pd.DataFrame]
     phantoms: frozenset[str]
+    claims: dict[tuple[str, str], Claims]
 
 
 def read_inputs(out_dirs: Sequence[Path]) -> Inputs:
@@ -95,6 +99,7 @@ def read_inputs(out_dirs: Sequence[Path]) -> Inputs:
         galleries=_find_galleries(out_dirs, names),
         pools=_read_pools(out_dirs, names),
         phantoms=frozenset(study.dataset for settings in stored for study in settings.studies if study.is_phantom),
+        claims=_read_claims(out_dirs, names),
     )
 
 
@@ -127,6 +132,15 @@ def _read_queries(folder: Path, names: Mapping[str, str]) -> list[tuple[Any, ...
         units = (unit.as_json() for unit in query.units)
         rows += [(*run, n, *map(unit.get, QUERY_COLUMNS[len(run) + 1 :])) for n, unit in enumerate(units)]
     return rows
+
+
+def _read_claims(out_dirs: Sequence[Path], names: Sequence[Mapping[str, str]]) -> dict[tuple[str, str], Claims]:
+    claims: dict[tuple[str, str], Claims] = {}
+    for folder, own in zip(out_dirs, names, strict=True):
+        registered = read_registered(folder)
+        for study in own.items() if registered else ():
+            claims[study] = tuple(dict.fromkeys((*claims.get(study, ()), *registered)))
+    return claims
 
 
 def _find_galleries(out_dirs: Sequence[Path], names: Sequence[Mapping[str, str]]) -> dict[RunKey, Path]:

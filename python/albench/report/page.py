@@ -23,8 +23,9 @@ from albench.report.galleries import galleries
 from albench.report.inputs import PLURALS, Inputs, unit_word
 from albench.report.matrix import Square, matrix
 from albench.report.palette import label, oracle_aided, order, style, swatch_path
+from albench.report.registered import Asked
 from albench.report.statistics import StatisticsSection
-from albench.report.texts import NONE
+from albench.report.texts import NONE, number_text
 from albench.results.layout import CEILING
 from albench.results.tables import REFERENCE, STUDY_KEYS, rows_of
 from albench.stats.crossed import MIN_SEEDS
@@ -71,6 +72,7 @@ class AnnotatedUnits:
     unit: str
     units_word: str
     coverage: list[dict[str, object]]
+    batches: list[list[str]]
     class_names: list[str]
     classes: list[tuple[str, list[str]]]
     units: list[tuple[str, list[Annotated]]]
@@ -85,10 +87,16 @@ class Tables:
     timing: pd.DataFrame
     coverage: pd.DataFrame
     classes: pd.DataFrame
+    batches: pd.DataFrame
 
 
 def render(
-    inputs: Inputs, panels: list[Panel], tables: Tables, statistics: StatisticsSection, beside: Sequence[str]
+    inputs: Inputs,
+    panels: list[Panel],
+    tables: Tables,
+    statistics: StatisticsSection,
+    asked: Asked | None,
+    beside: Sequence[str],
 ) -> str:
     """Return the page as one self-contained HTML document; `beside` are files it links to."""
     summary = tables.summary
@@ -130,6 +138,7 @@ def render(
         oracle_aided=[name for name in order(list(summary["strategy"])) if oracle_aided(name)],
         studies=studies,
         statistics=statistics,
+        asked=asked,
         selections=_selections(inputs.queries, tables),
         galleries=pictures,
         left_out=left_out,
@@ -221,8 +230,23 @@ def _selections(queries: pd.DataFrame, tables: Tables) -> list[AnnotatedUnits]:
         units = [(name, list(of_seeds)) for name, of_seeds in by_strategy]
         records = [{str(key): value for key, value in row.items()} for row in rows]
         names, cells = _class_cells(rows_of(tables.classes, key), plural)
-        selections.append(AnnotatedUnits(title, picture, unit, plural, records, names, cells, units))
+        batches = _batch_texts(rows_of(tables.batches, key))
+        selections.append(AnnotatedUnits(title, picture, unit, plural, records, batches, names, cells, units))
     return selections
+
+
+def _batch_texts(batches: pd.DataFrame) -> list[list[str]]:
+    """Return a row for each query: strategy, round, foreground times the pool's, empty units and the pool's, in %."""
+    return [
+        [
+            str(row["strategy"]),
+            str(row["round"]),
+            f"{100 * row['fg_share']:.1f} [{100 * row['pool_fg_share']:.1f}]",
+            number_text(row["fg_ratio"], 2),
+            f"{100 * row['empty_share']:.0f} [{100 * row['pool_empty_share']:.0f}]",
+        ]
+        for _, row in batches.iterrows()
+    ]
 
 
 def _class_cells(classes: pd.DataFrame, units: str) -> tuple[list[str], list[tuple[str, list[str]]]]:

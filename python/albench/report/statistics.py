@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -69,7 +69,7 @@ class StatisticsSection:
     def files(self, statistics: Statistics) -> dict[str, bytes]:
         """Content of every file beside the page, by name: CSV of unrounded numbers; Markdown and LaTeX as shown."""
         files: dict[str, bytes] = {}
-        for name in ("scores", "budget", "pairs", "penalty", "claims"):
+        for name in ("scores", "budget", "costed", "pairs", "penalty", "claims"):
             files[f"{name}.csv"] = csv_bytes(getattr(statistics, name))
             shown = [table for table in self.tables if table.file == name]
             if not shown:
@@ -85,15 +85,19 @@ class StatisticsSection:
         return files
 
 
-def build_statistics(results: pd.DataFrame, runs: pd.DataFrame) -> tuple[StatisticsSection, Statistics]:
+def build_statistics(
+    results: pd.DataFrame, runs: pd.DataFrame, seconds: Mapping[tuple[str, str], Mapping[str, float]] | None = None
+) -> tuple[StatisticsSection, Statistics]:
     """Compute the statistics and lay them out.
 
     Parameters
     ----------
     results, runs
         Rows of ``results.parquet`` and ``rounds.parquet``, of one study or several.
+    seconds
+        As of `compute_statistics`.
     """
-    statistics = compute_statistics(results, runs, oracle_aided)
+    statistics = compute_statistics(results, runs, oracle_aided, seconds)
     tables = _claims(statistics.claims)
     for key, scores in statistics.scores.groupby(STUDY_KEYS):
         study = (str(key[0]), str(key[1]))
@@ -101,6 +105,7 @@ def build_statistics(results: pd.DataFrame, runs: pd.DataFrame) -> tuple[Statist
         strategies = order(list(scores["strategy"]))
         tables += _scores(title, scores.set_index("strategy").loc[strategies])
         tables += _budgets(title, rows_of(statistics.budget, study), strategies)
+        tables += _costed(title, rows_of(statistics.costed, study), strategies)
         tables += _pairs(title, rows_of(statistics.pairs, study), strategies)
         tables += _penalty(title, rows_of(statistics.penalty, study), strategies)
     svg, note = _ranks(statistics.ranks)
@@ -191,6 +196,26 @@ def _budget_text(row: pd.Series[Any], measure: str) -> str:
     return text if no_news or math.isnan(row["saved"]) else f"{text} [{100 * row['saved']:+.0f}{NBSP}%]"
 
 
+def _costed(title: str, costed: pd.DataFrame, strategies: Sequence[str]) -> list[StatisticsTable]:
+    rows = [
+        [
+            label(row["strategy"]),
+            number_text(row["slices"], 4, sign=True),
+            interval_text(row["seconds"], row["seconds_low"], row["seconds_high"], sign=True, digits=4),
+            str(row["n_seeds"]),
+        ]
+        for name in strategies
+        for _, row in (costed[costed["strategy"] == name] if len(costed) else costed).iterrows()
+    ]
+    header = ["strategy", "at the same slices", "at the same seconds [least, most]", "seeds"]
+    note = (
+        f"Area of the curve less {REFERENCE}'s, over the costs that both curves of a seed have, means over seeds. "
+        "Seconds by the cost model of the configuration; in brackets the least and the most with each of its three "
+        "coefficients a third, once and three times as large. A description: nothing is tested."
+    )
+    return [StatisticsTable("costed", f"By what annotating costs, {title}", Cells(header, rows), note)] if rows else []
+
+
 def _pairs(title: str, table: pd.DataFrame, strategies: Sequence[str]) -> list[StatisticsTable]:
     tables = []
     for endpoint, words in _ENDPOINTS.items():
@@ -201,11 +226,13 @@ def _pairs(title: str, table: pd.DataFrame, strategies: Sequence[str]) -> list[S
                 n = ", ".join(count_text(getattr(pair, f"n_{word}"), word) for word in ("seeds", "cases", "pairs"))
                 difference = interval_text(pair.mean, pair.low, pair.high, sign=True)
                 verdict = [pair.verdict] * (endpoint == PRIMARY)
-                rows.append([label(strategy), difference, p_text(pair.p), p_text(pair.p_holm), *verdict, n])
+                found = number_text(pair.detectable)
+                rows.append([label(strategy), difference, p_text(pair.p), p_text(pair.p_holm), *verdict, found, n])
         note = (
             "Paired on seed, case, round and class. p and interval: for other seeds and other cases (quasi-F of two "
             f"crossed random factors), none with fewer than {MIN_SEEDS} seeds; the interval is that of one comparison "
-            f"alone. Holm: over the {len(pairs) // 2} pairs of strategies. "
+            f"alone. Holm: over the {len(pairs) // 2} pairs of strategies. Detectable: the difference that so many "
+            "seeds find in four of five studies, one comparison at two-sided 5 %, by this pair's spread over seeds. "
         )
         note += "All pairs: pairs.csv." if endpoint == PRIMARY else "Described beside AUBC, which verdicts rest on."
         if rows:
@@ -215,6 +242,7 @@ def _pairs(title: str, table: pd.DataFrame, strategies: Sequence[str]) -> list[S
                 "p, two-sided",
                 P_HOLM,
                 *["verdict"] * (endpoint == PRIMARY),
+                "detectable",
                 "n",
             ]
             name = f"{words} against {REFERENCE}, {title}"

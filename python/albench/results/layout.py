@@ -4,6 +4,7 @@
 
     OUT/
       config.json  results.parquet  rounds.parquet  study.yaml  protocol.yaml  report/
+      registered.json             what was asked before the run, see `albench.results.registered`
       tensorboard/<data set>/<strategy>/seed-<seed>/
       .claims/                    which of several processes works on what, see `albench.results.claims`
       set-aside/<what>-<number>/  what was there before, see `albench.machine.removal`
@@ -40,6 +41,7 @@ STUDY_FILE = "study.yaml"
 """The request, so that it can be repeated: beside the tables the last one, in a data set's folder that of its study."""
 PROTOCOL_FILE = "protocol.yaml"
 """Copy of a protocol of the user's own, which the request names."""
+REGISTERED_FILE = "registered.json"
 
 SHARED = "_shared"
 """Folder, in place of a strategy's, of what all strategies of a seed have in common."""
@@ -55,6 +57,7 @@ RESERVED = {
     ASIDE,
     STUDY_FILE,
     PROTOCOL_FILE,
+    REGISTERED_FILE,
     CONFIG_FILE,
     RESULTS_FILE,
     ROUNDS_FILE,
@@ -99,6 +102,11 @@ class RunFolder:
     def round_table(self) -> Path:
         """Table of a row per round."""
         return self.path / ROUNDS_FILE
+
+    @property
+    def registered(self) -> Path:
+        """Claims that were made before the run, see `albench.results.registered`."""
+        return self.path / REGISTERED_FILE
 
     @property
     def claims(self) -> Path:

@@ -105,6 +105,13 @@ def crossed_mean(values: Values) -> Values:
     return nan_mean(nan_mean(values, (0, 1)), 0)
 
 
+def seed_spread(values: Values) -> float:
+    """Return the standard deviation over seeds of a difference's mean over cases and classes; NaN of fewer than two."""
+    of_seeds = nan_mean(nan_mean(values, 1), 1)
+    of_seeds = of_seeds[~np.isnan(of_seeds)]
+    return float(of_seeds.std(ddof=1)) if of_seeds.size > 1 else math.nan
+
+
 def variance_components(values: Values) -> Components:
     """Return the variance of the mean as seeds, as cases, and as the rest give it, the first two with their freedom.
 

@@ -14,8 +14,9 @@ from statsmodels.stats.multitest import multipletests
 
 from albench.results.layout import CEILING
 from albench.results.tables import REFERENCE, STUDY_KEYS
-from albench.stats.crossed import crossed_test
+from albench.stats.crossed import crossed_test, seed_spread
 from albench.stats.grid import ENDPOINTS, DiceGrid, Endpoint, dice_grid
+from albench.stats.power import detectable_difference
 
 ALPHA = 0.05
 PRIMARY: Endpoint = "aubc"
@@ -34,6 +35,9 @@ class Pair:
         Difference with its 95 % interval, which is that of this pair alone.
     p, p_holm
         Two-sided, of the crossed test; alone and corrected for all pairs of the study.
+    detectable
+        Smallest difference that so many seeds find with 80 % power, at the spread that the pair has over them
+        (`albench.stats.power`): what "no evidence" leaves open.
     """
 
     mean: float
@@ -45,6 +49,7 @@ class Pair:
     n_cases: int
     n_pairs: int
     n_unpaired: int
+    detectable: float
 
     @property
     def verdict(self) -> Verdict:
@@ -68,8 +73,9 @@ def pair_table(grid: DiceGrid) -> pd.DataFrame:
     -------
     DataFrame
         One row per endpoint and pair: endpoint, strategy, reference; mean (strategy minus reference), low, high,
-        p_two_sided, n_seeds, n_cases, n_pairs, n_unpaired of `crossed_test`; p_two_sided_holm, corrected over the
-        pairs of the endpoint; and the verdict, for the endpoint `PRIMARY` alone.
+        p_two_sided, n_seeds, n_cases, n_pairs, n_unpaired of `crossed_test`; sd_seeds, the standard deviation over
+        seeds, and detectable; p_two_sided_holm, corrected over the pairs of the endpoint; and the verdict, for the
+        endpoint `PRIMARY` alone.
     """
     # against the reference where it takes part
     names = sorted(grid.strategies, key=lambda name: name == REFERENCE)
@@ -77,8 +83,10 @@ def pair_table(grid: DiceGrid) -> pd.DataFrame:
     for endpoint in ENDPOINTS:
         rows: list[dict[str, Any]] = []
         for one, other in itertools.combinations(names, 2):
-            result = asdict(crossed_test(grid.contrast({one: 1.0, other: -1.0}, endpoint)))
-            rows.append({"endpoint": endpoint, "strategy": one, "reference": other, **result})
+            difference = grid.contrast({one: 1.0, other: -1.0}, endpoint)
+            result, sd = crossed_test(difference), seed_spread(difference)
+            spread = {"sd_seeds": sd, "detectable": detectable_difference(result.n_seeds, sd)}
+            rows.append({"endpoint": endpoint, "strategy": one, "reference": other, **asdict(result), **spread})
         table = pd.DataFrame(rows).rename(columns={"p": "p_two_sided"})
         if rows:
             table["p_two_sided_holm"] = holm(table["p_two_sided"].to_numpy())
@@ -110,8 +118,19 @@ def pairs_of(table: pd.DataFrame, endpoint: Endpoint = PRIMARY) -> Mapping[tuple
 
 
 def _pair(row: pd.Series[Any]) -> Pair:
-    counts = (int(row[name]) for name in ("n_seeds", "n_cases", "n_pairs", "n_unpaired"))
-    return Pair(row["mean"], row["low"], row["high"], row["p_two_sided"], row["p_two_sided_holm"], *counts)
+    n_seeds, n_cases, n_pairs, n_unpaired = (int(row[f"n_{of}"]) for of in ("seeds", "cases", "pairs", "unpaired"))
+    return Pair(
+        mean=row["mean"],
+        low=row["low"],
+        high=row["high"],
+        p=row["p_two_sided"],
+        p_holm=row["p_two_sided_holm"],
+        n_seeds=n_seeds,
+        n_cases=n_cases,
+        n_pairs=n_pairs,
+        n_unpaired=n_unpaired,
+        detectable=row["detectable"],
+    )
 
 
 def holm(p: NDArray[np.float64]) -> NDArray[np.float64]:

@@ -9,10 +9,12 @@ from typing import Any
 
 import pandas as pd
 
+from albench.config import CostSettings
 from albench.results.layout import CEILING
 from albench.results.tables import METRICS, RUN_KEYS, STUDY_KEYS, mean_metric, rows_of
 from albench.stats.budget import budget_table
 from albench.stats.claims import MIN_DATASETS, Claim, joint_claims, study_claims
+from albench.stats.costed import costed_areas
 from albench.stats.curves import curve_scores
 from albench.stats.efficiency import foreground_efficiency, study_start
 from albench.stats.grid import DiceGrid, dice_grid
@@ -37,6 +39,8 @@ class Statistics:
         seeds); gamma, gamma_error, gamma_points, gamma_reason.
     budget, pairs
         Of `budget_table` and `pair_tables`.
+    costed
+        Of `costed_areas`.
     penalty
         strategy, reference, wins: share of budgets at which strategy beats reference.
     claims
@@ -48,12 +52,18 @@ class Statistics:
     scores: pd.DataFrame
     budget: pd.DataFrame
     pairs: pd.DataFrame
+    costed: pd.DataFrame
     penalty: pd.DataFrame
     claims: pd.DataFrame
     ranks: Ranks
 
 
-def compute_statistics(results: pd.DataFrame, runs: pd.DataFrame, oracle_aided: Callable[[str], bool]) -> Statistics:
+def compute_statistics(
+    results: pd.DataFrame,
+    runs: pd.DataFrame,
+    oracle_aided: Callable[[str], bool],
+    seconds: Mapping[Study, Mapping[str, float]] | None = None,
+) -> Statistics:
     """Compute all statistics.
 
     Parameters
@@ -62,13 +72,18 @@ def compute_statistics(results: pd.DataFrame, runs: pd.DataFrame, oracle_aided: 
         Rows of ``results.parquet`` and ``rounds.parquet``, of one study or several.
     oracle_aided
         Whether a strategy reads ground truth: such are described like the others, and excluded from claims and ranks.
+    seconds
+        What annotating takes, by data set and protocol, as `albench.config.CostSettings`; where a study is not among
+        them, the usual.
     """
     curves, pairs = mean_metric(results, "dice"), pair_tables(results)
-    parts: dict[str, list[pd.DataFrame]] = {name: [] for name in ("scores", "penalty")}
+    parts: dict[str, list[pd.DataFrame]] = {name: [] for name in ("scores", "costed", "penalty")}
     grids: dict[Study, DiceGrid] = {}
     for key, of_study in results.groupby(STUDY_KEYS):
         study = (str(key[0]), str(key[1]))
         parts["scores"].append(_scores(study, rows_of(curves, study), of_study, rows_of(runs, study)))
+        cost = (seconds or {}).get(study, CostSettings().model_dump())
+        parts["costed"].append(_named(study, costed_areas(rows_of(curves, study), cost)))
         if (of_study["strategy"] != CEILING).any():
             grids[study] = dice_grid(of_study)
             parts["penalty"].append(_named(study, _penalty(grids[study])))

@@ -10,6 +10,7 @@ from albench.machine.removal import set_aside
 from albench.progress import Reporter
 from albench.results.collect import write_tables
 from albench.results.folder import examine_folder
+from albench.results.registered import register, require_registrable
 from albench.results.settings import StudySettings
 from albench.strategies import make_strategy
 from albench.study.budget import check_budget
@@ -36,9 +37,10 @@ def claim_results(
     Raises
     ------
     InputError
-        The folder has other settings that cannot be made these, or a pool has too few units for them: then nothing is
-        written.
+        The folder has other settings that cannot be made these, a pool has too few units for them, or the claims are
+        not those registered there: then nothing is written.
     """
+    require_registrable(request.out, request.claims)
     claim = examine_folder(request.out, [study.config for study in studies])
     former = {settings.dataset: settings for settings in claim.changed}
     for study in studies:
@@ -49,6 +51,7 @@ def claim_results(
     for folder in claim.take():
         reporter.say(f"what was in {request.out} under other settings is in {folder} now")
     # after: a folder with a request alone is nobody's, and what was set aside took its request with it
+    register(request.out, request.claims)
     _write_requests(request, studies, protocol)
     if former:
         write_tables(request.out)

@@ -5,9 +5,10 @@ from __future__ import annotations
 import json
 import math
 import time
-from collections import deque
+from bisect import insort
 from collections.abc import Sequence
 from dataclasses import dataclass
+from operator import itemgetter
 from pathlib import Path
 
 import numpy as np
@@ -125,14 +126,15 @@ def last_end_s(jobs: Sequence[Work], n_processes: int, slower: float = 1.0) -> f
     slower
         How many times as long a job takes with all processes at work; in between where fewer are.
     """
-    waiting, running, now = deque(jobs), list[tuple[float, Work]](), 0.0
+    waiting, running, now = list(enumerate(jobs)), list[tuple[float, int, Work]](), 0.0
     while waiting or running:
         while waiting and len(running) < n_processes:
-            job = waiting.popleft()
-            running.append((job.seconds, job))
+            turn, job = waiting.pop(0)
+            running.append((job.seconds, turn, job))
         pace = 1 + (slower - 1) * (len(running) - 1) / max(1, n_processes - 1)
-        step = min(left for left, _ in running)
+        step = min(left for left, _, _ in running)
         now += step * pace
-        waiting.extend(follower for left, job in running if left <= step for follower in job.then)
-        running = [(left - step, job) for left, job in running if left > step]
+        for follower in [(turn, each) for left, turn, job in running if left <= step for each in job.then]:
+            insort(waiting, follower, key=itemgetter(0))
+        running = [(left - step, turn, job) for left, turn, job in running if left > step]
     return now

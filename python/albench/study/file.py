@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import yaml
+from pydantic import BaseModel
 
 from albench.config import SPLITS, START_METHODS
 from albench.data.load import looks_like_path
@@ -93,12 +94,21 @@ def write_study(request: RunRequest, folder: Path, protocol: dict[str, Any] | No
     for key in request_fields():
         value = _placed(key, getattr(request, key), relative, Path())
         if value not in (None, ()) and key not in _OF_THE_START:
-            values[key] = list(value) if isinstance(value, tuple) else str(value) if isinstance(value, Path) else value
+            values[key] = _plain(value)
     values["out"] = relative(str(request.out))
     if protocol is not None:
         _write_yaml(protocol, folder / PROTOCOL_FILE)
         values["protocol"] = PROTOCOL_FILE
     return _write_yaml(values, folder / STUDY_FILE)
+
+
+def _plain(value: Any) -> Any:
+    """Return a field's value as YAML has it."""
+    if isinstance(value, tuple):
+        return [_plain(each) for each in value]
+    if isinstance(value, BaseModel):
+        return value.model_dump(mode="json")
+    return str(value) if isinstance(value, Path) else value
 
 
 def _write_yaml(values: dict[str, Any], file: Path) -> Path:

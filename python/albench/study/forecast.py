@@ -2,20 +2,28 @@
 
 from __future__ import annotations
 
+import math
 import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
+import pandas as pd
+
 from albench.config import runs
+from albench.errors import InputError
 from albench.progress import SILENT, Reporter
 from albench.results.layout import CEILING
 from albench.results.reading import require_plain_files
-from albench.stats.power import SPREADS, Power, power_of
+from albench.results.registered import RegisteredClaim
+from albench.results.tables import read_results
+from albench.stats.pairs import PRIMARY
+from albench.stats.power import SPREADS, ClaimPower, Power, power_of
+from albench.stats.registered import pilot_spread
 from albench.study.contention import Work, last_end_s
 from albench.study.done import find_done, trainings
 from albench.study.measuring import Costs, measure
@@ -23,6 +31,8 @@ from albench.study.request import RunRequest
 from albench.study.run import resolve
 from albench.study.study import Study
 from albench.study.workers import dearest_first
+
+_PILOT = "the pilot's"
 
 
 @dataclass(frozen=True)
@@ -48,7 +58,9 @@ class Forecast:
     n_done
         Trainings that the results folder has already; their share is not in the times.
     power
-        What differences the seeds can find; None where no spread is known.
+        What differences in AUBC the seeds can find; None where no spread is known, or the request has claims.
+    claims
+        What the seeds can say of those claims of which a spread is known.
     """
 
     dataset: str
@@ -69,10 +81,12 @@ class Forecast:
     n_processes: int
     n_done: int = 0
     power: Power | None = None
+    claims: tuple[ClaimPower, ...] = ()
 
     def as_json(self) -> dict[str, Any]:
         """All fields by name."""
-        return asdict(self) | {"power": self.power and self.power.as_json()}
+        claims = [claim.as_json() for claim in self.claims]
+        return asdict(self) | {"power": self.power and self.power.as_json(), "claims": claims}
 
     def as_row(self) -> dict[str, str]:
         """Return a line for people."""
@@ -87,10 +101,12 @@ class Forecast:
             "computing": parts,
             "to wait": f"{_duration(self.wall_s)}, {self.n_processes} side by side",
             "disk": f"{self.disk_bytes / 1e9:.1f} GB" if self.disk_bytes >= 1e9 else f"{self.disk_bytes / 1e6:.0f} MB",
-            "can find": self.power.as_text()
-            if self.power
-            else "not known for this protocol; --sd says from what spread",
+            "can find": self._findable(),
         }
+
+    def _findable(self) -> str:
+        known = [self.power.as_text()] if self.power else [claim.as_text() for claim in self.claims]
+        return "\n".join(known) or "not known for this protocol; --sd or --pilot says from what spread"
 
 
 def _duration(seconds: float) -> str:
@@ -98,16 +114,29 @@ def _duration(seconds: float) -> str:
     return f"{seconds:.0f} s" if minutes < 2 else f"{minutes:.0f} min" if minutes < 120 else f"{minutes / 60:.1f} h"
 
 
-def forecast_studies(request: RunRequest, reporter: Reporter, sd: float | None = None) -> list[Forecast]:
+def forecast_studies(
+    request: RunRequest, reporter: Reporter, sd: float | None = None, pilot: Path | None = None
+) -> list[Forecast]:
     """Forecast of every data set that `request` names; checks all that `run` would check.
 
     Parameters
     ----------
     sd
-        Standard deviation over seeds of a difference in AUBC; None: that of `SPREADS`, where it has the protocol.
+        Standard deviation over seeds of a difference in AUBC, or of what the claims are about; None: that of `SPREADS`,
+        where it has the protocol.
+    pilot
+        Results folder whose seeds say it for each claim, rather than `sd`.
+
+    Raises
+    ------
+    InputError
+        Something of the request is not as it has to be, or the pilot says nothing of any claim.
     """
     if request.resume:
         require_plain_files(request.out)
+    piloted = None if pilot is None else read_results(pilot)
+    if piloted is not None and not request.claims:
+        raise InputError(f"--pilot {pilot}: expected a study with claims, whose spread it says, got none")
     resolved = resolve(request, reporter)  # what it reads of the data it remembers, for the run
     strategies, n_seeds = resolved.request.strategy, request.seeds
     forecasts = [
@@ -123,11 +152,36 @@ def forecast_studies(request: RunRequest, reporter: Reporter, sd: float | None =
     # The report is drawn in about half the time that the program takes to start.
     n_starts = 1.5 + (resolved.n_processes > 1)
     forecasts[0] = _with_fixed(forecasts[0], n_starts * startup_s)
-    return [_with_power(forecast, SPREADS.get(forecast.protocol) if sd is None else sd) for forecast in forecasts]
+    claims = resolved.request.claims
+    if not claims:
+        return [_with_power(forecast, sd) for forecast in forecasts]
+    forecasts = [
+        replace(forecast, claims=tuple(_claim_powers(forecast, claims, sd, piloted))) for forecast in forecasts
+    ]
+    if piloted is not None and not any(claim.source == _PILOT for each in forecasts for claim in each.claims):
+        raise InputError(f"--pilot {pilot}: expected two seeds with both strategies of some claim, found none")
+    return forecasts
 
 
 def _with_power(forecast: Forecast, sd: float | None) -> Forecast:
-    return forecast if sd is None else replace(forecast, power=power_of(forecast.n_seeds, sd))
+    known = SPREADS.get((forecast.protocol, PRIMARY)) if sd is None else sd
+    return forecast if known is None else replace(forecast, power=power_of(forecast.n_seeds, known))
+
+
+def _claim_powers(
+    forecast: Forecast, claims: Sequence[RegisteredClaim], sd: float | None, pilot: pd.DataFrame | None
+) -> Iterator[ClaimPower]:
+    """Say what can be found of each claim by the spread known best: the pilot's, the one given, the usual one."""
+    own = None if pilot is None else pilot[pilot["dataset"] == forecast.dataset]
+    for claim in claims:
+        of_pilot = math.nan if own is None or own.empty else pilot_spread(own, claim)
+        usual = SPREADS.get((forecast.protocol, claim.endpoint))
+        if of_pilot > 0:
+            yield ClaimPower(claim, of_pilot, _PILOT, forecast.n_seeds)
+        elif sd is not None:
+            yield ClaimPower(claim, sd, "as given", forecast.n_seeds)
+        elif usual is not None:
+            yield ClaimPower(claim, usual, "as in a trial on hippocampus", forecast.n_seeds)
 
 
 def _remaining(
@@ -205,7 +259,7 @@ def forecast(study: Study, strategies: Sequence[str], n_seeds: int, n_processes:
     rounds_s = n_trained * (protocol.training.round_iterations * iteration_s + one_round_s)
     then = tuple(Work(rounds_s + scoring[name]) for name in dearest_first(chains))
     ceiling = [Work(protocol.ceiling_iterations * iteration_s + one_round_s)] * n_ceilings
-    jobs = [*(ceiling * n_seeds), *([Work(first_s, then)] * n_seeds if chains else [])]
+    jobs = [*ceiling, *([Work(first_s, then)] if chains else [])] * n_seeds
     return Forecast(
         dataset=study.dataset.name,
         protocol=protocol.name,

@@ -69,11 +69,11 @@ class Part:
 
 
 def parts_of(studies: Sequence[Study], strategies: Sequence[str], seeds: Sequence[int]) -> list[Part]:
-    """Return all parts, in the order in which they begin as far as they can."""
+    """Return all parts, in the order in which they begin as far as they can: seed by seed, the dearest chains first."""
     chains = dearest_first([name for name in strategies if name != CEILING])
     shared = [SETUP, *([SHARED] if chains else [])]
     names = [*shared, *([CEILING] if CEILING in strategies else []), *chains]
-    return [Part(study, seed, name) for name in names for study in studies for seed in seeds]
+    return [Part(study, seed, name) for seed in seeds for study in studies for name in names]
 
 
 def run_part(work: tuple[Part, Claim], reporter: Reporter) -> None:

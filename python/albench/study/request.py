@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import typing
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, fields
 from functools import cache
 from pathlib import Path
@@ -30,6 +30,9 @@ class Option:
         Smallest number allowed.
     several
         Whether a text holds several names, separated by commas.
+    parse
+        Makes the value of what a study file says, given a name for messages. Such a field is no option of the command
+        line.
     """
 
     help: str
@@ -38,13 +41,22 @@ class Option:
     variable: str | None = None
     least: int | None = None
     several: bool = False
+    parse: Callable[[Any, str], Any] | None = None
 
 
 Texts = tuple[str, ...]
 DATA_HELP = "Folder with the data sets; default: ALBENCH_DATA."
-TRUST_HELP = "Lay labels over their images whatever spacing, position or orientation their headers say."
-CHECKPOINT_HELP = "Minutes between two times that a training is saved, from which it goes on when killed; 0: never."
 CACHE_HELP = "Downloads, unpacked data, phantoms; default: ALBENCH_CACHE or ~/.cache/al-bench."
+CHECKPOINT_HELP = "Minutes between two times that a training is saved, from which it goes on when killed; 0: never."
+TRUST_HELP = "Lay labels over their images whatever spacing, position or orientation their headers say."
+
+
+def _claims(values: Any, called: str) -> Any:
+    if isinstance(values, tuple) and not values:
+        return values
+    from albench.results.registered import parse_claims  # loads pandas, and few runs have claims
+
+    return parse_claims(values, called)
 
 
 @dataclass(frozen=True)
@@ -110,6 +122,7 @@ class RunRequest:
     ] = True
     tensorboard: Annotated[bool, Option("Log losses and Dice to OUT/tensorboard while running.")] = False
     gallery: Annotated[int, Option("Units of each query to keep pictures of for the report.", least=0)] = 8
+    claims: Annotated[tuple[Any, ...], Option("What is asked before the run, in a study file.", parse=_claims)] = ()
 
     def __post_init__(self) -> None:
         for name, field in request_fields().items():
@@ -164,6 +177,8 @@ class RequestField:
         accepted = value
         if value is None and self.optional:
             return None
+        if self.option.parse is not None:
+            return self.option.parse(value, called)
         if self.kind is Path and isinstance(value, str) and value:
             accepted = Path(value)
         elif self.kind is tuple:

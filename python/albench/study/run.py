@@ -28,6 +28,7 @@ from albench.results.claims import Claims
 from albench.results.collect import write_tables
 from albench.results.folder import examine_folder, joined_folder, output_folder
 from albench.results.reading import require_plain_files
+from albench.results.registered import RegisteredClaim
 from albench.strategies import label_of, make_strategy
 from albench.study.claim import claim_results
 from albench.study.events import require_tensorboard
@@ -68,6 +69,7 @@ def resolve(request: RunRequest, reporter: Reporter) -> Resolved:
     if request.tensorboard:
         require_tensorboard()
     strategies = tuple(dict.fromkeys(label_of(make_strategy(text)) for text in request.strategy))
+    require_asked(request.claims, strategies)
     device = choose_device(request.device)
     protocols = {
         name: load_protocol(
@@ -258,6 +260,22 @@ def report_once(claims: Claims, of: str, reporter: Reporter) -> Path:
         finally:
             claim.end("left")
     return page
+
+
+def require_asked(claims: Sequence[RegisteredClaim], strategies: Sequence[str]) -> None:
+    """Refuse claims about strategies that the run does not have.
+
+    Raises
+    ------
+    InputError
+        For such a claim.
+    """
+    for number, claim in enumerate(claims, start=1):
+        for name in (claim.strategy, claim.against):
+            if name not in strategies:
+                raise InputError(
+                    f"claims {number}: expected a strategy of the study ({', '.join(strategies)}), got {name}"
+                )
 
 
 def require_same_data(first: Dataset, second: Dataset) -> None:

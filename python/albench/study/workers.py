@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import time
-from collections import deque
+from bisect import insort
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, BrokenExecutor, Future, wait
 from dataclasses import dataclass, replace
+from operator import itemgetter
 from typing import Protocol
 
 from albench.errors import ChainsFailedError, ExhaustedError, InputError, WorkerError
@@ -141,14 +142,14 @@ def run_studies(
 ) -> None:
     """Run every strategy on every seed of every study; tables are written now and then, and at the end.
 
-    Chains of a seed start when their common first model is there. One process runs everything here; more run in
-    spawned ones, which share out the GPUs.
+    Chains of a seed start when their common first model is there, and before those of later seeds. One process runs
+    everything here; more run in spawned ones, which share out the GPUs.
     """
     chains = dearest_first([name for name in strategies if name != CEILING])
     setups = {(study.dataset.name, seed): setup_seed(study, seed, board) for study in studies for seed in seeds}
-    first = [Job(study, seed, None) for study in studies for seed in seeds if chains]
-    if CEILING in strategies:
-        first = [Job(study, seed, CEILING) for study in studies for seed in seeds] + first
+    # seed by seed: a run that is stopped has whole seeds, whose strategies can be compared
+    heads = [*([CEILING] if CEILING in strategies else []), *([None] if chains else [])]
+    first = [Job(study, seed, name) for seed in seeds for study in studies for name in heads]
 
     def done(job: Job) -> bool:
         return is_done(job, setups[job.study.dataset.name, job.seed], board)
@@ -160,7 +161,7 @@ def run_studies(
     last_written = time.monotonic()
     try:
         with workers:
-            for job in run_in_order(workers, first, chains, done):
+            for job in run_in_order(workers, first, chains, done, at_once=n_processes):
                 if time.monotonic() - last_written > _TABLES_EVERY_S:
                     write_tables(job.study.out)
                     last_written = time.monotonic()
@@ -170,14 +171,22 @@ def run_studies(
 
 
 def run_in_order(
-    workers: Workers, jobs: Sequence[Job], chains: Sequence[str], done: Callable[[Job], bool] = lambda job: False
+    workers: Workers,
+    jobs: Sequence[Job],
+    chains: Sequence[str],
+    done: Callable[[Job], bool] = lambda job: False,
+    *,
+    at_once: int | None = None,
 ) -> Iterator[Job]:
-    """Run `jobs`, and as soon as a seed's start is done its `chains`, before other jobs that wait; yield what is done.
+    """Run `jobs`, and as soon as a seed's start is done its `chains`, before later jobs that wait; yield what is done.
 
     Parameters
     ----------
     done
         Says of a job whose turn it is that it need not run.
+    at_once
+        Jobs that workers have at most, so that what becomes possible need not queue up behind later seeds; None: any
+        number.
 
     Raises
     ------
@@ -188,29 +197,29 @@ def run_in_order(
     ExhaustedError
         A job raised it: others would too.
     """
-    waiting, running, failures = deque(jobs), dict[Future[None], Job](), list[tuple[Job, Exception]]()
+    waiting, running = list(enumerate(jobs)), dict[Future[None], tuple[int, Job]]()
+    failures = list[tuple[Job, Exception]]()
     try:
         while waiting or running:
-            over: list[Job] = []
-            if waiting:
-                job = waiting.popleft()
+            over: list[tuple[int, Job]] = []
+            has_room = bool(waiting) and (at_once is None or len(running) < at_once)
+            if has_room:
+                turn, job = waiting.pop(0)
                 if done(job):
-                    over.append(job)
+                    over.append((turn, job))
                 else:
-                    running[workers.submit(job)] = job
-            ended, _ = wait(running, timeout=0 if waiting or over else None, return_when=FIRST_COMPLETED)
+                    running[workers.submit(job)] = turn, job
+            ended, _ = wait(running, timeout=0 if has_room else None, return_when=FIRST_COMPLETED)
             for future in ended:
-                job = running.pop(future)
-                error = future.exception()
-                if error is None:
-                    over.append(job)
-                elif isinstance(error, Exception) and not isinstance(error, (BrokenExecutor, ExhaustedError)):
-                    failures.append((job, error))
+                turn, job = running.pop(future)
+                if (error := _failed(future)) is None:
+                    over.append((turn, job))
                 else:
-                    raise error
-            for job in over:
-                if job.strategy is None:
-                    waiting.extendleft(replace(job, strategy=name) for name in reversed(chains))
+                    failures.append((job, error))
+            for turn, job in over:
+                followers = chains if job.strategy is None else ()
+                for name in followers:
+                    insort(waiting, (turn, replace(job, strategy=name)), key=itemgetter(0))
                 yield job
     except BrokenExecutor:
         raise WorkerError(
@@ -223,6 +232,14 @@ def run_in_order(
         raise ChainsFailedError("\n".join([*lines, f"{len(failures)} failed; {end}"])) from ExceptionGroup(
             "failed chains", [error for _, error in failures]
         )
+
+
+def _failed(future: Future[None]) -> Exception | None:
+    """Return what a job raised, if anything; raise it where others would meet the same."""
+    error = future.exception()
+    if error is not None and (not isinstance(error, Exception) or isinstance(error, (BrokenExecutor, ExhaustedError))):
+        raise error
+    return error
 
 
 def _failure(job: Job, error: Exception, n_chains: int) -> str:

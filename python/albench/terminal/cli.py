@@ -66,7 +66,12 @@ def plan(
     request: RunRequest,
     sd: Annotated[
         float | None,
-        typer.Option(help="SD over seeds of a difference in AUBC, for what the seeds can find; default: as measured."),
+        typer.Option(
+            help="SD over seeds of a difference in AUBC, or of what the claims are about; default: as measured."
+        ),
+    ] = None,
+    pilot: Annotated[
+        Path | None, typer.Option(help="Results folder whose seeds say that SD for the claims of a study file.")
     ] = None,
     json_output: JsonOption = False,
 ) -> None:
@@ -76,7 +81,7 @@ def plan(
 
     if sd is not None and not (math.isfinite(sd) and sd > 0):
         raise InputError(f"--sd: expected a positive number, got {sd}")
-    forecasts = forecast_studies(request, Terminal(), sd)
+    forecasts = forecast_studies(request, Terminal(), sd, pilot)
     if json_output:
         _print_json([forecast.as_json() for forecast in forecasts])
         return

@@ -23,13 +23,14 @@ _STUDY = Annotated[
 def takes_request(*, without: Sequence[str] = ()) -> Callable[[Command], Command]:
     """Make a command of a function whose first argument is a `RunRequest`.
 
-    The command has an option for each field of the request but those in `without`, may take a study file, and has the
-    function's other arguments as they are.
+    The command has an option for each field of the request but those in `without` and those that a study file alone
+    can have, may take a study file, and has the function's other arguments as they are.
     """
 
     def decorate(function: Command) -> Command:
         own = list(inspect.signature(function, eval_str=True).parameters.values())[1:]
-        options = [_parameter(field) for name, field in request_fields().items() if name not in without]
+        fields = request_fields().items()
+        options = [_parameter(field) for name, field in fields if name not in without and field.option.parse is None]
         keyword = inspect.Parameter.KEYWORD_ONLY
         parameters = [
             inspect.Parameter("context", keyword, annotation=typer.Context),

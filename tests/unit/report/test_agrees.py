@@ -83,7 +83,7 @@ def test_cells_tables_and_terminal_show_the_pairs(study: Study) -> None:
         for text in shown:
             assert text in terminal[name]
         row = next(line for line in section.splitlines() if line.startswith(f"| {name} |"))
-        tests = (p_text(pair.p), p_text(pair.p_holm), pair.verdict)
+        tests = (p_text(pair.p), p_text(pair.p_holm), pair.verdict, number_text(pair.detectable))
         assert row == f"| {' | '.join([name, difference(pair), *tests, n])}, {pair.n_pairs}\u00a0pairs |"
         own = study.summary.loc[name]
         assert own["aubc"] - study.summary.loc["random", "aubc"] == pytest.approx(pair.mean), "nothing is unpaired"

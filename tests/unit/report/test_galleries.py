@@ -93,6 +93,7 @@ def test_class_coverage_is_what_the_pool_says(study: Path) -> None:
     build_report(study)
     table = pd.read_csv(study / "report" / "classes.csv").set_index(["strategy", "label"])
     assert len(table) == 3 * 2
+    assert "times the pool" in (study / "report" / "index.html").read_text(), "what batches hold stands beside it"
     # every unit of the fixture's pool holds 100 voxels of class 1, and odd ones a voxel of class 2
     inputs = read_inputs([study])
     own = inputs.queries.query("strategy == 'usim-f'")

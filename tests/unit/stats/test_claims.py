@@ -100,7 +100,7 @@ def test_strategies_that_read_ground_truth_count_in_no_claim() -> None:
 
 
 def made_pair(mean: float, p: float) -> Pair:
-    return Pair(mean, mean - 0.1, mean + 0.1, p / 3, p, 5, 10, 100, 0)
+    return Pair(mean, mean - 0.1, mean + 0.1, p / 3, p, 5, 10, 100, 0, 0.01)
 
 
 @pytest.mark.parametrize(

@@ -24,6 +24,7 @@ TEXTS = st.text(st.characters(exclude_categories=["Cs"]))
 PARTS = st.text(st.sampled_from("aZ9 .-_ü'#:"), min_size=1, max_size=4).filter(lambda part: part not in (".", ".."))
 PATHS = st.lists(st.one_of(PARTS, st.just("..")), min_size=1, max_size=3).map("/".join).map(Path)
 NAMES = st.sampled_from(["phantom", "hippocampus", "acdc", "./own", "more/of it", "/far/away", "../a.tar", "~/b"])
+CLAIM = {"strategy": "usim-f+query=expected", "endpoint": "final", "smallest": 0.01, "looks": [8, 16]}
 
 
 @st.composite
@@ -51,6 +52,7 @@ def requests(draw: st.DrawFn) -> RunRequest:
         resume=draw(st.booleans()),
         tensorboard=draw(st.booleans()),
         gallery=draw(st.integers(0, 99)),
+        claims=draw(st.sampled_from([(), (CLAIM,)])),
     )
 
 

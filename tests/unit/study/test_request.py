@@ -52,7 +52,7 @@ def test_every_field_is_an_option() -> None:
         "start": str, "split_by": str, "group_by": str, "trust_image_geometry": bool,
         "device": str, "data": Path, "out": Path, "cache": Path,
         "jobs": int, "join": bool, "claim_ttl": int, "checkpoint_minutes": int, "resume": bool,
-        "tensorboard": bool, "gallery": int,
+        "tensorboard": bool, "gallery": int, "claims": tuple,
     }  # fmt: skip
 
 

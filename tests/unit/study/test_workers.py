@@ -77,6 +77,18 @@ def test_nothing_follows_what_still_runs() -> None:
     assert next(order) == job(0)
 
 
+def test_with_room_for_two_whole_seeds_come_first() -> None:
+    """Whichever of two starts is over first, chains of the earlier seed come before those of the later ones."""
+    workers = Pretending(2)
+    jobs = [job(seed, name) for seed in range(3) for name in ("full", None)]
+    order = run_in_order(workers, jobs, CHAINS, at_once=2)
+    assert next(order) == job(0)
+    assert next(order) == job(0, "dear")
+    assert next(order) == job(0, "cheap")
+    assert next(order) == job(1, "full"), "the ceiling of seed 0 still runs, and nothing else is handed out"
+    assert workers.submitted == [job(0, "full"), job(0), job(0, "dear"), job(0, "cheap"), job(1, "full")]
+
+
 @pytest.mark.parametrize("death", [BrokenExecutor(), BrokenProcessPool()])
 def test_a_death_is_a_worker_error(death: BaseException) -> None:
     workers = Pretending(1, {job(0, "dear"): death})

@@ -1,0 +1,71 @@
+"""Keep the results of a study of benchmarks/studies: ``python benchmarks/studies.py OUT benchmarks/results/NAME``.
+
+Writes into the second folder what the tables of the first are made from, without models, queries and paths of the
+machine, and tables.md. With the second folder alone, tables.md is made again.
+"""
+
+from __future__ import annotations
+
+import sys
+import tempfile
+from dataclasses import replace
+from pathlib import Path
+
+import pandas as pd
+
+from albench.machine.files import write_json
+from albench.report import build_report
+from albench.results.layout import RESULTS_FILE, ROUNDS_FILE, RunFolder
+from albench.results.sealed import sealed
+from albench.results.settings import Settings
+
+SECTIONS = ("registered", "summary", "pairs", "costed")
+BATCHES = "batches.csv"
+
+
+def keep(out: Path, folder: Path) -> None:
+    """Copy what the tables are made from; the images' folder is left out of the settings."""
+    folder.mkdir(parents=True, exist_ok=True)
+    for name in (RESULTS_FILE, ROUNDS_FILE):
+        pd.read_parquet(out / name).to_parquet(folder / name, index=False)
+    registered = RunFolder(out).registered
+    if registered.exists():
+        (folder / registered.name).write_bytes(registered.read_bytes())
+    settings = Settings.read(RunFolder(out))
+    studies = [replace(each, stored={**each.stored, "dataset_root": None}) for each in settings.studies]
+    values = {"datasets": {study.dataset: dict(study.stored) for study in studies}}
+    write_json(folder / "config.json", sealed(values, format=Settings.FORMAT))
+    with tempfile.TemporaryDirectory() as report:
+        build_report(out, Path(report))
+        (folder / BATCHES).write_bytes((Path(report) / BATCHES).read_bytes())
+
+
+def tables(folder: Path) -> str:
+    """Return the report's tables of a kept study, and what its batches hold, as Markdown."""
+    parts = [f"# {folder.name}", "Made by `python benchmarks/studies.py` from the files beside it."]
+    with tempfile.TemporaryDirectory() as report:
+        build_report(folder, Path(report))
+        files = [Path(report) / f"{name}.md" for name in SECTIONS]
+        parts += [file.read_text(encoding="utf-8").strip() for file in files if file.exists()]
+    batches = pd.read_csv(folder / BATCHES)
+    lines = ["| strategy | round | seeds | foreground, times the pool's | % empty | % of the pool empty |"]
+    lines.append("|---|---:|---:|---:|---:|---:|")
+    lines += [
+        f"| `{row.strategy}` | {row.round} | {row.n_seeds} | {row.fg_ratio:.2f} | {100 * row.empty_share:.0f} "
+        f"| {100 * row.pool_empty_share:.0f} |"
+        for row in batches.itertuples()
+    ]
+    return "\n\n".join([*parts, "### What the batches hold", "\n".join(lines)]) + "\n"
+
+
+def main(arguments: list[str]) -> None:
+    if len(arguments) not in (1, 2):
+        sys.exit("usage: studies.py [OUT] benchmarks/results/NAME")
+    folder = Path(arguments[-1])
+    if len(arguments) == 2:
+        keep(Path(arguments[0]), folder)
+    (folder / "tables.md").write_text(tables(folder), encoding="utf-8")
+
+
+if __name__ == "__main__":
+    main(sys.argv[1:])

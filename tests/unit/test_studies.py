@@ -1,0 +1,49 @@
+"""The committed studies: each can be asked for as it stands, and their kept results make their tables."""
+
+from __future__ import annotations
+
+import runpy
+from pathlib import Path
+
+import pytest
+
+from albench.protocols import load_protocol
+from albench.results.layout import RunFolder
+from albench.results.registered import parse_claims, read_registered, register
+from albench.results.settings import Settings
+from albench.strategies import label_of, make_strategy
+from albench.study.file import read_study
+from albench.study.request import RunRequest
+from albench.study.run import require_asked
+from tests.support.report_fixtures import write_study
+
+ROOT = Path(__file__).parents[2] / "benchmarks"
+FILES = sorted((ROOT / "studies").glob("*.yaml"))
+
+
+@pytest.mark.parametrize("file", FILES, ids=lambda file: file.stem)
+def test_every_committed_study_can_be_asked_for(file: Path) -> None:
+    request = RunRequest(**read_study(file))
+    load_protocol(request.protocol, request.set, dataset=request.dataset[0], split_by=request.split_by)
+    require_asked(request.claims, [label_of(make_strategy(text)) for text in request.strategy])
+    assert request.claims, "a study says beforehand what it asks"
+    assert request.seeds >= request.claims[0].looks[0]
+    assert f"| {file.name} |" in (ROOT / "studies/README.md").read_text()
+
+
+def test_what_is_kept_of_a_study_makes_its_tables(tmp_path: Path) -> None:
+    out, kept = tmp_path / "out", tmp_path / "kept"
+    out.mkdir()
+    claim = {"strategy": "usim-f", "endpoint": "final", "smallest": 0.01, "looks": [3, 6]}
+    register(out, parse_claims([claim], "claims"))
+    write_study(out, n_seeds=3, n_rounds=2, with_pictures=True)
+    script = runpy.run_path(str(ROOT / "studies.py"))
+    script["main"]([str(out), str(kept)])
+    text = (kept / "tables.md").read_text()
+    assert "usim-f over random, final Dice" in text
+    assert "### What the batches hold" in text
+    assert str(tmp_path) not in text
+    assert read_registered(kept) == read_registered(out)
+    assert Settings.read(RunFolder(kept)).study(None).root is None
+    script["main"]([str(kept)])
+    assert (kept / "tables.md").read_text() == text
