@@ -68,6 +68,7 @@ HANDED_OUT: dict[str, Any] = {
     "file_ending": ".nii.gz",
     "cases": {"c1": CASE},
     "n_candidates": 9,
+    "trust_image_geometry": True,
     "units": (SLICE, PATCH),
 }
 
