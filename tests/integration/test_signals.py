@@ -62,12 +62,29 @@ def test_a_stopped_run_tidies_up_and_says_that_it_resumes(number: signal.Signals
     )
 
 
-def test_a_training_that_is_stopped_does_not_say_that_it_resumes() -> None:
+@pytest.mark.parametrize(
+    ("command", "does", "said"),
+    [
+        (
+            '["train", "--dataset", "raw"',
+            "train.train_project",
+            "finished stages are kept, and the same command resumes",
+        ),
+        (
+            '["query", "--images", "raw", "--budget", "1", "--dataset", "raw"',
+            "query.make_query",
+            "the same command starts again",
+        ),
+    ],
+)
+def test_only_what_keeps_something_says_that_it_resumes(command: str, does: str, said: str) -> None:
+    module, function = does.split(".")
     of_study = 'sys.modules["albench.study.run"] = types.SimpleNamespace(run=wait)'
     assert of_study in WAIT
-    code = WAIT.replace(of_study, 'sys.modules["albench.project.train"] = types.SimpleNamespace(train_project=wait)')
-    code = code.replace('["run", "--dataset", "phantom"]', '["train", "--dataset", "raw", "--out", "models"]')
-    assert stopped(signal.SIGINT, code=code) == (130, "tidied up\n", "interrupted; the same command starts again\n")
+    code = WAIT.replace(
+        of_study, f'sys.modules["albench.project.{module}"] = types.SimpleNamespace({function}=wait)'
+    ).replace('["run", "--dataset", "phantom"', f'{command}, "--out", "models"')
+    assert stopped(signal.SIGINT, code=code) == (130, "tidied up\n", f"interrupted; {said}\n")
 
 
 def test_a_stop_that_is_lost_on_its_way_comes_again() -> None:

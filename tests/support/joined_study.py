@@ -122,7 +122,7 @@ class JoinedStudy:
         words = [line.split(" ") for line in lines]
         return [(place, int(process)) for kind, place, process in words if kind == what]
 
-    def await_training(self, part: str, seconds: float = 120) -> int:
+    def await_training(self, part: str, seconds: float = 400) -> int:
         """Wait until a training begins whose path has `part`; return its process."""
         end = time.monotonic() + seconds
         while time.monotonic() < end:
