@@ -25,7 +25,7 @@ DEVICES = ("auto", "cpu", "cuda")
 _CHOICES = {"device": DEVICES, "start": START_METHODS, "split_by": SPLITS}
 
 
-_OF_THE_START = ("resume", "join", "claim_ttl", "checkpoint_minutes")
+_OF_THE_START = ("resume", "join", "claim_ttl", "checkpoint_minutes", "scheduler", "cluster", "scratch")
 
 
 def read_study(file: Path) -> dict[str, Any]:
@@ -122,7 +122,7 @@ def _placed(key: str, value: Any, move: Callable[[str], str], base: Path) -> Any
     """Return `value` with its relative paths, which count from `base`, moved to where they count from elsewhere."""
 
     def moved(path: str) -> str:
-        return path if Path(path).is_absolute() or path.startswith("~") else move(path)
+        return path if Path(path).is_absolute() or path.startswith(("~", "$")) else move(path)
 
     if isinstance(value, Path):
         return Path(moved(str(value)))
