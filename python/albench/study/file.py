@@ -122,9 +122,11 @@ def _placed(key: str, value: Any, move: Callable[[str], str], base: Path) -> Any
     """Return `value` with its relative paths, which count from `base`, moved to where they count from elsewhere."""
 
     def moved(path: str) -> str:
-        return path if Path(path).is_absolute() or path.startswith(("~", "$")) else move(path)
+        return path if Path(path).is_absolute() or path.startswith("~") else move(path)
 
-    if isinstance(value, Path):
+    if isinstance(value, Path) and not (
+        key == "scratch" and str(value).startswith("$")
+    ):  # a variable where work is done
         return Path(moved(str(value)))
     if key == "protocol" and is_protocol_file(value):
         return moved(value)

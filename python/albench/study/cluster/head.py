@@ -132,7 +132,7 @@ class Head:
                 if not outcome.is_refused:
                     deaths += 1
                     self.reporter.say(f"a joined process on {outcome.host} ended ({_reason(outcome)})")
-            if self.refused and not self.working:
+            if self.refused and workers <= set(self.refused):
                 raise InputError(" ".join(next(iter(self.refused.values())).lines))
             if deaths >= _MOST_DEATHS * max(1, len(workers)):
                 raise WorkerError(

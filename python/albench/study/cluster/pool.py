@@ -19,7 +19,7 @@ from albench.study.cluster.task import Order, Outcome, stop, work
 
 SLURM = "slurm"
 _PACKAGES = {"distributed": "distributed", "dask_jobqueue": "dask-jobqueue", "cryptography": "cryptography"}
-_CONNECT_S = 20.0
+_CONNECT_S = 30.0
 _PATIENCE_S = 120.0
 """So long a scheduler may be silent before it is given up."""
 

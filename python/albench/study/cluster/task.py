@@ -93,6 +93,9 @@ class _Joined:
         """Wait for its end."""
         status = self._process.wait()
         self._reader.join()
+        for pipe in (self._process.stdin, self._process.stderr):
+            assert pipe is not None
+            pipe.close()
         said: list[str] = []
         for line in reversed(self._last):
             if not line.startswith(_PREFIX):
