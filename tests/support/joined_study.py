@@ -111,7 +111,7 @@ class JoinedStudy:
 
     def finish(self, process: ForkProcess, status: int = 0) -> None:
         """Wait until a process ends, as it should."""
-        process.join(300)
+        process.join(900)
         assert process.exitcode == status
 
     def join(self, n: int = 1, status: int = 0) -> None:
@@ -136,7 +136,7 @@ class JoinedStudy:
         words = [line.split(" ") for line in lines]
         return [(place, int(process)) for kind, place, process in words if kind == what]
 
-    def await_training(self, part: str, seconds: float = 240) -> int:
+    def await_training(self, part: str, seconds: float = 600) -> int:
         """Wait until a training begins whose path has `part`; return its process."""
         end = time.monotonic() + seconds
         while time.monotonic() < end:
