@@ -19,15 +19,17 @@ from tests.support.joined_study import JoinedStudy
 
 pytestmark = pytest.mark.slow
 
+CHAINS = ("entropy",)  # each takes the start of a process
+
 
 @pytest.fixture(scope="module")
 def alone(phantom: Dataset, tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
-    return JoinedStudy(phantom, tmp_path_factory.mktemp("alone") / "out").artefacts_alone()
+    return JoinedStudy(phantom, tmp_path_factory.mktemp("alone") / "out", strategies=CHAINS).artefacts_alone()
 
 
 @pytest.fixture
 def study(phantom: Dataset, tmp_path: Path) -> JoinedStudy:
-    return JoinedStudy(phantom, tmp_path / "out")
+    return JoinedStudy(phantom, tmp_path / "out", strategies=CHAINS)
 
 
 @pytest.fixture

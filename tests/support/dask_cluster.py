@@ -43,6 +43,7 @@ class DaskCluster:
     inside: Mapping[str, Sequence[str]] = field(default_factory=dict)
     port: int = field(default_factory=free_port)
     started: list[psutil.Popen] = field(default_factory=list)
+    heads: list[ForkProcess] = field(default_factory=list)
 
     @property
     def address(self) -> str:
@@ -53,8 +54,11 @@ class DaskCluster:
         return self
 
     def __exit__(self, *error: object) -> None:
+        for head in self.heads:
+            head.kill()
+            head.join()
         for process in self.started:
-            kill(process)
+            kill_all(process)
 
     def start_scheduler(self) -> psutil.Popen:
         process = self._start("scheduler", self.host, "--port", str(self.port))
@@ -87,7 +91,8 @@ class DaskCluster:
             if versions:
                 head_module.deciding_versions = lambda: dict(versions)
 
-        return study.start(before, scheduler=self.address)
+        self.heads.append(study.start(before, scheduler=self.address))
+        return self.heads[-1]
 
 
 def kill(process: psutil.Process) -> None:
@@ -101,7 +106,7 @@ def kill(process: psutil.Process) -> None:
 
 def kill_all(process: psutil.Process) -> None:
     """Kill a process and its children, as a nanny and its worker, but for grandchildren."""
-    family = process.children()
+    family = process.children() if process.is_running() else []
     for each in (process, *family):
         kill(each)
 

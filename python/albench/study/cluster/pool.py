@@ -5,9 +5,7 @@ from __future__ import annotations
 import contextlib
 import importlib.util
 import logging
-import shutil
-import subprocess
-import sys
+import signal
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -15,6 +13,7 @@ from typing import Any
 
 from albench.errors import InputError, WorkerError
 from albench.study.cluster.settings import ClusterSettings
+from albench.study.cluster.slurm import slurm_jobs
 from albench.study.cluster.task import Order, Outcome, stop, work
 
 SLURM = "slurm"
@@ -52,6 +51,8 @@ class Task:
             return outcome
         if self._future.status == "error":
             error = self._future.exception()
+            if type(error).__name__ == "KilledWorker":  # a worker that came back at its address, and died again
+                return Outcome("", -signal.SIGKILL, (str(error),))
             text = " ".join(f"{type(error).__name__}: {error}".split())[:500]
             return Outcome("", 2, (f"a Dask worker cannot run al-bench as it is here: {text}",))
         return None
@@ -148,7 +149,8 @@ def open_pool(scheduler: str, settings: ClusterSettings, folder: Path) -> Iterat
     logging.getLogger("distributed").setLevel(logging.CRITICAL)  # what it says is said by the head, in a line
     with contextlib.ExitStack() as stack:
         if scheduler == SLURM:
-            pool = _of_slurm(settings, folder, stack)
+            jobs = stack.enter_context(slurm_jobs(settings, folder))
+            pool = Pool(lambda: _client(jobs.cluster), settings.jobs, jobs.renew)
         else:
             pool = Pool(lambda: _client(scheduler), settings.jobs)
         stack.callback(pool.close)
@@ -165,58 +167,3 @@ def _client(scheduler: Any) -> Any:
             f"--scheduler {scheduler}: expected the address of a Dask scheduler that answers, or slurm; "
             f"found none ({type(error).__name__})"
         ) from None
-
-
-def _of_slurm(settings: ClusterSettings, folder: Path, stack: contextlib.ExitStack) -> Pool:
-    """Start a scheduler in this process, and jobs that connect to it over TLS."""
-    if shutil.which("sbatch") is None:
-        raise InputError("--scheduler slurm: expected the command sbatch, found none where this runs")
-    from dask_jobqueue import SLURMCluster
-
-    logs = folder / "logs"
-    logs.mkdir(parents=True, exist_ok=True)
-    folder.chmod(0o700)  # keys are put here
-    n_jobs = settings.jobs or 1
-    gpus = [f"--gres=gpu:{settings.gpus}"] if settings.gpus else []
-    cluster = stack.enter_context(
-        SLURMCluster(
-            queue=settings.queue,
-            account=settings.account,
-            walltime=settings.walltime,
-            cores=1,  # of Dask's, one task: the joined process shares out the job's
-            processes=1,
-            nanny=False,  # it ends processes that hold much memory; a job that dies is replaced
-            job_cpu=settings.cpus,
-            memory=settings.memory,
-            python=settings.python or sys.executable,
-            job_script_prologue=list(settings.prologue),
-            job_extra_directives=[*gpus, *settings.directives],
-            interface=settings.interface,
-            worker_extra_args=["--no-dashboard"],
-            log_directory=str(logs),
-            security=True,
-            shared_temp_directory=str(folder),
-            scheduler_options={"dashboard": False, "dashboard_address": None},
-        )
-    )
-    return Pool(lambda: _client(cluster), n_jobs, lambda: _renew(cluster, n_jobs))
-
-
-def _renew(cluster: Any, n_jobs: int) -> None:
-    """Replace jobs that are gone; by itself dask-jobqueue forgets those that had connected, and no others."""
-    known = {worker["name"] for worker in cluster.scheduler_info["workers"].values()}
-    silent = {name: job.job_id for name, job in cluster.workers.items() if name not in known and job.job_id}
-    if silent:
-        asked = ["squeue", "--noheader", "--format=%i", f"--user={_user()}"]
-        done = subprocess.run(asked, capture_output=True, text=True, check=False, timeout=60)
-        if done.returncode == 0:
-            there = set(done.stdout.split())
-            for name in [name for name, job in silent.items() if job not in there]:
-                cluster.worker_spec.pop(name, None)
-    cluster.scale(n_jobs)
-
-
-def _user() -> str:
-    import getpass
-
-    return getpass.getuser()
