@@ -76,7 +76,11 @@ class DaskCluster:
         log = self.folder / f"{what}-{len(self.started)}.log"
         with log.open("w") as stream:
             process = psutil.Popen(
-                [*self.inside.get(host, ()), *own], cwd=ROOT, stdout=stream, stderr=subprocess.STDOUT
+                [*self.inside.get(host, ()), *own],
+                cwd=ROOT,
+                stdout=stream,
+                stderr=subprocess.STDOUT,
+                start_new_session=True,  # as on a host of its own
             )
         self.started.append(process)
         return process
