@@ -89,7 +89,7 @@ def _arguments(request: RunRequest, settings: ClusterSettings) -> tuple[str, ...
     jobs = request.jobs or settings.chains or (1 if request.scheduler == SLURM else None)
     scratch = str(request.scratch) if request.scratch else settings.scratch
     return (
-        *("--join", "--claim-ttl", str(ttl)),
+        *("--join", "--claim-ttl", str(ttl), "--checkpoint-minutes", str(request.checkpoint_minutes)),
         *(("--jobs", str(jobs)) if jobs else ()),
         *(("--scratch", scratch) if scratch else ()),
     )

@@ -7,6 +7,7 @@ import getpass
 import shutil
 import subprocess
 import sys
+import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -15,6 +16,8 @@ from albench.errors import InputError, WorkerError
 from albench.study.cluster.settings import ClusterSettings
 
 _ASK_S = 60.0
+_NO_PAGES = "127.0.0.1:0"
+"""Where Dask's web server is, which cannot be left out and asks nobody for a key: out of the network's reach."""
 _MOST_STILLBORN = 3
 
 
@@ -83,34 +86,50 @@ def slurm_jobs(settings: ClusterSettings, folder: Path) -> Iterator[SlurmJobs]:
 
     logs, n_jobs = folder / "logs", settings.jobs or 1
     logs.mkdir(parents=True, exist_ok=True)
-    folder.chmod(0o700)  # keys are put here
     gpus = [f"--gres=gpu:{settings.gpus}"] if settings.gpus else []
-    try:
-        cluster = SLURMCluster(
-            queue=settings.queue,
-            account=settings.account,
-            walltime=settings.walltime,
-            cores=1,  # of Dask's, one task: the joined process shares out the job's
-            processes=1,
-            nanny=False,  # it ends processes that hold much memory; a job that dies is replaced
-            job_cpu=settings.cpus,
-            memory=settings.memory,
-            python=settings.python or sys.executable,
-            job_script_prologue=list(settings.prologue),
-            job_extra_directives=[*gpus, *settings.directives],
-            interface=settings.interface,
-            worker_extra_args=["--no-dashboard"],
-            log_directory=str(logs),
-            security=True,
-            shared_temp_directory=str(folder),
-            scheduler_options={"dashboard": False, "dashboard_address": None},
-        )
-    except (ValueError, RuntimeError) as error:
-        cause = error.__cause__ or error
-        raise InputError(f"--scheduler slurm: no scheduler can be started: {' '.join(str(cause).split())}") from None
-    with cluster:
-        _require_accepted(cluster.job_script())
-        yield SlurmJobs(cluster, n_jobs, logs)
+    with _keys(folder) as security:
+        try:
+            cluster = SLURMCluster(
+                queue=settings.queue,
+                account=settings.account,
+                walltime=settings.walltime,
+                cores=1,  # of Dask's, one task: the joined process shares out the job's
+                processes=1,
+                nanny=False,  # it ends processes that hold much memory; a job that dies is replaced
+                job_cpu=settings.cpus,
+                memory=settings.memory,
+                python=settings.python or sys.executable,
+                job_script_prologue=list(settings.prologue),
+                job_extra_directives=[*gpus, *settings.directives],
+                interface=settings.interface,
+                worker_extra_args=["--no-dashboard", "--dashboard-address", _NO_PAGES],
+                log_directory=str(logs),
+                security=security,
+                scheduler_options={"dashboard": False, "dashboard_address": _NO_PAGES},
+            )
+        except (ValueError, RuntimeError) as error:
+            cause = error.__cause__ or error
+            raise InputError(
+                f"--scheduler slurm: no scheduler can be started: {' '.join(str(cause).split())}"
+            ) from None
+        with cluster:
+            _require_accepted(cluster.job_script())
+            yield SlurmJobs(cluster, n_jobs, logs)
+
+
+@contextlib.contextmanager
+def _keys(folder: Path) -> Iterator[Any]:
+    """Make a key and a certificate for the block, in files that jobs of the same user can read and nobody else."""
+    from distributed.security import Security
+
+    made = Security.temporary()
+    with tempfile.TemporaryDirectory(prefix="keys-", dir=folder) as place:
+        names = {"ca_file": made.tls_ca_file, "key": made.tls_worker_key, "cert": made.tls_worker_cert}
+        for name, text in names.items():
+            Path(place, name).write_text(text, encoding="ascii")
+        roles = [f"tls_{role}_{name}" for role in ("scheduler", "worker", "client") for name in ("key", "cert")]
+        files = {option: f"{place}/{option.rpartition('_')[2]}" for option in roles}
+        yield Security(require_encryption=True, tls_ca_file=f"{place}/ca_file", **files)
 
 
 def _require_accepted(script: str) -> None:
