@@ -195,7 +195,7 @@ def joined(folder: Path, code: str) -> Order:
     [
         ("", 0, (), True),
         ("print('al-bench: a\\nal-bench: b', file=sys.stderr); sys.exit(1)", 1, ("a", "b"), True),
-        ("raise KeyError('odd')", 1, (), False),
+        ("raise KeyError('odd')", 1, ("KeyError: 'odd'",), False),
         ("print('al-bench: no', file=sys.stderr); sys.exit(2)", 2, ("no",), False),
         ("print('so far', file=sys.stderr, flush=True); os.kill(os.getpid(), 9)", -9, ("so far",), False),
     ],

@@ -51,17 +51,20 @@ class Outcome:
     Attributes
     ----------
     lines
-        What it said in the end, without the command's name: table of failed chains, or why it refused.
+        What it said in the end.
+    is_told
+        Whether that is what the command tells its user, such as the table of failed chains; without the command's name.
     """
 
     host: str
     status: int
     lines: tuple[str, ...]
+    is_told: bool = True
 
     @property
     def is_over(self) -> bool:
         """Whether the study is: it is done, or some chains failed and all others are done."""
-        return self.status == 0 or (self.status == 1 and bool(self.lines))
+        return self.status == 0 or (self.status == 1 and self.is_told)
 
     @property
     def is_refused(self) -> bool:
@@ -101,7 +104,7 @@ class _Joined:
             if not line.startswith(_PREFIX):
                 break
             said.insert(0, line.removeprefix(_PREFIX))
-        return Outcome(socket.gethostname(), status, tuple(said or list(self._last)[-1:] * (status not in (0, 1))))
+        return Outcome(socket.gethostname(), status, tuple(said or list(self._last)[-1:]), bool(said))
 
     def stop(self) -> None:
         """Have it leave its chains, and end."""
