@@ -155,7 +155,7 @@ def test_a_network_that_is_cut_for_100_seconds(
     with DaskCluster(tmp_path, hosts[0], inside) as cluster:
         cluster.start_worker(hosts[1])
         study.out.with_name("endless").write_text("entropy/seed-0")
-        head = cluster.start_head(study)
+        head = cluster.start_head(study, namespace=f"{namespaces}0")
         study.await_training("entropy")
         cluster.start_worker(hosts[0])
         link("down")

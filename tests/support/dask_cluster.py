@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ctypes
 import functools
 import signal
 import socket
@@ -20,6 +21,7 @@ from albench.study.cluster.task import Order
 from tests.support.joined_study import JoinedStudy
 
 ROOT = Path(__file__).parents[2]
+_CLONE_NEWNET = 0x40000000
 
 
 def free_port() -> int:
@@ -85,10 +87,14 @@ class DaskCluster:
         self.started.append(process)
         return process
 
-    def start_head(self, study: JoinedStudy, *, versions: Mapping[str, str] | None = None) -> ForkProcess:
-        """Start a head whose workers have the fake trainer."""
+    def start_head(
+        self, study: JoinedStudy, *, versions: Mapping[str, str] | None = None, namespace: str | None = None
+    ) -> ForkProcess:
+        """Start a head whose workers have the fake trainer; in a network namespace where one is named."""
 
         def before() -> None:
+            if namespace:
+                enter(namespace)
             signal.signal(signal.SIGTERM, signal.default_int_handler)
             head_module.Order = functools.partial(Order, module="tests.support.joined_worker")  # type: ignore[misc]
             head_module._RENEW_EVERY_S = 1.0
@@ -97,6 +103,12 @@ class DaskCluster:
 
         self.heads.append(study.start(before, scheduler=self.address))
         return self.heads[-1]
+
+
+def enter(namespace: str) -> None:
+    """Move this process, which has one thread, into a network namespace: os.setns, which came with Python 3.12."""
+    with Path("/var/run/netns", namespace).open() as opened:
+        assert ctypes.CDLL(None, use_errno=True).setns(opened.fileno(), _CLONE_NEWNET) == 0, ctypes.get_errno()
 
 
 def kill(process: psutil.Process) -> None:
