@@ -14,48 +14,24 @@ import pytest
 
 from albench.data import Dataset
 from albench.machine.files import write_json
-from albench.results.claims import Claims
-from albench.results.layout import RunFolder
-from albench.results.tables import read_rounds
-from tests.support.joined_study import TTL_S, JoinedStudy
+from tests.support.joined_study import JoinedStudy
 
 pytestmark = pytest.mark.slow
 
 
 @pytest.fixture(scope="module")
 def alone(phantom: Dataset, tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
-    """Artefacts of one process that runs one seed."""
-    study = JoinedStudy(phantom, tmp_path_factory.mktemp("alone") / "out")
-    process = study.start(join=False)
-    process.join(300)
-    assert process.exitcode == 0
-    return study.artefacts()
-
-
-def require_equal(study: JoinedStudy, alone: dict[str, str]) -> None:
-    assert len(alone) == 13
-    assert study.artefacts() == alone
-    study.require_nothing_twice()
-    assert (study.out / "report" / "index.html").is_file()
-    assert len(read_rounds(study.out)) == 5
-
-
-def ends_of(study: JoinedStudy, *chain: str) -> list[str | None]:
-    claims = Claims(RunFolder(study.out), TTL_S)
-    return [past.state for past in claims.on(study.dataset.name, chain[0], 0).history()]
+    return JoinedStudy(phantom, tmp_path_factory.mktemp("alone") / "out").artefacts_alone()
 
 
 @pytest.mark.parametrize("number", [0, *(pytest.param(number, marks=pytest.mark.long) for number in (1, 2))])
 def test_two_that_race_share_the_work(phantom: Dataset, tmp_path: Path, alone: dict[str, str], number: int) -> None:
     study = JoinedStudy(phantom, tmp_path / "out", seconds=0.3 * number)
-    processes = [study.start() for _ in range(2)]
-    for process in processes:
-        process.join(300)
-        assert process.exitcode == 0
-    require_equal(study, alone)
+    study.join(2)
+    study.require_equal(alone)
     assert len(study.trainings("begin")) == len(study.trainings("end"))
     for part in ("_setup", "_shared", "random", "entropy", "full"):
-        assert ends_of(study, part) == ["done"]
+        assert study.ends_of(part) == ["done"]
 
 
 @pytest.mark.long
@@ -67,11 +43,9 @@ def test_without_locks(phantom: Dataset, tmp_path: Path, alone: dict[str, str]) 
         fcntl.lockf = refuse  # type: ignore[assignment]
 
     study = JoinedStudy(phantom, tmp_path / "out")
-    processes = [study.start(no_locks) for _ in range(2)]
-    for process in processes:
-        process.join(300)
-        assert process.exitcode == 0
-    require_equal(study, alone)
+    for process in [study.start(no_locks) for _ in range(2)]:
+        study.finish(process)
+    study.require_equal(alone)
 
 
 def test_a_killed_child_is_a_failure_and_its_chain_is_tried_again(
@@ -82,10 +56,9 @@ def test_a_killed_child_is_a_failure_and_its_chain_is_tried_again(
     process = study.start()
     os.kill(study.await_training("entropy"), signal.SIGKILL)
     (tmp_path / "endless").unlink()
-    process.join(300)
-    assert process.exitcode == 0
-    require_equal(study, alone)
-    assert ends_of(study, "entropy") == ["failed", "done"]
+    study.finish(process)
+    study.require_equal(alone)
+    assert study.ends_of("entropy") == ["failed", "done"]
 
 
 def test_one_that_is_stopped_too_long_writes_nothing_when_it_goes_on(
@@ -99,10 +72,8 @@ def test_one_that_is_stopped_too_long_writes_nothing_when_it_goes_on(
     for each in family:
         each.suspend()
     (tmp_path / "endless").unlink()
-    other = study.start()
-    other.join(300)
-    assert other.exitcode == 0
-    require_equal(study, alone)
+    study.join()
+    study.require_equal(alone)
     before = {path: path.stat().st_mtime_ns for path in study.out.rglob("*") if ".claims" not in path.parts}
     for each in family:
         each.resume()
@@ -111,8 +82,8 @@ def test_one_that_is_stopped_too_long_writes_nothing_when_it_goes_on(
     assert not psutil.pid_exists(child) or psutil.Process(child).status() == psutil.STATUS_ZOMBIE
     after = {path: path.stat().st_mtime_ns for path in study.out.rglob("*") if ".claims" not in path.parts}
     assert after == {**before, study.out / ".lock": after[study.out / ".lock"]}
-    require_equal(study, alone)
-    assert ends_of(study, "entropy") == [None, "done"]
+    study.require_equal(alone)
+    assert study.ends_of("entropy") == [None, "done"]
 
 
 def test_a_killed_head_takes_its_children_along_and_is_started_again(
@@ -128,12 +99,10 @@ def test_a_killed_head_takes_its_children_along_and_is_started_again(
     child.wait(60)
     (tmp_path / "endless").unlink()
     began = time.monotonic()
-    again = study.start()
-    again.join(300)
-    assert again.exitcode == 0
+    study.join()
     assert time.monotonic() - began > 1
-    require_equal(study, alone)
-    assert ends_of(study, "random") == [None, "done"]
+    study.require_equal(alone)
+    assert study.ends_of("random") == [None, "done"]
 
 
 @pytest.mark.long
@@ -149,11 +118,9 @@ def test_one_that_is_asked_to_end_leaves_its_chain_at_once(
     head.join(60)
     (tmp_path / "endless").unlink()
     assert head.exitcode != 0
-    assert ends_of(study, "random") == ["left"]
-    again = study.start()
-    again.join(300)
-    assert again.exitcode == 0
-    require_equal(study, alone)
+    assert study.ends_of("random") == ["left"]
+    study.join()
+    study.require_equal(alone)
 
 
 def test_what_fails_three_times_is_told_and_all_else_is_done(
@@ -161,46 +128,37 @@ def test_what_fails_three_times_is_told_and_all_else_is_done(
 ) -> None:
     study = JoinedStudy(phantom, tmp_path / "out")
     (tmp_path / "unlucky").write_text("entropy/seed-0")
-    processes = [study.start() for _ in range(2)]
-    for process in processes:
-        process.join(300)
-        assert process.exitcode == 1
+    study.join(2, status=1)
     first, last = (tmp_path / "said").read_text().splitlines()
     assert first.startswith(f"{phantom.name} entropy seed 0  failed 3 times, last on ")
     assert first.endswith(": KeyError: 'odd'")
     assert last.startswith("1 failed, all others are done; remove ")
-    assert ends_of(study, "entropy") == ["failed"] * 3
+    assert study.ends_of("entropy") == ["failed"] * 3
     assert study.artefacts() == {
         name: digest for name, digest in alone.items() if "entropy/seed-0/round-1" not in name
     } | {name: digest for name, digest in study.artefacts().items() if "entropy/seed-0/round-1/query" in name}
     study.require_nothing_twice()
     (tmp_path / "unlucky").unlink()
-    whole = study.start(join=False)  # a run that is alone tries all again
-    whole.join(300)
-    assert whole.exitcode == 0
-    require_equal(study, alone)
+    study.finish(study.start(join=False))  # a run that is alone tries all again
+    study.require_equal(alone)
 
 
 @pytest.mark.long
 def test_a_start_that_fails_keeps_its_chains_from_beginning(phantom: Dataset, tmp_path: Path) -> None:
     study = JoinedStudy(phantom, tmp_path / "out")
     (tmp_path / "unlucky").write_text("_shared/seed-0")
-    process = study.start()
-    process.join(300)
-    assert process.exitcode == 1
+    study.join(status=1)
     first, second, _ = (tmp_path / "said").read_text().splitlines()
     assert " shared seed 0  failed 3 times" in first
     assert second == "2 parts that begin with these were not begun"
-    assert ends_of(study, "full") == ["done"]
+    assert study.ends_of("full") == ["done"]
 
 
 def test_other_versions_are_refused_before_anything_is_done(phantom: Dataset, tmp_path: Path) -> None:
     study = JoinedStudy(phantom, tmp_path / "out")
     (study.out / ".claims").mkdir(parents=True)
     write_json(study.out / ".claims" / "versions.json", {"albench": "9.9", "nnunetv2": "1", "torch": "1"})
-    process = study.start()
-    process.join(300)
-    assert process.exitcode == 2
+    study.join(status=2)
     said = (tmp_path / "said").read_text()
     assert "expected albench 9.9, nnunetv2 1, torch 1, with which the study was begun, found albench " in said
     assert "\n" not in said

@@ -16,6 +16,9 @@ from typing import Any
 
 from albench.data import Dataset
 from albench.errors import ChainsFailedError, InputError
+from albench.results.claims import Claims
+from albench.results.layout import CEILING, RunFolder
+from albench.results.tables import read_rounds
 from albench.study import run as run_module
 from albench.study.request import RunRequest
 from albench.study.run import Resolved
@@ -74,13 +77,31 @@ class JoinedStudy:
     out: Path
     seconds: float = 0.0
     seeds: int = 1
+    strategies: tuple[str, ...] = STRATEGIES
 
     @property
     def log(self) -> Path:
         return self.out.with_name(f"{self.out.name}.log")
 
-    def run(self, *, join: bool = True, n_processes: int = 1) -> int:
+    def run(self, *, join: bool = True, n_processes: int = 1, scheduler: str | None = None) -> int:
         """Run as the command does; return its exit status."""
+
+        self.resolve_as_this(n_processes)
+        try:
+            run_module.run(replace(self.request, join=join and scheduler is None, scheduler=scheduler))
+        except (ChainsFailedError, InputError) as error:
+            print(error, file=sys.stderr)
+            self.out.with_name("said").write_text(str(error))
+            return 1 if isinstance(error, ChainsFailedError) else 2
+        return 0
+
+    @property
+    def request(self) -> RunRequest:
+        root = (str(self.dataset.root),)
+        return RunRequest(root, strategy=self.strategies, seeds=self.seeds, out=self.out, claim_ttl=TTL_S)
+
+    def resolve_as_this(self, n_processes: int = 1) -> None:
+        """Have all requests of this process be resolved to this study, on the fake trainer."""
 
         def resolve(request: RunRequest, reporter: object) -> Resolved:
             study = unclaimed_study(self.dataset, self.out, fake_protocol(rounds=2))
@@ -88,22 +109,16 @@ class JoinedStudy:
             return Resolved(request, (replace(study, make_trainer=factory),), n_processes)
 
         run_module.resolve = resolve  # type: ignore[assignment]
-        try:
-            run_module.run(
-                RunRequest(
-                    (str(self.dataset.root),),
-                    strategy=STRATEGIES,
-                    seeds=self.seeds,
-                    out=self.out,
-                    join=join,
-                    claim_ttl=TTL_S,
-                )
-            )
-        except (ChainsFailedError, InputError) as error:
-            print(error, file=sys.stderr)
-            self.out.with_name("said").write_text(str(error))
-            return 1 if isinstance(error, ChainsFailedError) else 2
-        return 0
+
+    def finish(self, process: ForkProcess, status: int = 0) -> None:
+        """Wait until a process ends, as it should."""
+        process.join(900)
+        assert process.exitcode == status
+
+    def join(self, n: int = 1, status: int = 0) -> None:
+        """Have so many processes join and end."""
+        for process in [self.start() for _ in range(n)]:
+            self.finish(process, status)
 
     def start(self, before: Callable[[], object] = lambda: None, **options: Any) -> ForkProcess:
         """Run in a process of its own, as another host would."""
@@ -122,7 +137,7 @@ class JoinedStudy:
         words = [line.split(" ") for line in lines]
         return [(place, int(process)) for kind, place, process in words if kind == what]
 
-    def await_training(self, part: str, seconds: float = 400) -> int:
+    def await_training(self, part: str, seconds: float = 600) -> int:
         """Wait until a training begins whose path has `part`; return its process."""
         end = time.monotonic() + seconds
         while time.monotonic() < end:
@@ -146,3 +161,22 @@ class JoinedStudy:
         assert not twice
         left = [path for path in self.out.rglob(".writing-*") if ".claims" not in path.parts]
         assert not left
+
+    def artefacts_alone(self) -> dict[str, str]:
+        """Artefacts of one process that runs it."""
+        self.finish(self.start(join=False))
+        return self.artefacts()
+
+    def require_equal(self, alone: dict[str, str]) -> None:
+        """Results are those of one process, tables and report are there, and nothing was done twice."""
+        n_chains = len(set(self.strategies) - {CEILING})
+        # of a first model two; of a chain two queries, a model, an evaluation; of a ceiling one query less
+        assert len(alone) == 2 + 4 * n_chains + 3 * (CEILING in self.strategies)
+        assert self.artefacts() == alone
+        self.require_nothing_twice()
+        assert (self.out / "report" / "index.html").is_file()
+        assert len(read_rounds(self.out)) == 2 * n_chains + (CEILING in self.strategies)
+
+    def ends_of(self, chain: str) -> list[str | None]:
+        """How the claims on a chain of the first seed ended."""
+        return [past.state for past in Claims(RunFolder(self.out), TTL_S).on(self.dataset.name, chain, 0).history()]

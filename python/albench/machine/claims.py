@@ -24,7 +24,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from albench.machine.facts import utc_now
-from albench.machine.files import HALF_WRITTEN, fenced, writing_to
+from albench.machine.files import HALF_WRITTEN, fenced, writing_to, written_beside
 from albench.machine.text import read_json_text
 
 TTL_S = 180
@@ -344,7 +344,7 @@ def _read(file: Path) -> dict[str, Any]:
 
 def _link(file: Path, value: Mapping[str, Any]) -> bool:
     """Make a whole file where there is none; False where there is one."""
-    with _written(file, value) as temporary:
+    with written_beside(file, json.dumps(value)) as temporary:
         try:
             os.link(temporary, file)
         except FileExistsError:
@@ -354,19 +354,5 @@ def _link(file: Path, value: Mapping[str, Any]) -> bool:
 
 
 def _replace(file: Path, value: Mapping[str, Any]) -> None:
-    with _written(file, value) as temporary:
+    with written_beside(file, json.dumps(value)) as temporary:
         temporary.replace(file)
-
-
-@contextlib.contextmanager
-def _written(file: Path, value: Mapping[str, Any]) -> Iterator[Path]:
-    """Write a temporary file beside `file`: no `atomic_file`, which asks the fence that this is made of."""
-    temporary = file.with_name(f"{HALF_WRITTEN}{file.name}-{uuid.uuid4().hex}")
-    try:
-        with temporary.open("w", encoding="utf-8") as stream:
-            json.dump(value, stream)
-            stream.flush()
-            os.fsync(stream.fileno())
-        yield temporary
-    finally:
-        temporary.unlink(missing_ok=True)

@@ -152,14 +152,7 @@ def create_file(path: Path, text: str) -> None:
     """
     with writing_to(path):
         path.parent.mkdir(parents=True, exist_ok=True)
-        descriptor, name = tempfile.mkstemp(prefix=HALF_WRITTEN, dir=path.parent)
-        temporary = Path(name)
-        try:
-            with os.fdopen(descriptor, "w", encoding="utf-8") as stream:
-                stream.write(text)
-                stream.flush()
-                os.fsync(stream.fileno())
-            temporary.chmod(0o644)
+        with written_beside(path, text) as temporary:
             try:
                 os.link(temporary, path)
             except OSError as error:
@@ -167,8 +160,25 @@ def create_file(path: Path, text: str) -> None:
                     raise
                 _rename_new(temporary, path)
             sync(path.parent)
-        finally:
-            temporary.unlink(missing_ok=True)
+
+
+@contextlib.contextmanager
+def written_beside(path: Path, text: str) -> Iterator[Path]:
+    """Yield a temporary file beside `path` that holds a text, whole and on the disk; in the end it is removed.
+
+    Whoever gives it its name asks the fence, or, as claims that a fence is made of, does not.
+    """
+    descriptor, name = tempfile.mkstemp(prefix=HALF_WRITTEN, dir=path.parent)
+    temporary = Path(name)
+    try:
+        with os.fdopen(descriptor, "w", encoding="utf-8") as stream:
+            stream.write(text)
+            stream.flush()
+            os.fsync(stream.fileno())
+        temporary.chmod(0o644)
+        yield temporary
+    finally:
+        temporary.unlink(missing_ok=True)
 
 
 def _rename_new(temporary: Path, path: Path) -> None:

@@ -11,6 +11,8 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import DTypeLike, NDArray
 
+from albench.errors import InputError
+
 MAX_BYTES = 2**30
 """A larger array is mapped from a file."""
 
@@ -21,21 +23,49 @@ _chosen: Path | None = None
 
 
 def use_folder(folder: Path | None) -> None:
-    """Put this process's files into `folder` from now on, if it is there when they are made; None: no wish."""
+    """Put this process's files into `folder` from now on, if it is there when they are made; None: no wish.
+
+    Whoever set ``TMPDIR`` has chosen already.
+    """
     global _chosen  # noqa: PLW0603 - as the standard library's tempfile.tempdir
     _chosen = folder
 
 
+def use_scratch(folder: Path) -> None:
+    """Put all temporary files of this process, and of those that it starts, into a folder, which is made if need be.
+
+    Parameters
+    ----------
+    folder
+        Variables of the environment in it stand for what they are here, such as the number of a job.
+
+    Raises
+    ------
+    InputError
+        A variable is not set, or the folder cannot be made or written to.
+    """
+    place = Path(os.path.expandvars(folder.expanduser())).absolute()
+    if "$" in str(place):
+        raise InputError(f"--scratch {folder}: expected variables that are set where the work is done, found others")
+    try:
+        place.mkdir(parents=True, exist_ok=True)
+        tempfile.TemporaryFile(dir=place).close()
+    except OSError as error:
+        raise InputError(f"--scratch {folder}: cannot be written to ({error.strerror}: {place})") from None
+    os.environ["TMPDIR"] = str(place)
+    tempfile.tempdir = None
+
+
 def scratch_folder() -> Path:
-    """Folder of large temporary files: the chosen one, else that of ``TMPDIR``, else ``/var/tmp``.
+    """Folder of large temporary files: that of ``TMPDIR``, else the chosen one, else ``/var/tmp``.
 
     ``/tmp`` comes last: it is memory on many systems.
     """
+    if "TMPDIR" in os.environ:
+        return Path(tempfile.gettempdir())
     if _chosen is not None and _chosen.is_dir():
         return _chosen
-    if "TMPDIR" not in os.environ and os.access("/var/tmp", os.W_OK | os.X_OK):
-        return Path("/var/tmp")
-    return Path(tempfile.gettempdir())
+    return Path("/var/tmp") if os.access("/var/tmp", os.W_OK | os.X_OK) else Path(tempfile.gettempdir())
 
 
 def empty(shape: Sequence[int], max_bytes: int | None = None) -> NDArray[np.float32]:

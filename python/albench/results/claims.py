@@ -39,6 +39,11 @@ _DECIDE = ("albench", "nnunetv2", "torch")
 _VERSIONS, _JOINED, _WORK = "versions.json", "joined", "work"
 
 
+def deciding_versions() -> dict[str, str]:
+    """Versions of the libraries that decide results, without what they were built for."""
+    return {name: str(json.loads(versions())[name]).partition("+")[0] for name in _DECIDE}
+
+
 @dataclass(frozen=True)
 class Claims:
     """All claims in a results folder.
@@ -97,7 +102,7 @@ class Claims:
             One differs.
         """
         file = self.run.claims / _VERSIONS
-        found = {name: str(json.loads(versions())[name]).partition("+")[0] for name in _DECIDE}
+        found = deciding_versions()
         if not file.exists():
             write_json(file, found)
             return

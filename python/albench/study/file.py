@@ -25,7 +25,7 @@ DEVICES = ("auto", "cpu", "cuda")
 _CHOICES = {"device": DEVICES, "start": START_METHODS, "split_by": SPLITS}
 
 
-_OF_THE_START = ("resume", "join", "claim_ttl", "checkpoint_minutes")
+_OF_THE_START = ("resume", "join", "claim_ttl", "checkpoint_minutes", "scheduler", "cluster", "scratch")
 
 
 def read_study(file: Path) -> dict[str, Any]:
@@ -124,7 +124,9 @@ def _placed(key: str, value: Any, move: Callable[[str], str], base: Path) -> Any
     def moved(path: str) -> str:
         return path if Path(path).is_absolute() or path.startswith("~") else move(path)
 
-    if isinstance(value, Path):
+    if isinstance(value, Path) and not (
+        key == "scratch" and str(value).startswith("$")
+    ):  # a variable where work is done
         return Path(moved(str(value)))
     if key == "protocol" and is_protocol_file(value):
         return moved(value)

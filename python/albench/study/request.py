@@ -117,6 +117,17 @@ class RunRequest:
         int, Option("Seconds after which others take over from a process that is silent; with --join.", least=2)
     ] = 180
     checkpoint_minutes: Annotated[int, Option(CHECKPOINT_HELP, least=0)] = 10
+    scheduler: Annotated[
+        str | None,
+        Option(
+            "Address of a running Dask, whose workers do the work, or slurm: jobs as --cluster says do.",
+            metavar="ADDRESS|slurm",
+        ),
+    ] = None
+    cluster: Annotated[Path | None, Option("Jobs that --scheduler asks for: YAML.")] = None
+    scratch: Annotated[
+        Path | None, Option("Large temporary files, where work is done; default: TMPDIR, else in --out.")
+    ] = None
     resume: Annotated[
         bool, Option("Continue what is in --out, or set it aside and start anew.", flag="--resume/--fresh")
     ] = True

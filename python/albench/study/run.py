@@ -21,6 +21,7 @@ from albench.machine.files import fenced
 from albench.machine.limits import allow_open_files
 from albench.machine.names import require_utf8
 from albench.machine.placement import Machine, Placement, place
+from albench.machine.scratch import use_scratch
 from albench.progress import SILENT, Board, Reporter
 from albench.protocols import load_protocol
 from albench.report import build_report
@@ -31,6 +32,7 @@ from albench.results.reading import require_plain_files
 from albench.results.registered import RegisteredClaim
 from albench.strategies import label_of, make_strategy
 from albench.study.claim import claim_results
+from albench.study.cluster.head import run_on_cluster
 from albench.study.events import require_tensorboard
 from albench.study.file import DEVICES, own_protocol
 from albench.study.joined import run_joined
@@ -62,16 +64,9 @@ class Resolved:
     n_processes: int
 
 
-def resolve(request: RunRequest, reporter: Reporter) -> Resolved:
-    """Check everything that can be checked before anything is computed."""
-    allow_open_files()
-    require_utf8(request.out.absolute())
-    if request.tensorboard:
-        require_tensorboard()
-    strategies = tuple(dict.fromkeys(label_of(make_strategy(text)) for text in request.strategy))
-    require_asked(request.claims, strategies)
-    device = choose_device(request.device)
-    protocols = {
+def protocols_of(request: RunRequest) -> dict[str, Protocol]:
+    """Protocol of each data set that is asked for, by how it was named."""
+    return {
         name: load_protocol(
             request.protocol,
             request.set,
@@ -84,6 +79,18 @@ def resolve(request: RunRequest, reporter: Reporter) -> Resolved:
         )
         for name in request.dataset
     }
+
+
+def resolve(request: RunRequest, reporter: Reporter) -> Resolved:
+    """Check everything that can be checked before anything is computed."""
+    allow_open_files()
+    require_utf8(request.out.absolute())
+    if request.tensorboard:
+        require_tensorboard()
+    strategies = tuple(dict.fromkeys(label_of(make_strategy(text)) for text in request.strategy))
+    require_asked(request.claims, strategies)
+    device = choose_device(request.device)
+    protocols = protocols_of(request)
     precision, settings = machine_precision(device), request.set
     if all(protocol.scoring.precision == "auto" for protocol in protocols.values()):
         settings = (*settings, f"scoring.precision={precision}")
@@ -177,6 +184,10 @@ def run(request: RunRequest, reporter: Board = SILENT) -> Path:
     """
     if ".." in request.out.parts:  # --fresh may move the current folder, from which the path counts
         request = replace(request, out=request.out.resolve())
+    if request.scheduler is not None:
+        return _start_on_cluster(request, reporter)
+    if request.scratch is not None:
+        use_scratch(request.scratch)
     resolved = resolve(request, reporter)
     if request.join and not request.resume:
         raise InputError("--join: expected no --fresh, which would take the folder from the others")
@@ -199,6 +210,14 @@ def run(request: RunRequest, reporter: Board = SILENT) -> Path:
                 reporter.say(f"report of what is done: {build_report(request.out)}")
             raise
         return build_report(request.out)
+
+
+def _start_on_cluster(request: RunRequest, reporter: Reporter) -> Path:
+    """Look at what can be looked at here, where data and devices need not be, and have the cluster do the rest."""
+    strategies = tuple(dict.fromkeys(label_of(make_strategy(text)) for text in request.strategy))
+    protocols_of(request)
+    require_utf8(request.out.absolute())
+    return run_on_cluster(replace(request, strategy=strategies), own_protocol(request), reporter)
 
 
 def _join(resolved: Resolved, protocol: dict[str, Any] | None, reporter: Board) -> Path:

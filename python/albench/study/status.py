@@ -105,6 +105,11 @@ class Status:
     n_joined: int
     seconds_left: float | None
 
+    @property
+    def left(self) -> str:
+        """Time left, in words."""
+        return "unknown before a round is done" if self.seconds_left is None else _duration(self.seconds_left)
+
     def as_json(self) -> dict[str, Any]:
         """Return it as values that JSON has."""
         return {
@@ -193,3 +198,9 @@ def _seconds(place: RoundFolder) -> float:
 
 def _known(values: Mapping[str, Any], *names: str) -> dict[str, Any]:
     return {name: values[name] for name in names if values.get(name) is not None}
+
+
+def _duration(seconds: float) -> str:
+    """Hours and minutes, or minutes and seconds."""
+    minutes = round(seconds) // 60
+    return f"{minutes // 60} h {minutes % 60:02} min" if minutes >= 60 else f"{minutes} min {round(seconds) % 60:02} s"

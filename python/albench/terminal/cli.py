@@ -61,7 +61,9 @@ def run(request: RunRequest) -> None:
 
 
 @app.command()
-@takes_request(without=("tensorboard", "gallery", "join", "claim_ttl", "checkpoint_minutes"))
+@takes_request(
+    without=("tensorboard", "gallery", "join", "claim_ttl", "checkpoint_minutes", "scheduler", "cluster", "scratch")
+)
 def plan(
     request: RunRequest,
     sd: Annotated[

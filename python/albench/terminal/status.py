@@ -40,11 +40,4 @@ def status(
             last = part.failures[-1]
             error = (last.end or {}).get("error", "")
             typer.echo(f"{part.dataset} {part.name} seed {part.seed}: failed last on {last.place}: {error}")
-    left = "unknown before a round is done" if found.seconds_left is None else _duration(found.seconds_left)
-    typer.echo(f"{found.n_joined} joined processes; time left: {left}")
-
-
-def _duration(seconds: float) -> str:
-    """Hours and minutes, or minutes and seconds."""
-    minutes = round(seconds) // 60
-    return f"{minutes // 60} h {minutes % 60:02} min" if minutes >= 60 else f"{minutes} min {round(seconds) % 60:02} s"
+    typer.echo(f"{found.n_joined} joined processes; time left: {found.left}")

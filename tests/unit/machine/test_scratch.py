@@ -4,11 +4,15 @@ from __future__ import annotations
 
 import errno
 import os
+import subprocess
+import sys
+import tempfile
 from pathlib import Path
 
 import numpy as np
 import pytest
 
+from albench.errors import InputError
 from albench.machine import scratch
 
 
@@ -96,3 +100,22 @@ def test_large_files_go_where_a_disk_is(tmp_path: Path, monkeypatch: pytest.Monk
     scratch.use_folder(None)
     monkeypatch.setattr(os, "access", lambda *args: False)
     assert scratch.scratch_folder() != Path("/var/tmp")
+
+
+def test_whoever_chose_a_folder_is_heeded(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("JOB", "17")
+    scratch.use_folder(tmp_path / "results")
+    (tmp_path / "results").mkdir()
+    assert scratch.scratch_folder() == tmp_path
+    scratch.use_scratch(tmp_path / "disk" / "$JOB")
+    assert scratch.scratch_folder() == Path(tempfile.mkdtemp()).parent == tmp_path / "disk" / "17"
+    told = [sys.executable, "-c", "import tempfile; print(tempfile.gettempdir())"]
+    assert subprocess.run(told, check=True, capture_output=True, text=True).stdout == f"{tmp_path}/disk/17\n"
+
+
+def test_a_scratch_that_cannot_be_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match=r"--scratch /x/\$NO_JOB: expected variables that are set"):
+        scratch.use_scratch(Path("/x/$NO_JOB"))
+    (tmp_path / "file").touch()
+    with pytest.raises(InputError, match=r"--scratch .*file/below: cannot be written to \(Not a directory: "):
+        scratch.use_scratch(tmp_path / "file" / "below")

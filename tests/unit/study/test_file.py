@@ -79,7 +79,9 @@ def test_what_is_written_is_read_back(
     try:
         request.out.mkdir(parents=True, exist_ok=True)
         file = write_study(request, request.out)
-        wanted = replace(settled(request), resume=True, join=False, claim_ttl=180, checkpoint_minutes=10)
+        start = {"resume": True, "join": False, "claim_ttl": 180, "checkpoint_minutes": 10}
+        start |= {"scheduler": None, "cluster": None, "scratch": None}
+        wanted = replace(settled(request), **start)  # type: ignore[arg-type]
         if elsewhere:
             file = file.absolute()
             os.chdir("/")

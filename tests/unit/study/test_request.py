@@ -51,8 +51,8 @@ def test_every_field_is_an_option() -> None:
         "dataset": tuple, "strategy": tuple, "protocol": str, "seeds": int, "rounds": int, "budget": int, "set": tuple,
         "start": str, "split_by": str, "group_by": str, "trust_image_geometry": bool,
         "device": str, "data": Path, "out": Path, "cache": Path,
-        "jobs": int, "join": bool, "claim_ttl": int, "checkpoint_minutes": int, "resume": bool,
-        "tensorboard": bool, "gallery": int, "claims": tuple,
+        "jobs": int, "join": bool, "claim_ttl": int, "checkpoint_minutes": int, "scheduler": str, "cluster": Path,
+        "scratch": Path, "resume": bool, "tensorboard": bool, "gallery": int, "claims": tuple,
     }  # fmt: skip
 
 
