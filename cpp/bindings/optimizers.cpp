@@ -2,6 +2,7 @@
 
 #include <algorithm>
 
+#include "albench/buffer.hpp"
 #include "albench/rivals.hpp"
 #include "function.hpp"
 #include "register.hpp"
@@ -92,6 +93,7 @@ py::array_t<Index> rivals_of_run(Function& function, const FloatMatrix& rows, co
 }  // namespace
 
 void register_optimizers(py::module_& m) {
+  py::class_<KeptBlocks>(m, "KeptBlocks").def(py::init<>());
   m.def("maximize", maximize_function, py::arg("f"), py::arg("budget"), py::arg("optimizer"),
         py::arg("epsilon"), py::arg("seed"), py::arg("candidates"), py::arg("callback"),
         py::arg("n_threads"));

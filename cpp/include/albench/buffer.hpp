@@ -11,11 +11,21 @@
 #include <type_traits>
 #include <utility>
 
-#if defined(__linux__)
-#include <sys/mman.h>
-#endif
-
 namespace albench {
+
+// A block of at least `bytes`, which become its size, at the start of a cache line.
+void* take_block(std::size_t& bytes);
+void give_block(void* block, std::size_t bytes) noexcept;
+
+// While one lives, large blocks that are given back are kept for the next of about their size, of whichever
+// thread: the system clears fresh memory, which takes longer than what is often done to it.
+class KeptBlocks {
+ public:
+  KeptBlocks();
+  ~KeptBlocks();
+  KeptBlocks(const KeptBlocks&) = delete;
+  KeptBlocks& operator=(const KeptBlocks&) = delete;
+};
 
 template <class T>
 class Buffer {
@@ -41,19 +51,15 @@ class Buffer {
 
   // Does not keep what was there if it has to grow.
   void resize(std::size_t size) {
+    if (size > capacity_) {
+      values_.reset();
+      size_ = capacity_ = 0;
+      std::size_t bytes = size * sizeof(T);
+      T* const values = static_cast<T*>(take_block(bytes));
+      values_ = {values, Free{bytes}};
+      capacity_ = size;
+    }
     size_ = size;
-    if (size <= capacity_) return;
-    values_.reset(static_cast<T*>(::operator new(size * sizeof(T), kAlign)));
-    capacity_ = size;
-#if defined(__linux__) && defined(MADV_HUGEPAGE)
-    constexpr std::size_t kPage = 4096;
-    constexpr std::size_t kHugePage = std::size_t{1} << 21U;
-    const std::size_t bytes = size * sizeof(T);
-    if (bytes < 2 * kHugePage) return;
-    char* begin = reinterpret_cast<char*>(values_.get());
-    const std::size_t skip = (kPage - reinterpret_cast<std::uintptr_t>(begin) % kPage) % kPage;
-    (void)madvise(begin + skip, (bytes - skip) / kPage * kPage, MADV_HUGEPAGE);  // best effort
-#endif
   }
 
   T* data() { return values_.get(); }
@@ -61,9 +67,9 @@ class Buffer {
   std::size_t size() const { return size_; }
 
  private:
-  static constexpr std::align_val_t kAlign{64};
   struct Free {
-    void operator()(T* values) const { ::operator delete(values, kAlign); }
+    std::size_t bytes = 0;
+    void operator()(T* values) const { give_block(values, bytes); }
   };
 
   std::unique_ptr<T, Free> values_;

@@ -57,6 +57,9 @@ def maximize(
     callback: Callable[[int, int, float], object] | None,
     n_threads: int,
 ) -> tuple[NDArray[np.int64], NDArray[np.float64], float]: ...
+
+class KeptBlocks: ...
+
 def rivals(
     f: Function,
     rows: NDArray[np.float32],

@@ -14,6 +14,7 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
+from albench_core import _core
 from albench_core import arguments as check
 
 
@@ -77,12 +78,14 @@ _room = _Room()
 
 @contextmanager
 def one_at_a_time() -> Iterator[None]:
-    """Have parts that this thread reads lie in one place: the system clears fresh memory slower than files are read."""
+    """Have what parts take lie in one place: the system clears fresh memory slower than files are read."""
     _room.bytes = np.empty(0, np.uint8)
+    kept = _core.KeptBlocks()
     try:
         yield
     finally:
         _room.bytes = None
+        del kept
 
 
 def _copied(rows: NDArray[Any]) -> NDArray[Any]:

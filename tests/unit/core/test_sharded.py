@@ -14,6 +14,7 @@ from hypothesis.extra import numpy as hnp
 
 import albench_core as core
 from albench_core import _core
+from albench_core.shards import Part, one_at_a_time
 from albench_core.thinning import thinned
 
 settings.register_profile("sharded", deadline=None, max_examples=60)
@@ -194,6 +195,24 @@ def test_arrays_files_and_executors_choose_the_same(tmp_path):
             there = core.maximize_sharded(paths, Q, 20, executor=executor, bound=True)
             same(there, greedi)
             assert there.bound == core.maximize_sharded(arrays, Q, 20, bound=True).bound >= greedi.value
+
+
+def test_memory_of_one_part_serves_the_next(tmp_path):
+    rng = np.random.default_rng(5)
+    X, Q = rng.normal(size=(60_000, 3)).astype(np.float32), rng.normal(size=(300, 3)).astype(np.float32)
+    paths = [tmp_path / f"{at}.npy" for at in range(3)]
+    for path, array in zip(paths, np.split(X, [25_000, 45_000]), strict=True):  # bounds of more than 4 MiB, falling
+        np.save(path, array)
+    with ThreadPoolExecutor(1) as alone:  # where nothing is kept
+        expected = core.maximize_sharded(paths, Q, 5, executor=alone)
+    same(core.maximize_sharded(paths, Q, 5), expected)
+    read = Part(paths[1], "shards[1]", 0, 20_000, 25_000, 3).read
+    kept = read()
+    with one_at_a_time():
+        first = read()
+        assert np.shares_memory(first, read())
+    assert not np.shares_memory(read(), first)
+    np.testing.assert_array_equal(kept, X[25_000:45_000])
 
 
 def test_rows_that_would_be_chosen_are_found_and_no_others():
