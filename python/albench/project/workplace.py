@@ -27,7 +27,7 @@ from albench.machine.removal import remove_tree
 from albench.progress import Reporter
 from albench.project.request import UnitKind
 from albench.protocols import load_protocol
-from albench.study.run import choose_device, machine_precision, with_precision
+from albench.study.devices import choose_device, machine_precision, with_precision
 from albench.training.feasible import planning_problems
 from albench.training.given import GivenModel
 from albench.training.nnunet import NnunetTrainer

@@ -18,7 +18,8 @@ COLUMNS = [*STUDY_KEYS, "strategy", "round", "n_seeds", *_MEANS]
 def batch_table(queries: pd.DataFrame, pools: Mapping[tuple[str, str, int], pd.DataFrame]) -> pd.DataFrame:
     """Foreground and empty units of every query, the shared start and the ceiling left out.
 
-    Counted with the oracle's labels once all is done, by which no strategy chose.
+    Counted with the oracle's labels once all is done, by which no strategy chose. Units without a label, in data whose
+    labels are partial, count for nothing; queries of such units alone are left out.
 
     Parameters
     ----------
@@ -40,6 +41,8 @@ def batch_table(queries: pd.DataFrame, pools: Mapping[tuple[str, str, int], pd.D
         if pool is None:
             continue
         batch = own[["case", "index"]].merge(pool, on=["case", "index"], how="left", validate="many_to_one")
+        if not _is_labelled(batch).any():
+            continue
         share, empty = _shares(batch)
         of_pool, pool_empty = _shares(pool)
         key: dict[Hashable, object] = {"dataset": dataset, "protocol": protocol, "strategy": strategy, "round": number}
@@ -55,8 +58,17 @@ def batch_table(queries: pd.DataFrame, pools: Mapping[tuple[str, str, int], pd.D
     return means.reset_index(drop=True)[COLUMNS]
 
 
+def _counts(units: pd.DataFrame) -> pd.DataFrame:
+    return units[[name for name in units if str(name).startswith("n_voxels_")]]
+
+
+def _is_labelled(units: pd.DataFrame) -> pd.Series[bool]:
+    """Whether any voxel of each unit has a class."""
+    return _counts(units).sum(axis=1) > 0
+
+
 def _shares(units: pd.DataFrame) -> tuple[float, float]:
     """Share of foreground among the voxels, and of units without any."""
-    counts = units[[name for name in units if str(name).startswith("n_voxels_")]]
+    counts = _counts(units)[_is_labelled(units)]
     foreground = counts.drop(columns="n_voxels_0").sum(axis=1)
     return float(foreground.sum() / counts.to_numpy().sum()), float((foreground == 0).mean())

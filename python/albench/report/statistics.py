@@ -207,7 +207,7 @@ def _costed(title: str, costed: pd.DataFrame, strategies: Sequence[str]) -> list
         for name in strategies
         for _, row in (costed[costed["strategy"] == name] if len(costed) else costed).iterrows()
     ]
-    header = ["strategy", "at the same slices", "at the same seconds [least, most]", "seeds"]
+    header = ["strategy", "at the same number", "at the same seconds [least, most]", "seeds"]
     note = (
         f"Area of the curve less {REFERENCE}'s, over the costs that both curves of a seed have, means over seeds. "
         "Seconds by the cost model of the configuration; in brackets the least and the most with each of its three "

@@ -8,15 +8,14 @@ import time
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 from albench.config import Protocol, StudyConfig
 from albench.data import Dataset, load_dataset, verify_cases
 from albench.data.groups import case_groups
 from albench.data.locate import cache_folder
 from albench.data.verify import require_none_stops
-from albench.errors import ChainsFailedError, InputError, unknown_name
-from albench.machine.facts import has_bfloat16
+from albench.errors import ChainsFailedError, InputError
 from albench.machine.files import fenced
 from albench.machine.limits import allow_open_files
 from albench.machine.names import require_utf8
@@ -33,8 +32,9 @@ from albench.results.registered import RegisteredClaim
 from albench.strategies import label_of, make_strategy
 from albench.study.claim import claim_results
 from albench.study.cluster.head import run_on_cluster
+from albench.study.devices import choose_device, count_gpus, machine_precision, with_precision
 from albench.study.events import require_tensorboard
-from albench.study.file import DEVICES, own_protocol
+from albench.study.file import own_protocol
 from albench.study.joined import run_joined
 from albench.study.parts import parts_of
 from albench.study.request import RunRequest
@@ -312,19 +312,6 @@ def require_same_data(first: Dataset, second: Dataset) -> None:
         )
 
 
-def machine_precision(device: str) -> Literal["bfloat16", "float32"]:
-    """Return what precision ``auto`` means on this machine."""
-    return "bfloat16" if device == "cpu" and has_bfloat16() else "float32"
-
-
-def with_precision(protocol: Protocol, precision: Literal["bfloat16", "float32"]) -> Protocol:
-    """Replace precision ``auto`` by `precision`, so that the stored configuration says it."""
-    if protocol.scoring.precision != "auto":
-        return protocol
-    scoring = protocol.scoring.model_copy(update={"precision": precision})
-    return protocol.model_copy(update={"scoring": scoring})
-
-
 def resolve_start(protocol: Protocol, dataset: Dataset, given: str | None, strategies: Sequence[str]) -> Protocol:
     """Start from what is labelled already where labels are partial; refuse what needs labels that are not there."""
     if not dataset.is_partial:
@@ -348,26 +335,6 @@ def resolve_start(protocol: Protocol, dataset: Dataset, given: str | None, strat
         if strategy.oracle_aided or strategy.whole_pool:
             raise InputError(f"strategy '{name}': expected complete labels, {dataset.name} has partial ones")
     return protocol.model_copy(update={"pool": protocol.pool.model_copy(update={"start_method": "labelled"})})
-
-
-def count_gpus() -> int:
-    """GPUs that this process may use."""
-    from albench.training.runtime import visible_gpus
-
-    return len(visible_gpus())
-
-
-def choose_device(name: str) -> Literal["cpu", "cuda"]:
-    """Resolve ``auto``, and refuse a GPU that is not there."""
-    if name not in DEVICES:
-        raise unknown_name("device", name, DEVICES)
-    if name == "cpu":
-        return "cpu"
-    import torch  # takes seconds to load, and a study on the processor that is finished needs none of it
-
-    if name == "cuda" and not torch.cuda.is_available():
-        raise InputError("--device cuda: expected a CUDA device that torch can use, found none")
-    return "cuda" if torch.cuda.is_available() else "cpu"
 
 
 @dataclass(frozen=True)

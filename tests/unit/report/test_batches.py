@@ -23,3 +23,16 @@ def test_shares_are_those_counted_by_hand() -> None:
     assert row["fg_ratio"] == pytest.approx(1.6)
     assert (row["empty_share"], row["pool_empty_share"]) == (0.5, 0.5)
     assert batch_table(queries, {}).empty
+
+
+def test_units_without_a_label_count_for_nothing() -> None:
+    pool = pd.DataFrame(
+        [("a", 0, 90, 10), ("a", 1, 0, 0), ("b", 0, 100, 0), ("b", 1, 0, 0)],
+        columns=["case", "index", "n_voxels_0", "n_voxels_1"],
+    )
+    rows = [("s", 0, 1, "a", 0), ("s", 0, 1, "a", 1), ("s", 0, 2, "b", 1)]
+    queries = pd.DataFrame(rows, columns=["strategy", "seed", "round", "case", "index"])
+    (row,) = batch_table(queries.assign(dataset="d", protocol="p"), {("d", "p", 0): pool}).to_dict("records")
+    assert (row["round"], row["units"]) == (1, 2)
+    assert (row["fg_share"], row["pool_fg_share"]) == (0.1, 10 / 200)
+    assert (row["empty_share"], row["pool_empty_share"]) == (0.0, 0.5)
