@@ -49,7 +49,7 @@ void* fresh(std::size_t bytes) {
 void* take_block(std::size_t& bytes) {
   if (bytes >= kLarge) {
     Kept& all = kept();
-    const std::lock_guard<std::mutex> lock(all.one_at_a_time);
+    const std::scoped_lock lock(all.one_at_a_time);
     const auto found = std::find_if(all.blocks.rbegin(), all.blocks.rend(), [&](const Block& block) {
       return block.bytes >= bytes && block.bytes - bytes <= bytes / 4;
     });
@@ -66,7 +66,7 @@ void* take_block(std::size_t& bytes) {
 void give_block(void* block, std::size_t bytes) noexcept {
   if (bytes >= kLarge) {
     Kept& all = kept();
-    const std::lock_guard<std::mutex> lock(all.one_at_a_time);
+    const std::scoped_lock lock(all.one_at_a_time);
     // Room for them was made when the first user came: nothing here throws.
     if (all.users > 0) {
       all.blocks.push_back({block, bytes});
@@ -80,14 +80,14 @@ void give_block(void* block, std::size_t bytes) noexcept {
 
 KeptBlocks::KeptBlocks() {
   Kept& all = kept();
-  const std::lock_guard<std::mutex> lock(all.one_at_a_time);
+  const std::scoped_lock lock(all.one_at_a_time);
   all.blocks.reserve(kMostKept + 1);
   ++all.users;
 }
 
 KeptBlocks::~KeptBlocks() {
   Kept& all = kept();
-  const std::lock_guard<std::mutex> lock(all.one_at_a_time);
+  const std::scoped_lock lock(all.one_at_a_time);
   if (--all.users > 0) return;
   for (const Block& block : all.blocks) ::operator delete(block.at, kAlign);
   all.blocks.clear();
