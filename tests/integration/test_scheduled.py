@@ -80,6 +80,7 @@ def test_a_killed_head_is_started_again_and_what_runs_goes_on(
     assert study.ends_of("entropy") == ["done"]
 
 
+@pytest.mark.long
 def test_a_head_that_is_stopped_stops_the_workers_processes(
     study: JoinedStudy, cluster: DaskCluster, alone: dict[str, str]
 ) -> None:
@@ -98,6 +99,7 @@ def test_a_head_that_is_stopped_stops_the_workers_processes(
     study.require_equal(alone)
 
 
+@pytest.mark.long
 def test_a_killed_scheduler_is_found_again_when_it_is_back(
     study: JoinedStudy, cluster: DaskCluster, alone: dict[str, str]
 ) -> None:

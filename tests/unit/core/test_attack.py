@@ -33,6 +33,7 @@ def test_some_of_it(group):
 
 
 @pytest.mark.slow
+@pytest.mark.long
 @pytest.mark.parametrize("group", GROUPS)
 def test_all_of_it(group):
     attack(group)
