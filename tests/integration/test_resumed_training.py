@@ -98,15 +98,17 @@ def alone(trainer: NnunetTrainer, tmp_path_factory: pytest.TempPathFactory) -> t
     return place.model.read_bytes(), report.loss
 
 
-@pytest.mark.parametrize("n_loaders", [0, 2])
+@pytest.fixture(params=[0, 2])
+def n_loaders(request: pytest.FixtureRequest, trainer: NnunetTrainer, monkeypatch: pytest.MonkeyPatch) -> int:
+    """Loader processes in front of the trainer."""
+    n: int = request.param
+    monkeypatch.setattr(trainer, "_n_loaders", n)
+    return n
+
+
 def test_killed_at_random_iterations(
-    trainer: NnunetTrainer,
-    alone: tuple[bytes, float],
-    n_loaders: int,
-    tmp_path: Path,
-    monkeypatch: pytest.MonkeyPatch,
+    trainer: NnunetTrainer, alone: tuple[bytes, float], n_loaders: int, tmp_path: Path
 ) -> None:
-    monkeypatch.setattr(trainer, "_n_loaders", n_loaders)
     place, rng = Place(trainer, tmp_path), random.Random(n_loaders)
     for kill_at in sorted(rng.sample(range(1, N + 1), 3)):
         assert place.train_elsewhere(kill_at, signal.SIGKILL) == -signal.SIGKILL
@@ -117,15 +119,8 @@ def test_killed_at_random_iterations(
     assert (place.model.read_bytes(), report.loss) == alone
 
 
-@pytest.mark.parametrize("n_loaders", [0, 2])
-def test_asked_to_end_it_loses_nothing(
-    trainer: NnunetTrainer,
-    alone: tuple[bytes, float],
-    n_loaders: int,
-    tmp_path: Path,
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    monkeypatch.setattr(trainer, "_n_loaders", n_loaders)
+@pytest.mark.usefixtures("n_loaders")
+def test_asked_to_end_it_loses_nothing(trainer: NnunetTrainer, alone: tuple[bytes, float], tmp_path: Path) -> None:
     place = Place(trainer, tmp_path)
     assert place.train_elsewhere(5, signal.SIGTERM) == -signal.SIGTERM
     report = place.train(every_s=3600)

@@ -8,6 +8,7 @@ import signal
 import subprocess
 import time
 from collections.abc import Iterator
+from multiprocessing.context import ForkProcess
 from pathlib import Path
 
 import psutil
@@ -45,6 +46,14 @@ def joined_process(child: int) -> psutil.Process:
     return parent
 
 
+def start_endless(study: JoinedStudy, cluster: DaskCluster) -> tuple[ForkProcess, psutil.Process]:
+    """Start a worker and a head; return it and the joined process once that has begun a training that does not end."""
+    cluster.start_worker()
+    study.out.with_name("endless").write_text("entropy/seed-0")
+    head = cluster.start_head(study)
+    return head, joined_process(study.await_training("entropy"))
+
+
 def test_two_workers_share_a_study_of_which_one_is_killed(
     study: JoinedStudy, cluster: DaskCluster, alone: dict[str, str]
 ) -> None:
@@ -64,10 +73,7 @@ def test_two_workers_share_a_study_of_which_one_is_killed(
 def test_a_killed_head_is_started_again_and_what_runs_goes_on(
     study: JoinedStudy, cluster: DaskCluster, alone: dict[str, str]
 ) -> None:
-    cluster.start_worker()
-    study.out.with_name("endless").write_text("entropy/seed-0")
-    head = cluster.start_head(study)
-    joined = joined_process(study.await_training("entropy"))
+    head, joined = start_endless(study, cluster)
     assert head.pid is not None
     os.kill(head.pid, signal.SIGKILL)
     head.join()
@@ -84,10 +90,7 @@ def test_a_killed_head_is_started_again_and_what_runs_goes_on(
 def test_a_head_that_is_stopped_stops_the_workers_processes(
     study: JoinedStudy, cluster: DaskCluster, alone: dict[str, str]
 ) -> None:
-    cluster.start_worker()
-    study.out.with_name("endless").write_text("entropy/seed-0")
-    head = cluster.start_head(study)
-    joined = joined_process(study.await_training("entropy"))
+    head, joined = start_endless(study, cluster)
     assert head.pid is not None
     os.kill(head.pid, signal.SIGTERM)
     head.join(60)
@@ -103,10 +106,7 @@ def test_a_head_that_is_stopped_stops_the_workers_processes(
 def test_a_killed_scheduler_is_found_again_when_it_is_back(
     study: JoinedStudy, cluster: DaskCluster, alone: dict[str, str]
 ) -> None:
-    cluster.start_worker()
-    study.out.with_name("endless").write_text("entropy/seed-0")
-    head = cluster.start_head(study)
-    study.await_training("entropy")
+    head, _ = start_endless(study, cluster)
     kill_all(cluster.started[0])
     cluster.start_scheduler()
     cluster.start_worker()

@@ -9,7 +9,7 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from albench.config import SPLITS, START_METHODS, Protocol
+from albench.config import SPLITS, START_METHODS, Protocol, first_fault
 from albench.errors import InputError, unknown_name
 from albench.machine.text import read_text
 from albench.protocols.settings_text import LONGEST_YAML, parse_yaml
@@ -106,11 +106,10 @@ def _validated(name: str, values: dict[str, Any]) -> Protocol:
     try:
         return Protocol.model_validate(values)
     except ValidationError as error:
-        first = error.errors()[0]
-        if not first["loc"]:
-            raise InputError(f"protocol '{name}', setting {first['msg'].removeprefix('Value error, ')}") from None
-        where, message = ".".join(str(part) for part in first["loc"]), first["msg"].removeprefix("Value error, ")
-        raise InputError(f"protocol '{name}', setting {where:.200}: {message}; got {first['input']!r:.200}") from None
+        where, message, value = first_fault(error)
+        if not where:
+            raise InputError(f"protocol '{name}', setting {message}") from None
+        raise InputError(f"protocol '{name}', setting {where:.200}: {message}; got {value!r:.200}") from None
 
 
 def _merged(values: dict[str, Any], changes: dict[str, Any]) -> dict[str, Any]:

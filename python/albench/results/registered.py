@@ -13,7 +13,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
-from albench.config import difference
+from albench.config import difference, first_fault
 from albench.errors import InputError
 from albench.machine.facts import code_version, utc_now
 from albench.results.layout import CEILING, RunFolder
@@ -117,10 +117,8 @@ def parse_claims(values: Any, called: str) -> Claims:
         try:
             claims.append(RegisteredClaim.model_validate(value))
         except ValidationError as error:
-            first = error.errors()[0]
-            at = ".".join(map(str, first["loc"]))
-            text = first["msg"].removeprefix("Value error, ")
-            raise InputError(f"{where}{f', {at}' if at else ''}: {text}; got {first['input']!r:.200}") from None
+            at, text, given = first_fault(error)
+            raise InputError(f"{where}{f', {at}' if at else ''}: {text}; got {given!r:.200}") from None
         except InputError as error:
             raise InputError(f"{where}: {error}") from None
     if len(set(claims)) < len(claims):

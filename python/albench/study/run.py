@@ -64,6 +64,11 @@ class Resolved:
     n_processes: int
 
 
+def labels_of(request: RunRequest) -> tuple[str, ...]:
+    """Labels of the strategies that are asked for, each once."""
+    return tuple(dict.fromkeys(label_of(make_strategy(text)) for text in request.strategy))
+
+
 def protocols_of(request: RunRequest) -> dict[str, Protocol]:
     """Protocol of each data set that is asked for, by how it was named."""
     return {
@@ -87,7 +92,7 @@ def resolve(request: RunRequest, reporter: Reporter) -> Resolved:
     require_utf8(request.out.absolute())
     if request.tensorboard:
         require_tensorboard()
-    strategies = tuple(dict.fromkeys(label_of(make_strategy(text)) for text in request.strategy))
+    strategies = labels_of(request)
     require_asked(request.claims, strategies)
     device = choose_device(request.device)
     protocols = protocols_of(request)
@@ -214,7 +219,7 @@ def run(request: RunRequest, reporter: Board = SILENT) -> Path:
 
 def _start_on_cluster(request: RunRequest, reporter: Reporter) -> Path:
     """Look at what can be looked at here, where data and devices need not be, and have the cluster do the rest."""
-    strategies = tuple(dict.fromkeys(label_of(make_strategy(text)) for text in request.strategy))
+    strategies = labels_of(request)
     protocols_of(request)
     require_utf8(request.out.absolute())
     return run_on_cluster(replace(request, strategy=strategies), own_protocol(request), reporter)

@@ -154,10 +154,15 @@ class NoModelError(ValueError):
     """What is wrong with a file."""
 
 
-def load_tensors(path: Path) -> dict[str, Any]:
-    """Return what a checkpoint holds; NoModelError where it is no file of torch's, or larger than it says."""
+def require_plain_file(path: Path) -> None:
+    """Refuse what is no file of its own: NoModelError."""
     if path.is_symlink() or not path.is_file():
         raise NoModelError("a link" if path.is_symlink() else "no file")
+
+
+def load_tensors(path: Path) -> dict[str, Any]:
+    """Return what a checkpoint holds; NoModelError where it is no file of torch's, or larger than it says."""
+    require_plain_file(path)
     with path.open("rb") as stream:
         return read_tensors(stream, path.stat().st_size)
 

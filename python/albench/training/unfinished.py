@@ -25,7 +25,7 @@ from albench.machine.stopping import held_back
 from albench.machine.text import reason
 from albench.seeding import generator_states, seeded, set_generator_states
 from albench.training.base import Saving
-from albench.training.checkpoint import NoModelError, read_tensors
+from albench.training.checkpoint import NoModelError, read_tensors, require_plain_file
 
 _FORMAT = "al-bench training 1"
 _LONGEST_LINE = 100
@@ -207,8 +207,7 @@ class Keeper:
 
 def _content(file: Path, of: str, most: int) -> dict[str, Any]:
     """Return what a file holds; NoModelError where it is another's, damaged, or larger than `most` bytes."""
-    if file.is_symlink() or not file.is_file():
-        raise NoModelError("a link" if file.is_symlink() else "no file")
+    require_plain_file(file)
     if file.stat().st_size > most:
         raise NoModelError("too large")
     with file.open("rb") as stream:

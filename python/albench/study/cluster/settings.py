@@ -7,7 +7,7 @@ from typing import Annotated
 
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints, ValidationError
 
-from albench.config import Text
+from albench.config import Text, first_fault
 from albench.errors import InputError, unknown_name
 from albench.machine.text import read_text
 from albench.protocols.settings_text import LONGEST_YAML, parse_yaml
@@ -86,10 +86,8 @@ def read_cluster(file: Path) -> ClusterSettings:
     try:
         return ClusterSettings.model_validate(values)
     except ValidationError as error:
-        first = error.errors()[0]
-        key = ".".join(map(str, first["loc"]))
-        what = _SHAPES.get(key, first["msg"].removeprefix("Value error, "))
-        raise InputError(f"{file}: {key}: {what}, got {first['input']!r:.200}") from None
+        key, message, given = first_fault(error)
+        raise InputError(f"{file}: {key}: {_SHAPES.get(key, message)}, got {given!r:.200}") from None
 
 
 def require_job(file: Path | None, settings: ClusterSettings) -> None:
