@@ -25,6 +25,8 @@ from albench.results.stages import StageRecord
 from albench.study.file import read_study
 from albench.study.request import RunRequest
 
+_ASKED = ("dataset", "strategy", "seeds", "first_seed")
+
 
 @dataclass(frozen=True)
 class PartStatus:
@@ -131,7 +133,7 @@ def read_status(out: Path) -> Status:
     run = RunFolder(out)
     settings = Settings.read(run)
     values = read_study(out / STUDY_FILE)
-    request = RunRequest(**{name: values[name] for name in ("dataset", "strategy", "seeds") if name in values})
+    request = RunRequest(**{name: values[name] for name in _ASKED if name in values})
     claims = Claims(run, 0)
     parts = tuple(part for study in settings.studies for part in _parts(study, request, claims))
     return Status(out, parts, len(claims.joined()), _seconds_left(run, parts))
@@ -142,7 +144,7 @@ def _parts(settings: StudySettings, request: RunRequest, claims: Claims) -> Iter
     chains = [name for name in request.strategy if name != CEILING]
     names = [SETUP, *([SHARED] if chains else []), *request.strategy]
     for name in names:
-        for seed in range(request.seeds):
+        for seed in request.seed_range:
             done = _n_done(study, name, seed, n_rounds, settings.n_folds)
             asked = 1 if name in (SETUP, SHARED, CEILING) else n_rounds
             history = claims.on(settings.dataset, name, seed).history()
