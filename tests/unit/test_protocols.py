@@ -97,7 +97,7 @@ def test_quick_is_as_it_was() -> None:
 
 def test_the_demo_is_quick_but_smaller() -> None:
     demo, quick = load_protocol("demo", dataset="phantom-gland"), load_protocol("quick")
-    assert annotated(demo) == [16, 32, 48]
+    assert annotated(demo) == [20, 36, 52]
     small = {"base_features": 8, "max_edge": 48}
     assert demo.network == quick.network.model_copy(update=small)
     assert (demo.training, demo.scoring, demo.cpu_threads) == (quick.training, quick.scoring, quick.cpu_threads)

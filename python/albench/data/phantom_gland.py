@@ -19,7 +19,7 @@ from albench.data.phantom_fields import (
 )
 
 # Made so that choosing slices pays for the reasons it does in scans: two slices in three show neither structure, one in
-# ten the gland, and in one scan in five both stand out half as much. None of it is hard to learn once it was seen.
+# ten the gland, and in one scan in five both stand out about half as much. None of it is hard to learn once it was seen.
 PLAIN_SHARE = 0.2
 
 
@@ -41,10 +41,10 @@ def gland_case(rng: np.random.Generator) -> PhantomCase:
         image = image * (1 - blob) + (level + rng.normal(0, 0.03) + texture) * blob
     organ_mm, gland_mm = _structures(rng, own)
     organ, gland = inside(organ_mm, 1.5), inside(gland_mm, 1.5)
-    enhancement = rng.uniform(0.4, 0.5) if plain else rng.uniform(0.9, 1.1)
+    enhancement = rng.uniform(0.5, 0.6) if plain else rng.uniform(0.9, 1.1)
     texture = 0.03 * smooth_field(rng, shape, spacing, 12.0)
     image = image * (1 - organ) + (0.5 + 0.4 * enhancement + texture) * organ
-    image = image * (1 - gland) + (0.46 - 0.26 * enhancement) * gland
+    image = image * (1 - gland) + (0.46 - (0.3 if plain else 0.26) * enhancement) * gland
     trunk = inside(ellipsoid(own, np.zeros(3), np.array([900.0, 68.0, 86.0]), 2.5), 3.0)
     image = image * trunk + 0.05 * (1 - trunk)
 
@@ -61,7 +61,7 @@ def _structures(rng: np.random.Generator, own: Array) -> tuple[Array, Array]:
     centre = np.array([rng.uniform(-60.0, 60.0), 18.0, 48.0]) + rng.normal(0, (0.0, 5.0, 5.0))
     radii = np.array([42.0, 27.0, 23.0]) * rng.normal(1.0, 0.08, 3)
     on_top = centre + np.array([radii[0] + 8.0, rng.normal(-6.0, 3.0), rng.normal(-6.0, 3.0)])
-    small = np.array([15.0, 17.0, 17.0]) * rng.normal(1.0, 0.08, 3)
+    small = np.array([15.0, 18.0, 18.0]) * rng.normal(1.0, 0.08, 3)
     return ellipsoid(own, centre, radii, 2.5), ellipsoid(own, on_top, small, 3.0)
 
 
