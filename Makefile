@@ -42,7 +42,7 @@ $(VENV)/.installed: $(VENV)/.locked $(SOURCES)
 	touch $@
 
 demo: setup
-	$(BIN)/al-bench run --dataset phantom-gland --strategy random,entropy,coreset,usim-f,full --protocol demo --seeds 5 \
+	$(BIN)/al-bench run --dataset phantom-gland --strategy random,entropy,usim-f,full --protocol demo --seeds 5 \
 		--out out/demo
 
 test test-all: export ALBENCH_DATA := $(ALBENCH_DATA)
