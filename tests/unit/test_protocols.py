@@ -97,7 +97,7 @@ def test_quick_is_as_it_was() -> None:
 
 def test_the_demo_is_quick_but_smaller() -> None:
     demo, quick = load_protocol("demo", dataset="phantom-gland"), load_protocol("quick")
-    assert annotated(demo) == [20, 36, 52]
+    assert annotated(demo) == [24, 40, 56]
     small = {"base_features": 8, "max_edge": 48}
     assert demo.network == quick.network.model_copy(update=small)
     assert demo.training == quick.training.model_copy(update={"oversample_foreground": 0.5})
