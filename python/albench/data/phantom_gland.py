@@ -19,7 +19,7 @@ from albench.data.phantom_fields import (
 )
 
 # Made so that choosing slices pays for the reasons it does in scans: two slices in three show neither structure, one in
-# ten the gland, and in one scan in five both stand out about half as much. None of it is hard to learn once it was seen.
+# ten the gland, and in one scan in five both stand out about half as much. None is hard to learn once it was seen.
 PLAIN_SHARE = 0.2
 
 
