@@ -26,6 +26,7 @@ from albench.results.tables import STUDY_KEYS
 
 SECTIONS = ("registered", "summary", "pairs", "costed")
 BATCHES = "batches.csv"
+FIGURE = "differences.svg"
 
 
 def keep(out: Path, folder: Path) -> None:
@@ -79,6 +80,8 @@ def tables(folder: Path) -> str:
     parts = [f"# {folder.name}", "Made by `python benchmarks/studies.py` from the files beside it."]
     with tempfile.TemporaryDirectory() as report:
         build_report(folder, Path(report))
+        (folder / FIGURE).write_bytes((Path(report) / FIGURE).read_bytes())
+        parts.append(f"![Final Dice of each strategy less that of random, seed by seed]({FIGURE})")
         files = [Path(report) / f"{name}.md" for name in SECTIONS]
         parts += [file.read_text(encoding="utf-8").strip() for file in files if file.exists()]
     batches = pd.read_csv(folder / BATCHES)

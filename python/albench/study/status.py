@@ -35,7 +35,8 @@ class PartStatus:
     Attributes
     ----------
     state
-        ``done``, ``running``, ``failed`` (nobody tries it again) or ``waiting``.
+        ``done``, ``running``, ``failed`` (nobody tries it again), ``blocked`` (what it begins with has failed) or
+        ``waiting``.
     n_done, n_rounds
         Rounds finished, and asked for; of the set-up one.
     claim
@@ -143,7 +144,9 @@ def _parts(settings: StudySettings, request: RunRequest, claims: Claims) -> Iter
     study, n_rounds = claims.run.study(settings.dataset), settings.rounds or 1
     chains = [name for name in request.strategy if name != CEILING]
     names = [SETUP, *([SHARED] if chains else []), *request.strategy]
+    out_of_reach: set[tuple[str, int]] = set()
     for name in names:
+        begins_with = "" if name == SETUP else SETUP if name in (SHARED, CEILING) else SHARED
         for seed in request.seed_range:
             done = _n_done(study, name, seed, n_rounds, settings.n_folds)
             asked = 1 if name in (SETUP, SHARED, CEILING) else n_rounds
@@ -157,6 +160,10 @@ def _parts(settings: StudySettings, request: RunRequest, claims: Claims) -> Iter
                 state = "done"
             elif len(failures) >= MOST_FAILURES:
                 state = "failed"
+            elif (begins_with, seed) in out_of_reach:
+                state = "blocked"
+            if state in ("failed", "blocked"):
+                out_of_reach.add((name, seed))
             yield PartStatus(settings.dataset, name, seed, state, done, asked, last, failures)
 
 
