@@ -62,6 +62,7 @@ def test_with_weights_eta_covered_and_scale(dtype: type, memory: int) -> None:
     np.testing.assert_array_equal(found.gains, wanted.gains)
 
 
+@pytest.mark.slow
 def test_capped_similarities() -> None:
     X, queries = features("normal")
     wanted = core.maximize(core.FacilityLocationMI.from_features(X, queries[:5], eta=0.9, max_memory=2**30), 8)
