@@ -143,6 +143,8 @@ ALBENCH_VNNI ALBENCH_INLINE void tile_vnni(const std::int8_t* x, Index x_stride,
     for (unsigned v = 0; v < Vectors; ++v) _mm512_storeu_si512(c + r * ldc + 16 * v, sum[r][v]);
 }
 
+// What the macro is given are attributes and names of templates, which parentheses would break.
+// NOLINTBEGIN(bugprone-macro-parentheses)
 // All rows, so many at a time, and all columns: a tile that is not full passes through a buffer.
 #define ALBENCH_COARSE_DOT(NAME, TARGET, ROWS, WIDE, TILE)                                                  \
   template <unsigned Rows>                                                                                  \
@@ -167,6 +169,7 @@ ALBENCH_VNNI ALBENCH_INLINE void tile_vnni(const std::int8_t* x, Index x_stride,
     some_rows_##NAME<ROWS>(x, x_stride, rows, panel, depth, c, ldc, cols);                                  \
   }
 
+// NOLINTEND(bugprone-macro-parentheses)
 ALBENCH_COARSE_DOT(avx2, ALBENCH_AVX2, 4, 16, (tile_avx2<Rows, 2>))
 ALBENCH_COARSE_DOT(avx512, ALBENCH_AVX512, 8, 48, (tile_avx512<Rows, 3>))
 ALBENCH_COARSE_DOT(vnni, ALBENCH_VNNI, 8, 48, (tile_vnni<Rows, 3>))

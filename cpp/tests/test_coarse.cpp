@@ -172,6 +172,7 @@ double check_bounds(const std::vector<float>& x, Index n, Index d, Metric metric
 ALBENCH_TEST(coarse_bounds_are_bounds_and_close) {
   if (kernels().coarse_dot == nullptr) return;
   std::vector<double> weights;
+  weights.reserve(50);
   for (int c = 0; c < 50; ++c) weights.push_back(0.3 * (c % 4));
   for (const Index d : {Index{3}, Index{64}, Index{130}}) {
     const std::vector<float> x = gaussian(200 * d, 1);
