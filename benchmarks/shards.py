@@ -1,15 +1,16 @@
-"""Selection in shards: ``python benchmarks/shards.py WORK [OUT ...]`` writes benchmarks/results/shards.md.
+"""Selection in shards: ``python benchmarks/shards.py [--large] WORK [OUT ...]`` writes benchmarks/results/shards.md.
 
 Values, against greedy on all rows and against the bound on what any choice reaches, on gradients and features of all
-units of finished studies OUT, each of one data set read from the folder that ALBENCH_DATA names; and processor time,
-against reading and multiplying every row once. WORK is a folder for features, which are kept, and for shards: 2 GB.
+units of finished studies OUT, each of one data set read from the folder that ALBENCH_DATA names; and time, against
+reading and multiplying every row once. WORK is a folder for features, which are kept, and for shards: 2 GB, with
+``--large``, which measures a million rows of 10,000 features once, 20 GB.
 """
 
 from __future__ import annotations
 
+import argparse
 import os
 import statistics
-import sys
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -24,6 +25,19 @@ import albench_core as core
 RESULT = Path(__file__).parent / "results" / "shards.md"
 N_QUERIES, BUDGET, ETAS, PARTS = 500, 100, (1.0, 0.0), (4, 16)
 RUNS, BLOCK_ROWS, MADE_ROWS = 3, 8192, 10_000
+SHARDS = [  # rows, features, queries, budget, parts, runs
+    (1_000_000, 64, 500, 200, 4, RUNS),
+    (3_000_000, 64, 500, 200, 12, RUNS),
+    (100_000, 2_000, 1_000, 400, 4, RUNS),
+    (20_000, 10_000, 1_000, 400, 2, RUNS),
+]
+LARGE = (1_000_000, 10_000, 1_000, 400, 25, 1)
+OTHERS = {  # rows of which there was no room or time for, by the shape that their times follow from
+    (3_000_000, 64): (10_000_000, 100_000_000),
+    (100_000, 2_000): (1_000_000,),
+    (20_000, 10_000): (1_000_000,),
+    (1_000_000, 10_000): (10_000_000,),
+}
 HEADER = """\
 Values on real units, budget {k}. Queries: {q} draws of units, by uncertainty where it is known. Features are
 standardised. Union: value over that of greedy on all rows, of greedy on what the parts offer; returned: the same of
@@ -32,8 +46,10 @@ what `maximize_sharded` returns; bound: its value over `Selection.bound`. What i
 | rows | eta | order | parts | union | returned | bound |
 | --- | --- | ---: | ---: | ---: | ---: | ---: |"""
 TIMES = """\
-Seconds of processor time of one thread, medians of {runs} in turns; files in the page cache where they fit. Reading and
-multiplying is `similarity` block by block. What was not measured is in italics, in proportion to rows.
+Seconds of processor time of one thread, and in brackets seconds that passed, which tell of the disk and of what else
+the machine did; medians of {runs} in turns, of {large:,} rows of 10,000 one turn. Reading and multiplying is
+`similarity` block by block; files are in the page cache where they fit. What was not measured is in italics, in
+proportion to rows.
 
 | rows x d float16 | q | budget | parts | multiplying once | `maximize_sharded` | ratio |
 | --- | ---: | ---: | ---: | ---: | ---: | ---: |"""
@@ -122,19 +138,40 @@ def make_shards(folder: Path, n: int, d: int, n_parts: int) -> list[Path]:
         paths.append(folder / f"shard-{part}.npy")
         shard = np.lib.format.open_memmap(paths[-1], "w+", np.float16, (n // n_parts, d))
         for at in range(0, len(shard), MADE_ROWS):
-            rows = (block * rng.choice([-1.0, 1.0], d))[: len(shard) - at]
-            shard[at : at + len(rows)] = rows
+            signs = rng.choice([-1.0, 1.0], d).astype(np.float32)
+            rows = block[: len(shard) - at]
+            np.multiply(rows, signs, out=shard[at : at + len(rows)], casting="same_kind")
     return paths
 
 
-def seconds(act: Callable[[], object]) -> float:
-    """Processor time, which a busy machine hardly changes."""
-    begun = time.process_time()
-    act()
-    return time.process_time() - begun
+@dataclass(frozen=True)
+class Seconds:
+    """Of one thread, which a busy machine hardly changes, and by the clock on the wall."""
+
+    processor: float
+    wall: float
+
+    @classmethod
+    def of(cls, act: Callable[[], object]) -> Seconds:
+        processor, wall = time.process_time(), time.perf_counter()
+        act()
+        return cls(time.process_time() - processor, time.perf_counter() - wall)
+
+    @classmethod
+    def median(cls, several: list[Seconds]) -> Seconds:
+        return cls(*(statistics.median(getattr(each, name) for each in several) for name in ("processor", "wall")))
+
+    def cell(self, share: float) -> str:
+        """Processor time of so many times the rows; the wall's only of what was measured."""
+        return _digits(self.processor * share) + (f" ({_digits(self.wall)})" if share == 1 else "")
 
 
-def times(work: Path, n: int, d: int, q: int, budget: int, n_parts: int) -> tuple[float, float]:
+def _digits(number: float) -> str:
+    """Three of them."""
+    return f"{float(f'{number:.3g}'):,.10g}"
+
+
+def times(work: Path, n: int, d: int, q: int, budget: int, n_parts: int, runs: int) -> tuple[Seconds, Seconds]:
     """Reading and multiplying once, and selecting."""
     paths = make_shards(work, n, d, n_parts)
     Q = np.concatenate([np.load(path, mmap_mode="r")[:: -(-n // q)] for path in paths]).astype(np.float32)
@@ -148,42 +185,52 @@ def times(work: Path, n: int, d: int, q: int, budget: int, n_parts: int) -> tupl
     def select() -> None:
         core.maximize_sharded(paths, Q, budget, n_threads=1)
 
-    found = [(seconds(multiply), seconds(select)) for _ in range(RUNS)]
+    found = [(Seconds.of(multiply), Seconds.of(select)) for _ in range(runs)]
     for path in paths:
         path.unlink()
-    return statistics.median(m for m, _ in found), statistics.median(s for _, s in found)
+    return Seconds.median([m for m, _ in found]), Seconds.median([s for _, s in found])
 
 
-def time_lines(work: Path) -> Iterator[str]:
-    jobs = [  # rows that are measured, d, q, budget, parts, rows that follow from them
-        (1_000_000, 64, 500, 200, 4, ()),
-        (3_000_000, 64, 500, 200, 12, (10_000_000, 100_000_000)),
-        (100_000, 2_000, 1_000, 400, 4, (1_000_000,)),
-        (20_000, 10_000, 1_000, 400, 2, (1_000_000, 10_000_000)),
-    ]
-    for n, d, q, budget, n_parts, others in jobs:
-        once, sharded = times(work, n, d, q, budget, n_parts)
+def time_lines(work: Path, large: bool) -> Iterator[str]:
+    jobs = [*SHARDS, LARGE] if large else SHARDS
+    measured = {(n, d) for n, d, *_ in jobs}
+    for n, d, q, budget, n_parts, runs in jobs:
+        once, sharded = times(work, n, d, q, budget, n_parts, runs)
+        others = [rows for rows in OTHERS.get((n, d), ()) if (rows, d) not in measured]
         for rows, mark in ((n, ""), *((other, "*") for other in others)):
             share = rows / n
-            cells = (f"{rows:,} x {d:,}", q, budget, f"{n_parts * share:.0f}")
-            cells += (f"{once * share:.3g}", f"{sharded * share:.3g}", f"{sharded / once:.2f}")
-            yield f"| {' | '.join(f'{mark}{cell}{mark}' for cell in cells)} |"
+            cells = (f"{rows:,} x {d:,}", q, budget, f"{n_parts * share:.0f}", once.cell(share), sharded.cell(share))
+            ratio = f"{sharded.processor / once.processor:.2f}"
+            ratio += f" ({sharded.wall / once.wall:.2f})" if share == 1 else ""
+            yield f"| {' | '.join(f'{mark}{cell}{mark}' for cell in (*cells, ratio))} |"
 
 
-def main(work: Path, outs: list[Path]) -> None:
-    lines = ["# Selection in shards", "", f"Written by `python benchmarks/shards.py WORK OUT ...`. {hardware()}.", ""]
+def main(work: Path, outs: list[Path], large: bool) -> None:
+    flag = "--large " if large else ""
+    lines = [
+        "# Selection in shards",
+        "",
+        f"Written by `python benchmarks/shards.py {flag}WORK OUT ...`. {hardware()}.",
+        "",
+    ]
+    timed = []
+    for line in time_lines(work, large):  # first, before features take memory that files could be cached in
+        print(line, flush=True)
+        timed.append(line)
     lines += HEADER.format(q=N_QUERIES, k=BUDGET).split("\n")
     for path in sorted({*work.glob("*.npz"), *(kept for out in outs for kept in keep_features(out, work))}):
         for line in values(Units.load(path)):
             print(line, flush=True)
             lines.append(line)
-    lines += ["", *TIMES.format(runs=RUNS).split("\n")]
-    for line in time_lines(work):
-        print(line, flush=True)
-        lines.append(line)
+    lines += ["", *TIMES.format(runs=RUNS, large=LARGE[0]).split("\n"), *timed]
     RESULT.write_text("\n".join(lines) + "\n")
 
 
 if __name__ == "__main__":
     os.environ.setdefault("OMP_NUM_THREADS", "1")
-    main(Path(sys.argv[1]), [Path(out) for out in sys.argv[2:]])
+    parser = argparse.ArgumentParser()
+    parser.add_argument("work", type=Path)
+    parser.add_argument("outs", type=Path, nargs="*")
+    parser.add_argument("--large", action="store_true")
+    given = parser.parse_args()
+    main(given.work, given.outs, given.large)

@@ -15,16 +15,31 @@ import pandas as pd
 
 from albench.machine.files import write_json
 from albench.report import build_report
+from albench.report.batches import COLUMNS as BATCH_COLUMNS
+from albench.report.batches import MEANS
+from albench.report.inputs import read_inputs
 from albench.results.layout import RESULTS_FILE, ROUNDS_FILE, RunFolder
+from albench.results.registered import read_registered
 from albench.results.sealed import sealed
 from albench.results.settings import Settings
+from albench.results.tables import STUDY_KEYS
 
 SECTIONS = ("registered", "summary", "pairs", "costed")
 BATCHES = "batches.csv"
+FIGURE = "differences.svg"
 
 
 def keep(out: Path, folder: Path) -> None:
-    """Copy what the tables are made from; the images' folder is left out of the settings."""
+    """Copy what the tables are made from; the images' folder is left out of the settings.
+
+    What the folder has of seeds before those of `out` stays.
+    """
+    with tempfile.TemporaryDirectory() as report:
+        build_report(out, Path(report))
+        batches = pd.read_csv(Path(report) / BATCHES)
+    if (folder / RESULTS_FILE).exists() and not _seeds(folder) <= _seeds(out):
+        _join(folder, out, batches)
+        return
     folder.mkdir(parents=True, exist_ok=True)
     for name in (RESULTS_FILE, ROUNDS_FILE):
         pd.read_parquet(out / name).to_parquet(folder / name, index=False)
@@ -35,9 +50,29 @@ def keep(out: Path, folder: Path) -> None:
     studies = [replace(each, stored={**each.stored, "dataset_root": None}) for each in settings.studies]
     values = {"datasets": {study.dataset: dict(study.stored) for study in studies}}
     write_json(folder / "config.json", sealed(values, format=Settings.FORMAT))
-    with tempfile.TemporaryDirectory() as report:
-        build_report(out, Path(report))
-        (folder / BATCHES).write_bytes((Path(report) / BATCHES).read_bytes())
+    batches.to_csv(folder / BATCHES, index=False)
+
+
+def _seeds(folder: Path) -> set[int]:
+    return set(pd.read_parquet(folder / RESULTS_FILE)["seed"])
+
+
+def _join(folder: Path, out: Path, batches: pd.DataFrame) -> None:
+    """Put seeds of another machine beside those kept; settings and claims are those kept."""
+    if shared := _seeds(folder) & _seeds(out):
+        sys.exit(f"{out}: expected other seeds than those kept in {folder}, or all of them; both have {sorted(shared)}")
+    inputs = read_inputs([folder, out])
+    if len(inputs.configs) > len({config.dataset for config in inputs.configs}):
+        sys.exit("\n".join(inputs.conflicts))
+    if any(claims != read_registered(folder) for claims in inputs.claims.values()):
+        sys.exit(f"{out}: expected the claims registered in {folder}, got others")
+    both = pd.concat([pd.read_csv(folder / BATCHES), batches])
+    sums = both[MEANS].mul(both["n_seeds"], axis=0).assign(n_seeds=both["n_seeds"])
+    sums = sums.groupby([both[key] for key in (*STUDY_KEYS, "strategy", "round")], sort=False).sum()
+    joined = sums[MEANS].div(sums["n_seeds"], axis=0).assign(n_seeds=sums["n_seeds"])
+    joined.reset_index()[BATCH_COLUMNS].to_csv(folder / BATCHES, index=False)
+    inputs.runs.to_parquet(folder / ROUNDS_FILE, index=False)
+    inputs.results.to_parquet(folder / RESULTS_FILE, index=False)
 
 
 def tables(folder: Path) -> str:
@@ -45,6 +80,8 @@ def tables(folder: Path) -> str:
     parts = [f"# {folder.name}", "Made by `python benchmarks/studies.py` from the files beside it."]
     with tempfile.TemporaryDirectory() as report:
         build_report(folder, Path(report))
+        (folder / FIGURE).write_bytes((Path(report) / FIGURE).read_bytes())
+        parts.append(f"![Final Dice of each strategy less that of random, seed by seed]({FIGURE})")
         files = [Path(report) / f"{name}.md" for name in SECTIONS]
         parts += [file.read_text(encoding="utf-8").strip() for file in files if file.exists()]
     batches = pd.read_csv(folder / BATCHES)

@@ -11,11 +11,13 @@
 #include <limits>
 
 #if defined(__x86_64__)
+#include <cpuid.h>
 #include <immintrin.h>
 #elif defined(__aarch64__)
 #include <arm_neon.h>
 #endif
 
+#include "albench/features.hpp"
 #include "coarse.hpp"
 #include "quanta.hpp"
 
@@ -32,6 +34,7 @@
 #define ALBENCH_MICRO_ROWS 8
 #define ALBENCH_FMA(a, b, c) vfmaq_f32(c, a, b)
 #define ALBENCH_WIDE(v) vcvt_f64_f32(v)  // which GCC 12 would do number by number
+#define ALBENCH_HALVES(v) vcvt_f32_f16(reinterpret_cast<float16x4_t>(v))
 #else
 #define ALBENCH_MICRO_ROWS 4
 #define ALBENCH_FMA(a, b, c) ((a) * (b) + (c))
@@ -46,7 +49,8 @@
 #define ALBENCH_MICRO_ROWS 4
 #define ALBENCH_FMA(a, b, c) _mm256_fmadd_ps(a, b, c)
 #define ALBENCH_WIDE(v) _mm256_cvtps_pd(v)
-#define ALBENCH_TARGET __attribute__((target("avx2,fma")))
+#define ALBENCH_HALVES(v) _mm256_cvtph_ps(reinterpret_cast<__m128i>(v))
+#define ALBENCH_TARGET __attribute__((target("avx2,fma,f16c")))
 #include "kernels_body.hpp"
 
 #define ALBENCH_SET avx512
@@ -54,11 +58,26 @@
 #define ALBENCH_MICRO_ROWS 8
 #define ALBENCH_FMA(a, b, c) _mm512_fmadd_ps(a, b, c)
 #define ALBENCH_WIDE(v) _mm512_cvtps_pd(v)
+#define ALBENCH_HALVES(v) _mm512_cvtph_ps(reinterpret_cast<__m256i>(v))
 #define ALBENCH_TARGET __attribute__((target("avx512f,avx512bw,avx512dq,avx512vl,avx2,fma")))
 #include "kernels_body.hpp"
 #endif
 
 namespace albench {
+#if defined(__x86_64__)
+namespace {
+
+// F16C, which not every compiler's __builtin_cpu_supports knows by name.
+bool converts_halves() {
+  unsigned a = 0;
+  unsigned b = 0;
+  unsigned c = 0;
+  unsigned d = 0;
+  return __get_cpuid(1, &a, &b, &c, &d) != 0 && (c & bit_F16C) != 0;
+}
+
+}  // namespace
+#endif
 
 const KernelTable& portable_kernels() {
   static const KernelTable table = baseline::table("portable");
@@ -77,7 +96,7 @@ const KernelTable* neon_kernels() {
 const KernelTable* avx2_kernels() {
 #if defined(__x86_64__)
   static const KernelTable table = with_avx2_coarse(with_avx2_quanta(avx2::table("avx2")));
-  if (__builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma")) return &table;
+  if (__builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma") && converts_halves()) return &table;
 #endif
   return nullptr;
 }

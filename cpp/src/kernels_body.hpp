@@ -1,5 +1,6 @@
 // The kernels for one instruction set, included by kernels.cpp with ALBENCH_SET, ALBENCH_FLOATS,
-// ALBENCH_MICRO_ROWS, ALBENCH_FMA, ALBENCH_WIDE and ALBENCH_TARGET.
+// ALBENCH_MICRO_ROWS, ALBENCH_FMA, ALBENCH_WIDE, ALBENCH_TARGET and, where it converts float16,
+// ALBENCH_HALVES.
 namespace albench {
 namespace ALBENCH_SET {
 namespace {
@@ -11,6 +12,8 @@ constexpr Index kVectors = kLanes / kFloats;
 
 typedef float Floats __attribute__((vector_size(4 * kFloats)));
 typedef float Half __attribute__((vector_size(4 * kDoubles)));
+typedef std::uint16_t Halves
+    __attribute__((vector_size(2 * kFloats)));  // as many float16 as Floats has numbers
 typedef double Doubles __attribute__((vector_size(8 * kDoubles)));
 typedef std::int32_t Ints __attribute__((vector_size(4 * kFloats)));
 typedef std::int32_t HalfInts __attribute__((vector_size(4 * kDoubles)));
@@ -403,6 +406,21 @@ ALBENCH_TARGET void scale(float* s, float factor, Index n) {
   for (Index c = 0; c < n; ++c) s[c] *= factor;
 }
 
+ALBENCH_TARGET void widen(const std::byte* from, Index n, float* out) {
+  Index c = 0;
+#ifdef ALBENCH_HALVES
+  for (; c + kFloats <= n; c += kFloats) {
+    const Floats v = ALBENCH_HALVES(load<Halves>(from + 2 * c));
+    store(out + c, v);
+  }
+#endif
+  for (; c < n; ++c) {
+    std::uint16_t bits;
+    std::memcpy(&bits, from + 2 * c, sizeof bits);
+    out[c] = half_to_float(bits);
+  }
+}
+
 template <bool Difference>
 ALBENCH_TARGET ALBENCH_INLINE double squares(const float* x, const float* y, Index n) {
   Lanes lanes = {};
@@ -433,9 +451,10 @@ ALBENCH_TARGET double squared_distance(const float* x, const float* y, Index n) 
 }
 
 KernelTable table(const char* name) {
-  return {name,         product<false>, product<true>,  facility_gain,  facility_start,
-          clamped_rise, quantise,       quantised_loss, nullptr,        coarse_error,
-          coarse_rise,  above,          scale,          sum_of_squares, squared_distance};
+  return {name,         product<false>, product<true>,  facility_gain, facility_start,
+          clamped_rise, quantise,       quantised_loss, nullptr,       coarse_error,
+          coarse_rise,  above,          scale,          widen,         sum_of_squares,
+          squared_distance};
 }
 
 }  // namespace
@@ -447,4 +466,5 @@ KernelTable table(const char* name) {
 #undef ALBENCH_MICRO_ROWS
 #undef ALBENCH_FMA
 #undef ALBENCH_WIDE
+#undef ALBENCH_HALVES
 #undef ALBENCH_TARGET

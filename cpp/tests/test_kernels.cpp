@@ -1,6 +1,9 @@
 // Every instruction set against the portable kernels, at every length around the vector widths.
 #include <algorithm>
+#include <cmath>
+#include <cstring>
 
+#include "albench/features.hpp"
 #include "albench/kernels.hpp"
 #include "check.hpp"
 #include "data.hpp"
@@ -51,6 +54,40 @@ ALBENCH_TEST(sums_agree_bit_for_bit) {
             plain.squared_distance(s.data(), low.data(), n));
     }
   }
+}
+
+std::vector<std::uint32_t> bits_of(const std::vector<float>& numbers) {
+  std::vector<std::uint32_t> bits(numbers.size());
+  std::memcpy(bits.data(), numbers.data(), bits.size() * sizeof(float));
+  return bits;
+}
+
+// Every float16 there is, NaNs with their payloads too; at an odd address, and every number of them at the
+// end.
+ALBENCH_TEST(halves_have_the_bits_of_half_to_float) {
+  constexpr Index most = 65536;
+  std::vector<std::byte> stored(2 * most + 1);
+  std::vector<float> plain(most);
+  for (Index k = 0; k < most; ++k) {
+    const auto bits = static_cast<std::uint16_t>(k);
+    std::memcpy(stored.data() + 1 + 2 * k, &bits, sizeof bits);
+    plain[static_cast<std::size_t>(k)] = half_to_float(bits);
+  }
+  std::vector<const KernelTable*> tables = vectorised();
+  tables.push_back(&portable_kernels());
+  for (const KernelTable* table : tables) {
+    std::vector<float> wide(most);
+    table->widen(stored.data() + 1, most, wide.data());
+    CHECK(bits_of(wide) == bits_of(plain));
+    for (Index n = 0; n <= 67; ++n) {
+      const std::vector<std::byte> some(stored.begin() + 1, stored.begin() + 1 + 2 * n);
+      std::vector<float> out(static_cast<std::size_t>(n));
+      table->widen(some.data(), n, out.data());
+      CHECK(std::equal(out.begin(), out.end(), plain.begin()));
+    }
+  }
+  CHECK(half_to_float(0x3C01) == 1.0F + 1.0F / 1024.0F && half_to_float(0x8001) == -std::ldexp(1.0F, -24));
+  CHECK(std::isinf(half_to_float(0xFC00)) && std::isnan(half_to_float(0x7C01)));
 }
 
 ALBENCH_TEST(what_is_not_finite_is_found_wherever_it_is) {

@@ -108,7 +108,7 @@ def test_the_forecast_takes_off_what_is_done(out: Path, phantom: Dataset, tmp_pa
         (("random",), 2 * (1 + 2)),
     ):
         whole = forecast(study, strategies, 20, 1, costs)
-        assert _remaining(whole, study, strategies, 20).n_done == n_done
+        assert _remaining(whole, study, strategies, range(20)).n_done == n_done
 
 
 def test_the_export(out: Path, tmp_path: Path) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import fcntl
 import os
+import shutil
 import signal
 import time
 from pathlib import Path
@@ -32,6 +33,19 @@ def test_two_that_race_share_the_work(phantom: Dataset, tmp_path: Path, alone: d
     assert len(study.trainings("begin")) == len(study.trainings("end"))
     for part in ("_setup", "_shared", "random", "entropy", "full"):
         assert study.ends_of(part) == ["done"]
+
+
+@pytest.mark.long
+def test_two_that_race_fifty_times_do_nothing_twice(phantom: Dataset, tmp_path: Path) -> None:
+    first = JoinedStudy(phantom, tmp_path / "alone" / "out", strategies=("random",))
+    expected = first.artefacts_alone()
+    for number in range(50):
+        study = JoinedStudy(phantom, tmp_path / str(number) / "out", strategies=("random",))
+        study.join(2)
+        study.require_equal(expected)
+        assert len(study.trainings("begin")) == len(study.trainings("end"))
+        assert [study.ends_of(part) for part in ("_setup", "_shared", "random")] == [["done"]] * 3
+        shutil.rmtree(study.out.parent)
 
 
 @pytest.mark.long

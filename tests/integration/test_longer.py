@@ -232,7 +232,7 @@ def test_a_ceiling_with_iterations_of_its_own_is_not_trained_again(phantom: Data
     run(phantom, out, protocol_of(3, full_iterations=300), chains)
     trained = (out / phantom.name / "full/seed-0/round-2/model.pth").stat()
     longer = protocol_of(4, full_iterations=300)
-    done = find_done(unclaimed_study(phantom, out, longer), chains, 1)
+    done = find_done(unclaimed_study(phantom, out, longer), chains, range(1))
     assert done.n_trainings == 1 + 2 + 1, "the start, two rounds, the ceiling"
     assert run(phantom, out, longer, chains) == [f"{phantom.name}: 3 rounds of 1 chain kept, 1 round more"]
     run(phantom, tmp_path / "at-once", longer, chains)
@@ -294,7 +294,7 @@ def test_a_strategy_that_is_left_out_for_now_is_in_no_table_of_another_length(
 def test_a_plan_counts_what_stands(studies: Callable[[int], Path], phantom: Dataset, tmp_path: Path) -> None:
     out = copy(studies(3), tmp_path / "out")
     before = content(out)
-    done = find_done(unclaimed_study(phantom, out, protocol_of(4)), STRATEGIES, 1)
+    done = find_done(unclaimed_study(phantom, out, protocol_of(4)), STRATEGIES, range(1))
     assert done.n_trainings == 1 + 3 * 2, "the start, and two rounds of three strategies"
     assert done.n_iterations == 200 + 3 * 2 * 100
     assert done.lines == (

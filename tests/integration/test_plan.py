@@ -43,7 +43,7 @@ def test_trainings_and_iterations_are_those_of_the_run(folds: int, phantom: Data
     training = plain.training.model_copy(update={"folds": folds})
     study = fake_study(phantom, tmp_path / "out", plain.model_copy(update={"training": training}))
     strategies = ("random", "usim-f", "full")
-    promised = forecast_study(study, strategies, 2, 1)
+    promised = forecast_study(study, strategies, range(2), 1)
     run_studies([study], strategies, range(2), 1)
     runs = pd.read_parquet(tmp_path / "out" / "rounds.parquet")
     trained = runs[~(runs["shared"] & (runs["strategy"] != "random"))]  # the first training counts once a seed
@@ -57,7 +57,7 @@ def test_trainings_and_iterations_are_those_of_the_run(folds: int, phantom: Data
 def test_nothing_is_written_to_the_results(phantom: Dataset, tmp_path: Path) -> None:
     study = fake_study(phantom, tmp_path / "out")
     before = sorted(tmp_path.rglob("*"))
-    forecast_study(study, ("random",), 1, 1)
+    forecast_study(study, ("random",), range(1), 1)
     assert sorted(tmp_path.rglob("*")) == before
 
 
@@ -118,7 +118,7 @@ def test_what_is_done_of_this_very_study_is_taken_off(phantom: Dataset, tmp_path
     costs = replace(COSTS, score_s_per_unit=dict.fromkeys(("random", "entropy", "full"), 0.5))
 
     def left(asked: Study, strategies: tuple[str, ...], n_seeds: int) -> Forecast:
-        return _remaining(forecast(asked, strategies, n_seeds, 1, costs), asked, strategies, n_seeds, said)
+        return _remaining(forecast(asked, strategies, n_seeds, 1, costs), asked, strategies, range(n_seeds), said)
 
     said = Listening()
     assert left(study, ("random",), 1) == forecast(study, ("random",), 1, 1, costs)
@@ -142,7 +142,7 @@ def test_what_a_run_would_refuse_is_refused_with_the_way_out(phantom: Dataset, t
     """The message's own settings fit."""
     protocol = fake_protocol(budget=5000)
     with pytest.raises(InputError, match="expected at most the") as planned:
-        forecast_study(fake_study(phantom, tmp_path / "a", protocol), ("random",), 2, 1)
+        forecast_study(fake_study(phantom, tmp_path / "a", protocol), ("random",), range(2), 1)
     with pytest.raises(InputError) as run:
         run_studies([fake_study(phantom, tmp_path / "b", protocol)], ("random",), range(2), 1)
     assert str(planned.value) == str(run.value)
@@ -150,7 +150,7 @@ def test_what_a_run_would_refuse_is_refused_with_the_way_out(phantom: Dataset, t
     start, budget = (int(setting.split("=")[1]) for setting in settings)
     pool = protocol.pool.model_copy(update={"start": start})
     fitting = protocol.model_copy(update={"pool": pool, "budget": budget})
-    assert forecast_study(fake_study(phantom, tmp_path / "c", fitting), ("random",), 2, 1).start == start
+    assert forecast_study(fake_study(phantom, tmp_path / "c", fitting), ("random",), range(2), 1).start == start
 
 
 def test_a_pool_that_the_protocol_cuts_may_be_whole(tmp_path: Path) -> None:
@@ -160,9 +160,9 @@ def test_a_pool_that_the_protocol_cuts_may_be_whole(tmp_path: Path) -> None:
     message = r"40 units in the pool of photos; what fits: --set pool.max_cases=null \(all 168 cases\) or "
     message += "--set pool.start=5 --set budget=5$"
     with pytest.raises(InputError, match=message):
-        forecast_study(study, ("random",), 1, 1)
+        forecast_study(study, ("random",), range(1), 1)
     fitting = load_protocol("quick", ["scoring.precision=float32", "pool.max_cases=null"])
-    assert forecast_study(fake_study(dataset, tmp_path / "all", fitting), ("random",), 1, 1).n_pool_units == 168
+    assert forecast_study(fake_study(dataset, tmp_path / "all", fitting), ("random",), range(1), 1).n_pool_units == 168
 
 
 @pytest.mark.slow

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shlex
+from dataclasses import replace
 from pathlib import Path
 
 import pandas as pd
@@ -16,10 +17,12 @@ from albench.report.inputs import read_inputs
 from albench.report.provenance import commands
 from albench.results.layout import RunFolder
 from albench.results.settings import Settings
+from albench.results.tables import RESULT_KEYS
 from albench.study import run as run_module
 from albench.study.file import STUDY_FILE, read_study
 from albench.study.request import RunRequest
 from albench.study.run import Resolved
+from albench.study.status import read_status
 from albench.terminal import cli
 from tests.support.fake_study import FakeFactory, fake_study
 
@@ -44,6 +47,22 @@ def test_a_run_returns_the_report_and_prints_nothing(
     assert set(albench.load_results(request_of.out)["strategy"]) == {"random"}
     assert RunRequest(**read_study(request_of.out / STUDY_FILE)) == request_of
     assert capsys.readouterr() == ("", "")
+
+
+def test_seeds_of_two_machines_are_those_of_one(request_of: RunRequest, tmp_path: Path) -> None:
+    whole = replace(request_of, seeds=3)
+    parts = [replace(whole, out=tmp_path / "a", seeds=1), replace(whole, out=tmp_path / "b", first_seed=1)]
+    for request in (whole, *parts):
+        albench.run(request)
+    assert set(albench.load_results(tmp_path / "b")["seed"]) == {1, 2}
+    assert [part.seed for part in read_status(tmp_path / "b").parts if part.chain == "random"] == [1, 2]
+    together, alone = read_inputs([part.out for part in parts]), read_inputs([whole.out])
+    sort = [*RESULT_KEYS, "dice"]
+    pd.testing.assert_frame_equal(
+        together.results[sort].sort_values(sort, ignore_index=True),
+        alone.results[sort].sort_values(sort, ignore_index=True),
+    )
+    assert "--seeds 3 --first-seed 1" in " ".join(commands(read_inputs([tmp_path / "b"])))
 
 
 def test_the_command_prints_summary_and_place_and_its_file_runs_it_again(

@@ -84,6 +84,26 @@ def test_who_runs_what_where_and_what_failed(
     assert "entropy seed 0: failed last on" in shown and "1 joined processes; time left: 0 min" in shown
 
 
+def test_what_begins_with_a_failed_start_is_not_waited_for(finished: Path, phantom: Dataset, tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    shutil.copytree(finished, out)
+    for chain in ("random", "entropy"):
+        shutil.rmtree(out / phantom.name / chain)
+    (out / phantom.name / "_shared" / "seed-0" / "round-0" / "evaluate.stage.json").unlink()
+    for _ in range(3):
+        failed = Claims(RunFolder(out), 60).on(phantom.name, "_shared", 0).take()
+        assert failed is not None and failed.end("failed", error="odd")
+    found = read_status(out)
+    assert {name: state for name, (state, *_) in states(found).items()} == {
+        "setup": "done",
+        "shared": "failed",
+        "random": "blocked",
+        "entropy": "blocked",
+        "full": "done",
+    }
+    assert found.seconds_left == 0
+
+
 def test_a_claim_that_nobody_renews_is_no_work(finished: Path, phantom: Dataset, tmp_path: Path) -> None:
     out = tmp_path / "out"
     shutil.copytree(finished, out)

@@ -5,12 +5,14 @@ from __future__ import annotations
 import runpy
 from pathlib import Path
 
+import pandas as pd
 import pytest
 
 from albench.protocols import load_protocol
 from albench.results.layout import RunFolder
 from albench.results.registered import parse_claims, read_registered, register
 from albench.results.settings import Settings
+from albench.results.tables import RESULT_KEYS, RUN_KEYS
 from albench.strategies import label_of, make_strategy
 from albench.study.file import read_study
 from albench.study.request import RunRequest
@@ -47,3 +49,28 @@ def test_what_is_kept_of_a_study_makes_its_tables(tmp_path: Path) -> None:
     assert Settings.read(RunFolder(kept)).study(None).root is None
     script["main"]([str(kept)])
     assert (kept / "tables.md").read_text() == text
+
+
+def test_seeds_of_another_machine_join_those_kept(tmp_path: Path) -> None:
+    claim = {"strategy": "usim-f", "endpoint": "final", "smallest": 0.01, "looks": [3, 6]}
+    main, kept = runpy.run_path(str(ROOT / "studies.py"))["main"], tmp_path / "kept"
+    for name, n_seeds, first_seed in (("here", 2, 0), ("there", 3, 2), ("overlapping", 2, 4)):
+        (tmp_path / name).mkdir()
+        register(tmp_path / name, parse_claims([claim], "claims"))
+        write_study(tmp_path / name, n_seeds=n_seeds, first_seed=first_seed, n_rounds=2, with_pictures=True)
+        if name != "overlapping":
+            main([str(tmp_path / name), str(kept)])
+            main([str(tmp_path / name), str(tmp_path / f"{name}-alone")])
+    alone = [tmp_path / "here-alone", tmp_path / "there-alone"]
+    for file, keys in (("results.parquet", RESULT_KEYS), ("rounds.parquet", RUN_KEYS)):
+        both = pd.concat([pd.read_parquet(folder / file) for folder in alone]).sort_values(keys, ignore_index=True)
+        joined = pd.read_parquet(kept / file).sort_values(keys, ignore_index=True)
+        pd.testing.assert_frame_equal(joined, both, check_like=True)
+    here, there, joined = (pd.read_csv(folder / "batches.csv") for folder in (*alone, kept))
+    assert (joined["n_seeds"] == 5).all()
+    pd.testing.assert_series_equal(joined["fg_share"], (2 * here["fg_share"] + 3 * there["fg_share"]) / 5)
+    assert "3 of 3, 6 seeds" in (kept / "tables.md").read_text().replace("\u00a0", " ")
+    before = {path: path.read_bytes() for path in kept.iterdir()}
+    with pytest.raises(SystemExit, match=r"both have \[4\]"):
+        main([str(tmp_path / "overlapping"), str(kept)])
+    assert {path: path.read_bytes() for path in kept.iterdir()} == before

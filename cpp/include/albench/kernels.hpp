@@ -105,6 +105,9 @@ struct KernelTable {
   // s_c *= factor.
   void (*scale)(float* s, float factor, Index n);
 
+  // n float16 that follow each other, at any address, to float32: the bits of half_to_float.
+  void (*widen)(const std::byte* from, Index n, float* out);
+
   // sum_k x_k^2: finite exactly where all x are, since squares of float32 stay far inside double.
   double (*sum_of_squares)(const float* x, Index n);
   // sum_k (x_k - y_k)^2, in double.

@@ -17,6 +17,7 @@ from albench.report.batches import batch_table
 from albench.report.cells import markdown, print_summary, study_title, summary_cells, timing_cells
 from albench.report.classes import class_coverage
 from albench.report.coverage import chosen_units, coverage_table
+from albench.report.differences import differences_figure, studies_with_gains
 from albench.report.figures import Panel, as_png, as_svg, curves_figure, units_figure
 from albench.report.inputs import Inputs, read_inputs, unit_word
 from albench.report.latex import latex
@@ -48,10 +49,10 @@ def build_report(out_dirs: Path | Sequence[Path], report_dir: Path | None = None
     Returns
     -------
     Path
-        The page, ``index.html``. Beside it, figures as .png and .svg: curves, and units-<data set>-<protocol>, and
-        ranks.svg where there are enough data sets; tables: summary, timing, claims, scores, budget, costed, pairs and
-        penalty as .csv, .md and .tex, coverage.csv, classes.csv, batches.csv, queries.csv and ranks.csv; and where
-        claims were registered, registered.csv and registered.md.
+        The page, ``index.html``. Beside it, figures as .png and .svg: curves, units-<data set>-<protocol>, differences
+        where there is a reference, and ranks.svg where there are enough data sets; tables: summary, timing, claims,
+        scores, budget, costed, pairs and penalty as .csv, .md and .tex, coverage.csv, classes.csv, batches.csv,
+        queries.csv and ranks.csv; and where claims were registered, registered.csv and registered.md.
 
     Raises
     ------
@@ -78,8 +79,11 @@ def build_report(out_dirs: Path | Sequence[Path], report_dir: Path | None = None
     )
     panels = _panels(inputs)
     asked = _asked(inputs)
+    titles = dict(zip(_studies(inputs), (panel.title for panel in panels), strict=True))
+    gains = studies_with_gains(inputs.results, numbers.pairs, titles)
     files = {
         **_figure_files("curves", curves_figure(panels)),
+        **(_figure_files("differences", differences_figure(gains)) if gains else {}),
         **_units_figures(inputs.queries),
         **_table_files(inputs, tables),
         **statistics.files(numbers),
@@ -111,6 +115,10 @@ def _asked(inputs: Inputs) -> Asked | None:
         for config in inputs.configs
     }
     return build_asked(inputs.results, inputs.claims, rounds)
+
+
+def _studies(inputs: Inputs) -> list[tuple[str, str]]:
+    return [(str(study[0]), str(study[1])) for study, _ in inputs.results.groupby(STUDY_KEYS)]
 
 
 def _panels(inputs: Inputs) -> list[Panel]:

@@ -11,8 +11,8 @@ from albench.report.coverage import chosen_units
 from albench.report.palette import order
 from albench.results.tables import STUDY_KEYS
 
-_MEANS = ["units", "fg_share", "pool_fg_share", "fg_ratio", "empty_share", "pool_empty_share"]
-COLUMNS = [*STUDY_KEYS, "strategy", "round", "n_seeds", *_MEANS]
+MEANS = ["units", "fg_share", "pool_fg_share", "fg_ratio", "empty_share", "pool_empty_share"]
+COLUMNS = [*STUDY_KEYS, "strategy", "round", "n_seeds", *MEANS]
 
 
 def batch_table(queries: pd.DataFrame, pools: Mapping[tuple[str, str, int], pd.DataFrame]) -> pd.DataFrame:
@@ -48,11 +48,11 @@ def batch_table(queries: pd.DataFrame, pools: Mapping[tuple[str, str, int], pd.D
         key: dict[Hashable, object] = {"dataset": dataset, "protocol": protocol, "strategy": strategy, "round": number}
         ratio = share / of_pool if of_pool > 0 else float("nan")
         numbers = (len(own), share, of_pool, ratio, empty, pool_empty)
-        rows.append({**key, **dict(zip(_MEANS, numbers, strict=True))})
+        rows.append({**key, **dict(zip(MEANS, numbers, strict=True))})
     if not rows:
         return pd.DataFrame(columns=COLUMNS)
     table = pd.DataFrame(rows).groupby([*STUDY_KEYS, "strategy", "round"])
-    means = table[_MEANS].mean().assign(n_seeds=table.size()).reset_index()
+    means = table[MEANS].mean().assign(n_seeds=table.size()).reset_index()
     rank = {name: place for place, name in enumerate(order(list(means["strategy"])))}
     means = means.assign(_rank=means["strategy"].map(rank)).sort_values([*STUDY_KEYS, "_rank", "round"])
     return means.reset_index(drop=True)[COLUMNS]

@@ -26,7 +26,7 @@ WIDE, NARROW = "wide", "narrow"
 _FOOTNOTE = Line2D([], [], linestyle="none", label=ORACLE_NOTE)
 
 # matplotlib types the keys as a long literal, which a plain dictionary cannot meet
-_RC: Any = {
+RC: Any = {
     "font.family": ["DejaVu Sans"],
     "font.size": 10,
     "axes.titlesize": 11,
@@ -76,7 +76,7 @@ class Panel:
 
 def curves_figure(panels: list[Panel], layout: str = WIDE) -> Figure:
     """Dice against budget, one set of axes per panel, one legend for all."""
-    with mpl.rc_context(_RC):
+    with mpl.rc_context(RC):
         n_columns = 1 if layout == NARROW or len(panels) == 1 else 2
         n_rows = -(-len(panels) // n_columns)
         names = order([name for panel in panels for name in panel.curves["strategy"] if name != CEILING])
@@ -84,7 +84,7 @@ def curves_figure(panels: list[Panel], layout: str = WIDE) -> Figure:
         legend_inches = 0.25 * -(-(len(names) + 1) // per_row) + 0.25
         width, height = (4.1, 3.9) if layout == NARROW else ((7.4, 4.5) if n_columns == 1 else (5.9, 4.2))
         size = (width * n_columns, height * n_rows + legend_inches)
-        figure = _figure(size)
+        figure = new_figure(size)
         grid = figure.subplots(n_rows, n_columns, squeeze=False)
         for axes, panel in zip(grid.flat, panels, strict=False):
             _draw_panel(axes, panel, names)
@@ -112,12 +112,12 @@ def units_figure(queries: pd.DataFrame, layout: str = WIDE) -> Figure:
     """
     unit, depth = unit_word(queries), depths(queries)
     units = PLURALS[unit]
-    with mpl.rc_context(_RC):
+    with mpl.rc_context(RC):
         names = order(list(queries["strategy"]))
         narrow, one = layout == NARROW, unit == "image"  # an image has no position in its case
         rows = len(names)
         height = 0.34 * rows + 1.3
-        figure = _figure((4.1, height if one else 2 * height + 0.3) if narrow else (8.6, max(height, 2.2)))
+        figure = new_figure((4.1, height if one else 2 * height + 0.3) if narrow else (8.6, max(height, 2.2)))
         shape = (1, 1) if one else (2, 1) if narrow else (1, 2)
         by_case, *others = figure.subplots(*shape, squeeze=False).flat
         counts = queries.groupby(["strategy", "case"]).size().reset_index(name="n")
@@ -151,14 +151,15 @@ def as_png(figure: Figure, dpi: int = 200) -> bytes:
 
 def _saved(figure: Figure, kind: str, **options: Any) -> bytes:
     buffer = io.BytesIO()
-    with mpl.rc_context(_RC), warnings.catch_warnings():
+    with mpl.rc_context(RC), warnings.catch_warnings():
         # of a script that the font has not, such as Chinese: boxes in the figure, while the page has the name
         warnings.filterwarnings("ignore", "Glyph .* missing from font", UserWarning)
         figure.savefig(buffer, format=kind, **options)
     return buffer.getvalue()
 
 
-def _figure(size: tuple[float, float]) -> Figure:
+def new_figure(size: tuple[float, float]) -> Figure:
+    """Return an empty figure of so many inches; drawn on under `RC`."""
     figure = Figure(figsize=size, layout=ConstrainedLayoutEngine(w_pad=0.12, h_pad=0.1, wspace=0.08))
     FigureCanvasAgg(figure)
     return figure

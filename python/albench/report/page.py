@@ -16,6 +16,7 @@ from albench.report import provenance
 from albench.report.cells import Cells, study_title, summary_cells, timing_cells
 from albench.report.chart import chart_data
 from albench.report.coverage import Annotated, annotated_units, chosen_units
+from albench.report.differences import describe, differences_figure, gains_of
 from albench.report.doubts import doubts, trusted_geometry
 from albench.report.figures import NARROW, WIDE, Panel, as_svg, curves_figure, units_figure
 from albench.report.findings import findings
@@ -51,6 +52,7 @@ class Study:
     doubts: list[str]
     findings: list[str]
     curves: Picture
+    differences: Picture | None
     chart: dict[str, Any]
     versus: tuple[list[str], list[list[Square | None]]]
     tested: bool
@@ -108,6 +110,7 @@ def render(
             f"study-{number}",
             (str(study[0]), str(study[1])),
             part,
+            inputs.results,
             panel,
             tables,
             study[0] in inputs.phantoms,
@@ -162,6 +165,7 @@ def _study(
     anchor: str,
     study: tuple[str, str],
     part: pd.DataFrame,
+    results: pd.DataFrame,
     panel: Panel,
     tables: Tables,
     phantom: bool,
@@ -182,6 +186,7 @@ def _study(
             _data_url(as_svg(curves_figure([untitled], NARROW))),
             _describe(panel),
         ),
+        differences=_differences(study, results, tables.pairs),
         chart=chart_data(panel),
         versus=versus,
         tested=any(square.p for row in versus[1] for square in row if square),
@@ -193,6 +198,14 @@ def _study(
         timing_strategies=list(of_study["strategy"]),
         timing=timing_cells(of_study),
     )
+
+
+def _differences(study: tuple[str, str], results: pd.DataFrame, pairs: pd.DataFrame) -> Picture | None:
+    gains = gains_of(results, pairs, study)
+    if not gains:
+        return None
+    wide, narrow = (as_svg(differences_figure([("", gains)], layout)) for layout in (WIDE, NARROW))
+    return Picture(_data_url(wide), _data_url(narrow), describe(study_title(*study), gains))
 
 
 def _describe(panel: Panel) -> str:

@@ -36,15 +36,15 @@ def _repeated(study: StudyFolder) -> list[str]:
     seeds: dict[str, set[int]] = {}
     for chain in study.chains():
         seeds.setdefault(chain.strategy, set()).add(chain.seed)
-    by_number: dict[int, list[str]] = {}
+    by_range: dict[tuple[int, int], list[str]] = {}
     for strategy, own in seeds.items():
-        by_number.setdefault(max(own) + 1, []).append(strategy)  # seeds are numbered from 0
+        by_range.setdefault((min(own), max(own) + 1), []).append(strategy)
     out = study.run.path if study.run.path.name not in ("", "..") else study.run.path.resolve()
     again = shlex.quote(str(out.with_name(f"{out.name}-again")))
     return [
         f"al-bench run {shlex.quote(str(study.request))} --strategy {shlex.quote(','.join(order(names)))} "
-        f"--seeds {n_seeds} --out {again}"
-        for n_seeds, names in sorted(by_number.items(), reverse=True)
+        f"--seeds {end}{f' --first-seed {first}' if first else ''} --out {again}"
+        for (first, end), names in sorted(by_range.items(), reverse=True)
     ]
 
 
@@ -137,8 +137,9 @@ def _command(configs: list[StudyConfiguration], results: pd.DataFrame) -> str:
         "dataset": ",".join(dict.fromkeys(config.dataset for config in configs)),
         "strategy": ",".join(order(list(own["strategy"]))) or None,
         "protocol": protocol if protocol is None or protocol in protocol_names() else f"{protocol}.yaml",
-        # seeds are numbered from 0; a table without rows yet has none
+        # a table without rows yet has no seeds
         "seeds": None if own.empty else int(own["seed"].max()) + 1,
+        "first-seed": None if own.empty else int(own["seed"].min()) or None,
         **_options(configs[0]),
     }
     words = [f"--{name} {shlex.quote(str(value))}" for name, value in options.items() if value is not None]

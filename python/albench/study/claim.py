@@ -56,10 +56,10 @@ def claim_results(
     if former:
         write_tables(request.out)
     for study in studies:
-        for line in _set_others_aside(study, request.strategy, request.seeds):
+        for line in _set_others_aside(study, request.strategy, request.seed_range):
             reporter.say(line)
         if study.dataset.name in former:
-            for line in what_stands(study, former[study.dataset.name], request.strategy, request.seeds):
+            for line in what_stands(study, former[study.dataset.name], request.strategy, request.seed_range):
                 reporter.say(line)
 
 
@@ -78,11 +78,11 @@ def _check_pools(study: Study) -> None:
             check_budget(study, Pool.load(seed.pool))
 
 
-def _set_others_aside(study: Study, strategies: Sequence[str], n_seeds: int) -> Iterator[str]:
+def _set_others_aside(study: Study, strategies: Sequence[str], seeds: Sequence[int]) -> Iterator[str]:
     """Make room for chains whose strategy looks at the number of queries, and chose for another; say where they are."""
     settings = StudySettings.of(study.config)
     for name in strategies:
-        for chain in (study.folder.chain(name, seed) for seed in range(n_seeds) if make_strategy(name).scheduled):
+        for chain in (study.folder.chain(name, seed) for seed in seeds if make_strategy(name).scheduled):
             if begins_again(chain, settings, settings):
                 place = set_aside(chain.path, study.out, f"{name}-{chain.path.name}")
                 title = f"{study.dataset.name} {name} seed {chain.seed}"

@@ -51,7 +51,7 @@ def trainings(study: Study, strategies: Sequence[str], seed: int) -> Iterator[tu
         yield folder.chain(CEILING, seed).round(protocol.rounds - 1), protocol.ceiling_iterations
 
 
-def find_done(study: Study, strategies: Sequence[str], n_seeds: int) -> Done:
+def find_done(study: Study, strategies: Sequence[str], seeds: Sequence[int]) -> Done:
     """Count what is finished and whole of this very configuration, or stands under it (`albench.results.longer`)."""
     run, wanted = study.folder.run, StudySettings.of(study.config)
     try:
@@ -67,15 +67,15 @@ def find_done(study: Study, strategies: Sequence[str], n_seeds: int) -> Done:
     stages = train_stages(study.config.protocol.training.folds)
     finished = [
         iterations
-        for seed in range(n_seeds)
+        for seed in seeds
         for place, iterations in trainings(study, strategies, seed)
         if not begins_again(place.chain, stored, wanted)
         for stage in stages
         if load_stage(_place_now(study, place).path, stage)
     ]
-    prepared = [seed for seed in range(n_seeds) if load_stage(study.folder.seed(seed).path, "prepare")]
+    prepared = [seed for seed in seeds if load_stage(study.folder.seed(seed).path, "prepare")]
     changes = (stored.rounds, stored.budgets) != (wanted.rounds, wanted.budgets)
-    lines = tuple(what_stands(study, stored, strategies, n_seeds)) if changes else ()
+    lines = tuple(what_stands(study, stored, strategies, seeds)) if changes else ()
     return Done(len(finished), sum(finished), len(prepared), lines)
 
 

@@ -138,13 +138,11 @@ def forecast_studies(
     if piloted is not None and not request.claims:
         raise InputError(f"--pilot {pilot}: expected a study with claims, whose spread it says, got none")
     resolved = resolve(request, reporter)  # what it reads of the data it remembers, for the run
-    strategies, n_seeds = resolved.request.strategy, request.seeds
-    forecasts = [
-        forecast_study(study, strategies, n_seeds, resolved.n_processes, reporter) for study in resolved.studies
-    ]
+    strategies, seeds = resolved.request.strategy, request.seed_range
+    forecasts = [forecast_study(study, strategies, seeds, resolved.n_processes, reporter) for study in resolved.studies]
     if request.resume:
         forecasts = [
-            _remaining(forecast, study, strategies, n_seeds, reporter)
+            _remaining(forecast, study, strategies, seeds, reporter)
             for forecast, study in zip(forecasts, resolved.studies, strict=True)
         ]
     with reporter.task("measuring how long a process takes to start"):
@@ -154,46 +152,51 @@ def forecast_studies(
     forecasts[0] = _with_fixed(forecasts[0], n_starts * startup_s)
     claims = resolved.request.claims
     if not claims:
-        return [_with_power(forecast, sd) for forecast in forecasts]
+        return [_with_power(forecast, request.seeds, sd) for forecast in forecasts]
     forecasts = [
-        replace(forecast, claims=tuple(_claim_powers(forecast, claims, sd, piloted))) for forecast in forecasts
+        replace(forecast, claims=tuple(_claim_powers(forecast, claims, request.seeds, sd, piloted)))
+        for forecast in forecasts
     ]
     if piloted is not None and not any(claim.source == _PILOT for each in forecasts for claim in each.claims):
         raise InputError(f"--pilot {pilot}: expected two seeds with both strategies of some claim, found none")
     return forecasts
 
 
-def _with_power(forecast: Forecast, sd: float | None) -> Forecast:
+def _with_power(forecast: Forecast, n_seeds: int, sd: float | None) -> Forecast:
     known = SPREADS.get((forecast.protocol, PRIMARY)) if sd is None else sd
-    return forecast if known is None else replace(forecast, power=power_of(forecast.n_seeds, known))
+    return forecast if known is None else replace(forecast, power=power_of(n_seeds, known))
 
 
 def _claim_powers(
-    forecast: Forecast, claims: Sequence[RegisteredClaim], sd: float | None, pilot: pd.DataFrame | None
+    forecast: Forecast,
+    claims: Sequence[RegisteredClaim],
+    n_seeds: int,
+    sd: float | None,
+    pilot: pd.DataFrame | None,
 ) -> Iterator[ClaimPower]:
-    """Say what can be found of each claim by the spread known best: the pilot's, the one given, the usual one."""
+    """Say what so many seeds find of each claim by the spread known best: the pilot's, the one given, the usual one."""
     own = None if pilot is None else pilot[pilot["dataset"] == forecast.dataset]
     for claim in claims:
         of_pilot = math.nan if own is None or own.empty else pilot_spread(own, claim)
         usual = SPREADS.get((forecast.protocol, claim.endpoint))
         if of_pilot > 0:
-            yield ClaimPower(claim, of_pilot, _PILOT, forecast.n_seeds)
+            yield ClaimPower(claim, of_pilot, _PILOT, n_seeds)
         elif sd is not None:
-            yield ClaimPower(claim, sd, "as given", forecast.n_seeds)
+            yield ClaimPower(claim, sd, "as given", n_seeds)
         elif usual is not None:
-            yield ClaimPower(claim, usual, "as in a trial on hippocampus", forecast.n_seeds)
+            yield ClaimPower(claim, usual, "as in a trial on hippocampus", n_seeds)
 
 
 def _remaining(
-    forecast: Forecast, study: Study, strategies: Sequence[str], n_seeds: int, reporter: Reporter = SILENT
+    forecast: Forecast, study: Study, strategies: Sequence[str], seeds: Sequence[int], reporter: Reporter = SILENT
 ) -> Forecast:
     """Take off what the results folder has already, training by training."""
-    done = find_done(study, strategies, n_seeds)
+    done = find_done(study, strategies, seeds)
     for line in done.lines:
         reporter.say(line)
     rounds_left = 1 - done.n_trainings / forecast.n_trainings
     left = {
-        "preprocess": 1 - done.n_prepared / n_seeds,
+        "preprocess": 1 - done.n_prepared / len(seeds),
         "train": 1 - done.n_iterations / forecast.n_iterations,
     }
     compute_s = {what: seconds * left.get(what, rounds_left) for what, seconds in forecast.compute_s.items()}
@@ -220,14 +223,14 @@ def _startup_s() -> float:
 
 
 def forecast_study(
-    study: Study, strategies: Sequence[str], n_seeds: int, n_processes: int, reporter: Reporter = SILENT
+    study: Study, strategies: Sequence[str], seeds: Sequence[int], n_processes: int, reporter: Reporter = SILENT
 ) -> Forecast:
     """Measure and extrapolate, in a temporary folder that is removed again."""
     with tempfile.TemporaryDirectory(prefix="al-bench-plan-") as folder:
         # the first model of a seed has to be there before its chains begin
-        n_chains = n_seeds * len(strategies)
-        costs = measure(study, strategies, Path(folder), reporter, n_seeds, min(n_processes, n_chains))
-    return forecast(study, strategies, n_seeds, n_processes, costs)
+        n_chains = len(seeds) * len(strategies)
+        costs = measure(study, strategies, Path(folder), reporter, seeds, min(n_processes, n_chains))
+    return forecast(study, strategies, len(seeds), n_processes, costs)
 
 
 def forecast(study: Study, strategies: Sequence[str], n_seeds: int, n_processes: int, costs: Costs) -> Forecast:

@@ -69,7 +69,7 @@ def measure(
     strategies: Sequence[str],
     folder: Path,
     reporter: Reporter = SILENT,
-    n_seeds: int = 1,
+    seeds: Sequence[int] = (0,),
     n_beside: int = 1,
 ) -> Costs:
     """Take a few cases of the first seed through every stage; models are of no use and thrown away.
@@ -99,7 +99,7 @@ def measure(
         pool = scanned.pool
         scan_s = time.perf_counter() - began
         if may_be_short(study, pool, len(split.pool)):
-            _check_pools(study, sample, pool, n_seeds, folder / _WHOLE)
+            _check_pools(study, sample, pool, seeds, folder / _WHOLE)
         began = time.perf_counter()
         rng = generator(study.dataset.name, "plan-start")
         as_drawn: StartMethod = "labelled" if method == "labelled" else "random"
@@ -155,10 +155,10 @@ class _Answering:
         return self._model.reference(case)
 
 
-def _check_pools(study: Study, sample: Split, sampled: Pool, n_seeds: int, folder: Path) -> None:
+def _check_pools(study: Study, sample: Split, sampled: Pool, seeds: Sequence[int], folder: Path) -> None:
     """Count the units of every seed's whole pool, as `run` does, and refuse what it would refuse."""
     known = {sample.pool: sampled}
-    for seed in range(n_seeds):
+    for seed in seeds:
         split = study.split(seed)
         if split.pool not in known:
             known[split.pool] = study.make_trainer(folder / str(seed)).scan(split, lambda: None).pool

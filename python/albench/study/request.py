@@ -85,7 +85,10 @@ class RunRequest:
         Texts, Option("Strategies, separated by commas; with parameters: usim-f+query=expected.", several=True)
     ] = ("random", "entropy", "usim-f", "full")
     protocol: Annotated[str, Option("quick (CPU), paper or nnactive (GPU), or a YAML file of your own.")] = "quick"
-    seeds: Annotated[int, Option("Number of repetitions.", least=1)] = 1
+    seeds: Annotated[int, Option("Number of repetitions: seeds 0, 1, ... below it.", least=1)] = 1
+    first_seed: Annotated[
+        int, Option("Leave seeds below this one out: another machine has them, in a folder of its own.", least=0)
+    ] = 0
     rounds: Annotated[int | None, Option("Trainings in a chain.", least=1)] = None
     budget: Annotated[int | None, Option("Units annotated in a round.", least=1)] = None
     set: Annotated[
@@ -138,6 +141,13 @@ class RunRequest:
     def __post_init__(self) -> None:
         for name, field in request_fields().items():
             object.__setattr__(self, name, field.accept(getattr(self, name), name))
+        if self.first_seed >= self.seeds:
+            raise InputError(f"first_seed: expected a seed below seeds, which are {self.seeds}, got {self.first_seed}")
+
+    @property
+    def seed_range(self) -> range:
+        """The seeds that are run."""
+        return range(self.first_seed, self.seeds)
 
 
 @dataclass(frozen=True)

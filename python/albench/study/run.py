@@ -102,7 +102,7 @@ def resolve(request: RunRequest, reporter: Reporter) -> Resolved:
     protocols = {name: with_precision(protocol, precision) for name, protocol in protocols.items()}
     placement = place(
         Machine.found(),
-        n_chains=len(request.dataset) * len(strategies) * request.seeds,
+        n_chains=len(request.dataset) * len(strategies) * len(request.seed_range),
         n_threads=next(iter(protocols.values())).cpu_threads,
         n_gpus=count_gpus() if device == "cuda" else 0,
         jobs=request.jobs,
@@ -207,7 +207,7 @@ def run(request: RunRequest, reporter: Board = SILENT) -> Path:
         if replaced:
             reporter.say(f"what was in {request.out} under other settings is in {replaced} now")
         claim_results(resolved.request, resolved.studies, protocol, reporter)
-        strategies, seeds = resolved.request.strategy, range(request.seeds)
+        strategies, seeds = resolved.request.strategy, request.seed_range
         try:
             run_studies(resolved.studies, strategies, seeds, resolved.n_processes, reporter)
         except ChainsFailedError:
@@ -242,7 +242,7 @@ def _join(resolved: Resolved, protocol: dict[str, Any] | None, reporter: Board) 
             claim_results(request, resolved.studies, protocol, reporter)
             if changes:
                 claims.forget_work()
-        parts = parts_of(resolved.studies, request.strategy, range(request.seeds))
+        parts = parts_of(resolved.studies, request.strategy, request.seed_range)
         try:
             done = run_joined(parts, claims, resolved.n_processes, reporter)
         except ChainsFailedError as error:

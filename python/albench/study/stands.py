@@ -12,7 +12,7 @@ from albench.study.ceiling import former_ceiling
 from albench.study.study import Study
 
 
-def what_stands(study: Study, former: StudySettings, strategies: Sequence[str], n_seeds: int) -> Iterator[str]:
+def what_stands(study: Study, former: StudySettings, strategies: Sequence[str], seeds: Sequence[int]) -> Iterator[str]:
     """Yield lines that say what of former rounds is kept, and what is done again, and why.
 
     Parameters
@@ -24,9 +24,9 @@ def what_stands(study: Study, former: StudySettings, strategies: Sequence[str], 
     wanted = StudySettings.of(study.config)
     kept, n_beyond = Counter[int](), 0
     for name in strategies:
-        chains = [study.folder.chain(name, seed) for seed in range(n_seeds)]
+        chains = [study.folder.chain(name, seed) for seed in seeds]
         if name == CEILING:
-            yield from _ceiling(study, n_seeds)
+            yield from _ceiling(study, seeds)
             continue
         others = [chain for chain in chains if begins_again(chain, former, wanted)]
         if others:
@@ -52,9 +52,9 @@ def what_stands(study: Study, former: StudySettings, strategies: Sequence[str], 
         )
 
 
-def _ceiling(study: Study, n_seeds: int) -> Iterator[str]:
+def _ceiling(study: Study, seeds: Sequence[int]) -> Iterator[str]:
     protocol, n_again = study.config.protocol, 0
-    for seed in range(n_seeds):
+    for seed in seeds:
         chain = study.folder.chain(CEILING, seed)
         done = [each.number for each in chain.rounds() if _is_finished(each, protocol.training.folds)]
         if done and protocol.rounds - 1 not in done and former_ceiling(study, seed) is None:

@@ -25,6 +25,8 @@ from albench.results.stages import StageRecord
 from albench.study.file import read_study
 from albench.study.request import RunRequest
 
+_ASKED = ("dataset", "strategy", "seeds", "first_seed")
+
 
 @dataclass(frozen=True)
 class PartStatus:
@@ -33,7 +35,8 @@ class PartStatus:
     Attributes
     ----------
     state
-        ``done``, ``running``, ``failed`` (nobody tries it again) or ``waiting``.
+        ``done``, ``running``, ``failed`` (nobody tries it again), ``blocked`` (what it begins with has failed) or
+        ``waiting``.
     n_done, n_rounds
         Rounds finished, and asked for; of the set-up one.
     claim
@@ -131,7 +134,7 @@ def read_status(out: Path) -> Status:
     run = RunFolder(out)
     settings = Settings.read(run)
     values = read_study(out / STUDY_FILE)
-    request = RunRequest(**{name: values[name] for name in ("dataset", "strategy", "seeds") if name in values})
+    request = RunRequest(**{name: values[name] for name in _ASKED if name in values})
     claims = Claims(run, 0)
     parts = tuple(part for study in settings.studies for part in _parts(study, request, claims))
     return Status(out, parts, len(claims.joined()), _seconds_left(run, parts))
@@ -141,8 +144,10 @@ def _parts(settings: StudySettings, request: RunRequest, claims: Claims) -> Iter
     study, n_rounds = claims.run.study(settings.dataset), settings.rounds or 1
     chains = [name for name in request.strategy if name != CEILING]
     names = [SETUP, *([SHARED] if chains else []), *request.strategy]
+    out_of_reach: set[tuple[str, int]] = set()
     for name in names:
-        for seed in range(request.seeds):
+        begins_with = "" if name == SETUP else SETUP if name in (SHARED, CEILING) else SHARED
+        for seed in request.seed_range:
             done = _n_done(study, name, seed, n_rounds, settings.n_folds)
             asked = 1 if name in (SETUP, SHARED, CEILING) else n_rounds
             history = claims.on(settings.dataset, name, seed).history()
@@ -155,6 +160,10 @@ def _parts(settings: StudySettings, request: RunRequest, claims: Claims) -> Iter
                 state = "done"
             elif len(failures) >= MOST_FAILURES:
                 state = "failed"
+            elif (begins_with, seed) in out_of_reach:
+                state = "blocked"
+            if state in ("failed", "blocked"):
+                out_of_reach.add((name, seed))
             yield PartStatus(settings.dataset, name, seed, state, done, asked, last, failures)
 
 

@@ -13,7 +13,7 @@ from rich.table import Table
 
 from albench.terminal.datasets import JsonOption
 
-_STYLES = {"done": "green", "running": "cyan", "failed": "red", "waiting": "dim"}
+_STYLES = {"done": "green", "running": "cyan", "failed": "red", "blocked": "red", "waiting": "dim"}
 
 
 def status(

@@ -197,6 +197,9 @@ def test_every_half_precision_number():
         column = numbers[keep][:, None]
         S = core.similarity(column, np.ones((1, 1), np.float32), "dot")
         np.testing.assert_array_equal(S[:, 0], wide[keep])
+        rows = np.resize(numbers[keep], (1400, 47))  # as many as vectors hold, and more
+        S = core.similarity(rows, np.eye(47, dtype=np.float32), "dot")
+        np.testing.assert_array_equal(S, np.resize(wide[keep], rows.shape))
 
 
 def test_weight_zero_means_absent():

@@ -68,7 +68,7 @@ def test_every_link_leads_to_a_section_or_a_file_beside_the_page(study: Path, pa
 
 def test_figures_carry_a_text_with_their_first_and_last_values(page: Page, study: Path) -> None:
     texts = [attributes.get("alt") for tag, attributes in page.tags if tag == "img"]
-    assert len(texts) == 2
+    assert len(texts) == 3
     assert all(text and len(text) > 40 for text in texts)
     row = summary_table(read_results(study)).set_index("strategy").loc["usim-f"]
     assert f"usim-f from {row['dice@40']:.3f} to {row['dice@160']:.3f}" in str(texts[0])
@@ -187,7 +187,7 @@ def test_two_data_sets_in_two_folders_make_one_report(tmp_path: Path) -> None:
 def test_empty_queries_are_no_selection(tmp_path: Path) -> None:
     page = Page(build_report(write_study(tmp_path, n_seeds=1, n_rounds=2, empty_queries=True)))
     assert "The run folders hold no queries" in page.text
-    assert sum(tag == "img" for tag, _ in page.tags) == 1
+    assert sum(tag == "img" for tag, _ in page.tags) == 2
 
 
 def test_a_study_still_running_is_reported_as_far_as_it_goes(study: Path, tmp_path: Path) -> None:

@@ -90,14 +90,30 @@ def test_bad_requests_are_refused_before_anything_is_asked_for(tmp_path: Path, m
     assert "expected neither --join nor --fresh" in refusal(join=True)
     assert "expected neither --join nor --fresh" in refusal(resume=False)
     monkeypatch.setattr(pool_module, "_CONNECT_S", 0.1)
-    assert refusal() == (
+    assert refusal().startswith(
         "--scheduler tcp://127.0.0.1:1: expected the address of a Dask scheduler that answers, or slurm; "
-        "found none (OSError)"
+        "found none (OSError: Timed out trying to connect to "
     )
     monkeypatch.setattr(pool_module.importlib.util, "find_spec", lambda name: None)
     assert refusal().endswith(
         "expected distributed, dask-jobqueue, cryptography, found none; pip install 'al-bench[cluster]'"
     )
+
+
+def test_tls_needs_a_certificate_that_can_be_read(tmp_path: Path) -> None:
+    dask = pytest.importorskip("dask")
+    request = RunRequest(("phantom",), out=tmp_path / "out", scheduler="tls://127.0.0.1:1")
+    with pytest.raises(InputError, match=r"^--scheduler tls://127.* \(ValueError: no certificate in Dask's config"):
+        run(request)
+    missing = {"key": str(tmp_path / "key.pem"), "cert": str(tmp_path / "cert.pem")}
+    tls = {"distributed.comm.tls.ca-file": missing["cert"], "distributed.comm.tls.client": missing}
+    with dask.config.set(tls), pytest.raises(InputError, match=r"\(FileNotFoundError: .*No such file"):
+        run(request)
+    with (
+        dask.config.set({"distributed.comm.require-encryption": True}),
+        pytest.raises(InputError, match=r"\(RuntimeError: encryption required by Dask"),
+    ):
+        run(RunRequest(("phantom",), out=tmp_path / "out", scheduler="tcp://127.0.0.1:1"))
 
 
 class FakePool:

@@ -26,6 +26,8 @@ def test_texts_become_names_and_paths() -> None:
     ("values", "message"),
     [
         ({"seeds": 0}, "seeds: expected a whole number from 1 up, got 0"),
+        ({"first_seed": -1}, "first_seed: expected a whole number from 0 up, got -1"),
+        ({"seeds": 3, "first_seed": 3}, "first_seed: expected a seed below seeds, which are 3, got 3"),
         ({"seeds": True}, "seeds: expected a whole number from 1 up, got True"),
         ({"seeds": None}, "seeds: expected a whole number from 1 up, got None"),
         ({"rounds": 2.0}, "rounds: expected a whole number from 1 up, got 2.0"),
@@ -48,8 +50,8 @@ def test_other_values_are_refused(values: dict[str, Any], message: str) -> None:
 def test_every_field_is_an_option() -> None:
     assert list(request_fields()) == [field.name for field in fields(RunRequest)]
     assert {name: field.kind for name, field in request_fields().items()} == {
-        "dataset": tuple, "strategy": tuple, "protocol": str, "seeds": int, "rounds": int, "budget": int, "set": tuple,
-        "start": str, "split_by": str, "group_by": str, "trust_image_geometry": bool,
+        "dataset": tuple, "strategy": tuple, "protocol": str, "seeds": int, "first_seed": int, "rounds": int,
+        "budget": int, "set": tuple, "start": str, "split_by": str, "group_by": str, "trust_image_geometry": bool,
         "device": str, "data": Path, "out": Path, "cache": Path,
         "jobs": int, "join": bool, "claim_ttl": int, "checkpoint_minutes": int, "scheduler": str, "cluster": Path,
         "scratch": Path, "resume": bool, "tensorboard": bool, "gallery": int, "claims": tuple,

@@ -161,9 +161,28 @@ def _client(scheduler: Any) -> Any:
     from distributed import Client
 
     try:
+        if str(scheduler).startswith("tls:"):
+            _require_certificate()
         return Client(scheduler, timeout=_CONNECT_S, set_as_default=False)
     except (OSError, ValueError, RuntimeError) as error:
+        reason = " ".join(f"{type(error).__name__}: {error}".split())
         raise InputError(
             f"--scheduler {scheduler}: expected the address of a Dask scheduler that answers, or slurm; "
-            f"found none ({type(error).__name__})"
+            f"found none ({reason:.300})"
         ) from None
+
+
+def _require_certificate() -> None:
+    """Refuse where Dask's configuration has none for a client, which Dask does with a traceback and after a minute.
+
+    Raises
+    ------
+    ValueError
+        There is none.
+    OSError
+        It cannot be read.
+    """
+    from distributed.security import Security
+
+    if Security().get_connection_args("client")["ssl_context"] is None:
+        raise ValueError("no certificate in Dask's configuration, distributed.comm.tls: docs/cluster.md says how")
