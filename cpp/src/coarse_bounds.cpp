@@ -26,7 +26,6 @@ CoarseBounds::CoarseBounds(const FacilityState& state, Index first)
       first_(first),
       features_(state.source, first),
       changed_(state.source.cols()),
-      contested_(static_cast<std::size_t>(state.source.rows() - first), 0),
       others_(state),
       start_memo_(state.memo),
       most_(state.source.caps()),
@@ -76,7 +75,6 @@ void CoarseBounds::reset() {
   changed_.reset();
   others_.reset();
   std::fill(seen_.begin(), seen_.end(), 0U);
-  std::fill(contested_.begin(), contested_.end(), std::uint8_t{0});
   memo_ = start_memo_;
   double sum = 0.0;
   for (Row& row : rows_) {
@@ -158,28 +156,34 @@ void CoarseBounds::lower(const Index* rows, const std::vector<Index>& which, dou
                          ThreadPool& pool, const Poll& poll) {
   // Of few rows the gains are as soon computed.
   if (static_cast<Index>(which.size()) <= kFewRows || changed_.time() == 0) return;
-  std::vector<Index> parts[2];
-  for (const Index j : which) parts[contested_[place(rows[j])]].push_back(j);
-  if (static_cast<Index>(parts[0].size()) > kFewRows) {
-    std::vector<double> before;
-    for (const Index j : parts[0]) before.push_back(out[j]);
-    lower_coarse(rows, parts[0], out, pool, poll);
-    const auto reaching = static_cast<std::size_t>(
-        std::count_if(parts[0].begin(), parts[0].end(), [&](Index j) { return out[j] >= threshold; }));
-    const bool decided = reaching <= parts[0].size() / kUndecided;
-    for (std::size_t p = 0; p < parts[0].size(); ++p) {
-      const Index j = parts[0][p];
-      if (!decided && out[j] >= threshold) {
-        // As old as floats have seen it.
-        out[j] = before[p];
-        contested_[place(rows[j])] = 1;
-        parts[1].push_back(j);
-      } else if (out[j] < before[p]) {
-        others_.computed(rows[j]);
-      }
+  std::vector<double> before;
+  before.reserve(which.size());
+  for (const Index j : which) before.push_back(out[j]);
+  lower_coarse(rows, which, out, pool, poll);
+  const auto reaching = static_cast<std::size_t>(
+      std::count_if(which.begin(), which.end(), [&](Index j) { return out[j] >= threshold; }));
+  // Of most columns a row's gain is as soon computed as what it lost.
+  const bool most_changed = 2 * static_cast<Index>(changed_.columns().size()) > state_.source.cols();
+  const bool decided = most_changed || reaching <= which.size() / kUndecided;
+  std::vector<Index> open;
+  std::vector<double> coarse;
+  for (std::size_t p = 0; p < which.size(); ++p) {
+    const Index j = which[p];
+    if (!decided && out[j] >= threshold) {
+      open.push_back(j);
+      coarse.push_back(out[j]);
+      out[j] = before[p];  // as old as floats have seen it
+    } else if (out[j] < before[p]) {
+      others_.computed(rows[j]);
     }
   }
-  others_.lower(rows, parts[1], threshold, out, pool, poll);
+  if (open.empty()) return;
+  others_.lower(rows, open, threshold, out, pool, poll);
+  for (std::size_t p = 0; p < open.size(); ++p) {
+    double& bound = out[open[p]];
+    bound = std::min(bound, coarse[p]);
+    others_.computed(rows[open[p]]);  // whether floats looked or not, it is a bound as of now
+  }
 }
 
 bool CoarseBounds::promising() {

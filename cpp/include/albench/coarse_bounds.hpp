@@ -55,9 +55,7 @@ class CoarseBounds : public GainBounds {
   Index first_;
   CoarseFeatures features_;
   ChangedColumns changed_;
-  // Rows that coarse features left undecided together with most others that were looked at: floats decide
-  // about them from then on.
-  std::vector<std::uint8_t> contested_;
+  // For rows of a look of which most stay undecided.
   DeltaBounds others_;
   double unit_ = 1.0;           // the largest weight, which weights_ are relative to
   std::vector<float> weights_;  // (q,) rounded up, or empty for ones
