@@ -1,5 +1,5 @@
 # Everything runs in a virtual environment of its own with the library versions that were tested together.
-#   make demo    the main job on generated phantoms, about ten minutes on two cores: table and report in out/demo
+#   make demo    a study of five seeds on generated phantoms, about ten minutes on two cores: table and report in out/demo
 #   make test    unit, contract and integration tests that need no real data and only minutes
 #   make page    types and tests of the page of `al-bench annotate`
 #   make docs    the documentation site, in build/site-docs
@@ -42,7 +42,8 @@ $(VENV)/.installed: $(VENV)/.locked $(SOURCES)
 	touch $@
 
 demo: setup
-	$(BIN)/al-bench run --dataset phantom --strategy random,entropy,usim-f,full --protocol quick --out out/demo
+	$(BIN)/al-bench run --dataset phantom-gland --strategy random,entropy,usim-f,full --protocol demo --seeds 5 \
+		--out out/demo
 
 test test-all: export ALBENCH_DATA := $(ALBENCH_DATA)
 test test-all: export ALBENCH_CASES := $(ALBENCH_CASES)

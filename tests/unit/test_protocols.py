@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import re
 from itertools import accumulate
 from pathlib import Path
 
@@ -11,7 +13,9 @@ from albench.config import Protocol
 from albench.data.registry import REGISTRY
 from albench.errors import InputError
 from albench.protocols import dataset_settings, load_protocol, protocol_names
+from albench.strategies.registry import strategy_names
 
+ROOT = Path(__file__).parents[2]
 EPOCH = 250  # nnU-Net's iterations
 
 
@@ -89,6 +93,32 @@ def test_quick_is_as_it_was() -> None:
     assert (training.case_sampling, training.window_offset, training.dice_smooth) == ("units", False, 1e-5)
     assert not training.reinitialise_heads
     assert (pool.patch_grid, pool.start_method) == ("tiling", "random")
+
+
+def test_the_demo_is_quick_but_smaller() -> None:
+    demo, quick = load_protocol("demo", dataset="phantom-gland"), load_protocol("quick")
+    assert annotated(demo) == [24, 40, 56]
+    small = {"base_features": 8, "max_edge": 48}
+    assert demo.network == quick.network.model_copy(update=small)
+    assert demo.training == quick.training.model_copy(update={"oversample_foreground": 0.5})
+    assert (demo.scoring, demo.cpu_threads) == (quick.scoring, quick.cpu_threads)
+
+
+def test_every_demo_is_the_same_study() -> None:
+    """`make demo`, the container's default and what the docs tell to type."""
+    make = re.search(r"al-bench run (--dataset .*)\n\t\t--out out/demo", (ROOT / "Makefile").read_text())
+    compose = re.search(r"command: (\[.*\])", (ROOT / "docker" / "compose.yaml").read_text())
+    assert make
+    assert compose
+    words = make[1].rstrip("\\ ").split()
+    assert json.loads(compose[1]) == words
+    for page in ("README.md", "docs/docker.md"):
+        text = (ROOT / page).read_text(encoding="utf-8").replace("\\\n", "")
+        assert " ".join(words) in " ".join(text.split()), page
+    options = dict(zip(words[::2], words[1::2], strict=True))
+    assert options["--dataset"] in REGISTRY
+    assert options["--protocol"] in protocol_names()
+    assert set(options["--strategy"].split(",")) <= set(strategy_names())
 
 
 def test_a_protocol_may_extend_another(tmp_path: Path) -> None:

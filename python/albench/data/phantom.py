@@ -12,6 +12,7 @@ import numpy as np
 from albench.data.images import write_image
 from albench.data.msd import DATASET_JSON
 from albench.data.phantom_fields import PhantomCase
+from albench.data.phantom_gland import gland_case
 from albench.data.phantom_lesion import lesion_case
 from albench.data.phantom_organ import organ_case
 from albench.data.phantom_pair import pair_case
@@ -29,6 +30,7 @@ _GENERATORS: dict[PhantomKind, Callable[[np.random.Generator], PhantomCase]] = {
     "pair": pair_case,
     "organ": organ_case,
     "lesion": lesion_case,
+    "gland": gland_case,
 }
 
 

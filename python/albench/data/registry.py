@@ -9,7 +9,7 @@ from albench.data.dataset import Kind
 from albench.data.msd_tasks import CHECKSUM_SOURCE, CITATION, LICENCE, MIRROR, TASKS, MsdTask
 from albench.errors import unknown_name
 
-PhantomKind = Literal["pair", "organ", "lesion"]
+PhantomKind = Literal["pair", "organ", "lesion", "gland"]
 
 
 @dataclass(frozen=True)
@@ -173,6 +173,14 @@ REGISTRY: dict[str, DatasetEntry] = {
             ("phantom organ", "phantom lesion"),
             4.0,
             "an organ with small rare lesions of low contrast; some cases have none",
+        ),
+        _phantom(
+            "phantom-gland",
+            "gland",
+            905,
+            ("phantom organ", "phantom gland"),
+            4.0,
+            "an organ on few slices of a long scan, a gland on fewer; one scan in five without contrast agent",
         ),
     )
 }

@@ -15,8 +15,8 @@ from albench.data.phantom_fields import PhantomCase
 from albench.data.registry import PhantomKind
 from albench.errors import InputError
 
-KINDS: list[PhantomKind] = ["pair", "organ", "lesion"]
-N_FOREGROUND = {"pair": 2, "organ": 1, "lesion": 2}
+KINDS: list[PhantomKind] = ["pair", "organ", "lesion", "gland"]
+N_FOREGROUND = {"pair": 2, "organ": 1, "lesion": 2, "gland": 2}
 
 
 @pytest.fixture(scope="module")
@@ -64,6 +64,20 @@ def test_some_lesion_cases_have_none() -> None:
     assert not all(has)
 
 
+def test_gland_scans_are_mostly_empty_and_differ_in_contrast(cases: dict[str, list[PhantomCase]]) -> None:
+    """What choosing slices pays by: random ones show neither structure in most cases, and seldom the gland."""
+    scans = cases["gland"] + [generate_case("gland", 0, index) for index in range(6, 20)]
+    empty = np.concatenate([(scan.label == 0).all(axis=(1, 2)) for scan in scans])
+    gland = np.concatenate([(scan.label == 2).any(axis=(1, 2)) for scan in scans])
+    assert 0.6 < empty.mean() < 0.75
+    assert 0.05 < gland.mean() < 0.15
+    bright, dark = (np.array([scan.image[scan.label == value].mean() for scan in scans]) for value in (1, 2))
+    contrasts = (bright - dark) / bright
+    plain = contrasts < 0.65
+    assert 0.1 <= plain.mean() <= 0.3
+    assert contrasts[~plain].min() - contrasts[plain].max() > 0.1
+
+
 @pytest.mark.parametrize("kind", KINDS)
 def test_no_threshold_segments_the_foreground(cases: dict[str, list[PhantomCase]], kind: PhantomKind) -> None:
     """The best band of intensities, chosen with the truth at hand for each case, stays far from a network."""
@@ -83,7 +97,7 @@ def test_no_threshold_segments_the_foreground(cases: dict[str, list[PhantomCase]
     assert np.mean(scores) < 0.5
 
 
-@pytest.mark.parametrize("name", ["phantom", "phantom-pair", "phantom-organ", "phantom-lesion"])
+@pytest.mark.parametrize("name", ["phantom", "phantom-pair", "phantom-organ", "phantom-lesion", "phantom-gland"])
 def test_loads_verifies_and_says_it_is_a_phantom(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str) -> None:
     monkeypatch.setattr("albench.data.load.build_phantom", lambda kind, cache: build_phantom(kind, cache, n_cases=2))
     dataset = load_dataset(name, data_dir=None, cache_dir=tmp_path)
