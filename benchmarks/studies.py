@@ -57,10 +57,20 @@ def _seeds(folder: Path) -> set[int]:
     return set(pd.read_parquet(folder / RESULTS_FILE)["seed"])
 
 
+def _whole_seeds(folder: Path) -> set[int]:
+    """Seeds that have all strategies."""
+    strategies = pd.read_parquet(folder / RESULTS_FILE).groupby("seed")["strategy"].nunique()
+    return set(strategies.index[strategies == strategies.max()])
+
+
 def _join(folder: Path, out: Path, batches: pd.DataFrame) -> None:
     """Put seeds of another machine beside those kept; settings and claims are those kept."""
-    if shared := _seeds(folder) & _seeds(out):
+    begun = _seeds(folder) - _whole_seeds(folder)
+    if shared := _whole_seeds(folder) & _seeds(out):
         sys.exit(f"{out}: expected other seeds than those kept in {folder}, or all of them; both have {sorted(shared)}")
+    for name in (RESULTS_FILE, ROUNDS_FILE):  # a seed that one machine began and another made is the other's
+        table = pd.read_parquet(folder / name)
+        table[~table["seed"].isin(begun & _seeds(out))].to_parquet(folder / name, index=False)
     inputs = read_inputs([folder, out])
     if len(inputs.configs) > len({config.dataset for config in inputs.configs}):
         sys.exit("\n".join(inputs.conflicts))
