@@ -57,16 +57,29 @@ def _seeds(folder: Path) -> set[int]:
     return set(pd.read_parquet(folder / RESULTS_FILE)["seed"])
 
 
+def _whole_seeds(folder: Path) -> set[int]:
+    """Seeds that have all strategies."""
+    strategies = pd.read_parquet(folder / RESULTS_FILE).groupby("seed")["strategy"].nunique()
+    return set(strategies.index[strategies == strategies.max()])
+
+
 def _join(folder: Path, out: Path, batches: pd.DataFrame) -> None:
     """Put seeds of another machine beside those kept; settings and claims are those kept."""
-    if shared := _seeds(folder) & _seeds(out):
+    begun = _seeds(folder) - _whole_seeds(folder)
+    if shared := _whole_seeds(folder) & _seeds(out):
         sys.exit(f"{out}: expected other seeds than those kept in {folder}, or all of them; both have {sorted(shared)}")
+    n_whole = len(_whole_seeds(folder))
+    for name in (RESULTS_FILE, ROUNDS_FILE):  # a seed that one machine began and another made is the other's
+        table = pd.read_parquet(folder / name)
+        table[~table["seed"].isin(begun & _seeds(out))].to_parquet(folder / name, index=False)
     inputs = read_inputs([folder, out])
     if len(inputs.configs) > len({config.dataset for config in inputs.configs}):
         sys.exit("\n".join(inputs.conflicts))
     if any(claims != read_registered(folder) for claims in inputs.claims.values()):
         sys.exit(f"{out}: expected the claims registered in {folder}, got others")
-    both = pd.concat([pd.read_csv(folder / BATCHES), batches])
+    kept = pd.read_csv(folder / BATCHES)
+    kept = kept[kept["n_seeds"] <= n_whole]  # what counts a seed that was begun cannot be taken apart
+    both = pd.concat([kept, batches])
     sums = both[MEANS].mul(both["n_seeds"], axis=0).assign(n_seeds=both["n_seeds"])
     sums = sums.groupby([both[key] for key in (*STUDY_KEYS, "strategy", "round")], sort=False).sum()
     joined = sums[MEANS].div(sums["n_seeds"], axis=0).assign(n_seeds=sums["n_seeds"])

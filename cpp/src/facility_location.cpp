@@ -66,7 +66,7 @@ void FacilityLocation::first_pass(ThreadPool& pool, const Poll& poll) {
     }
     for (Index r = 0; r < count; ++r)
       if (!start_row(begin + r, s + r * q)) bad.report(begin + r);
-    if (bounds_) bounds_->store(begin, count, s);
+    if (bounds_) bounds_->store(begin, count, s, scratch_[static_cast<std::size_t>(worker)]);
   };
   pool.run((n + block - 1) / block, task, poll);
   bad.throw_if_any(source_.argument());
@@ -80,9 +80,11 @@ void FacilityLocation::expect_refine(ThreadPool& pool, const Poll& poll) {
   bounds_ = make_gain_bounds(state(), bound_bytes_);
   if (!bounds_) return;
   const Index n = source_.rows();
-  const auto task = [&](Index t, int) {
+  scratch_.resize(std::max(scratch_.size(), static_cast<std::size_t>(pool.size())));
+  const auto task = [&](Index t, int worker) {
     const Index begin = t * kLanesOfBlock;
-    bounds_->store(begin, std::min(kLanesOfBlock, n - begin), source_.dense() + begin * source_.cols());
+    bounds_->store(begin, std::min(kLanesOfBlock, n - begin), source_.dense() + begin * source_.cols(),
+                   scratch_[static_cast<std::size_t>(worker)]);
   };
   pool.run((n + kLanesOfBlock - 1) / kLanesOfBlock, task, poll);
   bounds_->reset();
@@ -136,7 +138,7 @@ void FacilityLocation::refine(const Index* rows, Index count, double threshold, 
   }
   std::vector<Index> left(static_cast<std::size_t>(count));
   std::iota(left.begin(), left.end(), Index{0});
-  bounds_->lower(rows, left, out, pool, poll);
+  bounds_->lower(rows, left, threshold, out, pool, poll);
   // From the largest bound down, until what is left cannot reach the best exact gain.
   left.erase(std::remove_if(left.begin(), left.end(), [&](Index j) { return out[j] < threshold; }),
              left.end());

@@ -8,6 +8,7 @@
 #include <algorithm>
 #include <cmath>
 #include <cstring>
+#include <limits>
 
 #if defined(__x86_64__)
 #include <cpuid.h>
@@ -17,6 +18,7 @@
 #endif
 
 #include "albench/features.hpp"
+#include "coarse.hpp"
 #include "quanta.hpp"
 
 #if defined(__GNUC__) && !defined(__clang__)
@@ -93,20 +95,30 @@ const KernelTable* neon_kernels() {
 
 const KernelTable* avx2_kernels() {
 #if defined(__x86_64__)
-  static const KernelTable table = with_avx2_quanta(avx2::table("avx2"));
+  static const KernelTable table = with_avx2_coarse(with_avx2_quanta(avx2::table("avx2")));
   if (__builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma") && converts_halves()) return &table;
+#endif
+  return nullptr;
+}
+
+const KernelTable* plain_avx512_kernels() {
+#if defined(__x86_64__)
+  static const KernelTable table = with_avx512_coarse(with_avx512_quanta(avx512::table("avx512")));
+  if (__builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") &&
+      __builtin_cpu_supports("avx512dq") && __builtin_cpu_supports("avx512vl"))
+    return &table;
 #endif
   return nullptr;
 }
 
 const KernelTable* avx512_kernels() {
 #if defined(__x86_64__)
-  static const KernelTable table = with_avx512_quanta(avx512::table("avx512"));
-  if (__builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") &&
-      __builtin_cpu_supports("avx512dq") && __builtin_cpu_supports("avx512vl"))
+  if (plain_avx512_kernels() != nullptr && __builtin_cpu_supports("avx512vnni")) {
+    static const KernelTable table = with_vnni_coarse(*plain_avx512_kernels());
     return &table;
+  }
 #endif
-  return nullptr;
+  return plain_avx512_kernels();
 }
 
 }  // namespace albench

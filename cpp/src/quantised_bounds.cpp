@@ -88,7 +88,7 @@ float QuantisedBounds::choose_limit(std::vector<float>& sample) {
   return *at;
 }
 
-void QuantisedBounds::store(Index first, Index count, const float* s) {
+void QuantisedBounds::store(Index first, Index count, const float* s, TileScratch&) {
   for (Index begin = 0; begin < count; begin += kLanesOfBlock) {
     const Index block = (first + begin) / kLanesOfBlock;
     const Index in_block = std::min(kLanesOfBlock, count - begin);
@@ -162,8 +162,8 @@ void QuantisedBounds::committed(const std::vector<MemoChange>& changes) {
   }
 }
 
-void QuantisedBounds::lower(const Index* rows, const std::vector<Index>& which, double* out, ThreadPool& pool,
-                            const Poll& poll) {
+void QuantisedBounds::lower(const Index* rows, const std::vector<Index>& which, double, double* out,
+                            ThreadPool& pool, const Poll& poll) {
   std::vector<Index> blocks;
   for (const Index j : which) {
     const Index block = rows[j] / kLanesOfBlock;

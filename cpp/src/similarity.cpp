@@ -79,6 +79,21 @@ void QueryPanels::select(const QueryPanels& all, const std::vector<Index>& colum
   }
 }
 
+void QueryPanels::column(Index column, float* out) const {
+  for (Index start = 0; start < dim_; start += kChunk) {
+    const Index depth = std::min(kChunk, dim_ - start);
+    const float* from =
+        packed_.data() + start * panels_ * kPanel + (column / kPanel) * kPanel * depth + column % kPanel;
+    for (Index k = 0; k < depth; ++k) out[start + k] = from[k * kPanel];
+  }
+}
+
+void QueryPanels::load(const Features& x, Index row, float* out) const {
+  x.load(row, 0, dim_, out);
+  if (row_scale_.empty()) return;
+  for (Index k = 0; k < dim_; ++k) out[k] *= row_scale_[static_cast<std::size_t>(k)];
+}
+
 double QueryPanels::squares(const Features& x, Index row, TileScratch& scratch) const {
   scratch.packed.resize(static_cast<std::size_t>(kRowStride));
   float* values = scratch.packed.data();

@@ -37,7 +37,8 @@ double compare(Instance& in, float limit) {
   in.memo = start;
   const Source source(in.s.data(), in.rows, in.cols);
   QuantisedBounds bounds({source, in.weights, in.modular, in.memo}, in.rows, limit);
-  bounds.store(0, in.rows, in.s.data());
+  TileScratch scratch;
+  bounds.store(0, in.rows, in.s.data(), scratch);
   std::vector<Index> every(static_cast<std::size_t>(in.rows));
   std::iota(every.begin(), every.end(), Index{0});
   double worst = 0.0;
@@ -60,7 +61,7 @@ double compare(Instance& in, float limit) {
       std::vector<Index> some;
       for (Index row = step % 3 == 0 ? 0 : random.below(in.rows); row < in.rows; row += kLanesOfBlock)
         some.push_back(row);
-      bounds.lower(every.data(), some, known.data(), pool, Poll());
+      bounds.lower(every.data(), some, 0.0, known.data(), pool, Poll());
       for (Index row = 0; row < in.rows; ++row) {
         const double over = known[static_cast<std::size_t>(row)] - in.gain(row);
         CHECK(over >= 0.0);

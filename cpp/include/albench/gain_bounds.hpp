@@ -32,14 +32,15 @@ class GainBounds {
 
   // The similarities s (count, q) of rows [first, first + count), all rows before the first `reset`; first is
   // a multiple of kLanesOfBlock, count one too or up to the last row. Threads may store different blocks.
-  virtual void store(Index first, Index count, const float* s) = 0;
+  virtual void store(Index first, Index count, const float* s, TileScratch& scratch) = 0;
   // Back to the empty set. Its memo, of columns covered from the start, is that at construction.
   virtual void reset() = 0;
   // The memo has just changed in these columns.
   virtual void committed(const std::vector<MemoChange>& changes) = 0;
-  // Lowers out[j], an upper bound on the gain of rows[j], for j in `which`, as far as that is cheap.
-  virtual void lower(const Index* rows, const std::vector<Index>& which, double* out, ThreadPool& pool,
-                     const Poll& poll) = 0;
+  // Lowers out[j], an upper bound on the gain of rows[j], for j in `which`, as far as that is cheap and helps
+  // to bring it below the threshold.
+  virtual void lower(const Index* rows, const std::vector<Index>& which, double threshold, double* out,
+                     ThreadPool& pool, const Poll& poll) = 0;
   // The gain of this row has just been computed exactly.
   virtual void computed(Index row) = 0;
 };

@@ -31,6 +31,26 @@ struct QuantumChange {  // one column's memo rises from low to high
   std::uint16_t weight;  // below 2^15
 };
 
+// Small integers, in place of features: those of a row lie together, as many as a multiple of kQuad, and
+// after them sums of theirs (int16), two of each run of kCoarseRun: of the first two of every quad and of the
+// last two. A panel of columns has quads of kPanel columns side by side, every number raised by kCoarseZero.
+// The root of the sum of squares of the numbers behind one such sum is at most kCoarseRowNorm, of a column's
+// kCoarseColumnNorm: their products then add up within 16 bits.
+constexpr Index kQuad = 4;
+constexpr Index kCoarseRun = 64;
+constexpr int kCoarseZero = 64;
+constexpr int kCoarseMostRow = 127;    // largest of a row
+constexpr int kCoarseMostColumn = 63;  // and of a column, before it is raised
+constexpr double kCoarseRowNorm = 256.0;
+constexpr double kCoarseColumnNorm = 127.0;
+
+constexpr Index kCoarseSum = 1024;  // columns whose rises are added in float32
+
+struct CoarseError {
+  float below;    // max_c (s_c - v_c), v the coarse similarities
+  float largest;  // max_c |v_c|
+};
+
 struct RowStart {  // what the first look at a row finds
   double gain;     // sum_c w_c max(s_c, 0)
   float max;       // max(0, max_c s_c)
@@ -66,6 +86,19 @@ struct KernelTable {
   // weight * (min(max(b_r, low), high) - low). `plain`: all weights are 1. All sums have to fit 31 bits.
   void (*quantised_loss)(const std::uint8_t* block, const QuantumChange* changes, Index count, bool plain,
                          std::int32_t* gains);
+  // Products of small integers: c[r, j] = sum_k x[r, k] * (panel[k, j] - kCoarseZero) for r < rows, j < cols
+  // <= kPanel; rows lie x_stride bytes apart, depth is a multiple of kQuad. Null where that is no faster than
+  // `dot`.
+  void (*coarse_dot)(const std::int8_t* x, Index x_stride, Index rows, const std::uint8_t* panel, Index depth,
+                     std::int32_t* c, Index ldc, Index cols);
+  // How far coarse similarities v_c = products_c * factors_c * factor, in float32, lie below s.
+  CoarseError (*coarse_error)(const std::int32_t* products, const float* factors, float factor,
+                              const float* s, Index n);
+  // clamped_rise of s_c = v_c + offset, in float32: within 2^-17 of itself, and each
+  // column's own rise the same bits wherever it stands. w: float32 here.
+  double (*coarse_rise)(const std::int32_t* products, const float* factors, float factor, float offset,
+                        const float* low, const float* high, const float* w, Index n);
+
   // The first `most` columns with s_c > limit, ascending; returns how many.
   Index (*above)(const float* s, float limit, Index n, std::int32_t* out, Index most);
 
@@ -86,8 +119,9 @@ struct KernelTable {
 const KernelTable& kernels();
 
 const KernelTable& portable_kernels();
-const KernelTable* neon_kernels();    // null where compiler or processor lacks it
-const KernelTable* avx2_kernels();    // likewise
-const KernelTable* avx512_kernels();  // likewise
+const KernelTable* neon_kernels();          // null where compiler or processor lacks it
+const KernelTable* avx2_kernels();          // likewise
+const KernelTable* avx512_kernels();        // likewise
+const KernelTable* plain_avx512_kernels();  // without what newer processors add (VNNI)
 
 }  // namespace albench

@@ -30,11 +30,11 @@ class QuantisedBounds : public GainBounds {
   // Sums of more columns might not fit 31 bits.
   static bool supports(Index cols) { return cols <= kMostWeight / 2; }
 
-  void store(Index first, Index count, const float* s) override;
+  void store(Index first, Index count, const float* s, TileScratch& scratch) override;
   void reset() override;
   void committed(const std::vector<MemoChange>& changes) override;
-  void lower(const Index* rows, const std::vector<Index>& which, double* out, ThreadPool& pool,
-             const Poll& poll) override;
+  void lower(const Index* rows, const std::vector<Index>& which, double threshold, double* out,
+             ThreadPool& pool, const Poll& poll) override;
   void computed(Index) override {}
 
  private:

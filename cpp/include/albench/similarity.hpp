@@ -41,10 +41,11 @@ enum class Metric { cosine, dot, euclidean, rbf };
 
 // Private working memory of one thread.
 struct TileScratch {
-  Buffer<float> packed;         // rows of a chunk, kRowStride apart
-  std::vector<double> squares;  // per row of the tile: sum of scaled squares
-  std::vector<float> factors;   // per row of the tile
-  Buffer<float> values;         // a tile of similarities, for whoever reads it
+  Buffer<float> packed;           // rows of a chunk, kRowStride apart
+  std::vector<double> squares;    // per row of the tile: sum of scaled squares
+  std::vector<float> factors;     // per row of the tile
+  Buffer<float> values;           // a tile of similarities, for whoever reads it
+  Buffer<std::int32_t> products;  // a tile of products of coarse features
 };
 
 // The query side of a product, packed once: chunk by chunk, panel by panel, so that the micro-kernel reads it
@@ -58,6 +59,13 @@ class QueryPanels {
 
   Index size() const { return size_; }
   Index dim() const { return dim_; }
+  // Whether similarities are products of features, times one factor a row.
+  bool linear() const { return metric_ == Metric::cosine || metric_ == Metric::dot; }
+  bool normalised() const { return metric_ == Metric::cosine; }
+  // Features (dim,) of a column, as they are multiplied.
+  void column(Index column, float* out) const;
+  // And of a row of X.
+  void load(const Features& x, Index row, float* out) const;
 
   // Fills this with the given columns of `all`, in the given order; buffers are reused between calls.
   void select(const QueryPanels& all, const std::vector<Index>& columns);

@@ -45,6 +45,11 @@ class Source {
   void read_selected(const Index* rows, Index count, const QueryPanels& selection, Index cols, float* out,
                      Index ldo, TileScratch& scratch) const;
   const std::vector<float>& caps() const { return caps_; }
+  // Features of a row as panels multiply them; what makes similarities of the products.
+  void read_features(Index row, float* out) const { panels_->load(x_, row, out); }
+  float factor(Index row) const {
+    return panels_->normalised() ? norms_[static_cast<std::size_t>(row)] : 1.0F;
+  }
 
  private:
   const float* dense_ = nullptr;

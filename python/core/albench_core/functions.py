@@ -104,7 +104,9 @@ class FacilityLocationVariantMI(SetFunction):
         max_memory
             Bytes that similarities may take beside the features: with 4 n q they are held as float32, with
             less as many rows as fit at q + 40 bytes get 8-bit upper bounds, and undecided rows are computed
-            again. None: held only where they take at most a quarter of the features and 64 MiB.
+            again. None: held only where they take at most a quarter of the features and 64 MiB. For cosine and
+            dot, what does not fit may take about d + d / 16 + 36 bytes a row for its features in small integers,
+            which bound its similarities: up to 256 MiB, or `max_memory` where that is more.
         n_threads
             For the first pass over the features; None: all cores this process may run on.
 

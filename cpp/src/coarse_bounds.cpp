@@ -1,0 +1,215 @@
+#include "albench/coarse_bounds.hpp"
+
+#include <algorithm>
+#include <cfloat>
+#include <cmath>
+#include <limits>
+
+namespace albench {
+namespace {
+
+constexpr Index kFewRows = 32;
+constexpr Index kSampleRows = 64;
+constexpr double kMostSlack = 5.0;     // in standard deviations of gains
+constexpr std::size_t kUndecided = 2;  // coarse features decide if at most one row in so many is left
+constexpr Index kTaskRows = 192;
+constexpr Index kTileRows = 2 * kMicroRows;  // rows that share one product
+constexpr float kMemoStep = 2.0F;            // in offsets
+constexpr double kSumRounding = 0x1p-17;     // of coarse_rise
+constexpr float kRounding = 0x1p-22F;        // more than two roundings to float32
+constexpr double kGainRounding = 0x1p-40;    // more than sums of a row's gain in double
+
+}  // namespace
+
+CoarseBounds::CoarseBounds(const FacilityState& state, Index first)
+    : state_(state),
+      first_(first),
+      features_(state.source, first),
+      changed_(state.source.cols()),
+      others_(state),
+      start_memo_(state.memo),
+      most_(state.source.caps()),
+      rows_(static_cast<std::size_t>(state.source.rows() - first)),
+      seen_(rows_.size()) {
+  if (most_.empty()) most_.assign(start_memo_.size(), FLT_MAX);
+  if (state.weights.empty()) return;
+  const double heaviest = *std::max_element(state.weights.begin(), state.weights.end());
+  unit_ = heaviest > 0.0 ? heaviest : 1.0;
+  for (const double w : state.weights)
+    weights_.push_back(std::nextafter(static_cast<float>(w / unit_), 2.0F));
+}
+
+void CoarseBounds::store(Index first, Index count, const float* s, TileScratch& scratch) {
+  const KernelTable& kernel = kernels();
+  const Index q = state_.source.cols();
+  Buffer<std::int8_t> packed;
+  scratch.products.resize(static_cast<std::size_t>(kTileRows * q));
+  const CoarsePanels& panels = features_.all();
+  for (Index begin = std::max(Index{0}, first_ - first); begin < count; begin += kTileRows) {
+    const Index in_tile = std::min(kTileRows, count - begin);
+    Index rows[kTileRows];
+    for (Index r = 0; r < in_tile; ++r) {
+      rows[r] = first + begin + r;
+      features_.make(rows[r], scratch.packed);
+    }
+    features_.products(rows, in_tile, panels, q, scratch.products.data(), q, packed);
+    for (Index r = 0; r < in_tile; ++r) {
+      Row& row = rows_[place(rows[r])];
+      const float factor = features_.factor(rows[r]);
+      const std::int32_t* products = scratch.products.data() + r * q;
+      const CoarseError error =
+          kernel.coarse_error(products, panels.factors.data(), factor, s + (begin + r) * q, q);
+      row.offset = error.below + kRounding * (std::fabs(error.below) + error.largest) + FLT_MIN;
+      const double sum =
+          kernel.coarse_rise(products, panels.factors.data(), factor, row.offset, start_memo_.data(),
+                             most_.data(), weights_.empty() ? nullptr : weights_.data(), q);
+      // Where numbers are too large for coarse features there is no bound.
+      const bool known = std::isfinite(factor) && std::isfinite(row.offset) && sum < 1e30;
+      row.start = known ? std::nextafter(static_cast<float>(sum * (1.0 + 2.0 * kSumRounding)), FLT_MAX)
+                        : std::numeric_limits<float>::infinity();
+    }
+  }
+}
+
+void CoarseBounds::reset() {
+  changed_.reset();
+  others_.reset();
+  std::fill(seen_.begin(), seen_.end(), 0U);
+  memo_ = start_memo_;
+  double sum = 0.0;
+  for (Row& row : rows_) {
+    row.bound = static_cast<double>(row.start);
+    if (std::isfinite(row.bound)) sum += static_cast<double>(row.offset);
+  }
+  memo_step_ = kMemoStep * static_cast<float>(sum / static_cast<double>(rows_.size()));
+}
+
+void CoarseBounds::committed(const std::vector<MemoChange>& changes) {
+  std::vector<MemoChange> known;
+  for (const MemoChange& change : changes) {
+    float& memo = memo_[static_cast<std::size_t>(change.column)];
+    if (change.after - memo < memo_step_) continue;
+    known.push_back({change.column, memo, change.after});
+    memo = change.after;
+  }
+  changed_.committed(known);
+  others_.committed(changes);
+}
+
+void CoarseBounds::lower_block(const Index* rows, const Index* which, Index count, double* out,
+                               Worker& worker) {
+  const std::vector<float>& high = changed_.high();
+  const auto ldo = static_cast<Index>(high.size());
+  worker.low = high;
+  worker.tile.products.resize(static_cast<std::size_t>(kTileRows * ldo));
+  std::uint32_t now = changed_.time();
+  for (Index begin = 0; begin < count; begin += kTileRows) {
+    const Index in_tile = std::min(kTileRows, count - begin);
+    Index tile[kTileRows];
+    for (Index r = 0; r < in_tile; ++r) tile[r] = rows[which[begin + r]];
+    for (Index r = begin + kTileRows; r < std::min(count, begin + 2 * kTileRows); ++r) {
+      features_.prefetch(rows[which[r]]);
+      __builtin_prefetch(&rows_[place(rows[which[r]])]);
+    }
+    const Index widest = changed_.since(seen_[place(tile[in_tile - 1])]);
+    features_.products(tile, in_tile, selection_, widest, worker.tile.products.data(), ldo, worker.packed);
+    for (Index r = 0; r < in_tile; ++r) {
+      Row& row = rows_[place(tile[r])];
+      const std::uint32_t then = seen_[place(tile[r])];
+      changed_.back(worker.low, now, then);
+      const double loss = kernels().coarse_rise(
+          worker.tile.products.data() + r * ldo, selection_.factors.data(), features_.factor(tile[r]),
+          row.offset, worker.low.data(), high.data(),
+          selected_weights_.empty() ? nullptr : selected_weights_.data(), changed_.since(then));
+      row.bound = row.bound * (1.0 + kGainRounding) - loss * (1.0 - kSumRounding) + DBL_MIN;
+      const double gain = state_.modular[static_cast<std::size_t>(tile[r])] + unit_ * row.bound;
+      double& bound = out[which[begin + r]];
+      // A bound that is no number leaves what is there.
+      bound = std::min(bound, gain * (1.0 + kGainRounding));
+    }
+  }
+}
+
+void CoarseBounds::lower_coarse(const Index* rows, const std::vector<Index>& which, double* out,
+                                ThreadPool& pool, const Poll& poll) {
+  std::vector<std::uint32_t>& seen = seen_;
+  std::vector<Index> sorted = changed_.by_age(rows, which, seen, first_);
+  changed_.order(seen[place(rows[sorted.back()])], memo_);
+  const std::vector<Index>& columns = changed_.columns();
+  if (!columns.empty()) features_.select(columns, selection_);
+  selected_weights_.clear();
+  if (!weights_.empty())
+    for (const Index c : columns) selected_weights_.push_back(weights_[static_cast<std::size_t>(c)]);
+  workers_.resize(static_cast<std::size_t>(pool.size()));
+  const auto count = static_cast<Index>(sorted.size());
+  pool.run((count + kTaskRows - 1) / kTaskRows,
+           [&](Index task, int worker) {
+             const Index begin = task * kTaskRows;
+             lower_block(rows, sorted.data() + begin, std::min(kTaskRows, count - begin), out,
+                         workers_[static_cast<std::size_t>(worker)]);
+           },
+           poll);
+  for (const Index j : which) seen[place(rows[j])] = changed_.time();
+}
+
+void CoarseBounds::lower(const Index* rows, const std::vector<Index>& which, double threshold, double* out,
+                         ThreadPool& pool, const Poll& poll) {
+  // Of few rows the gains are as soon computed.
+  if (static_cast<Index>(which.size()) <= kFewRows || changed_.time() == 0) return;
+  std::vector<double> before;
+  before.reserve(which.size());
+  for (const Index j : which) before.push_back(out[j]);
+  lower_coarse(rows, which, out, pool, poll);
+  const auto reaching = static_cast<std::size_t>(
+      std::count_if(which.begin(), which.end(), [&](Index j) { return out[j] >= threshold; }));
+  // Of most columns a row's gain is as soon computed as what it lost.
+  const bool most_changed = 2 * static_cast<Index>(changed_.columns().size()) > state_.source.cols();
+  const bool decided = most_changed || reaching <= which.size() / kUndecided;
+  std::vector<Index> open;
+  std::vector<double> coarse;
+  for (std::size_t p = 0; p < which.size(); ++p) {
+    const Index j = which[p];
+    if (!decided && out[j] >= threshold) {
+      open.push_back(j);
+      coarse.push_back(out[j]);
+      out[j] = before[p];  // as old as floats have seen it
+    } else if (out[j] < before[p]) {
+      others_.computed(rows[j]);
+    }
+  }
+  if (open.empty()) return;
+  others_.lower(rows, open, threshold, out, pool, poll);
+  for (std::size_t p = 0; p < open.size(); ++p) {
+    double& bound = out[open[p]];
+    bound = std::min(bound, coarse[p]);
+    others_.computed(rows[open[p]]);  // whether floats looked or not, it is a bound as of now
+  }
+}
+
+bool CoarseBounds::promising() {
+  const KernelTable& kernel = kernels();
+  const Index q = state_.source.cols();
+  const Index n = state_.source.rows() - first_;
+  const Index count = std::min(n, kSampleRows);
+  const std::vector<double> memo(start_memo_.begin(), start_memo_.end());
+  std::vector<float> s(static_cast<std::size_t>(q));
+  TileScratch scratch;
+  double slack = 0.0;
+  double sum = 0.0;
+  double squares = 0.0;
+  for (Index r = 0; r < count; ++r) {
+    const Index row = first_ + r * n / count;
+    state_.source.read(&row, 1, s.data(), scratch);
+    store(row, 1, s.data(), scratch);
+    const double gain = kernel.facility_gain(s.data(), start_memo_.data(), memo.data(),
+                                             state_.weights.empty() ? nullptr : state_.weights.data(), q);
+    slack += unit_ * static_cast<double>(rows_[place(row)].start) - gain;
+    sum += gain;
+    squares += gain * gain;
+  }
+  const auto k = static_cast<double>(count);
+  const double variance = std::max(0.0, squares / k - sum / k * (sum / k));
+  return slack / k <= kMostSlack * std::sqrt(variance);
+}
+
+}  // namespace albench
