@@ -40,6 +40,8 @@ WITH_PARAMETERS = [
     "usim-f+eta=0+layers=all",
     "usim-c+eta=2+query=expected",
     "usim-c+layer=last",
+    "usim-x+query=sampled+condition=false",
+    "usim-x+strata=none+beta=0.5",
     "flvmi+eta=0.5",
     "gcmi+query=expected",
     "com+eta=0+query=expected",
@@ -75,6 +77,8 @@ DETERMINISTIC = {
     "full",
     "usim-f+query=expected",
     "usim-c+eta=2+query=expected",
+    "usim-x",
+    "usim-x+strata=none+beta=0.5",
     "gcmi+query=expected",
     "com+eta=0+query=expected",
 }

@@ -20,6 +20,7 @@ from albench.strategies.smi import ConcaveOverModular, FacilityLocationMi, Graph
 from albench.strategies.stb import StochasticBatches
 from albench.strategies.stratified import ClaspPe, ClassPe33, ClassPe66, ClassPowerPe33, ClassPowerPe66
 from albench.strategies.usim import UsimC, UsimF
+from albench.strategies.usim_x import UsimX
 
 __all__ = [
     "Choice",
@@ -47,6 +48,7 @@ for _strategy in (
     StochasticBatches,
     UsimF,
     UsimC,
+    UsimX,
     PredictiveEntropy,
     ExpectedEntropy,
     ExpectedDice,

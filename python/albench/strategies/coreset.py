@@ -24,7 +24,7 @@ class CoreSet(Strategy):
 
     def select(self, view: PoolView, budget: int, rng: np.random.Generator) -> Choice:
         """Take the farthest, again and again."""
-        features = _features(view)
+        features = features_of(view)
         return Choice(indices=core.kcenter_greedy(features.unlabelled, budget, labelled=features.labelled))
 
 
@@ -95,7 +95,8 @@ def farthest_first(rows: NDArray[np.float64], budget: int) -> NDArray[np.int64]:
     return np.array([first, *core.kcenter_greedy(rows, budget - 1, labelled=[first])], dtype=np.int64)
 
 
-def _features(view: PoolView) -> Features:
+def features_of(view: PoolView) -> Features:
+    """Return the bottleneck activations; ValueError where nobody asked for them or a value is not finite."""
     features = view.scores.features
     if features is None:
         raise ValueError("scores: features were not asked for in the strategy's needs")
