@@ -20,7 +20,8 @@ from albench_core.thinning import thinned
 settings.register_profile("sharded", deadline=None, max_examples=60)
 settings.load_profile("sharded")
 
-VALUES = st.one_of(st.sampled_from([-1.0, 0.0, 0.5, 1.0]), st.floats(-2, 2, width=32))
+# no subnormal numbers: a row of them has a length whose inverse float32 does not hold, and cosine refuses it
+VALUES = st.one_of(st.sampled_from([-1.0, 0.0, 0.5, 1.0]), st.floats(-2, 2, width=32, allow_subnormal=False))
 
 
 def slices(n_cases, n_slices, d, rng):
