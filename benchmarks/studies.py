@@ -6,6 +6,7 @@ machine, and tables.md. With the second folder alone, tables.md is made again.
 
 from __future__ import annotations
 
+import shutil
 import sys
 import tempfile
 from dataclasses import replace
@@ -65,20 +66,21 @@ def _whole_seeds(folder: Path) -> set[int]:
 
 def _join(folder: Path, out: Path, batches: pd.DataFrame) -> None:
     """Put seeds of another machine beside those kept; settings and claims are those kept."""
-    begun = _seeds(folder) - _whole_seeds(folder)
-    if shared := _whole_seeds(folder) & _seeds(out):
+    new, whole = _seeds(out), _whole_seeds(folder)
+    if shared := whole & new:
         sys.exit(f"{out}: expected other seeds than those kept in {folder}, or all of them; both have {sorted(shared)}")
-    n_whole = len(_whole_seeds(folder))
-    for name in (RESULTS_FILE, ROUNDS_FILE):  # a seed that one machine began and another made is the other's
-        table = pd.read_parquet(folder / name)
-        table[~table["seed"].isin(begun & _seeds(out))].to_parquet(folder / name, index=False)
-    inputs = read_inputs([folder, out])
+    with tempfile.TemporaryDirectory() as copy:  # what is kept stays as it is until all is known to fit
+        own = Path(shutil.copytree(folder, Path(copy) / folder.name))
+        for name in (RESULTS_FILE, ROUNDS_FILE):  # a seed that one machine began and another made is the other's
+            table = pd.read_parquet(own / name)
+            table[~table["seed"].isin(new)].to_parquet(own / name, index=False)
+        inputs = read_inputs([own, out])
     if len(inputs.configs) > len({config.dataset for config in inputs.configs}):
         sys.exit("\n".join(inputs.conflicts))
     if any(claims != read_registered(folder) for claims in inputs.claims.values()):
         sys.exit(f"{out}: expected the claims registered in {folder}, got others")
     kept = pd.read_csv(folder / BATCHES)
-    kept = kept[kept["n_seeds"] <= n_whole]  # what counts a seed that was begun cannot be taken apart
+    kept = kept[kept["n_seeds"] <= len(whole)]  # what counts a seed that was begun cannot be taken apart
     both = pd.concat([kept, batches])
     sums = both[MEANS].mul(both["n_seeds"], axis=0).assign(n_seeds=both["n_seeds"])
     sums = sums.groupby([both[key] for key in (*STUDY_KEYS, "strategy", "round")], sort=False).sum()

@@ -17,7 +17,7 @@ from albench.report.batches import batch_table
 from albench.report.cells import markdown, print_summary, study_title, summary_cells, timing_cells
 from albench.report.classes import class_coverage
 from albench.report.coverage import chosen_units, coverage_table
-from albench.report.differences import differences_figure, studies_with_gains
+from albench.report.differences import all_gains, differences_figure
 from albench.report.figures import Panel, as_png, as_svg, curves_figure, units_figure
 from albench.report.inputs import Inputs, read_inputs, unit_word
 from albench.report.latex import latex
@@ -76,11 +76,11 @@ def build_report(out_dirs: Path | Sequence[Path], report_dir: Path | None = None
         coverage=coverage_table(inputs.queries),
         classes=class_coverage(inputs.queries, inputs.pools, inputs.results),
         batches=batch_table(inputs.queries, inputs.pools),
+        gains=all_gains(inputs.results, numbers.pairs),
     )
     panels = _panels(inputs)
     asked = _asked(inputs)
-    titles = dict(zip(_studies(inputs), (panel.title for panel in panels), strict=True))
-    gains = studies_with_gains(inputs.results, numbers.pairs, titles)
+    gains = [(panel.title, own) for panel, own in zip(panels, tables.gains.values(), strict=True) if own]
     files = {
         **_figure_files("curves", curves_figure(panels)),
         **(_figure_files("differences", differences_figure(gains)) if gains else {}),
@@ -115,10 +115,6 @@ def _asked(inputs: Inputs) -> Asked | None:
         for config in inputs.configs
     }
     return build_asked(inputs.results, inputs.claims, rounds)
-
-
-def _studies(inputs: Inputs) -> list[tuple[str, str]]:
-    return [(str(study[0]), str(study[1])) for study, _ in inputs.results.groupby(STUDY_KEYS)]
 
 
 def _panels(inputs: Inputs) -> list[Panel]:

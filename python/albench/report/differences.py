@@ -60,6 +60,12 @@ def gains_of(results: pd.DataFrame, pairs: pd.DataFrame, study: tuple[str, str])
     return sorted(gains, key=lambda gain: -gain.mean)
 
 
+def all_gains(results: pd.DataFrame, pairs: pd.DataFrame) -> dict[tuple[str, str], list[Gain]]:
+    """Gains of every study, by data set and protocol, in the order of the tables."""
+    keys = [(str(study[0]), str(study[1])) for study, _ in results.groupby(STUDY_KEYS)]
+    return {key: gains_of(results, pairs, key) for key in keys}
+
+
 def differences_figure(studies: list[tuple[str, list[Gain]]], layout: str = WIDE) -> Figure:
     """Draw one set of axes a study, one line a strategy: seeds as dots, the mean and its interval.
 
@@ -112,11 +118,3 @@ def describe(title: str, gains: list[Gain]) -> str:
     """Text for those who cannot see the figure."""
     parts = [f"{gain.strategy} {gain.mean:+.3f}" for gain in gains]
     return f"Final Dice of each strategy less that of {REFERENCE}, {title}: {'; '.join(parts)}."
-
-
-def studies_with_gains(
-    results: pd.DataFrame, pairs: pd.DataFrame, titles: dict[tuple[str, str], str]
-) -> list[tuple[str, list[Gain]]]:
-    """Title and gains of every study that has any, in the order of the tables."""
-    keys = [(str(study[0]), str(study[1])) for study, _ in results.groupby(STUDY_KEYS)]
-    return [(titles[key], gains) for key in keys if (gains := gains_of(results, pairs, key))]

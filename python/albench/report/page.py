@@ -16,7 +16,7 @@ from albench.report import provenance
 from albench.report.cells import Cells, study_title, summary_cells, timing_cells
 from albench.report.chart import chart_data
 from albench.report.coverage import Annotated, annotated_units, chosen_units
-from albench.report.differences import describe, differences_figure, gains_of
+from albench.report.differences import Gain, describe, differences_figure
 from albench.report.doubts import doubts, trusted_geometry
 from albench.report.figures import NARROW, WIDE, Panel, as_svg, curves_figure, units_figure
 from albench.report.findings import findings
@@ -90,6 +90,7 @@ class Tables:
     coverage: pd.DataFrame
     classes: pd.DataFrame
     batches: pd.DataFrame
+    gains: dict[tuple[str, str], list[Gain]]
 
 
 def render(
@@ -110,7 +111,6 @@ def render(
             f"study-{number}",
             (str(study[0]), str(study[1])),
             part,
-            inputs.results,
             panel,
             tables,
             study[0] in inputs.phantoms,
@@ -165,7 +165,6 @@ def _study(
     anchor: str,
     study: tuple[str, str],
     part: pd.DataFrame,
-    results: pd.DataFrame,
     panel: Panel,
     tables: Tables,
     phantom: bool,
@@ -186,7 +185,7 @@ def _study(
             _data_url(as_svg(curves_figure([untitled], NARROW))),
             _describe(panel),
         ),
-        differences=_differences(study, results, tables.pairs),
+        differences=_differences(study_title(*study), tables.gains[study]),
         chart=chart_data(panel),
         versus=versus,
         tested=any(square.p for row in versus[1] for square in row if square),
@@ -200,12 +199,11 @@ def _study(
     )
 
 
-def _differences(study: tuple[str, str], results: pd.DataFrame, pairs: pd.DataFrame) -> Picture | None:
-    gains = gains_of(results, pairs, study)
+def _differences(title: str, gains: list[Gain]) -> Picture | None:
     if not gains:
         return None
     wide, narrow = (as_svg(differences_figure([("", gains)], layout)) for layout in (WIDE, NARROW))
-    return Picture(_data_url(wide), _data_url(narrow), describe(study_title(*study), gains))
+    return Picture(_data_url(wide), _data_url(narrow), describe(title, gains))
 
 
 def _describe(panel: Panel) -> str:

@@ -27,7 +27,7 @@ from albench.machine.claims import Claim, ClaimFolder, Past, server_now
 from albench.machine.facts import versions
 from albench.machine.files import read_json, write_json
 from albench.machine.removal import remove_tree
-from albench.results.layout import RunFolder
+from albench.results.layout import CEILING, SHARED, RunFolder
 
 SETUP = "_setup"
 """Stands in the place of a strategy for the scan and the preprocessing of a seed."""
@@ -37,6 +37,13 @@ MOST_FAILURES = 3
 
 _DECIDE = ("albench", "nnunetv2", "torch")
 _VERSIONS, _JOINED, _WORK = "versions.json", "joined", "work"
+
+
+def begins_with(chain: str) -> str | None:
+    """Return what of a seed has to be done before a chain, `SHARED` or the ceiling: `SETUP` or `SHARED`."""
+    if chain == SETUP:
+        return None
+    return SETUP if chain in (SHARED, CEILING) else SHARED
 
 
 def deciding_versions() -> dict[str, str]:

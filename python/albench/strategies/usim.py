@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any, Literal
 
 import numpy as np
+from numpy.typing import NDArray
 
 from albench import core
 from albench.strategies.base import Choice, Look, PoolView, non_negative, one_of, seed_of
@@ -51,14 +52,28 @@ class Usim(Kernel):
         return Choice(indices=result.indices, scores=uncertainty[result.indices], gains=result.gains)
 
 
-def facility_location(embedding: Embedding, query: QuerySet, eta: float) -> core.FacilityLocationVariantMI:
-    """Make the objective; its kernel is held where it is small enough, the choice is the same either way."""
+def facility_location(
+    embedding: Embedding, query: QuerySet, eta: float, covered: NDArray[np.float64] | None = None
+) -> core.FacilityLocationVariantMI:
+    """Make the objective; its kernel is held where it is small enough, the choice is the same either way.
+
+    Parameters
+    ----------
+    covered
+        float64 (units of the query set,): what of each is covered already; None: nothing.
+    """
     rows, queries = embedding.rows, embedding.rows[query.indices]
     kernel = embedding.kernel(queries)
     if kernel is not None:
-        return core.FacilityLocationVariantMI(kernel, weights=query.weights, eta=eta)
+        return core.FacilityLocationVariantMI(kernel, weights=query.weights, eta=eta, covered=covered)
     return core.FacilityLocationVariantMI.from_features(
-        rows, queries, metric=embedding.metric, scale=embedding.scale, weights=query.weights, eta=eta
+        rows,
+        queries,
+        metric=embedding.metric,
+        scale=embedding.scale,
+        weights=query.weights,
+        eta=eta,
+        covered=covered,
     )
 
 

@@ -11,7 +11,9 @@ from albench import core
 from albench.scoring.request import Need
 from albench.strategies.base import Choice, Look, PoolView, Strategy, non_negative, one_of
 from albench.strategies.coreset import features_of
-from albench.strategies.query import QUERY_KINDS, QueryKind, QuerySet, draw_query, expected_query
+from albench.strategies.kernels import Embedding
+from albench.strategies.query import QUERY_KINDS, QueryKind, make_query
+from albench.strategies.usim import facility_location
 
 Strata = Literal["class", "none"]
 
@@ -53,16 +55,14 @@ class UsimX(Strategy):
     def select(self, view: PoolView, budget: int, rng: np.random.Generator) -> Choice:
         """Make the query set, take off what is covered, and maximise."""
         mass = self.uncertainty_mass(view)
-        query: QuerySet = expected_query(mass, budget) if self.query == "expected" else draw_query(mass, budget, rng)
+        query = make_query(self.query, mass, budget, rng)
         features = features_of(view)
         rows, labelled = standardised(features.unlabelled, features.labelled)
-        queries = rows[query.indices]
         covered = None
         if self.condition and len(labelled):
-            covered = np.maximum(core.similarity(labelled, queries, metric="cosine").max(axis=0), 0).astype(np.float64)
-        objective = core.FacilityLocationVariantMI.from_features(
-            rows, queries, metric="cosine", weights=query.weights, eta=0.0, covered=covered
-        )
+            similarity = core.similarity(labelled, rows[query.indices], metric="cosine")
+            covered = np.maximum(similarity.max(axis=0), 0).astype(np.float64)
+        objective = facility_location(Embedding(rows, "cosine"), query, eta=0.0, covered=covered)
         result = core.maximize(objective, budget, optimizer="lazy")
         return Choice(indices=result.indices, scores=mass[result.indices], gains=result.gains)
 

@@ -12,7 +12,7 @@ from pathlib import Path
 from albench.machine.claims import Claim, Held, holding
 from albench.machine.files import remove_half_written
 from albench.progress import Advance, Count, Reporter
-from albench.results.claims import SETUP
+from albench.results.claims import SETUP, begins_with
 from albench.results.layout import CEILING, SHARED
 from albench.study.setup import setup_seed
 from albench.study.study import Study
@@ -48,9 +48,8 @@ class Part:
     @property
     def after(self) -> tuple[str, str, int] | None:
         """Key of the part that has to be done before."""
-        if self.chain == SETUP:
-            return None
-        return self.study.dataset.name, SETUP if self.chain in (SHARED, CEILING) else SHARED, self.seed
+        before = begins_with(self.chain)
+        return None if before is None else (self.study.dataset.name, before, self.seed)
 
     @property
     def folder(self) -> Path:

@@ -9,7 +9,7 @@ from typing import Any
 
 from albench.errors import InputError
 from albench.machine.claims import Past
-from albench.results.claims import MOST_FAILURES, SETUP, Claims
+from albench.results.claims import MOST_FAILURES, SETUP, Claims, begins_with
 from albench.results.layout import (
     CEILING,
     SHARED,
@@ -144,9 +144,8 @@ def _parts(settings: StudySettings, request: RunRequest, claims: Claims) -> Iter
     study, n_rounds = claims.run.study(settings.dataset), settings.rounds or 1
     chains = [name for name in request.strategy if name != CEILING]
     names = [SETUP, *([SHARED] if chains else []), *request.strategy]
-    out_of_reach: set[tuple[str, int]] = set()
+    out_of_reach: set[tuple[str | None, int]] = set()
     for name in names:
-        begins_with = "" if name == SETUP else SETUP if name in (SHARED, CEILING) else SHARED
         for seed in request.seed_range:
             done = _n_done(study, name, seed, n_rounds, settings.n_folds)
             asked = 1 if name in (SETUP, SHARED, CEILING) else n_rounds
@@ -160,7 +159,7 @@ def _parts(settings: StudySettings, request: RunRequest, claims: Claims) -> Iter
                 state = "done"
             elif len(failures) >= MOST_FAILURES:
                 state = "failed"
-            elif (begins_with, seed) in out_of_reach:
+            elif (begins_with(name), seed) in out_of_reach:
                 state = "blocked"
             if state in ("failed", "blocked"):
                 out_of_reach.add((name, seed))
