@@ -8,12 +8,10 @@
 namespace albench {
 namespace {
 
-constexpr Index kFewRows = 32;
 constexpr Index kSampleRows = 64;
 constexpr double kMostSlack = 5.0;     // in standard deviations of gains
 constexpr std::size_t kUndecided = 2;  // coarse features decide if at most one row in so many is left
-constexpr Index kTaskRows = 192;
-constexpr Index kTileRows = 2 * kMicroRows;  // rows that share one product
+constexpr Index kTileRows = 24;              // rows that share one product
 constexpr float kMemoStep = 2.0F;            // in offsets
 constexpr double kSumRounding = 0x1p-17;     // of coarse_rise
 constexpr float kRounding = 0x1p-22F;        // more than two roundings to float32
@@ -108,8 +106,10 @@ void CoarseBounds::lower_block(const Index* rows, const Index* which, Index coun
     Index tile[kTileRows];
     for (Index r = 0; r < in_tile; ++r) tile[r] = rows[which[begin + r]];
     for (Index r = begin + kTileRows; r < std::min(count, begin + 2 * kTileRows); ++r) {
-      features_.prefetch(rows[which[r]]);
-      __builtin_prefetch(&rows_[place(rows[which[r]])]);
+      const Index row = rows[which[r]];
+      features_.prefetch(row);
+      __builtin_prefetch(&rows_[place(row)]);
+      __builtin_prefetch(&state_.modular[static_cast<std::size_t>(row)]);
     }
     const Index widest = changed_.since(seen_[place(tile[in_tile - 1])]);
     features_.products(tile, in_tile, selection_, widest, worker.tile.products.data(), ldo, worker.packed);
@@ -154,7 +154,6 @@ void CoarseBounds::lower_coarse(const Index* rows, const std::vector<Index>& whi
 
 void CoarseBounds::lower(const Index* rows, const std::vector<Index>& which, double threshold, double* out,
                          ThreadPool& pool, const Poll& poll) {
-  // Of few rows the gains are as soon computed.
   if (static_cast<Index>(which.size()) <= kFewRows || changed_.time() == 0) return;
   std::vector<double> before;
   before.reserve(which.size());

@@ -42,7 +42,7 @@ ALBENCH_AVX2 ALBENCH_INLINE void tile_avx2(const std::int8_t* x, Index x_stride,
   const __m256i ones = _mm256_set1_epi16(1);
   for (Index start = 0; start < depth; start += kCoarseRun) {
     __m256i sum[Rows][Vectors];
-#pragma GCC unroll 4
+#pragma GCC unroll 6
     for (unsigned r = 0; r < Rows; ++r) {
       const __m256i raised =
           _mm256_slli_epi16(_mm256_set1_epi32(sums(x + r * x_stride, depth, start)), kShift);
@@ -55,7 +55,7 @@ ALBENCH_AVX2 ALBENCH_INLINE void tile_avx2(const std::int8_t* x, Index x_stride,
 #pragma GCC unroll 3
       for (unsigned v = 0; v < Vectors; ++v)
         q[v] = _mm256_loadu_si256(reinterpret_cast<const __m256i*>(panel + k * kPanel + 32 * v));
-#pragma GCC unroll 4
+#pragma GCC unroll 6
       for (unsigned r = 0; r < Rows; ++r) {
         const __m256i xr = _mm256_set1_epi32(word(x + r * x_stride + k));
 #pragma GCC unroll 3
@@ -63,7 +63,7 @@ ALBENCH_AVX2 ALBENCH_INLINE void tile_avx2(const std::int8_t* x, Index x_stride,
           sum[r][v] = _mm256_add_epi16(sum[r][v], _mm256_maddubs_epi16(q[v], xr));
       }
     }
-#pragma GCC unroll 4
+#pragma GCC unroll 6
     for (unsigned r = 0; r < Rows; ++r)
 #pragma GCC unroll 3
       for (unsigned v = 0; v < Vectors; ++v) {
@@ -170,7 +170,7 @@ ALBENCH_VNNI ALBENCH_INLINE void tile_vnni(const std::int8_t* x, Index x_stride,
   }
 
 // NOLINTEND(bugprone-macro-parentheses)
-ALBENCH_COARSE_DOT(avx2, ALBENCH_AVX2, 4, 16, (tile_avx2<Rows, 2>))
+ALBENCH_COARSE_DOT(avx2, ALBENCH_AVX2, 6, 16, (tile_avx2<Rows, 2>))
 ALBENCH_COARSE_DOT(avx512, ALBENCH_AVX512, 8, 48, (tile_avx512<Rows, 3>))
 ALBENCH_COARSE_DOT(vnni, ALBENCH_VNNI, 8, 48, (tile_vnni<Rows, 3>))
 

@@ -5,8 +5,6 @@
 namespace albench {
 namespace {
 
-constexpr Index kFewRows = 32;
-constexpr Index kTaskRows = 192;
 constexpr Index kTileRows =
     4 * kMicroRows;  // rows that share one product: sorted by age, so of about the same
 
@@ -52,7 +50,6 @@ void DeltaBounds::lower_block(const Index* rows, const Index* which, Index count
 
 void DeltaBounds::lower(const Index* rows, const std::vector<Index>& which, double, double* out,
                         ThreadPool& pool, const Poll& poll) {
-  // Of few rows the gains are as soon computed.
   if (static_cast<Index>(which.size()) <= kFewRows || changed_.time() == 0) return;
   const std::vector<Index> sorted = changed_.by_age(rows, which, seen_);
   changed_.order(seen_[static_cast<std::size_t>(rows[sorted.back()])], state_.memo);

@@ -10,6 +10,7 @@
 #include <limits>
 #include <vector>
 
+#include "albench/buffer.hpp"
 #include "albench/parallel.hpp"
 #include "albench/types.hpp"
 
@@ -41,17 +42,17 @@ class Bounds {
   }
 
   // All indices with bound >= threshold, in ascending order.
-  void reaching(double threshold, std::vector<Index>& out, ThreadPool& pool) const {
+  void reaching(double threshold, std::vector<Index>& out, ThreadPool& pool) {
     std::vector<std::size_t> blocks;
     for (std::size_t block = 0; block < block_max_.size(); ++block)
       if (block_max_[block] >= threshold) blocks.push_back(block);
     constexpr std::size_t kPart = 256;
     const std::size_t parts = (blocks.size() + kPart - 1) / kPart;
     std::vector<std::size_t> found(parts);
-    out.resize(blocks.size() * kBlock);
+    reached_.resize(blocks.size() * kBlock);
     pool.run(static_cast<Index>(parts), [&](Index t, int) {
       const auto part = static_cast<std::size_t>(t);
-      Index* reached = out.data() + part * kPart * kBlock;
+      Index* reached = reached_.data() + part * kPart * kBlock;
       std::size_t count = 0;
       for (std::size_t b = part * kPart; b < std::min(blocks.size(), (part + 1) * kPart); ++b) {
         const std::size_t end = std::min((blocks[b] + 1) * kBlock, value_.size());
@@ -63,13 +64,11 @@ class Bounds {
       }
       found[part] = count;
     });
-    std::size_t total = 0;
+    out.clear();
     for (std::size_t part = 0; part < parts; ++part) {
-      const auto from = out.begin() + static_cast<std::ptrdiff_t>(part * kPart * kBlock);
-      std::copy_n(from, found[part], out.begin() + static_cast<std::ptrdiff_t>(total));
-      total += found[part];
+      const Index* from = reached_.data() + part * kPart * kBlock;
+      out.insert(out.end(), from, from + found[part]);
     }
-    out.resize(total);
   }
 
   // The index of the largest bound (the lowest of equals), -1 if none is left.
@@ -86,6 +85,7 @@ class Bounds {
  private:
   std::vector<double> value_;
   std::vector<double> block_max_;
+  Buffer<Index> reached_;  // of each part of `reaching`; not cleared at every search, as a vector would be
 };
 
 }  // namespace albench

@@ -13,6 +13,9 @@
 
 namespace albench {
 
+constexpr Index kFewRows = 32;    // of so few rows the gains are as soon computed as brought up to date
+constexpr Index kTaskRows = 192;  // rows brought up to date by one task
+
 class ChangedColumns {
  public:
   explicit ChangedColumns(Index columns)
