@@ -5,17 +5,18 @@
 #include <cmath>
 #include <limits>
 
+#include "sampled_slack.hpp"
+
 namespace albench {
 namespace {
 
-constexpr Index kSampleRows = 64;
-constexpr double kMostSlack = 5.0;     // in standard deviations of gains
-constexpr std::size_t kUndecided = 2;  // coarse features decide if at most one row in so many is left
-constexpr Index kTileRows = 24;              // rows that share one product
-constexpr float kMemoStep = 2.0F;            // in offsets
-constexpr double kSumRounding = 0x1p-17;     // of coarse_rise
-constexpr float kRounding = 0x1p-22F;        // more than two roundings to float32
-constexpr double kGainRounding = 0x1p-40;    // more than sums of a row's gain in double
+constexpr double kMostSlack = 5.0;         // in standard deviations of gains
+constexpr std::size_t kUndecided = 2;      // coarse features decide if at most one row in so many is left
+constexpr Index kTileRows = 24;            // rows that share one product
+constexpr float kMemoStep = 2.0F;          // in offsets
+constexpr double kSumRounding = 0x1p-17;   // of coarse_rise
+constexpr float kRounding = 0x1p-22F;      // more than two roundings to float32
+constexpr double kGainRounding = 0x1p-40;  // more than sums of a row's gain in double
 
 }  // namespace
 
@@ -186,29 +187,11 @@ void CoarseBounds::lower(const Index* rows, const std::vector<Index>& which, dou
 }
 
 bool CoarseBounds::promising() {
-  const KernelTable& kernel = kernels();
-  const Index q = state_.source.cols();
-  const Index n = state_.source.rows() - first_;
-  const Index count = std::min(n, kSampleRows);
-  const std::vector<double> memo(start_memo_.begin(), start_memo_.end());
-  std::vector<float> s(static_cast<std::size_t>(q));
   TileScratch scratch;
-  double slack = 0.0;
-  double sum = 0.0;
-  double squares = 0.0;
-  for (Index r = 0; r < count; ++r) {
-    const Index row = first_ + r * n / count;
-    state_.source.read(&row, 1, s.data(), scratch);
-    store(row, 1, s.data(), scratch);
-    const double gain = kernel.facility_gain(s.data(), start_memo_.data(), memo.data(),
-                                             state_.weights.empty() ? nullptr : state_.weights.data(), q);
-    slack += unit_ * static_cast<double>(rows_[place(row)].start) - gain;
-    sum += gain;
-    squares += gain * gain;
-  }
-  const auto k = static_cast<double>(count);
-  const double variance = std::max(0.0, squares / k - sum / k * (sum / k));
-  return slack / k <= kMostSlack * std::sqrt(variance);
+  return sampled_slack(state_, first_, [&](Index row, const float* s, const auto&) {
+           store(row, 1, s, scratch);
+           return unit_ * static_cast<double>(rows_[place(row)].start);
+         }) <= kMostSlack;
 }
 
 }  // namespace albench

@@ -4,6 +4,8 @@
 #include <numeric>
 #include <string>
 
+#include "albench/fine_features.hpp"
+
 namespace albench {
 namespace {
 
@@ -39,8 +41,8 @@ void FacilityLocation::start_memo() {
 bool FacilityLocation::start_row(Index row, const float* s) {
   const RowStart start = kernels().facility_start(s, weights(), source_.cols());
   modular_[static_cast<std::size_t>(row)] = eta_ * static_cast<double>(start.max);
-  start_[static_cast<std::size_t>(row)] =
-      covered_.empty() ? modular_[static_cast<std::size_t>(row)] + start.gain : gain_of(row, s);
+  const double gain = covered_.empty() ? start.gain : memo_gain(s);
+  start_[static_cast<std::size_t>(row)] = modular_[static_cast<std::size_t>(row)] + gain;
   return start.finite;
 }
 
@@ -49,6 +51,8 @@ void FacilityLocation::first_pass(ThreadPool& pool, const Poll& poll) {
   const Index q = source_.cols();
   const bool dense = source_.dense() != nullptr;
   if (!dense) bounds_ = make_gain_bounds(state(), bound_bytes_);
+  const std::unique_ptr<FineFeatures> fine = dense ? nullptr : make_fine_features(state());
+  exact_start_ = fine == nullptr;
   const Index block = dense ? kRowsPerTask : kLanesOfBlock;
   BadRow bad(n);
   scratch_.resize(static_cast<std::size_t>(pool.size()));
@@ -59,9 +63,11 @@ void FacilityLocation::first_pass(ThreadPool& pool, const Poll& poll) {
     if (!dense) {
       TileScratch& scratch = scratch_[static_cast<std::size_t>(worker)];
       scratch.values.resize(static_cast<std::size_t>(block * q));
-      Index rows[kLanesOfBlock];
-      std::iota(rows, rows + count, begin);
-      source_.read(rows, count, scratch.values.data(), scratch);
+      if (fine == nullptr || !fine->read(begin, count, scratch.values.data(), scratch)) {
+        Index rows[kLanesOfBlock];
+        std::iota(rows, rows + count, begin);
+        source_.read(rows, count, scratch.values.data(), scratch);
+      }
       s = scratch.values.data();
     }
     for (Index r = 0; r < count; ++r)
@@ -95,9 +101,13 @@ void FacilityLocation::reset(ThreadPool&, const Poll&) {
   if (bounds_) bounds_->reset();
 }
 
-double FacilityLocation::gain_of(Index row, const float* s) const {
-  return modular_[static_cast<std::size_t>(row)] +
-         kernels().facility_gain(s, memo_.data(), memo_wide_.data(), weights(), source_.cols());
+double FacilityLocation::memo_gain(const float* s) const {
+  return kernels().facility_gain(s, memo_.data(), memo_wide_.data(), weights(), source_.cols());
+}
+
+double FacilityLocation::modular_of(Index row, const float* s) const {
+  if (exact_start_ || eta_ == 0.0) return modular_[static_cast<std::size_t>(row)];
+  return eta_ * static_cast<double>(kernels().facility_start(s, weights(), source_.cols()).max);
 }
 
 void FacilityLocation::gains(const Index* rows, Index count, double* out, ThreadPool& pool,
@@ -212,7 +222,7 @@ double FacilityLocation::evaluate(const Index* rows, Index count) {
     source_.read(&row, 1, s.data(), scratch);
     source_.require_finite(row, s.data());
     for (std::size_t c = 0; c < q; ++c) largest[c] = std::max(largest[c], s[c]);
-    value += modular_[static_cast<std::size_t>(row)];
+    value += modular_of(row, s.data());
   }
   for (std::size_t c = 0; c < q; ++c)
     value += (weights_.empty() ? 1.0 : weights_[c]) *

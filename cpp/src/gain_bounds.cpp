@@ -4,6 +4,7 @@
 
 #include "albench/coarse_bounds.hpp"
 #include "albench/delta_bounds.hpp"
+#include "albench/fine_features.hpp"
 #include "albench/kernels.hpp"
 #include "albench/quantised_bounds.hpp"
 
@@ -11,22 +12,24 @@ namespace albench {
 namespace {
 
 // Less is as soon multiplied in floats (benchmarks/bounds.py).
-constexpr Index kCoarseRows = 4096;
-constexpr Index kCoarseColumns = 128;
-constexpr Index kCoarseDim = 48;
+constexpr Index kFewestRows = 4096;
+constexpr Index kFewestColumns = 128;
+constexpr Index kFewestFeatures = 48;
 // What coarse features may take whatever memory is allowed.
 constexpr Index kCoarseBytes = Index{256} << 20U;
+
+bool worth_whole_numbers(const Source& source, Index rows) {
+  return source.panels() != nullptr && rows >= kFewestRows && source.cols() >= kFewestColumns &&
+         source.panels()->dim() >= kFewestFeatures;
+}
 
 // Bounds of rows from `first` on, whose similarities are not held.
 std::unique_ptr<GainBounds> bounds_of_products(const FacilityState& state, Index first, Index bytes) {
   const Index rows = state.source.rows() - first;
-  if (CoarseFeatures::supports(state.source) && rows >= kCoarseRows &&
-      state.source.cols() >= kCoarseColumns) {
-    const Index dim = state.source.panels()->dim();
-    if (dim >= kCoarseDim && rows * CoarseBounds::bytes_per_row(dim) <= std::max(bytes, kCoarseBytes)) {
-      auto coarse = std::make_unique<CoarseBounds>(state, first);
-      if (coarse->promising()) return coarse;
-    }
+  if (worth_whole_numbers(state.source, rows) && CoarseFeatures::supports(state.source) &&
+      rows * CoarseBounds::bytes_per_row(state.source.panels()->dim()) <= std::max(bytes, kCoarseBytes)) {
+    auto coarse = std::make_unique<CoarseBounds>(state, first);
+    if (coarse->promising()) return coarse;
   }
   return std::make_unique<DeltaBounds>(state);
 }
@@ -80,6 +83,13 @@ std::unique_ptr<GainBounds> make_gain_bounds(const FacilityState& state, Index b
   const Index whole_blocks = fitting / kLanesOfBlock * kLanesOfBlock;
   if (whole_blocks == 0) return bounds_of_products(state, 0, bytes);
   return std::make_unique<SplitBounds>(state, whole_blocks);
+}
+
+std::unique_ptr<FineFeatures> make_fine_features(const FacilityState& state) {
+  if (!worth_whole_numbers(state.source, state.source.rows()) || !FineFeatures::supports(state.source))
+    return nullptr;
+  auto fine = std::make_unique<FineFeatures>(state.source);
+  return fine->promising(state) ? std::move(fine) : nullptr;
 }
 
 }  // namespace albench

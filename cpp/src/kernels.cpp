@@ -19,6 +19,7 @@
 
 #include "albench/features.hpp"
 #include "coarse.hpp"
+#include "fine.hpp"
 #include "quanta.hpp"
 
 #if defined(__GNUC__) && !defined(__clang__)
@@ -95,7 +96,7 @@ const KernelTable* neon_kernels() {
 
 const KernelTable* avx2_kernels() {
 #if defined(__x86_64__)
-  static const KernelTable table = with_avx2_coarse(with_avx2_quanta(avx2::table("avx2")));
+  static const KernelTable table = with_avx2_fine(with_avx2_coarse(with_avx2_quanta(avx2::table("avx2"))));
   if (__builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma") && converts_halves()) return &table;
 #endif
   return nullptr;
@@ -103,7 +104,8 @@ const KernelTable* avx2_kernels() {
 
 const KernelTable* plain_avx512_kernels() {
 #if defined(__x86_64__)
-  static const KernelTable table = with_avx512_coarse(with_avx512_quanta(avx512::table("avx512")));
+  static const KernelTable table =
+      with_avx512_fine(with_avx512_coarse(with_avx512_quanta(avx512::table("avx512"))));
   if (__builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") &&
       __builtin_cpu_supports("avx512dq") && __builtin_cpu_supports("avx512vl"))
     return &table;
@@ -114,7 +116,7 @@ const KernelTable* plain_avx512_kernels() {
 const KernelTable* avx512_kernels() {
 #if defined(__x86_64__)
   if (plain_avx512_kernels() != nullptr && __builtin_cpu_supports("avx512vnni")) {
-    static const KernelTable table = with_vnni_coarse(*plain_avx512_kernels());
+    static const KernelTable table = with_vnni_fine(with_vnni_coarse(*plain_avx512_kernels()));
     return &table;
   }
 #endif

@@ -451,9 +451,9 @@ ALBENCH_TARGET double squared_distance(const float* x, const float* y, Index n) 
 }
 
 KernelTable table(const char* name) {
-  return {name,     product<false>, product<true>,  facility_gain,   facility_start, clamped_rise,
-          quantise, quantised_loss, nullptr,        coarse_error,    coarse_rise,    above,
-          scale,    widen,          sum_of_squares, squared_distance};
+  return {name,     product<false>, product<true>, facility_gain,  facility_start,  clamped_rise,
+          quantise, quantised_loss, nullptr,       coarse_error,   coarse_rise,     nullptr,
+          above,    scale,          widen,         sum_of_squares, squared_distance};
 }
 
 }  // namespace

@@ -22,7 +22,7 @@ struct MemoChange {  // what a commit does to a column
 struct FacilityState {
   const Source& source;
   const std::vector<double>& weights;  // (q,) or empty for ones
-  const std::vector<double>& modular;  // (n,) what is part of a row's gain whatever the memo
+  const std::vector<double>& modular;  // (n,) at least what is part of a row's gain whatever the memo
   const std::vector<float>& memo;      // (q,)
 };
 
@@ -30,8 +30,9 @@ class GainBounds {
  public:
   virtual ~GainBounds() = default;
 
-  // The similarities s (count, q) of rows [first, first + count), all rows before the first `reset`; first is
-  // a multiple of kLanesOfBlock, count one too or up to the last row. Threads may store different blocks.
+  // The similarities of rows [first, first + count), or what is no smaller, s (count, q), all rows before the
+  // first `reset`; first is a multiple of kLanesOfBlock, count one too or up to the last row. Threads may
+  // store different blocks.
   virtual void store(Index first, Index count, const float* s, TileScratch& scratch) = 0;
   // Back to the empty set. Its memo, of columns covered from the start, is that at construction.
   virtual void reset() = 0;

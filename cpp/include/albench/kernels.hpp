@@ -44,6 +44,16 @@ constexpr int kCoarseMostColumn = 63;  // and of a column, before it is raised
 constexpr double kCoarseRowNorm = 256.0;
 constexpr double kCoarseColumnNorm = 127.0;
 
+// 16-bit numbers in place of features: a panel of columns has pairs of kPanel columns side by side. The root
+// of the sum of squares of a row's or a column's numbers is below that of 2^31, so that no sum of products
+// overflows.
+constexpr Index kPair = 2;
+
+struct FineRow {
+  float factor;
+  float offset;
+};
+
 constexpr Index kCoarseSum = 1024;  // columns whose rises are added in float32
 
 struct CoarseError {
@@ -98,6 +108,12 @@ struct KernelTable {
   // column's own rise the same bits wherever it stands. w: float32 here.
   double (*coarse_rise)(const std::int32_t* products, const float* factors, float factor, float offset,
                         const float* low, const float* high, const float* w, Index n);
+
+  // c[r, j] = factors_j * rows_r.factor * sum_k x[r, k] * panel[k, j] + rows_r.offset of 16-bit numbers, in
+  // float32, for r < count, j < cols <= kPanel; rows lie x_stride numbers apart, depth is a multiple of
+  // kPair. Null where that is no faster than `dot`.
+  void (*fine_dot)(const std::int16_t* x, Index x_stride, Index count, const std::int16_t* panel, Index depth,
+                   const float* factors, const FineRow* rows, float* c, Index ldc, Index cols);
 
   // The first `most` columns with s_c > limit, ascending; returns how many.
   Index (*above)(const float* s, float limit, Index n, std::int32_t* out, Index most);

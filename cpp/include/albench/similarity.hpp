@@ -46,6 +46,7 @@ struct TileScratch {
   std::vector<float> factors;     // per row of the tile
   Buffer<float> values;           // a tile of similarities, for whoever reads it
   Buffer<std::int32_t> products;  // a tile of products of coarse features
+  Buffer<std::int16_t> numbers;   // rows of fine features
 };
 
 // The query side of a product, packed once: chunk by chunk, panel by panel, so that the micro-kernel reads it
