@@ -31,8 +31,10 @@ ALBENCH_TEST(products_of_16_bit_numbers_are_exact) {
       for (std::size_t at = 0; at < x.size(); ++at) x[at] = number(at < static_cast<std::size_t>(depth));
       for (std::size_t at = 0; at < panel.size(); ++at) panel[at] = number(at / kPair % kPanel == 0);
       std::vector<float> factors;
+      factors.reserve(static_cast<std::size_t>(kPanel));
       for (Index c = 0; c < kPanel; ++c) factors.push_back(1e-9F * static_cast<float>(c + 1));
       std::vector<FineRow> of_rows;
+      of_rows.reserve(static_cast<std::size_t>(rows));
       for (Index r = 0; r < rows; ++r) of_rows.push_back({1.0F + 0.1F * static_cast<float>(r), 0.01F});
       for (const Index cols : {1, 7, 15, 16, 17, 31, 47, 48}) {
         std::vector<float> c(static_cast<std::size_t>(rows * cols));
