@@ -13,7 +13,6 @@ from pydantic import (
     BaseModel,
     ConfigDict,
     Field,
-    ValidationError,
     field_validator,
     model_validator,
 )
@@ -376,9 +375,3 @@ def difference(old: dict[str, Any], new: dict[str, Any], prefix: str = "") -> li
         elif left != right:
             lines.append(f"{prefix}{key}: {left!r} -> {right!r}")
     return lines
-
-
-def first_fault(error: ValidationError) -> tuple[str, str, Any]:
-    """Return of what settings were refused for first: where it is (empty: no single one), why, and its value."""
-    first = error.errors()[0]
-    return ".".join(map(str, first["loc"])), first["msg"].removeprefix("Value error, "), first["input"]

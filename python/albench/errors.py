@@ -4,12 +4,23 @@ from __future__ import annotations
 
 import difflib
 from collections.abc import Iterable
+from typing import Any
+
+from pydantic import ValidationError
 
 # The core's: what it refuses is reported like what al-bench refuses. The command line prints the message without a
 # traceback and exits with status 2.
 from albench_core.errors import InputError, is_plain
 
-__all__ = ["ChainsFailedError", "ExhaustedError", "InputError", "WorkerError", "is_plain", "unknown_name"]
+__all__ = [
+    "ChainsFailedError",
+    "ExhaustedError",
+    "InputError",
+    "WorkerError",
+    "first_fault",
+    "is_plain",
+    "unknown_name",
+]
 
 
 class WorkerError(RuntimeError):
@@ -43,3 +54,9 @@ def unknown_name(kind: str, name: str, known: Iterable[str]) -> InputError:
     near = difflib.get_close_matches(name.lower(), names, n=3, cutoff=0.5)
     hint = f"did you mean {' or '.join(near)}?" if near else f"known: {', '.join(names)}"
     return InputError(f"unknown {kind} '{name:.200}'; {hint}")
+
+
+def first_fault(error: ValidationError) -> tuple[str, str, Any]:
+    """Return what was refused first: where it is (empty: no single place), why, and the value there."""
+    first = error.errors()[0]
+    return ".".join(map(str, first["loc"])), first["msg"].removeprefix("Value error, "), first["input"]

@@ -25,7 +25,7 @@ from albench.annotate.team import progress
 from albench.annotate.work import Saving, Work
 from albench.drawings.drawing import Status, Verdict
 from albench.drawings.store import ConflictError
-from albench.errors import InputError
+from albench.errors import InputError, first_fault
 
 _NUMBER = re.compile(r"[0-9]{1,9}")
 _CT = "ct"  # nnU-Net's name of a channel in Hounsfield units, in any letters
@@ -244,7 +244,7 @@ def _parsed(content: bytes, kind: type[_Body]) -> _Body:
     try:
         return kind.model_validate(json.loads(content))
     except ValidationError as error:
-        first = error.errors()[0]
-        raise RefusedError(f"{'.'.join(map(str, first['loc'])) or 'body'}: {first['msg']}") from None
+        place, why, _ = first_fault(error)
+        raise RefusedError(f"{place or 'body'}: {why}") from None
     except (ValueError, RecursionError):
         raise RefusedError("expected JSON") from None

@@ -11,7 +11,7 @@ from typing import Literal
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from albench.annotation.raw_folder import BACKUP
-from albench.errors import InputError
+from albench.errors import InputError, first_fault
 from albench.machine.files import sha256, write_json
 from albench.machine.journal import Changes, InsidePath, changing
 from albench.machine.text import read_json_text
@@ -146,9 +146,8 @@ def _read(path: Path) -> _Manifest:
     try:
         return _Manifest.model_validate(read_json_text(path))
     except ValidationError as error:
-        first = error.errors()[0]
-        place = ".".join(map(str, first["loc"]))
-        raise InputError(f"{path}: expected the list of an import, found {place}: {first['msg']}") from None
+        place, why, _ = first_fault(error)
+        raise InputError(f"{path}: expected the list of an import, found {place}: {why}") from None
 
 
 def _described(path: Path) -> str:

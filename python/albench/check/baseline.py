@@ -9,7 +9,7 @@ import pandas as pd
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from albench.config import difference
-from albench.errors import InputError
+from albench.errors import InputError, first_fault
 from albench.machine.files import write_json
 from albench.results.layout import CEILING, RunFolder
 from albench.results.query import Query
@@ -169,8 +169,8 @@ def load_baseline(path: Path) -> Baseline:
     try:
         return Baseline.model_validate(read_object(path))
     except ValidationError as error:
-        first = error.errors()[0]
-        found = f"{'.'.join(map(str, first['loc']))}: {first['msg']}"
+        place, why, _ = first_fault(error)
+        found = f"{place}: {why}"
     except InputError as error:
         found = str(error)
     raise InputError(f"--baseline {path}: expected a file written by `al-bench check --update`: {found}")

@@ -15,7 +15,7 @@ from pydantic import BaseModel, Field, ValidationError
 from albench.annotation.annotators import divide
 from albench.annotation.handed import HandedOut
 from albench.drawings.store import FOLDER
-from albench.errors import InputError
+from albench.errors import InputError, first_fault
 from albench.machine.files import create_file
 from albench.machine.names import is_file_name, plain_name
 from albench.results.handed_out import FileName
@@ -126,9 +126,8 @@ def standing_assignment(handed: HandedOut) -> Assignment | None:
     try:
         file = _File.model_validate(read_sealed(path, format=_FORMAT))
     except ValidationError as error:
-        first = error.errors()[0]
-        where = ".".join(map(str, first["loc"]))
-        raise InputError(f"{path}: expected who annotates what, found {where}: {first['msg']}") from None
+        where, why, _ = first_fault(error)
+        raise InputError(f"{path}: expected who annotates what, found {where}: {why}") from None
     if file.query != handed.id:
         raise InputError(f"{path}: expected who annotates query {handed.id}, found that of {file.query!r:.200}")
     ranks = {unit.rank for unit in handed.query.units}

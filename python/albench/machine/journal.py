@@ -17,7 +17,7 @@ from typing import Annotated, Literal
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, ValidationError
 
-from albench.errors import InputError
+from albench.errors import InputError, first_fault
 from albench.machine.files import sync, sync_tree, write_json, writing_to
 from albench.machine.names import is_file_name
 from albench.machine.removal import remove_tree
@@ -166,9 +166,8 @@ def _settle(root: Path) -> None:
     try:
         journal = _Journal.model_validate(read_json_text(path))
     except ValidationError as error:
-        first = error.errors()[0]
-        place = ".".join(map(str, first["loc"]))
-        raise InputError(f"{path}: expected the journal of a change, found {place}: {first['msg']}") from None
+        place, why, _ = first_fault(error)
+        raise InputError(f"{path}: expected the journal of a change, found {place}: {why}") from None
     for step in journal.steps:
         _require_parents(root, step.target)
     _finish(root, journal)

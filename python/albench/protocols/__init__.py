@@ -9,8 +9,8 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from albench.config import SPLITS, START_METHODS, Protocol, first_fault
-from albench.errors import InputError, unknown_name
+from albench.config import SPLITS, START_METHODS, Protocol
+from albench.errors import InputError, first_fault, unknown_name
 from albench.machine.text import read_text
 from albench.protocols.settings_text import LONGEST_YAML, parse_yaml
 

@@ -13,8 +13,8 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
-from albench.config import difference, first_fault
-from albench.errors import InputError
+from albench.config import difference
+from albench.errors import InputError, first_fault
 from albench.machine.facts import code_version, utc_now
 from albench.results.layout import CEILING, RunFolder
 from albench.results.sealed import read_sealed, write_sealed

@@ -14,7 +14,7 @@ from typing import Any, ClassVar, Self
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from albench.errors import InputError
+from albench.errors import InputError, first_fault
 from albench.machine.files import require_fence, sha256
 from albench.results.layout import stage_record
 from albench.results.sealed import read_sealed, write_sealed
@@ -63,9 +63,8 @@ class StageRecord(BaseModel):
         try:
             return cls.model_validate(read_sealed(path, format=cls.FORMAT))
         except ValidationError as error:
-            first = error.errors()[0]
-            place = ".".join(map(str, first["loc"]))
-            raise InputError(f"{path}: expected the record of a stage, found {place}: {first['msg']}") from None
+            place, why, _ = first_fault(error)
+            raise InputError(f"{path}: expected the record of a stage, found {place}: {why}") from None
 
     def changed(self, folder: Path) -> str | None:
         """Return which file of it is missing or other than it was, the first, or None where all is whole."""

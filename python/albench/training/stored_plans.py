@@ -9,7 +9,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, StrictBool, StrictInt, ValidationError
 
-from albench.errors import InputError
+from albench.errors import InputError, first_fault
 from albench.machine.names import is_file_name, is_name
 from albench.machine.text import read_json_text
 
@@ -217,10 +217,9 @@ def _checked(path: Path, content: Any, kind: type[BaseModel]) -> dict[str, Any]:
     try:
         kind.model_validate(content)
     except ValidationError as error:
-        first = error.errors()[0]
-        where = ".".join(map(str, first["loc"]))
+        where, why, given = first_fault(error)
         raise InputError(
-            f"{path}: expected what `al-bench run` writes, found {where:.200}: {first['msg']} ({first['input']!r:.100})"
+            f"{path}: expected what `al-bench run` writes, found {where:.200}: {why} ({given!r:.100})"
         ) from None
     found: Mapping[str, Any] = content
     return dict(found)

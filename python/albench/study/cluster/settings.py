@@ -7,8 +7,8 @@ from typing import Annotated
 
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints, ValidationError
 
-from albench.config import Text, first_fault
-from albench.errors import InputError, unknown_name
+from albench.config import Text
+from albench.errors import InputError, first_fault, unknown_name
 from albench.machine.text import read_text
 from albench.protocols.settings_text import LONGEST_YAML, parse_yaml
 
