@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Literal, cast
 
@@ -74,9 +75,29 @@ class Baseline(_Part):
     cells: tuple[Cell, ...]
     queries: tuple[FirstQuery, ...]
 
+    def only(self, strategies: Sequence[str]) -> Baseline:
+        """Return what it has of these strategies, and of the first models.
+
+        Raises
+        ------
+        InputError
+            It has nothing of one of them.
+        """
+        there = sorted({cell.strategy for cell in self.cells} - {START})
+        for name in strategies:
+            if name not in there:
+                raise InputError(f"--strategy: expected strategies with results ({', '.join(there)}), got {name!r}")
+        kept = {START, *strategies}
+        return self.model_copy(
+            update={
+                "cells": tuple(cell for cell in self.cells if cell.strategy in kept),
+                "queries": tuple(query for query in self.queries if query.strategy in kept),
+            }
+        )
+
 
 def summarise(out: Path) -> Baseline:
-    """Summarise the finished rounds of a results folder.
+    """Summarise the finished rounds of a results folder; of one of which tables alone were kept there are no queries.
 
     Raises
     ------
@@ -146,7 +167,7 @@ def _first_queries(run: RunFolder) -> list[FirstQuery]:
     queries = []
     for key, chain in runs.groupby(["dataset", "strategy", "seed"]):
         dataset, strategy, seed = cast(tuple[str, str, int], key)
-        if 1 not in set(chain["round"]):
+        if 1 not in set(chain["round"]) or not run.study(dataset).path.exists():
             continue
         before = chain.iloc[0]
         chosen = Query.read(run.study(dataset).chain(strategy, int(seed)).round(1).query).chosen

@@ -133,6 +133,7 @@ def check(
     repeat: Annotated[
         bool, typer.Option("--repeat", help="Add OUT to the baseline as another run of the same seeds.")
     ] = False,
+    strategy: Annotated[str | None, typer.Option(help="Only these of OUT: NAME,NAME.")] = None,
     json_output: JsonOption = False,
 ) -> None:
     """Compare results with a baseline; exit status 1 where any fell below the band that noise explains."""
@@ -140,6 +141,8 @@ def check(
     from albench.check.compare import compare, require_spread
 
     results = summarise(out)
+    if strategy is not None:
+        results = results.only([name.strip() for name in strategy.split(",")])
     if update and repeat:
         raise InputError("--update, --repeat: expected one of them: the first replaces the baseline, the second adds")
     if update or repeat:

@@ -256,6 +256,29 @@ def test_a_query_too_small_to_tell_is_left_out() -> None:
     assert all(row.what == "dice" for row in compare(few, few))
 
 
+def test_a_baseline_may_be_of_some_strategies() -> None:
+    study = simulated(np.random.default_rng(16), range(3))
+    study = replace_queries(study, query(np.arange(5)), query(np.arange(5), strategy="random"))
+    part = study.only(["random"])
+    assert {cell.strategy for cell in part.cells} == {START, "random"}
+    assert [entry.strategy for entry in part.queries] == ["random"]
+    assert not failures(compare(study, part))
+    with pytest.raises(InputError, match=r"--strategy: expected strategies with results \(random, usim-f\), got 'stb'"):
+        study.only(["stb"])
+
+
+KEPT = Path(__file__).parents[3] / "benchmarks" / "results" / "hippocampus-screen"
+
+
+def test_kept_tables_make_a_baseline_without_queries(tmp_path: Path) -> None:
+    file = tmp_path / "baseline.json"
+    assert exit_status("check", KEPT, "--baseline", file, "--update", "--strategy", "random, usim-f") == 0
+    kept = load_baseline(file)
+    assert {cell.strategy for cell in kept.cells} == {START, "random", "usim-f"}
+    assert kept.queries == ()
+    assert exit_status("check", KEPT, "--baseline", file) == 0
+
+
 def replace_queries(study: Baseline, *queries: FirstQuery) -> Baseline:
     return study.model_copy(update={"queries": queries})
 
