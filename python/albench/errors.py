@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import difflib
 from collections.abc import Iterable
-from typing import Any
-
-from pydantic import ValidationError
+from typing import TYPE_CHECKING, Any
 
 # The core's: what it refuses is reported like what al-bench refuses. The command line prints the message without a
 # traceback and exits with status 2.
 from albench_core.errors import InputError, is_plain
+
+if TYPE_CHECKING:  # the command line is there before pydantic is imported
+    from pydantic import ValidationError
 
 __all__ = [
     "ChainsFailedError",
