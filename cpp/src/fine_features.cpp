@@ -30,12 +30,12 @@ FineFeatures::FineFeatures(const Source& source)
     : source_(source),
       dim_(source.panels()->dim()),
       depth_((dim_ + kPair - 1) / kPair * kPair),
-      padded_cols_((source.cols() + kPanel - 1) / kPanel * kPanel),
-      panels_(static_cast<std::size_t>(padded_cols_ * depth_)),
       steps_(static_cast<std::size_t>(source.cols())) {
   std::vector<float> features(static_cast<std::size_t>(dim_));
   std::vector<std::int16_t> numbers(static_cast<std::size_t>(depth_), 0);
-  for (Index c = 0; c < padded_cols_; ++c) {
+  const Index padded_cols = (source.cols() + kPanel - 1) / kPanel * kPanel;
+  panels_.resize(static_cast<std::size_t>(padded_cols * depth_));
+  for (Index c = 0; c < padded_cols; ++c) {
     // The last panel is filled up with copies of its last column.
     if (c < source.cols()) {
       source.panels()->column(c, features.data());

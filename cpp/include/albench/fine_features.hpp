@@ -44,7 +44,6 @@ class FineFeatures {
   const Source& source_;
   Index dim_;
   Index depth_;
-  Index padded_cols_;
   Buffer<std::int16_t> panels_;
   std::vector<float> steps_;  // (q,) of columns
   double largest_norm_ = 0.0;
