@@ -1,6 +1,7 @@
 #include "albench/coarse_bounds.hpp"
 
 #include <algorithm>
+#include <atomic>
 #include <cfloat>
 #include <cmath>
 #include <limits>
@@ -11,9 +12,9 @@ namespace albench {
 namespace {
 
 constexpr double kMostSlack = 5.0;         // in standard deviations of gains
-constexpr std::size_t kUndecided = 2;      // coarse features decide if at most one row in so many is left
+constexpr Index kUndecided = 2;            // coarse features decide if at most one row in so many is left
 constexpr Index kTileRows = 24;            // rows that share one product
-constexpr float kMemoStep = 2.0F;          // in offsets
+constexpr float kMemoStep = 3.0F;          // in offsets
 constexpr double kSumRounding = 0x1p-17;   // of coarse_rise
 constexpr float kRounding = 0x1p-22F;      // more than two roundings to float32
 constexpr double kGainRounding = 0x1p-40;  // more than sums of a row's gain in double
@@ -128,14 +129,14 @@ void CoarseBounds::lower_block(const Index* rows, const Index* which, Index coun
       // A bound that is no number leaves what is there.
       bound = std::min(bound, gain * (1.0 + kGainRounding));
     }
+    for (Index r = 0; r < in_tile; ++r) seen_[place(tile[r])] = changed_.time();
   }
 }
 
 void CoarseBounds::lower_coarse(const Index* rows, const std::vector<Index>& which, double* out,
                                 ThreadPool& pool, const Poll& poll) {
-  std::vector<std::uint32_t>& seen = seen_;
-  std::vector<Index> sorted = changed_.by_age(rows, which, seen, first_);
-  changed_.order(seen[place(rows[sorted.back()])], memo_);
+  const std::vector<Index> sorted = changed_.by_age(rows, which, seen_, first_);
+  changed_.order(seen_[place(rows[sorted.back()])], memo_);
   const std::vector<Index>& columns = changed_.columns();
   if (!columns.empty()) features_.select(columns, selection_);
   selected_weights_.clear();
@@ -150,26 +151,41 @@ void CoarseBounds::lower_coarse(const Index* rows, const std::vector<Index>& whi
                          workers_[static_cast<std::size_t>(worker)]);
            },
            poll);
-  for (const Index j : which) seen[place(rows[j])] = changed_.time();
 }
 
 void CoarseBounds::lower(const Index* rows, const std::vector<Index>& which, double threshold, double* out,
                          ThreadPool& pool, const Poll& poll) {
   if (static_cast<Index>(which.size()) <= kFewRows || changed_.time() == 0) return;
-  std::vector<double> before;
-  before.reserve(which.size());
-  for (const Index j : which) before.push_back(out[j]);
+  const auto count = static_cast<Index>(which.size());
+  Buffer<double> kept;
+  kept.resize(which.size());
+  double* before = kept.data();
+  for_parts(count, pool, [&](Index begin, Index end) {
+    for (Index p = begin; p < end; ++p) before[p] = out[which[static_cast<std::size_t>(p)]];
+  });
   lower_coarse(rows, which, out, pool, poll);
-  const auto reaching = static_cast<std::size_t>(
-      std::count_if(which.begin(), which.end(), [&](Index j) { return out[j] >= threshold; }));
+  std::atomic<std::ptrdiff_t> reaching{0};
+  for_parts(count, pool, [&](Index begin, Index end) {
+    reaching += std::count_if(which.begin() + begin, which.begin() + end,
+                              [&](Index j) { return out[j] >= threshold; });
+  });
   // Of most columns a row's gain is as soon computed as what it lost.
   const bool most_changed = 2 * static_cast<Index>(changed_.columns().size()) > state_.source.cols();
-  const bool decided = most_changed || reaching <= which.size() / kUndecided;
+  const bool decided = most_changed || reaching <= count / kUndecided;
+  if (decided) {
+    for_parts(count, pool, [&](Index begin, Index end) {
+      for (Index p = begin; p < end; ++p) {
+        const Index j = which[static_cast<std::size_t>(p)];
+        if (out[j] < before[p]) others_.computed(rows[j]);
+      }
+    });
+    return;
+  }
   std::vector<Index> open;
   std::vector<double> coarse;
   for (std::size_t p = 0; p < which.size(); ++p) {
     const Index j = which[p];
-    if (!decided && out[j] >= threshold) {
+    if (out[j] >= threshold) {
       open.push_back(j);
       coarse.push_back(out[j]);
       out[j] = before[p];  // as old as floats have seen it
