@@ -21,7 +21,7 @@ ALBENCH_CASES := $(abspath $(wildcard ../shared/cases))
 endif
 SOURCES := $(shell find cpp -type f) $(shell find python/page -type f -not -path '*/node_modules/*') CMakeLists.txt pyproject.toml python/core/pyproject.toml
 
-.PHONY: setup demo test test-all coverage fuzz attack lint format page docs clean
+.PHONY: setup demo test test-all test-covered coverage fuzz attack lint format page docs clean
 setup: $(VENV)/.installed
 
 # Nothing that an index hands out is installed unless its SHA-256 stands in the lists; what comes as source is built with
@@ -53,11 +53,18 @@ test: setup
 test-all: setup
 	$(BIN)/python -m pytest
 
-# The floor is fail_under in pyproject.toml.
+# The floor is fail_under in pyproject.toml. No test here may count on how a forked process is killed, which coverage has
+# end otherwise.
 COVERED := $(addprefix tests/unit/,metrics results stats strategies units) tests/integration/test_longer.py
 coverage: setup
-	$(BIN)/python -m pytest -q -m "not slow" -n auto --cov --cov-report=term $(COVERED) \
-		-k "not killed_while"  # forked processes, which coverage has end otherwise
+	$(BIN)/python -m pytest -q -m "not slow" -n auto --cov --cov-report=term $(COVERED)
+
+# `make test` and `make coverage` with no test run twice.
+test-covered: export ALBENCH_DATA := $(ALBENCH_DATA)
+test-covered: export ALBENCH_CASES := $(ALBENCH_CASES)
+test-covered: setup
+	$(BIN)/python -m pytest -m "not slow" -n auto --dist worksteal $(addprefix --ignore=,$(COVERED))
+	$(MAKE) coverage
 
 fuzz: setup
 	ALBENCH_FUZZ_EXAMPLES=$(FUZZ_EXAMPLES) ALBENCH_FUZZ_COUNTS=1 $(BIN)/python -m pytest -s --hypothesis-profile=fuzz \

@@ -17,7 +17,7 @@ import pandas as pd
 from albench.machine.files import write_json
 from albench.report import build_report
 from albench.report.batches import COLUMNS as BATCH_COLUMNS
-from albench.report.batches import MEANS
+from albench.report.batches import MEANS, batch_table
 from albench.report.inputs import read_inputs
 from albench.results.layout import RESULTS_FILE, ROUNDS_FILE, RunFolder
 from albench.results.registered import read_registered
@@ -35,9 +35,8 @@ def keep(out: Path, folder: Path) -> None:
 
     What the folder has of seeds before those of `out` stays.
     """
-    with tempfile.TemporaryDirectory() as report:
-        build_report(out, Path(report))
-        batches = pd.read_csv(Path(report) / BATCHES)
+    inputs = read_inputs([out])
+    batches = batch_table(inputs.queries, inputs.pools)
     if (folder / RESULTS_FILE).exists() and not _seeds(folder) <= _seeds(out):
         _join(folder, out, batches)
         return

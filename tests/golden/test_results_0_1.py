@@ -62,6 +62,7 @@ def test_every_round_and_query(out: Path) -> None:
         assert each.trained_in.evaluation.is_file()
 
 
+@pytest.mark.slow
 def test_the_report(out: Path) -> None:
     page = build_report(out)
     assert all(name in page.read_text(encoding="utf-8") for name in (SLICES, PATCHES))

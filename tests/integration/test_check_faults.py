@@ -70,6 +70,7 @@ def caught(found: Baseline, sound: Baseline, rng: np.random.Generator) -> int:
     return total
 
 
+@pytest.mark.slow
 def test_noise_is_no_fault(sound: Baseline) -> None:
     assert failed(sound, sound) == []
     assert caught(sound, sound, np.random.default_rng(0)) <= 2
@@ -85,6 +86,7 @@ def test_other_seeds_are_no_fault(sound: Baseline) -> None:
     assert alarms <= 2
 
 
+@pytest.mark.slow
 def test_half_the_iterations_are_caught(
     sound: Baseline, phantom: Dataset, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

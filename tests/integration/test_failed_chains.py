@@ -96,6 +96,7 @@ def test_a_full_disk_stops_all(phantom: Dataset, tmp_path: Path) -> None:
     assert ("mcd", 1, 1) not in rounds_of(tmp_path)
 
 
+@pytest.mark.slow
 def test_the_command_ends_with_1_a_line_each_and_the_report(
     phantom: Dataset, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:

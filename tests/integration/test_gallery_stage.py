@@ -47,6 +47,7 @@ def test_pictures_change_no_query_and_no_model(
     assert len(load_gallery(tmp_path / phantom.name / found[0])) == 4
 
 
+@pytest.mark.slow
 def test_a_study_without_pictures_still_reports_and_gets_them_later(
     without: tuple[Path, dict[str, bytes]], phantom: Dataset, tmp_path: Path
 ) -> None:

@@ -2,126 +2,44 @@
 
 from __future__ import annotations
 
-import multiprocessing
-import os
 import shutil
-import signal
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any
 
 import pandas as pd
 import pytest
 
 import albench
-from albench.config import Protocol
 from albench.data import Dataset
 from albench.errors import InputError
 from albench.machine.files import read_json
 from albench.results.collect import write_tables
-from albench.results.folder import output_folder
 from albench.results.layout import RunFolder, StudyFolder
 from albench.results.query import queried_rounds
 from albench.results.sealed import write_sealed
 from albench.results.settings import Settings
 from albench.results.stages import StageRecord
 from albench.results.tables import read_results, read_rounds
-from albench.study.claim import claim_results
 from albench.study.done import find_done
 from albench.study.export import _trained_rounds
 from albench.study.file import read_study
 from albench.study.request import RunRequest
-from albench.study.workers import run_studies
-from tests.support.fake_study import Listening, fake_protocol, unclaimed_study
-
-STRATEGIES = ("random", "mcd", "claspe", "usim-f", "full")
-# What clocks say, and which chain was the first to ask for scores that several share.
-TIMES = ("seconds", "score_s", "select_s", "setup_s", "fit_s", "started_at", "peak_rss_mib", "cached_scores", "digest")
-
-
-def protocol_of(rounds: int, budget: int | tuple[int, ...] = 4, full_iterations: int | None = None) -> Protocol:
-    plain = fake_protocol(rounds=rounds)
-    training = plain.training.model_copy(update={"full_iterations": full_iterations})
-    return plain.model_copy(update={"budget": budget, "training": training})
-
-
-def claim(
-    dataset: Dataset, out: Path, protocol: Protocol, strategies: Sequence[str] = STRATEGIES, seeds: int = 1
-) -> list[str]:
-    """What a run does before it computes; the lines that it says."""
-    said = Listening()
-    with output_folder(out, fresh=False):
-        request = RunRequest(str(dataset.root), strategy=strategies, seeds=seeds, rounds=protocol.rounds, out=out)
-        claim_results(request, [unclaimed_study(dataset, out, protocol)], None, said)
-    return said.heard
-
-
-def run(
-    dataset: Dataset, out: Path, protocol: Protocol, strategies: Sequence[str] = STRATEGIES, seeds: int = 1
-) -> list[str]:
-    """Run a study, or what is left of it."""
-    lines = claim(dataset, out, protocol, strategies, seeds)
-    run_studies([unclaimed_study(dataset, out, protocol)], strategies, range(seeds), 1)
-    return lines
-
-
-def timeless(value: Any) -> Any:
-    if isinstance(value, dict):
-        return {key: timeless(inner) for key, inner in value.items() if key not in TIMES}
-    return value
-
-
-def content(out: Path, wanted: Callable[[str], bool] = lambda place: True) -> dict[str, Any]:
-    """Every file of the folder but tables and requests, by its place; records without what clocks say."""
-    files = {}
-    for path in sorted(out.rglob("*")):
-        place = path.relative_to(out).as_posix()
-        if (
-            path.is_file()
-            and path.suffix not in (".parquet", ".csv", ".yaml")
-            and wanted(place)
-            and path.name[0] != "."
-        ):
-            files[place] = timeless(read_json(path)) if path.name.endswith(".stage.json") else path.read_bytes()
-    return files
-
-
-def rounds_of(out: Path) -> pd.DataFrame:
-    table = read_rounds(out)
-    measured = [name for name in table.columns if name.endswith("_s") or name in TIMES]
-    return table.drop(columns=measured)
-
-
-def require_same(out: Path, at_once: Path, left_over: Sequence[str] = ()) -> None:
-    """All files the same, but for folders that the first has beside them."""
-    known = content(out, lambda place: not place.startswith(("set-aside/", *left_over)))
-    expected = content(at_once)
-    assert known.keys() == expected.keys()
-    assert [place for place in expected if known[place] != expected[place]] == []
-    pd.testing.assert_frame_equal(read_results(out), read_results(at_once))
-    pd.testing.assert_frame_equal(rounds_of(out), rounds_of(at_once))
-    asked = [
-        [folder.path.relative_to(root) for folder, _ in queried_rounds(RunFolder(root))] for root in (out, at_once)
-    ]
-    assert asked[0] == asked[1]
+from tests.support.fake_study import Listening, unclaimed_study
+from tests.support.longer_study import (
+    STRATEGIES,
+    claim,
+    content,
+    copy,
+    finished_studies,
+    protocol_of,
+    require_same,
+    run,
+)
 
 
 @pytest.fixture(scope="module")
 def studies(phantom: Dataset, tmp_path_factory: pytest.TempPathFactory) -> Callable[[int], Path]:
-    """Finished studies by their number of rounds, for copies."""
-    made: dict[int, Path] = {}
-
-    def study(rounds: int) -> Path:
-        if rounds not in made:
-            made[rounds] = tmp_path_factory.mktemp(f"rounds-{rounds}")
-            run(phantom, made[rounds], protocol_of(rounds))
-        return made[rounds]
-
-    return study
-
-
-def copy(folder: Path, to: Path) -> Path:
-    return Path(shutil.copytree(folder, to))
+    return finished_studies(phantom, tmp_path_factory)
 
 
 def written(out: Path, dataset: Dataset, chains: Sequence[str]) -> dict[Path, int]:
@@ -304,82 +222,6 @@ def test_a_plan_counts_what_stands(studies: Callable[[int], Path], phantom: Data
         f"{phantom.name}: 3 rounds of 3 chains kept, 1 round more each",
     )
     assert content(out) == before
-
-
-def _claim_and_die(dataset: Dataset, out: Path, protocol: Protocol, n: int) -> None:
-    """Claim, and be killed at the `n`-th change to the folder."""
-    left = n
-
-    def deadly(change: Callable[..., Any]) -> Callable[..., Any]:
-        def changed(*arguments: Any, **names: Any) -> Any:
-            nonlocal left
-            left -= 1
-            if left == 0:
-                os.kill(os.getpid(), signal.SIGKILL)
-            return change(*arguments, **names)
-
-        return changed
-
-    for name in ("replace", "rename", "unlink", "mkdir"):
-        setattr(Path, name, deadly(getattr(Path, name)))
-    claim(dataset, out, protocol)
-
-
-def killed_at(dataset: Dataset, out: Path, protocol: Protocol, n: int) -> bool:
-    """Whether there was an `n`-th change."""
-    process = multiprocessing.get_context("fork").Process(target=_claim_and_die, args=(dataset, out, protocol, n))
-    process.start()
-    process.join()
-    assert process.exitcode in (0, -signal.SIGKILL)
-    return process.exitcode != 0
-
-
-def require_old_or_new(out: Path, old: Path, new: Path) -> None:
-    """Settings are those of one of them, and tables, where there are any, have nothing that these do not ask for."""
-    settings = (out / "config.json").read_bytes()
-    assert settings in [(each / "config.json").read_bytes() for each in (old, new)]
-    if not all((out / name).exists() for name in ("results.parquet", "rounds.parquet")):
-        return
-    of = old if settings == (old / "config.json").read_bytes() else new
-    rows, known = (
-        read_results(each).set_index(["strategy", "seed", "round", "case", "label"])["dice"] for each in (out, of)
-    )
-    pd.testing.assert_series_equal(rows, known.loc[rows.index])
-
-
-def kill_everywhere(
-    studies: Callable[[int], Path], phantom: Dataset, tmp_path: Path, step: int, *, finish: bool
-) -> int:
-    old, new, n = studies(3), studies(4), 1
-    while True:
-        out = copy(old, tmp_path / str(n))
-        killed = killed_at(phantom, out, protocol_of(4), n)
-        require_old_or_new(out, old, new)
-        if finish:
-            back = copy(out, tmp_path / f"{n}-back")
-            run(phantom, back, protocol_of(3))
-            require_same(back, old)
-            request = read_study(out / "study.yaml")
-            assert request["rounds"] in (3, 4)
-            run(phantom, out, protocol_of(4))
-            require_same(out, new, [f"{phantom.name}/full/seed-0/round-2/"])
-        if not killed:
-            return n
-        n += step
-
-
-def test_killed_while_it_changes_a_folder_has_the_old_settings_or_the_new(
-    studies: Callable[[int], Path], phantom: Dataset, tmp_path: Path
-) -> None:
-    kill_everywhere(studies, phantom, tmp_path, 4, finish=False)
-
-
-@pytest.mark.slow
-@pytest.mark.long
-def test_killed_at_any_change_either_study_can_be_had(
-    studies: Callable[[int], Path], phantom: Dataset, tmp_path: Path
-) -> None:
-    assert kill_everywhere(studies, phantom, tmp_path, 1, finish=True) > 10
 
 
 @pytest.mark.slow

@@ -288,6 +288,7 @@ def test_a_worker_that_dies_while_another_starts_is_reported(phantom: Dataset, t
         process.kill()
 
 
+@pytest.mark.slow
 def test_workers_end_with_a_killed_parent(phantom: Dataset, tmp_path: Path) -> None:
     context = multiprocessing.get_context("fork")
     process = context.Process(target=_many_chains, args=(phantom, tmp_path, context.Queue()))

@@ -33,6 +33,7 @@ def finished(phantom: Dataset, tmp_path_factory: pytest.TempPathFactory) -> Path
     return out
 
 
+@pytest.mark.slow
 def test_every_strategy_runs_under_its_label(finished: Path, phantom: Dataset) -> None:
     runs = read_rounds(finished)
     labels = {*SHARING, *MANY}
@@ -63,6 +64,7 @@ def unshared(phantom: Dataset, tmp_path_factory: pytest.TempPathFactory) -> Path
     return out
 
 
+@pytest.mark.slow
 def test_shared_scores_change_no_selection(finished: Path, unshared: Path) -> None:
     assert queries(finished) == queries(unshared)
     pd.testing.assert_frame_equal(read_results(finished), read_results(unshared))

@@ -49,6 +49,7 @@ def test_a_run_returns_the_report_and_prints_nothing(
     assert capsys.readouterr() == ("", "")
 
 
+@pytest.mark.slow
 def test_seeds_of_two_machines_are_those_of_one(request_of: RunRequest, tmp_path: Path) -> None:
     whole = replace(request_of, seeds=3)
     parts = [replace(whole, out=tmp_path / "a", seeds=1), replace(whole, out=tmp_path / "b", first_seed=1)]

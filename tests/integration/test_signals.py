@@ -62,6 +62,7 @@ def test_a_stopped_run_tidies_up_and_says_that_it_resumes(number: signal.Signals
     )
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("command", "does", "said"),
     [

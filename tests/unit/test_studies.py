@@ -53,14 +53,14 @@ def test_what_is_kept_of_a_study_makes_its_tables(tmp_path: Path) -> None:
 
 def test_seeds_of_another_machine_join_those_kept(tmp_path: Path) -> None:
     claim = {"strategy": "usim-f", "endpoint": "final", "smallest": 0.01, "looks": [3, 6]}
-    main, kept = runpy.run_path(str(ROOT / "studies.py"))["main"], tmp_path / "kept"
+    script, kept = runpy.run_path(str(ROOT / "studies.py")), tmp_path / "kept"
     for name, n_seeds, first_seed in (("here", 2, 0), ("there", 3, 2), ("overlapping", 2, 4)):
         (tmp_path / name).mkdir()
         register(tmp_path / name, parse_claims([claim], "claims"))
         write_study(tmp_path / name, n_seeds=n_seeds, first_seed=first_seed, n_rounds=2, with_pictures=True)
         if name != "overlapping":
-            main([str(tmp_path / name), str(kept)])
-            main([str(tmp_path / name), str(tmp_path / f"{name}-alone")])
+            script["keep"](tmp_path / name, kept)
+            script["keep"](tmp_path / name, tmp_path / f"{name}-alone")
     alone = [tmp_path / "here-alone", tmp_path / "there-alone"]
     for file, keys in (("results.parquet", RESULT_KEYS), ("rounds.parquet", RUN_KEYS)):
         both = pd.concat([pd.read_parquet(folder / file) for folder in alone]).sort_values(keys, ignore_index=True)
@@ -69,8 +69,8 @@ def test_seeds_of_another_machine_join_those_kept(tmp_path: Path) -> None:
     here, there, joined = (pd.read_csv(folder / "batches.csv") for folder in (*alone, kept))
     assert (joined["n_seeds"] == 5).all()
     pd.testing.assert_series_equal(joined["fg_share"], (2 * here["fg_share"] + 3 * there["fg_share"]) / 5)
-    assert "3 of 3, 6 seeds" in (kept / "tables.md").read_text().replace("\u00a0", " ")
+    assert "3 of 3, 6 seeds" in script["tables"](kept).replace("\u00a0", " ")
     before = {path: path.read_bytes() for path in kept.iterdir()}
     with pytest.raises(SystemExit, match=r"both have \[4\]"):
-        main([str(tmp_path / "overlapping"), str(kept)])
+        script["main"]([str(tmp_path / "overlapping"), str(kept)])
     assert {path: path.read_bytes() for path in kept.iterdir()} == before

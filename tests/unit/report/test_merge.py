@@ -50,6 +50,7 @@ def test_two_results_of_one_run_are_refused_by_name(tmp_path: Path) -> None:
     assert not (tmp_path / "both").exists()
 
 
+@pytest.mark.slow
 def test_studies_of_one_name_with_other_settings_stand_side_by_side(tmp_path: Path) -> None:
     folders = [
         write_study(tmp_path / "a", n_rounds=2, n_seeds=2),
