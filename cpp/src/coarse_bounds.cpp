@@ -13,7 +13,7 @@ namespace {
 
 constexpr double kMostSlack = 5.0;         // in standard deviations of gains
 constexpr Index kUndecided = 2;            // coarse features decide if at most one row in so many is left
-constexpr Index kTileRows = 24;            // rows that share one product
+constexpr Index kTileRows = 48;            // rows that share one product
 constexpr float kMemoStep = 3.0F;          // in offsets
 constexpr double kSumRounding = 0x1p-17;   // of coarse_rise
 constexpr float kRounding = 0x1p-22F;      // more than two roundings to float32

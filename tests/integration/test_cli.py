@@ -164,6 +164,7 @@ def test_a_plan_measures_and_leaves_nothing(copy: Path, tmp_path: Path, capsys: 
     out = tmp_path / "out"
     arguments = ["plan", "--dataset", str(copy), "--strategy", "random,usim-f", "--seeds", "2", "--device", "cpu"]
     arguments += ["--set", "pool.start=10", "--budget", "5", "--cache", str(tmp_path / "cache"), "--out", str(out)]
+    arguments += ["--set", "network.base_features=4", "--set", "network.batch_size=4", "--set", "scoring.passes=2"]
     status, output, _ = call([*arguments, "--json"], capsys)
     assert status == 0
     (found,) = json.loads(output)

@@ -81,6 +81,9 @@ def dies_as_a_batch_is_fetched(monkeypatch: pytest.MonkeyPatch) -> None:
 
 # The interpreter closes what a fetch that broke off had opened, and pytest would make an error of that.
 @pytest.mark.filterwarnings(r"ignore:(?s).*unclosed <socket")
+# PyTorch reports a death by an exception from a signal handler. In a weak reference's callback that goes unheard, and
+# the next look at the processes finds it.
+@pytest.mark.filterwarnings(r"ignore:(?s)Exception ignored in.*weakref|.*WeakKeyDictionary")
 @pytest.mark.parametrize("death", [dies_as_a_case_is_read, dies_as_a_batch_is_fetched])
 def test_a_loader_process_that_dies_changes_nothing(
     death: Callable[[pytest.MonkeyPatch], None],
