@@ -87,7 +87,7 @@ const KernelTable& portable_kernels() {
 
 const KernelTable* neon_kernels() {
 #if defined(__aarch64__)
-  static const KernelTable table = with_neon_quanta(baseline::table("neon"));
+  static const KernelTable table = with_neon_coarse(with_neon_quanta(baseline::table("neon")));
   return &table;
 #else
   return nullptr;

@@ -15,8 +15,8 @@ namespace {
 
 std::vector<const KernelTable*> with_products() {
   std::vector<const KernelTable*> tables;
-  for (const KernelTable* table : {avx2_kernels(), plain_avx512_kernels(), avx512_kernels()})
-    if (table != nullptr) tables.push_back(table);
+  for (const KernelTable* table : {neon_kernels(), avx2_kernels(), plain_avx512_kernels(), avx512_kernels()})
+    if (table != nullptr && table->coarse_dot != nullptr) tables.push_back(table);
   return tables;
 }
 
