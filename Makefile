@@ -45,8 +45,8 @@ demo: setup
 	$(BIN)/al-bench run --dataset phantom-gland --strategy random,entropy,usim-f,full --protocol demo --seeds 5 \
 		--out out/demo
 
-test test-all: export ALBENCH_DATA := $(ALBENCH_DATA)
-test test-all: export ALBENCH_CASES := $(ALBENCH_CASES)
+test test-all test-covered: export ALBENCH_DATA := $(ALBENCH_DATA)
+test test-all test-covered: export ALBENCH_CASES := $(ALBENCH_CASES)
 test: setup
 	$(BIN)/python -m pytest -m "not slow" -n auto --dist worksteal
 
@@ -60,8 +60,6 @@ coverage: setup
 	$(BIN)/python -m pytest -q -m "not slow" -n auto --cov --cov-report=term $(COVERED)
 
 # `make test` and `make coverage` with no test run twice.
-test-covered: export ALBENCH_DATA := $(ALBENCH_DATA)
-test-covered: export ALBENCH_CASES := $(ALBENCH_CASES)
 test-covered: setup
 	$(BIN)/python -m pytest -m "not slow" -n auto --dist worksteal $(addprefix --ignore=,$(COVERED))
 	$(MAKE) coverage

@@ -12,6 +12,7 @@
 #include <cstring>
 
 #include "coarse.hpp"
+#include "coarse_tiles.hpp"
 
 #define ALBENCH_INLINE __attribute__((always_inline)) inline
 #define ALBENCH_AVX2 __attribute__((target("avx2,fma")))
@@ -118,11 +119,7 @@ ALBENCH_VNNI ALBENCH_INLINE void tile_vnni(const std::int8_t* x, Index x_stride,
   __m512i sum[Rows][Vectors];
 #pragma GCC unroll 8
   for (unsigned r = 0; r < Rows; ++r) {
-    std::int32_t all = 0;
-    for (Index start = 0; start < depth; start += kCoarseRun) {
-      const std::int32_t two = sums(x + r * x_stride, depth, start);
-      all += static_cast<std::int16_t>(two) + (two >> 16);
-    }
+    const std::int32_t all = sum_of_numbers(x + r * x_stride, depth);
 #pragma GCC unroll 3
     for (unsigned v = 0; v < Vectors; ++v) sum[r][v] = _mm512_set1_epi32(-kCoarseZero * all);
   }
@@ -143,33 +140,6 @@ ALBENCH_VNNI ALBENCH_INLINE void tile_vnni(const std::int8_t* x, Index x_stride,
     for (unsigned v = 0; v < Vectors; ++v) _mm512_storeu_si512(c + r * ldc + 16 * v, sum[r][v]);
 }
 
-// What the macro is given are attributes and names of templates, which parentheses would break.
-// NOLINTBEGIN(bugprone-macro-parentheses)
-// All rows, so many at a time, and all columns: a tile that is not full passes through a buffer.
-#define ALBENCH_COARSE_DOT(NAME, TARGET, ROWS, WIDE, TILE)                                                  \
-  template <unsigned Rows>                                                                                  \
-  TARGET void some_rows_##NAME(const std::int8_t* x, Index x_stride, Index rows, const std::uint8_t* panel, \
-                               Index depth, std::int32_t* c, Index ldc, Index cols) {                       \
-    for (; rows >= Rows; rows -= Rows, x += Rows * x_stride, c += Rows * ldc)                               \
-      for (Index at = 0; at < cols; at += WIDE) {                                                           \
-        const std::uint8_t* from = panel + at * kQuad;                                                      \
-        if (cols - at >= WIDE) {                                                                            \
-          TILE(x, x_stride, from, depth, c + at, ldc);                                                      \
-          continue;                                                                                         \
-        }                                                                                                   \
-        std::int32_t few[Rows * WIDE];                                                                      \
-        TILE(x, x_stride, from, depth, few, Index{WIDE});                                                   \
-        for (unsigned r = 0; r < Rows; ++r) std::copy_n(few + r * WIDE, cols - at, c + r * ldc + at);       \
-      }                                                                                                     \
-    if constexpr (Rows > 1)                                                                                 \
-      if (rows > 0) some_rows_##NAME<Rows / 2>(x, x_stride, rows, panel, depth, c, ldc, cols);              \
-  }                                                                                                         \
-  TARGET void dot_##NAME(const std::int8_t* x, Index x_stride, Index rows, const std::uint8_t* panel,       \
-                         Index depth, std::int32_t* c, Index ldc, Index cols) {                             \
-    some_rows_##NAME<ROWS>(x, x_stride, rows, panel, depth, c, ldc, cols);                                  \
-  }
-
-// NOLINTEND(bugprone-macro-parentheses)
 ALBENCH_COARSE_DOT(avx2, ALBENCH_AVX2, 6, 16, (tile_avx2<Rows, 2>))
 ALBENCH_COARSE_DOT(avx512, ALBENCH_AVX512, 8, 48, (tile_avx512<Rows, 3>))
 ALBENCH_COARSE_DOT(vnni, ALBENCH_VNNI, 8, 48, (tile_vnni<Rows, 3>))

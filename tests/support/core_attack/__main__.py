@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import argparse
 import json
 import sys
 
@@ -12,19 +13,19 @@ from tests.support.core_attack.groups import GROUPS
 from tests.support.core_attack.harness import tally
 
 if __name__ == "__main__":
-    words = sys.argv[1:]
-    part, n_parts = 1, 1
-    if "--part" in words:
-        at = words.index("--part")
-        part, n_parts = map(int, words[at + 1].split("/"))
-        del words[at : at + 2]
-    names = [word for word in words if not word.startswith("--")] or list(GROUPS)
-    step = 17 if "--some" in words else 1  # a prime: of every kind some
+    parser = argparse.ArgumentParser()
+    parser.add_argument("names", nargs="*")
+    parser.add_argument("--some", action="store_true")
+    parser.add_argument("--part", default="1/1")
+    parser.add_argument("--json", action="store_true")
+    asked = parser.parse_args()
+    part, n_parts = map(int, asked.part.split("/"))
+    step = 17 if asked.some else 1  # a prime: of every kind some
     n_bad = 0
-    for name in names:
+    for name in asked.names or GROUPS:
         found = tally(list(GROUPS[name]())[::step][part - 1 :: n_parts])
         n_bad += len(found.bad)
-        if "--json" in words:
+        if asked.json:
             print(json.dumps({"group": name, **found.counts, "bad": found.bad}), flush=True)
             continue
         counts = ", ".join(f"{found.counts[kind]} {kind}" for kind in ("refused", "answered", "wrong", "crashed"))
