@@ -4,6 +4,8 @@
 #include <mutex>
 #include <vector>
 
+#include "albench/parallel.hpp"
+
 #if defined(__linux__)
 #include <sys/mman.h>
 #endif
@@ -14,6 +16,7 @@ namespace {
 constexpr std::align_val_t kAlign{64};
 constexpr std::size_t kHugePage = std::size_t{1} << 21U;
 constexpr std::size_t kLarge = 2 * kHugePage;
+constexpr std::size_t kPage = 4096;  // or more
 constexpr std::size_t kMostKept = 4;
 
 struct Block {
@@ -36,7 +39,6 @@ void* fresh(std::size_t bytes) {
   void* const block = ::operator new(bytes, kAlign);
 #if defined(__linux__) && defined(MADV_HUGEPAGE)
   if (bytes < kLarge) return block;
-  constexpr std::size_t kPage = 4096;
   const std::size_t skip = (kPage - reinterpret_cast<std::uintptr_t>(block) % kPage) % kPage;
   (void)madvise(static_cast<char*>(block) + skip, (bytes - skip) / kPage * kPage,
                 MADV_HUGEPAGE);  // best effort
@@ -76,6 +78,18 @@ void give_block(void* block, std::size_t bytes) noexcept {
     }
   }
   ::operator delete(block, kAlign);
+}
+
+void touch(void* block, std::size_t bytes, ThreadPool& pool) {
+  if (bytes < kLarge || pool.size() == 1) return;
+  auto* const from = static_cast<std::byte*>(block);
+  const std::size_t skip = reinterpret_cast<std::uintptr_t>(block) % kHugePage;  // of the first large page
+  pool.run(static_cast<Index>((skip + bytes + kHugePage - 1) / kHugePage), [&](Index page, int) {
+    const std::size_t begin = static_cast<std::size_t>(page) * kHugePage;
+    const std::size_t end = std::min(bytes, begin + kHugePage - skip);
+    for (std::size_t at = begin > skip ? begin - skip : 0; at < end; at += kPage)
+      *static_cast<volatile std::byte*>(from + at) = std::byte{0};
+  });
 }
 
 KeptBlocks::KeptBlocks() {

@@ -39,35 +39,33 @@ CoarseBounds::CoarseBounds(const FacilityState& state, Index first)
     weights_.push_back(std::nextafter(static_cast<float>(w / unit_), 2.0F));
 }
 
-void CoarseBounds::store(Index first, Index count, const float* s, TileScratch& scratch) {
+CoarseBounds::Row CoarseBounds::first_look(const float* s, const std::int32_t* products, float factor) const {
   const KernelTable& kernel = kernels();
   const Index q = state_.source.cols();
-  Buffer<std::int8_t> packed;
+  const float* factors = features_.all().factors.data();
+  const CoarseError error = kernel.coarse_error(products, factors, factor, s, q);
+  Row row;
+  row.offset = error.below + kRounding * (std::fabs(error.below) + error.largest) + FLT_MIN;
+  const double sum = kernel.coarse_rise(products, factors, factor, row.offset, start_memo_.data(),
+                                        most_.data(), weights_.empty() ? nullptr : weights_.data(), q);
+  // Where numbers are too large for coarse features there is no bound.
+  const bool known = std::isfinite(factor) && std::isfinite(row.offset) && sum < 1e30;
+  row.start = known ? std::nextafter(static_cast<float>(sum * (1.0 + 2.0 * kSumRounding)), FLT_MAX)
+                    : std::numeric_limits<float>::infinity();
+  return row;
+}
+
+void CoarseBounds::store(Index first, Index count, const float* s, TileScratch& scratch) {
+  const Index q = state_.source.cols();
   scratch.products.resize(static_cast<std::size_t>(kTileRows * q));
-  const CoarsePanels& panels = features_.all();
   for (Index begin = std::max(Index{0}, first_ - first); begin < count; begin += kTileRows) {
     const Index in_tile = std::min(kTileRows, count - begin);
-    Index rows[kTileRows];
-    for (Index r = 0; r < in_tile; ++r) {
-      rows[r] = first + begin + r;
-      features_.make(rows[r], scratch.packed);
-    }
-    features_.products(rows, in_tile, panels, q, scratch.products.data(), q, packed);
-    for (Index r = 0; r < in_tile; ++r) {
-      Row& row = rows_[place(rows[r])];
-      const float factor = features_.factor(rows[r]);
-      const std::int32_t* products = scratch.products.data() + r * q;
-      const CoarseError error =
-          kernel.coarse_error(products, panels.factors.data(), factor, s + (begin + r) * q, q);
-      row.offset = error.below + kRounding * (std::fabs(error.below) + error.largest) + FLT_MIN;
-      const double sum =
-          kernel.coarse_rise(products, panels.factors.data(), factor, row.offset, start_memo_.data(),
-                             most_.data(), weights_.empty() ? nullptr : weights_.data(), q);
-      // Where numbers are too large for coarse features there is no bound.
-      const bool known = std::isfinite(factor) && std::isfinite(row.offset) && sum < 1e30;
-      row.start = known ? std::nextafter(static_cast<float>(sum * (1.0 + 2.0 * kSumRounding)), FLT_MAX)
-                        : std::numeric_limits<float>::infinity();
-    }
+    const Index top = first + begin;
+    for (Index r = 0; r < in_tile; ++r) features_.make(top + r, scratch.packed, features_.place(top + r));
+    features_.products(features_.place(top), in_tile, features_.all(), q, scratch.products.data(), q);
+    for (Index r = 0; r < in_tile; ++r)
+      rows_[place(top + r)] =
+          first_look(s + (begin + r) * q, scratch.products.data() + r * q, features_.factor(top + r));
   }
 }
 
@@ -77,9 +75,11 @@ void CoarseBounds::reset() {
   std::fill(seen_.begin(), seen_.end(), 0U);
   memo_ = start_memo_;
   double sum = 0.0;
-  for (Row& row : rows_) {
-    row.bound = static_cast<double>(row.start);
-    if (std::isfinite(row.bound)) sum += static_cast<double>(row.offset);
+  for (std::size_t r = 0; r < rows_.size(); ++r) {
+    Row& row = rows_[r];
+    row.bound = state_.modular[r + static_cast<std::size_t>(first_)] +
+                unit_ * static_cast<double>(row.start) * (1.0 + kGainRounding);
+    if (std::isfinite(row.start)) sum += static_cast<double>(row.offset);
   }
   memo_step_ = kMemoStep * static_cast<float>(sum / static_cast<double>(rows_.size()));
 }
@@ -106,30 +106,34 @@ void CoarseBounds::lower_block(const Index* rows, const Index* which, Index coun
   for (Index begin = 0; begin < count; begin += kTileRows) {
     const Index in_tile = std::min(kTileRows, count - begin);
     Index tile[kTileRows];
-    for (Index r = 0; r < in_tile; ++r) tile[r] = rows[which[begin + r]];
+    Row known[kTileRows];
+    std::uint32_t seen[kTileRows];
+    // All of them before the first is used: they come from memory, and do not wait for one another.
+    for (Index r = 0; r < in_tile; ++r) {
+      tile[r] = rows[which[begin + r]];
+      known[r] = rows_[place(tile[r])];
+      seen[r] = seen_[place(tile[r])];
+    }
     for (Index r = begin + kTileRows; r < std::min(count, begin + 2 * kTileRows); ++r) {
       const Index row = rows[which[r]];
       features_.prefetch(row);
       __builtin_prefetch(&rows_[place(row)]);
-      __builtin_prefetch(&state_.modular[static_cast<std::size_t>(row)]);
     }
-    const Index widest = changed_.since(seen_[place(tile[in_tile - 1])]);
+    const Index widest = changed_.since(seen[in_tile - 1]);
     features_.products(tile, in_tile, selection_, widest, worker.tile.products.data(), ldo, worker.packed);
     for (Index r = 0; r < in_tile; ++r) {
-      Row& row = rows_[place(tile[r])];
-      const std::uint32_t then = seen_[place(tile[r])];
-      changed_.back(worker.low, now, then);
+      changed_.back(worker.low, now, seen[r]);
       const double loss = kernels().coarse_rise(
           worker.tile.products.data() + r * ldo, selection_.factors.data(), features_.factor(tile[r]),
-          row.offset, worker.low.data(), high.data(),
-          selected_weights_.empty() ? nullptr : selected_weights_.data(), changed_.since(then));
-      row.bound = row.bound * (1.0 + kGainRounding) - loss * (1.0 - kSumRounding) + DBL_MIN;
-      const double gain = state_.modular[static_cast<std::size_t>(tile[r])] + unit_ * row.bound;
+          known[r].offset, worker.low.data(), high.data(),
+          selected_weights_.empty() ? nullptr : selected_weights_.data(), changed_.since(seen[r]));
+      const double now_at_most =
+          known[r].bound * (1.0 + kGainRounding) - unit_ * (loss * (1.0 - kSumRounding)) + DBL_MIN;
+      rows_[place(tile[r])].bound = now_at_most;
+      seen_[place(tile[r])] = changed_.time();
       double& bound = out[which[begin + r]];
-      // A bound that is no number leaves what is there.
-      bound = std::min(bound, gain * (1.0 + kGainRounding));
+      bound = std::min(bound, now_at_most);  // one that is no number leaves what is there
     }
-    for (Index r = 0; r < in_tile; ++r) seen_[place(tile[r])] = changed_.time();
   }
 }
 
@@ -202,11 +206,18 @@ void CoarseBounds::lower(const Index* rows, const std::vector<Index>& which, dou
   }
 }
 
-bool CoarseBounds::promising() {
-  TileScratch scratch;
+bool CoarseBounds::promising() const {
+  // Not where rows are kept: the system would clear a large page for each, on this thread.
+  Buffer<std::int8_t> made(
+      static_cast<std::size_t>(CoarseFeatures::bytes_per_row(state_.source.panels()->dim())));
+  Buffer<float> features;
+  std::vector<std::int32_t> products(static_cast<std::size_t>(state_.source.cols()));
   return sampled_slack(state_, first_, [&](Index row, const float* s, const auto&) {
-           store(row, 1, s, scratch);
-           return unit_ * static_cast<double>(rows_[place(row)].start);
+           features_.make(row, features, made.data());
+           features_.products(made.data(), 1, features_.all(), state_.source.cols(), products.data(),
+                              state_.source.cols());
+           const float factor = features_.factor(made.data());
+           return unit_ * static_cast<double>(first_look(s, products.data(), factor).start);
          }) <= kMostSlack;
 }
 

@@ -82,24 +82,16 @@ CoarseFeatures::CoarseFeatures(const Source& source, Index first)
   select(every, all_);
 }
 
-void CoarseFeatures::make(Index row, Buffer<float>& features) {
+void CoarseFeatures::make(Index row, Buffer<float>& features, std::int8_t* to) const {
   features.resize(static_cast<std::size_t>(dim_));
   source_.read_features(row, features.data());
   const float step = step_of(features.data(), dim_, kCoarseMostRow, kCoarseRowNorm);
-  std::int8_t* to = rows_.data() + (row - first_) * stride_;
   std::memset(to, 0, static_cast<std::size_t>(depth_));
   quantise(features.data(), dim_, step, 0, to);
-  for (Index start = 0; start < depth_; start += kCoarseRun) {
-    int sums[2] = {};
-    for (Index k = start; k < std::min(depth_, start + kCoarseRun); k += kQuad) {
-      sums[0] += to[k] + to[k + 1];
-      sums[1] += to[k + 2] + to[k + 3];
-    }
-    const std::int16_t both[2] = {static_cast<std::int16_t>(sums[0]), static_cast<std::int16_t>(sums[1])};
-    std::memcpy(to + depth_ + start / kCoarseRun * kQuad, both, sizeof both);
-  }
-  const float factor = step * source_.factor(row);
-  set_factor(row, factor < kMostFactor ? factor : std::numeric_limits<float>::infinity());
+  write_starts(to, depth_);
+  float factor = step * source_.factor(row);
+  if (!(factor < kMostFactor)) factor = std::numeric_limits<float>::infinity();
+  std::memcpy(to + stride_ - sizeof factor, &factor, sizeof factor);
 }
 
 void CoarseFeatures::select(const std::vector<Index>& columns, CoarsePanels& out) const {
@@ -129,8 +121,13 @@ void CoarseFeatures::products(const Index* rows, Index count, const CoarsePanels
       std::memcpy(packed.data() + r * stride_, at(rows[r]), static_cast<std::size_t>(stride_));
     from = packed.data();
   }
+  products(from, count, panels, cols, out, ldo);
+}
+
+void CoarseFeatures::products(const std::int8_t* made, Index count, const CoarsePanels& panels, Index cols,
+                              std::int32_t* out, Index ldo) const {
   for (Index column = 0; column < cols; column += kPanel)
-    kernels().coarse_dot(from, stride_, count, panels.packed.data() + column * depth_, depth_, out + column,
+    kernels().coarse_dot(made, stride_, count, panels.packed.data() + column * depth_, depth_, out + column,
                          ldo, std::min(kPanel, cols - column));
 }
 

@@ -48,17 +48,14 @@ ALBENCH_DOTPROD ALBENCH_INLINE void tile(const std::int8_t* x, Index x_stride, c
 #pragma GCC unroll 6
   for (unsigned r = 0; r < Rows; ++r)
 #pragma GCC unroll 3
-    for (unsigned v = 0; v < kVectors; ++v)
-      sum[r][v] = vdupq_n_s32(-kCoarseZero * sum_of_numbers(x + r * x_stride, depth));
+    for (unsigned v = 0; v < kVectors; ++v) sum[r][v] = vdupq_n_s32(start_of_all(x + r * x_stride, depth));
   for (Index k = 0; k < depth; k += kQuad) {
     int8x16_t q[kVectors];
 #pragma GCC unroll 3
     for (unsigned v = 0; v < kVectors; ++v) q[v] = vreinterpretq_s8_u8(vld1q_u8(panel + k * kPanel + 16 * v));
 #pragma GCC unroll 6
     for (unsigned r = 0; r < Rows; ++r) {
-      std::int32_t four;
-      std::memcpy(&four, x + r * x_stride + k, sizeof four);
-      const int8x16_t xr = vreinterpretq_s8_s32(vdupq_n_s32(four));
+      const int8x16_t xr = vreinterpretq_s8_s32(vdupq_n_s32(coarse_word(x + r * x_stride + k)));
 #pragma GCC unroll 3
       for (unsigned v = 0; v < kVectors; ++v) sum[r][v] = vdotq_s32(sum[r][v], q[v], xr);
     }

@@ -2,25 +2,8 @@
 #pragma once
 
 #include <algorithm>
-#include <cstring>
 
-#include "albench/kernels.hpp"
-
-namespace albench {
-
-// The sum of a row's numbers, from those of its runs: raised columns make a sum larger by kCoarseZero times
-// this.
-inline std::int32_t sum_of_numbers(const std::int8_t* row, Index depth) {
-  std::int32_t all = 0;
-  for (Index start = 0; start < depth; start += kCoarseRun) {
-    std::int16_t two[2];
-    std::memcpy(two, row + depth + start / kCoarseRun * kQuad, sizeof two);
-    all += two[0] + two[1];
-  }
-  return all;
-}
-
-}  // namespace albench
+#include "albench/coarse_rows.hpp"
 
 // What the macro is given are attributes and names of templates, which parentheses would break.
 // NOLINTBEGIN(bugprone-macro-parentheses)

@@ -2,9 +2,8 @@
 //
 // One instruction (vpmaddubsw) multiplies two bytes each of a row and of a column and adds the two products;
 // sums wrap around in 16 bits until a run of features is through, then the two of a column are added in 32.
-// What wraps comes back, since what is left in the end fits. Raised columns (kCoarseZero) make these sums
-// larger by kCoarseZero times the sums of a row's numbers, which they therefore start from, negative. Newer
-// processors (VNNI) multiply and add four bytes in 32 bits at once.
+// What wraps comes back, since what is left in the end fits. Newer processors (VNNI) multiply and add four
+// bytes in 32 bits at once.
 #if defined(__x86_64__)
 #include <immintrin.h>
 
@@ -22,20 +21,6 @@
 namespace albench {
 namespace {
 
-constexpr int kShift = 6;  // kCoarseZero = 2^6
-static_assert(1 << kShift == kCoarseZero);
-
-ALBENCH_INLINE std::int32_t word(const std::int8_t* from) {
-  std::int32_t four;
-  std::memcpy(&four, from, sizeof four);
-  return four;
-}
-
-// A row's sums for the run that begins at feature `start`, both in one word.
-ALBENCH_INLINE std::int32_t sums(const std::int8_t* row, Index depth, Index start) {
-  return word(row + depth + start / kCoarseRun * 4);
-}
-
 // Rows x 8 * Vectors outputs.
 template <unsigned Rows, unsigned Vectors>
 ALBENCH_AVX2 ALBENCH_INLINE void tile_avx2(const std::int8_t* x, Index x_stride, const std::uint8_t* panel,
@@ -45,10 +30,9 @@ ALBENCH_AVX2 ALBENCH_INLINE void tile_avx2(const std::int8_t* x, Index x_stride,
     __m256i sum[Rows][Vectors];
 #pragma GCC unroll 6
     for (unsigned r = 0; r < Rows; ++r) {
-      const __m256i raised =
-          _mm256_slli_epi16(_mm256_set1_epi32(sums(x + r * x_stride, depth, start)), kShift);
+      const __m256i from = _mm256_set1_epi32(start_of_run(x + r * x_stride, depth, start));
 #pragma GCC unroll 3
-      for (unsigned v = 0; v < Vectors; ++v) sum[r][v] = _mm256_sub_epi16(_mm256_setzero_si256(), raised);
+      for (unsigned v = 0; v < Vectors; ++v) sum[r][v] = from;
     }
     const Index end = std::min(depth, start + kCoarseRun);
     for (Index k = start; k < end; k += kQuad) {
@@ -58,7 +42,7 @@ ALBENCH_AVX2 ALBENCH_INLINE void tile_avx2(const std::int8_t* x, Index x_stride,
         q[v] = _mm256_loadu_si256(reinterpret_cast<const __m256i*>(panel + k * kPanel + 32 * v));
 #pragma GCC unroll 6
       for (unsigned r = 0; r < Rows; ++r) {
-        const __m256i xr = _mm256_set1_epi32(word(x + r * x_stride + k));
+        const __m256i xr = _mm256_set1_epi32(coarse_word(x + r * x_stride + k));
 #pragma GCC unroll 3
         for (unsigned v = 0; v < Vectors; ++v)
           sum[r][v] = _mm256_add_epi16(sum[r][v], _mm256_maddubs_epi16(q[v], xr));
@@ -84,10 +68,9 @@ ALBENCH_AVX512 ALBENCH_INLINE void tile_avx512(const std::int8_t* x, Index x_str
     __m512i sum[Rows][Vectors];
 #pragma GCC unroll 8
     for (unsigned r = 0; r < Rows; ++r) {
-      const __m512i raised =
-          _mm512_slli_epi16(_mm512_set1_epi32(sums(x + r * x_stride, depth, start)), kShift);
+      const __m512i from = _mm512_set1_epi32(start_of_run(x + r * x_stride, depth, start));
 #pragma GCC unroll 3
-      for (unsigned v = 0; v < Vectors; ++v) sum[r][v] = _mm512_sub_epi16(_mm512_setzero_si512(), raised);
+      for (unsigned v = 0; v < Vectors; ++v) sum[r][v] = from;
     }
     const Index end = std::min(depth, start + kCoarseRun);
     for (Index k = start; k < end; k += kQuad) {
@@ -96,7 +79,7 @@ ALBENCH_AVX512 ALBENCH_INLINE void tile_avx512(const std::int8_t* x, Index x_str
       for (unsigned v = 0; v < Vectors; ++v) q[v] = _mm512_loadu_si512(panel + k * kPanel + 64 * v);
 #pragma GCC unroll 8
       for (unsigned r = 0; r < Rows; ++r) {
-        const __m512i xr = _mm512_set1_epi32(word(x + r * x_stride + k));
+        const __m512i xr = _mm512_set1_epi32(coarse_word(x + r * x_stride + k));
 #pragma GCC unroll 3
         for (unsigned v = 0; v < Vectors; ++v)
           sum[r][v] = _mm512_add_epi16(sum[r][v], _mm512_maddubs_epi16(q[v], xr));
@@ -119,9 +102,9 @@ ALBENCH_VNNI ALBENCH_INLINE void tile_vnni(const std::int8_t* x, Index x_stride,
   __m512i sum[Rows][Vectors];
 #pragma GCC unroll 8
   for (unsigned r = 0; r < Rows; ++r) {
-    const std::int32_t all = sum_of_numbers(x + r * x_stride, depth);
+    const __m512i from = _mm512_set1_epi32(start_of_all(x + r * x_stride, depth));
 #pragma GCC unroll 3
-    for (unsigned v = 0; v < Vectors; ++v) sum[r][v] = _mm512_set1_epi32(-kCoarseZero * all);
+    for (unsigned v = 0; v < Vectors; ++v) sum[r][v] = from;
   }
   for (Index k = 0; k < depth; k += kQuad) {
     __m512i q[Vectors];
@@ -129,7 +112,7 @@ ALBENCH_VNNI ALBENCH_INLINE void tile_vnni(const std::int8_t* x, Index x_stride,
     for (unsigned v = 0; v < Vectors; ++v) q[v] = _mm512_loadu_si512(panel + k * kPanel + 64 * v);
 #pragma GCC unroll 8
     for (unsigned r = 0; r < Rows; ++r) {
-      const __m512i xr = _mm512_set1_epi32(word(x + r * x_stride + k));
+      const __m512i xr = _mm512_set1_epi32(coarse_word(x + r * x_stride + k));
 #pragma GCC unroll 3
       for (unsigned v = 0; v < Vectors; ++v) sum[r][v] = _mm512_dpbusd_epi32(sum[r][v], q[v], xr);
     }

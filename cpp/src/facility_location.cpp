@@ -50,7 +50,7 @@ void FacilityLocation::first_pass(ThreadPool& pool, const Poll& poll) {
   const Index n = source_.rows();
   const Index q = source_.cols();
   const bool dense = source_.dense() != nullptr;
-  if (!dense) bounds_ = make_gain_bounds(state(), bound_bytes_);
+  if (!dense) bounds_ = make_gain_bounds(state(), bound_bytes_, pool);
   const std::unique_ptr<FineFeatures> fine = dense ? nullptr : make_fine_features(state());
   exact_start_ = fine == nullptr;
   const Index block = dense ? kRowsPerTask : kLanesOfBlock;
@@ -83,7 +83,7 @@ void FacilityLocation::first_pass(ThreadPool& pool, const Poll& poll) {
 void FacilityLocation::expect_refine(ThreadPool& pool, const Poll& poll) {
   if (bounds_) return;
   // Those of a matrix are made when they are first of use.
-  bounds_ = make_gain_bounds(state(), bound_bytes_);
+  bounds_ = make_gain_bounds(state(), bound_bytes_, pool);
   if (!bounds_) return;
   const Index n = source_.rows();
   scratch_.resize(std::max(scratch_.size(), static_cast<std::size_t>(pool.size())));

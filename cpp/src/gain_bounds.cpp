@@ -40,6 +40,10 @@ class SplitBounds : public GainBounds {
   SplitBounds(const FacilityState& state, Index rows)
       : rows_(rows), first_(state, rows), others_(bounds_of_products(state, rows, 0)) {}
 
+  void touch(ThreadPool& pool) override {
+    first_.touch(pool);
+    others_->touch(pool);
+  }
   void store(Index first, Index count, const float* s, TileScratch& scratch) override {
     if (first < rows_) {
       first_.store(first, std::min(count, rows_ - first), s, scratch);
@@ -72,9 +76,7 @@ class SplitBounds : public GainBounds {
   std::unique_ptr<GainBounds> others_;
 };
 
-}  // namespace
-
-std::unique_ptr<GainBounds> make_gain_bounds(const FacilityState& state, Index bytes) {
+std::unique_ptr<GainBounds> choose_bounds(const FacilityState& state, Index bytes) {
   const Index n = state.source.rows();
   const Index q = state.source.cols();
   const Index fitting = QuantisedBounds::supports(q) ? bytes / QuantisedBounds::bytes_per_row(q) : 0;
@@ -83,6 +85,14 @@ std::unique_ptr<GainBounds> make_gain_bounds(const FacilityState& state, Index b
   const Index whole_blocks = fitting / kLanesOfBlock * kLanesOfBlock;
   if (whole_blocks == 0) return bounds_of_products(state, 0, bytes);
   return std::make_unique<SplitBounds>(state, whole_blocks);
+}
+
+}  // namespace
+
+std::unique_ptr<GainBounds> make_gain_bounds(const FacilityState& state, Index bytes, ThreadPool& pool) {
+  std::unique_ptr<GainBounds> bounds = choose_bounds(state, bytes);
+  if (bounds) bounds->touch(pool);
+  return bounds;
 }
 
 std::unique_ptr<FineFeatures> make_fine_features(const FacilityState& state) {

@@ -57,7 +57,7 @@ Selection naive_greedy(SetFunction& f, const GreedyOptions& options, ThreadPool&
 // From bounds kept here, lowered in batches by the function.
 Selection lazy_greedy(SetFunction& f, const GreedyOptions& options, ThreadPool& pool) {
   constexpr std::size_t kRunnersUp = 16;
-  constexpr std::size_t kLargeBatch = 2048;
+  constexpr double kLargeBatch = 2048.0;
   constexpr std::size_t kShare = 32;
   f.expect_refine(pool, options.poll);
   Selection out;
@@ -110,18 +110,16 @@ Selection lazy_greedy(SetFunction& f, const GreedyOptions& options, ThreadPool& 
     refine(Bounds::kRemoved);
     best.require_finite();
 
-    bounds.reaching(best.gain / f.bound_factor(), batch, pool);
-    if (batch.size() > kLargeBatch) {
-      // The most promising few first: they raise the threshold for all others. Which, is told from a sample.
-      const std::size_t stride = batch.size() / kLargeBatch;
-      std::vector<double> value;
-      for (std::size_t j = 0; j < batch.size(); j += stride) value.push_back(bounds[batch[j]]);
+    Bounds::Sample some = bounds.sample(best.gain / f.bound_factor());
+    std::vector<double>& value = some.values;
+    if (static_cast<double>(value.size()) * some.times > kLargeBatch) {
+      // The most promising few first: they raise the threshold for all others.
       const auto cut = value.begin() + static_cast<std::ptrdiff_t>(value.size() / kShare);
       std::nth_element(value.begin(), cut, value.end(), [](double a, double b) { return a > b; });
       bounds.reaching(*cut, batch, pool);
       refine(best.gain);
-      bounds.reaching(best.gain / f.bound_factor(), batch, pool);
     }
+    bounds.reaching(best.gain / f.bound_factor(), batch, pool);
     refine(best.gain);
     keep_largest(batch, gain, best.index, kRunnersUp, runners_up);
 

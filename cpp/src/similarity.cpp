@@ -8,11 +8,22 @@
 namespace albench {
 namespace {
 
-// Rows a thread takes at a time: enough to reuse one chunk of the queries from the second-level cache, few
-// enough that no thread waits long for the last.
-constexpr Index kBlockRows = 6 * kMicroRows;
+// Rows packed at a time, a chunk deep, and at most a thread's: a panel of the queries is read for all of
+// them, and they and a panel fit a second-level cache of half a megabyte.
+constexpr Index kPackedRows = 24 * kMicroRows;
+constexpr Index kFewestRows = 6 * kMicroRows;
 
-constexpr Index kPackedRows = 8 * kMicroRows;  // rows packed at a time, a chunk deep
+// Where blocks of rows end: large ones first, so that queries are read seldom, and ever smaller ones, so that
+// no thread waits long for the last.
+std::vector<Index> block_ends(Index rows, int threads) {
+  std::vector<Index> ends;
+  for (Index end = 0; end < rows;) {
+    const Index share = (rows - end) / (2 * threads) / kMicroRows * kMicroRows;
+    end = std::min(rows, end + std::clamp(share, kFewestRows, kPackedRows));
+    ends.push_back(end);
+  }
+  return ends;
+}
 
 bool by_distance(Metric metric) {
   return metric == Metric::euclidean || metric == Metric::rbf;
@@ -108,38 +119,44 @@ double QueryPanels::squares(const Features& x, Index row, TileScratch& scratch) 
   return sum;
 }
 
+void QueryPanels::load_column(const Features& queries, const double* scale, Index column, Index from,
+                              Index to, float* out) const {
+  queries.load(column, from, to, out);
+  const Index n = to - from;
+  if (!row_scale_.empty())
+    for (Index k = 0; k < n; ++k) out[k] *= row_scale_[static_cast<std::size_t>(from + k)];
+  if (scale != nullptr)
+    for (Index k = 0; k < n; ++k) out[k] = static_cast<float>(static_cast<double>(out[k]) * scale[from + k]);
+}
+
 double QueryPanels::pack(const Features& queries, const double* scale, Index panel, Buffer<float>& rows,
                          BadRow& bad) {
   const Index first = panel * kPanel;
   const Index count = std::min(kPanel, size_ - first);
-  // An odd number of cache lines apart: columns of the panel are read across rows.
-  const Index stride = (dim_ + 15) / 16 / 2 * 32 + 16;
-  rows.resize(static_cast<std::size_t>(kPanel * stride));
+  double factors[kPanel];
   double largest = 0.0;
-  for (Index j = 0; j < kPanel; ++j) {
-    float* row = rows.data() + j * stride;
-    if (j >= count) {
-      std::fill(row, row + dim_, 0.0F);
-      continue;
-    }
-    queries.load(first + j, 0, dim_, row);
-    if (!row_scale_.empty())
-      for (Index k = 0; k < dim_; ++k) row[k] *= row_scale_[static_cast<std::size_t>(k)];
-    if (scale != nullptr)
-      for (Index k = 0; k < dim_; ++k) row[k] = static_cast<float>(static_cast<double>(row[k]) * scale[k]);
-    const double squares = kernels().sum_of_squares(row, dim_);
+  rows.resize(static_cast<std::size_t>(std::max(dim_, kPanel * kRowStride)));
+  for (Index j = 0; j < count; ++j) {
+    load_column(queries, scale, first + j, 0, dim_, rows.data());
+    const double squares = kernels().sum_of_squares(rows.data(), dim_);
     if (!std::isfinite(squares)) bad.report(first + j);
     largest = std::max(largest, squares);
-    if (metric_ == Metric::cosine) {
-      const double factor = squares > 0.0 ? 1.0 / std::sqrt(squares) : 0.0;
-      for (Index k = 0; k < dim_; ++k) row[k] = static_cast<float>(static_cast<double>(row[k]) * factor);
-    }
+    factors[j] = squares > 0.0 ? 1.0 / std::sqrt(squares) : 0.0;
   }
+  // Turned a chunk at a time, which stays in the second-level cache. What the last panel lacks is zero.
+  std::fill(rows.data() + count * kRowStride, rows.data() + kPanel * kRowStride, 0.0F);
   for (Index start = 0; start < dim_; start += kChunk) {
     const Index depth = std::min(kChunk, dim_ - start);
+    for (Index j = 0; j < count; ++j) {
+      float* row = rows.data() + j * kRowStride;
+      load_column(queries, scale, first + j, start, start + depth, row);
+      if (metric_ == Metric::cosine)
+        for (Index k = 0; k < depth; ++k)
+          row[k] = static_cast<float>(static_cast<double>(row[k]) * factors[j]);
+    }
     float* to = packed_.data() + start * panels_ * kPanel + panel * kPanel * depth;
     for (Index k = 0; k < depth; ++k)
-      for (Index j = 0; j < kPanel; ++j) to[k * kPanel + j] = rows.data()[j * stride + start + k];
+      for (Index j = 0; j < kPanel; ++j) to[k * kPanel + j] = rows.data()[j * kRowStride + k];
   }
   return largest;
 }
@@ -148,7 +165,7 @@ Index QueryPanels::tile(const Features& x, const Index* rows, Index count, Index
                         Index ldo, const float* row_norm, float* found_norm, TileScratch& scratch) const {
   const KernelTable& kernel = kernels();
   const auto product = by_distance(metric_) ? kernel.square_distance : kernel.dot;
-  scratch.packed.resize(static_cast<std::size_t>(kPackedRows * kRowStride));
+  scratch.packed.resize(static_cast<std::size_t>(std::min(count, kPackedRows) * kRowStride));
   const bool need_squares = found_norm != nullptr || (metric_ == Metric::cosine && row_norm == nullptr);
   if (need_squares) scratch.squares.assign(static_cast<std::size_t>(count), 0.0);
 
@@ -206,13 +223,14 @@ void similarity(const Features& x, const QueryPanels& queries, float* out, Threa
   std::vector<Index> rows(static_cast<std::size_t>(x.rows));
   std::iota(rows.begin(), rows.end(), Index{0});
   BadRow bad(x.rows);
-  const Index blocks = (x.rows + kBlockRows - 1) / kBlockRows;
+  touch(out, static_cast<std::size_t>(x.rows * q) * sizeof(float), pool);
+  const std::vector<Index> ends = block_ends(x.rows, pool.size());
   pool.run(
-      blocks,
+      static_cast<Index>(ends.size()),
       [&](Index task, int worker) {
-        const Index begin = task * kBlockRows;
-        const Index count = std::min(kBlockRows, x.rows - begin);
-        float norms[kBlockRows];
+        const Index begin = task > 0 ? ends[static_cast<std::size_t>(task - 1)] : 0;
+        const Index count = ends[static_cast<std::size_t>(task)] - begin;
+        float norms[kPackedRows];
         const Index at = queries.tile(x, rows.data() + begin, count, 0, q, out + begin * q, q, nullptr, norms,
                                       scratch[static_cast<std::size_t>(worker)]);
         if (at < count) bad.report(begin + at);

@@ -34,6 +34,7 @@ void Source::cap(std::vector<float> caps, ThreadPool& pool) {
   caps_ = std::move(caps);
   if (dense_ == nullptr) return;
   Buffer<float> cut(static_cast<std::size_t>(n_ * q_));
+  cut.touch(pool);
   pool.run(n_, [&](Index row, int) {
     for (Index c = 0; c < q_; ++c)
       cut.data()[row * q_ + c] = std::min(dense_[row * q_ + c], caps_[static_cast<std::size_t>(c)]);

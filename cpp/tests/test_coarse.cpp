@@ -24,23 +24,19 @@ std::vector<const KernelTable*> with_products() {
 ALBENCH_TEST(products_of_small_integers_are_exact) {
   for (const KernelTable* table : with_products()) {
     for (const Index depth : {Index{4}, Index{60}, Index{64}, Index{68}, Index{200}}) {
-      const Index runs = (depth + kCoarseRun - 1) / kCoarseRun;
-      const Index stride = depth + runs * kQuad;
+      const Index stride = coarse_row_bytes(depth);
       for (const int most : {22, 45}) {  // flat rows and columns at the norms allowed, and any numbers
         constexpr Index rows = 2 * kMicroRows + 3;
         std::vector<std::int8_t> x(static_cast<std::size_t>(rows * stride), 0);
         std::vector<std::uint8_t> panel(static_cast<std::size_t>(depth * kPanel));
         Random random(static_cast<std::uint64_t>(depth + most));
         for (Index r = 0; r < rows; ++r) {
-          std::vector<std::int16_t> sums(static_cast<std::size_t>(2 * runs), 0);
           for (Index k = 0; k < depth; ++k) {
             const auto value =
                 static_cast<std::int8_t>(r == 0 ? most : static_cast<int>(random.below(2 * most + 1)) - most);
             x[static_cast<std::size_t>(r * stride + k)] = value;
-            std::int16_t& sum = sums[static_cast<std::size_t>(k / kCoarseRun * 2 + k % kQuad / 2)];
-            sum = static_cast<std::int16_t>(sum + value);
           }
-          std::memcpy(x.data() + r * stride + depth, sums.data(), sums.size() * sizeof(std::int16_t));
+          write_starts(x.data() + r * stride, depth);
         }
         for (std::size_t at = 0; at < panel.size(); ++at)
           panel[at] = static_cast<std::uint8_t>(

@@ -1,7 +1,11 @@
 // The parts together: the pool, sampling, and equal selections in every mode at every thread count.
+#include <algorithm>
+#include <cmath>
 #include <numeric>
 #include <stdexcept>
 
+#include "albench/bounds.hpp"
+#include "albench/buffer.hpp"
 #include "albench/distances.hpp"
 #include "albench/facility_location.hpp"
 #include "albench/log_determinant.hpp"
@@ -47,6 +51,41 @@ ALBENCH_TEST(pools_end_without_waiting_for_workers_that_have_nothing_in_hand) {
       }
     }
     for (const int times : done) CHECK(times == k % 3);
+  }
+}
+
+ALBENCH_TEST(every_page_of_a_large_block_is_brought_in) {
+  constexpr std::size_t kPage = 4096;
+  for (const int n_threads : {1, 3}) {
+    ThreadPool pool(n_threads);
+    for (const std::size_t size : {std::size_t{100}, std::size_t{4194304}, std::size_t{9000001}}) {
+      Buffer<std::uint8_t> buffer(size);
+      std::fill_n(buffer.data(), size, std::uint8_t{1});
+      buffer.touch(pool);
+      if (n_threads == 1 || size < 4194304) continue;  // left to whoever writes it
+      for (std::size_t at = 0; at < size; at += kPage) {
+        const std::uint8_t* from = buffer.data() + at;
+        CHECK(at + kPage > size || std::find(from, from + kPage, 0) != from + kPage);
+      }
+    }
+  }
+}
+
+ALBENCH_TEST(a_sample_of_bounds_tells_how_many_reach_a_threshold) {
+  for (const Index n : {Index{5}, Index{1000}, Index{100000}}) {
+    Bounds bounds(n);
+    for (Index i = 0; i < n; ++i) bounds.set(i, static_cast<double>(i * 7919 % n));
+    bounds.settle_all();
+    for (const double share : {0.5, 0.9}) {
+      const double threshold = share * static_cast<double>(n);
+      const Bounds::Sample some = bounds.sample(threshold);
+      const double expected = (1.0 - share) * static_cast<double>(n);
+      const double told = static_cast<double>(some.values.size()) * some.times;
+      CHECK(std::fabs(told - expected) <= 1.0 + 0.2 * expected);
+      CHECK(some.values.size() <= 4096);
+      for (const double value : some.values) CHECK(value >= threshold);
+    }
+    CHECK(bounds.sample(static_cast<double>(n)).values.empty());
   }
 }
 

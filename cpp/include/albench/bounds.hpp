@@ -41,11 +41,32 @@ class Bounds {
     for (Index i = 0; i < static_cast<Index>(value_.size()); i += kBlock) settle(i);
   }
 
+  // Some of the bounds >= threshold, as `values`, of which there are about `times` as many.
+  struct Sample {
+    std::vector<double> values;
+    double times = 1.0;
+  };
+  Sample sample(double threshold) const {
+    constexpr std::size_t kBlocks = 256;
+    constexpr std::size_t kValues = 2048;
+    const std::vector<std::size_t> blocks = blocks_reaching(threshold);
+    const std::size_t stride = std::max<std::size_t>(1, blocks.size() / kBlocks);
+    std::vector<double> found;
+    for (std::size_t b = 0; b < blocks.size(); b += stride) {
+      const std::size_t end = std::min((blocks[b] + 1) * kBlock, value_.size());
+      for (std::size_t i = blocks[b] * kBlock; i < end; ++i)
+        if (value_[i] >= threshold) found.push_back(value_[i]);
+    }
+    const std::size_t every = std::max<std::size_t>(1, found.size() / kValues);
+    Sample out;
+    for (std::size_t j = 0; j < found.size(); j += every) out.values.push_back(found[j]);
+    out.times = static_cast<double>(stride * every);
+    return out;
+  }
+
   // All indices with bound >= threshold, in ascending order.
   void reaching(double threshold, std::vector<Index>& out, ThreadPool& pool) {
-    std::vector<std::size_t> blocks;
-    for (std::size_t block = 0; block < block_max_.size(); ++block)
-      if (block_max_[block] >= threshold) blocks.push_back(block);
+    const std::vector<std::size_t> blocks = blocks_reaching(threshold);
     constexpr std::size_t kPart = 256;
     const std::size_t parts = (blocks.size() + kPart - 1) / kPart;
     std::vector<std::size_t> found(parts);
@@ -83,6 +104,13 @@ class Bounds {
   }
 
  private:
+  std::vector<std::size_t> blocks_reaching(double threshold) const {
+    std::vector<std::size_t> blocks;
+    for (std::size_t block = 0; block < block_max_.size(); ++block)
+      if (block_max_[block] >= threshold) blocks.push_back(block);
+    return blocks;
+  }
+
   std::vector<double> value_;
   std::vector<double> block_max_;
   Buffer<Index> reached_;  // of each part of `reaching`; not cleared at every search, as a vector would be

@@ -17,6 +17,12 @@ namespace albench {
 void* take_block(std::size_t& bytes);
 void give_block(void* block, std::size_t bytes) noexcept;
 
+class ThreadPool;
+
+// Has the system bring in fresh memory with all threads, each of them whole pages: two threads that come upon
+// the same large page would both clear it. What is in the memory is lost.
+void touch(void* block, std::size_t bytes, ThreadPool& pool);
+
 // While one lives, large blocks that are given back are kept for the next of about their size, of whichever
 // thread: the system clears fresh memory, which takes longer than what is often done to it.
 class KeptBlocks {
@@ -61,6 +67,8 @@ class Buffer {
     }
     size_ = size;
   }
+
+  void touch(ThreadPool& pool) { albench::touch(data(), size_ * sizeof(T), pool); }
 
   T* data() { return values_.get(); }
   const T* data() const { return values_.get(); }

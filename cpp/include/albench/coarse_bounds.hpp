@@ -25,6 +25,7 @@ class CoarseBounds : public GainBounds {
     return CoarseFeatures::bytes_per_row(dim) + static_cast<Index>(sizeof(Row) + sizeof(std::uint32_t));
   }
 
+  void touch(ThreadPool& pool) override { features_.touch(pool); }
   void store(Index first, Index count, const float* s, TileScratch& scratch) override;
   void reset() override;
   void committed(const std::vector<MemoChange>& changes) override;
@@ -32,12 +33,12 @@ class CoarseBounds : public GainBounds {
              ThreadPool& pool, const Poll& poll) override;
   void computed(Index row) override { others_.computed(row); }
   // Whether offsets are small beside what gains differ by, told from some rows.
-  bool promising();
+  bool promising() const;
 
  private:
   struct Row {
-    double bound;  // in units, as of when the row was seen
-    float start;   // of the empty set
+    double bound;  // of the row's gain, as of when it was seen
+    float start;   // of the empty set, in units, without what is modular
     float offset;
   };
   struct Worker {
@@ -46,6 +47,8 @@ class CoarseBounds : public GainBounds {
     Buffer<std::int8_t> packed;
   };
 
+  // From a row's similarities, or what is no smaller, and its coarse ones; of its bound nothing.
+  Row first_look(const float* s, const std::int32_t* products, float factor) const;
   void lower_coarse(const Index* rows, const std::vector<Index>& which, double* out, ThreadPool& pool,
                     const Poll& poll);
   void lower_block(const Index* rows, const Index* which, Index count, double* out, Worker& worker);

@@ -10,7 +10,7 @@
 #include <vector>
 
 #include "albench/buffer.hpp"
-#include "albench/kernels.hpp"
+#include "albench/coarse_rows.hpp"
 #include "albench/source.hpp"
 
 namespace albench {
@@ -30,15 +30,20 @@ class CoarseFeatures {
   static bool supports(const Source& source);
   static Index bytes_per_row(Index dim) { return stride_of(dim); }
 
-  // Threads may make different rows.
-  void make(Index row, Buffer<float>& features);
-  // What makes similarities of a row of its products and the columns' factors; not finite where the row's
-  // features are too large for that.
-  float factor(Index row) const {
+  // Brings in the memory of all rows.
+  void touch(ThreadPool& pool) { rows_.touch(pool); }
+  // Writes a row's numbers, bytes_per_row(dim) of them, to `to`: `place` of the row, or elsewhere. Threads
+  // may make different rows.
+  void make(Index row, Buffer<float>& features, std::int8_t* to) const;
+  std::int8_t* place(Index row) { return rows_.data() + (row - first_) * stride_; }
+  // What makes similarities of a row that was made there of its products and the columns' factors; not finite
+  // where the row's features are too large for that.
+  float factor(const std::int8_t* made) const {
     float value;
-    std::memcpy(&value, at(row) + stride_ - sizeof value, sizeof value);
+    std::memcpy(&value, made + stride_ - sizeof value, sizeof value);
     return value;
   }
+  float factor(Index row) const { return factor(at(row)); }
 
   // Fills `out` with the given columns in the given order.
   void select(const std::vector<Index>& columns, CoarsePanels& out) const;
@@ -47,18 +52,17 @@ class CoarseFeatures {
   // rows that do not lie together.
   void products(const Index* rows, Index count, const CoarsePanels& panels, Index cols, std::int32_t* out,
                 Index ldo, Buffer<std::int8_t>& packed) const;
+  // Of rows that were made one after another.
+  void products(const std::int8_t* made, Index count, const CoarsePanels& panels, Index cols,
+                std::int32_t* out, Index ldo) const;
   void prefetch(Index row) const;
 
  private:
   static Index depth_of(Index dim) { return (dim + kQuad - 1) / kQuad * kQuad; }
-  // Numbers, their sums, the factor.
   static Index stride_of(Index dim) {
-    return depth_of(dim) + (dim + kCoarseRun - 1) / kCoarseRun * kQuad + static_cast<Index>(sizeof(float));
+    return coarse_row_bytes(depth_of(dim)) + static_cast<Index>(sizeof(float));  // the factor comes last
   }
   const std::int8_t* at(Index row) const { return rows_.data() + (row - first_) * stride_; }
-  void set_factor(Index row, float factor) {
-    std::memcpy(rows_.data() + (row - first_ + 1) * stride_ - sizeof factor, &factor, sizeof factor);
-  }
 
   const Source& source_;
   Index first_;

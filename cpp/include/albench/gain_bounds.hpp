@@ -30,6 +30,8 @@ class GainBounds {
  public:
   virtual ~GainBounds() = default;
 
+  // Brings in the memory that `store` writes to.
+  virtual void touch(ThreadPool&) {}
   // The similarities of rows [first, first + count), or what is no smaller, s (count, q), all rows before the
   // first `reset`; first is a multiple of kLanesOfBlock, count one too or up to the last row. Threads may
   // store different blocks.
@@ -48,6 +50,6 @@ class GainBounds {
 
 // The bounds that `bytes` allow. Null for a matrix whose bounds do not fit as a whole: its rows are there to
 // be looked at.
-std::unique_ptr<GainBounds> make_gain_bounds(const FacilityState& state, Index bytes);
+std::unique_ptr<GainBounds> make_gain_bounds(const FacilityState& state, Index bytes, ThreadPool& pool);
 
 }  // namespace albench

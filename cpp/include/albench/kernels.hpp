@@ -31,11 +31,10 @@ struct QuantumChange {  // one column's memo rises from low to high
   std::uint16_t weight;  // below 2^15
 };
 
-// Small integers, in place of features: those of a row lie together, as many as a multiple of kQuad, and
-// after them sums of theirs (int16), two of each run of kCoarseRun: of the first two of every quad and of the
-// last two. A panel of columns has quads of kPanel columns side by side, every number raised by kCoarseZero.
-// The root of the sum of squares of the numbers behind one such sum is at most kCoarseRowNorm, of a column's
-// kCoarseColumnNorm: their products then add up within 16 bits.
+// Small integers, in place of features: those of a row lie together (coarse_rows.hpp). A panel of columns has
+// quads of kPanel columns side by side, every number raised by kCoarseZero. Of the first two numbers of every
+// quad of a run of kCoarseRun, and of the last two, the root of the sum of squares is at most kCoarseRowNorm,
+// of a column's kCoarseColumnNorm: their products then add up within 16 bits.
 constexpr Index kQuad = 4;
 constexpr Index kCoarseRun = 64;
 constexpr int kCoarseZero = 64;

@@ -30,6 +30,7 @@ class QuantisedBounds : public GainBounds {
   // Sums of more columns might not fit 31 bits.
   static bool supports(Index cols) { return cols <= kMostWeight / 2; }
 
+  void touch(ThreadPool& pool) override { values_.touch(pool); }
   void store(Index first, Index count, const float* s, TileScratch& scratch) override;
   void reset() override;
   void committed(const std::vector<MemoChange>& changes) override;

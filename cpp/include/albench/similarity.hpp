@@ -89,6 +89,9 @@ class QueryPanels {
   QueryPanels() = default;
 
  private:
+  // Features [from, to) of a column, scaled; not yet divided by its norm.
+  void load_column(const Features& queries, const double* scale, Index column, Index from, Index to,
+                   float* out) const;
   // Packs panel `panel`, whose rows pass through `rows`; returns the largest sum of squares among them.
   double pack(const Features& queries, const double* scale, Index panel, Buffer<float>& rows, BadRow& bad);
 
