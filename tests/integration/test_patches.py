@@ -322,7 +322,7 @@ def study(
     dataset: Dataset, protocol: Protocol, out: Path, strategies: str, rounds: int
 ) -> subprocess.CompletedProcess[str]:
     path = out.parent / f"{out.name}.yaml"
-    training = protocol.training.model_copy(update={"first_iterations": 20, "round_iterations": 10})
+    training = protocol.training.model_copy(update={"first_iterations": 8, "round_iterations": 4})
     changed = protocol.model_copy(update={"training": training, "rounds": rounds, "budget": 4})
     path.write_text(yaml.safe_dump(changed.model_dump(mode="json")))
     command = [
@@ -352,4 +352,4 @@ def test_a_study_with_an_ensemble(phantom: Dataset, tmp_path: Path) -> None:
     assert done.returncode == 0, done.stderr
     assert "fold 1: training on" in done.stderr
     runs = read_rounds(tmp_path / "out")
-    assert set(runs["iterations"]) == {40, 20}
+    assert set(runs["iterations"]) == {16, 8}
