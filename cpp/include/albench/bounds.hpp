@@ -47,20 +47,21 @@ class Bounds {
     double times = 1.0;
   };
   Sample sample(double threshold) const {
-    constexpr std::size_t kBlocks = 256;
-    constexpr std::size_t kValues = 2048;
+    constexpr std::size_t kBlocks = 64;
     const std::vector<std::size_t> blocks = blocks_reaching(threshold);
     const std::size_t stride = std::max<std::size_t>(1, blocks.size() / kBlocks);
-    std::vector<double> found;
+    Sample out;
+    out.times = static_cast<double>(stride);
+    out.values.resize((blocks.size() / stride + 1) * kBlock);
+    std::size_t count = 0;
     for (std::size_t b = 0; b < blocks.size(); b += stride) {
       const std::size_t end = std::min((blocks[b] + 1) * kBlock, value_.size());
-      for (std::size_t i = blocks[b] * kBlock; i < end; ++i)
-        if (value_[i] >= threshold) found.push_back(value_[i]);
+      for (std::size_t i = blocks[b] * kBlock; i < end; ++i) {
+        out.values[count] = value_[i];
+        count += value_[i] >= threshold ? 1U : 0U;
+      }
     }
-    const std::size_t every = std::max<std::size_t>(1, found.size() / kValues);
-    Sample out;
-    for (std::size_t j = 0; j < found.size(); j += every) out.values.push_back(found[j]);
-    out.times = static_cast<double>(stride * every);
+    out.values.resize(count);
     return out;
   }
 
