@@ -52,22 +52,6 @@ ALBENCH_TARGET ALBENCH_INLINE void rise_terms(Floats* sum, const std::int32_t* p
   }
 }
 
-// The sum of kLanes numbers: the upper half of them is added to the lower until one is left, with vectors of
-// any width.
-ALBENCH_TARGET ALBENCH_INLINE float folded(Floats* part) {
-#pragma GCC unroll 2
-  for (Index n = kVectors / 2; n > 0; n /= 2)
-#pragma GCC unroll 2
-    for (Index v = 0; v < n; ++v) part[v] += part[v + n];
-  Fours four[kFloats / 4];
-  std::memcpy(four, part, sizeof four);
-#pragma GCC unroll 2
-  for (Index n = kFloats / 8; n > 0; n /= 2)
-#pragma GCC unroll 2
-    for (Index v = 0; v < n; ++v) four[v] += four[v + n];
-  return (four[0][0] + four[0][2]) + (four[0][1] + four[0][3]);
-}
-
 template <bool Weighted>
 ALBENCH_TARGET double rise_of_coarse(const std::int32_t* products, const float* factors, float factor,
                                      float offset, const float* low, const float* high, const float* w,
@@ -90,7 +74,8 @@ ALBENCH_TARGET double rise_of_coarse(const std::int32_t* products, const float* 
                            filled(low + c, end - c, few[1]), filled(high + c, end - c, few[2]),
                            Weighted ? filled(w + c, end - c, few[3]) : nullptr);
     }
-    sum += static_cast<double>(folded(part));
+    const Fours four = folded<Fours>(part);
+    sum += static_cast<double>((four[0] + four[2]) + (four[1] + four[3]));
   }
   return sum;
 }

@@ -22,7 +22,7 @@ void DeltaBounds::reset() {
 }
 
 void DeltaBounds::lower_block(const Index* rows, const Index* which, Index count, double* out,
-                              Worker& worker) const {
+                              Worker& worker) {
   const std::vector<float>& high = changed_.high();
   worker.low = high;
   worker.rows.resize(static_cast<std::size_t>(kTileRows));
@@ -33,11 +33,14 @@ void DeltaBounds::lower_block(const Index* rows, const Index* which, Index count
     const Index in_block = std::min(kTileRows, count - begin);
     for (Index r = 0; r < in_block; ++r) worker.rows[static_cast<std::size_t>(r)] = rows[which[begin + r]];
     const Index widest = changed_.since(seen_[static_cast<std::size_t>(rows[which[begin + in_block - 1]])]);
-    if (widest == 0) continue;
-    state_.source.read_selected(worker.rows.data(), in_block, selection_, widest, worker.tile.values.data(),
-                                ldo, worker.tile);
+    if (widest > 0)
+      state_.source.read_selected(worker.rows.data(), in_block, selection_, widest, worker.tile.values.data(),
+                                  ldo, worker.tile);
     for (Index r = 0; r < in_block; ++r) {
-      const std::uint32_t then = seen_[static_cast<std::size_t>(worker.rows[static_cast<std::size_t>(r)])];
+      std::uint32_t& seen = seen_[static_cast<std::size_t>(worker.rows[static_cast<std::size_t>(r)])];
+      const std::uint32_t then = seen;
+      seen = changed_.time();
+      if (widest == 0) continue;
       changed_.back(worker.low, now, then);
       const double loss = kernels().clamped_rise(
           worker.tile.values.data() + r * ldo, worker.low.data(), high.data(),
@@ -69,7 +72,6 @@ void DeltaBounds::lower(const Index* rows, const std::vector<Index>& which, doub
                     workers_[static_cast<std::size_t>(worker)]);
       },
       poll);
-  for (const Index j : which) seen_[static_cast<std::size_t>(rows[j])] = changed_.time();
 }
 
 }  // namespace albench

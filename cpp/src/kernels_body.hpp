@@ -12,6 +12,7 @@ constexpr Index kVectors = kLanes / kFloats;
 
 typedef float Floats __attribute__((vector_size(4 * kFloats)));
 typedef float Fours __attribute__((vector_size(16)));
+typedef double Twos __attribute__((vector_size(16)));
 typedef float Half __attribute__((vector_size(4 * kDoubles)));
 typedef std::uint16_t Halves
     __attribute__((vector_size(2 * kFloats)));  // as many float16 as Floats has numbers
@@ -114,16 +115,31 @@ ALBENCH_TARGET void product(const float* x, Index rows, const float* panel, Inde
   some_rows<ALBENCH_MICRO_ROWS, Square>(x, rows, panel, depth, c, ldc, cols, accumulate);
 }
 
+// kLanes numbers, of which the upper half is added to the lower until those of a Small are left: the same
+// sums with vectors of any width. Changes `part`.
+template <class Small, class Vector, std::size_t kCount>
+ALBENCH_TARGET ALBENCH_INLINE Small folded(Vector (&part)[kCount]) {
+#pragma GCC unroll 4
+  for (std::size_t n = kCount / 2; n > 0; n /= 2)
+#pragma GCC unroll 4
+    for (std::size_t v = 0; v < n; ++v) part[v] += part[v + n];
+  constexpr std::size_t kSmalls = sizeof(Vector) / sizeof(Small);
+  Small small[kSmalls];
+  std::memcpy(small, part, sizeof small);
+#pragma GCC unroll 2
+  for (std::size_t n = kSmalls / 2; n > 0; n /= 2)
+#pragma GCC unroll 2
+    for (std::size_t v = 0; v < n; ++v) small[v] += small[v + n];
+  return small[0];
+}
+
 // A sum over columns in kLanes lanes of double.
 struct Lanes {
   Doubles part[kParts];
 };
-ALBENCH_TARGET ALBENCH_INLINE double add_lanes(const Lanes& lanes) {
-  double lane[kLanes];
-  std::memcpy(lane, lanes.part, sizeof lane);
-  for (Index half = kLanes / 2; half > 0; half /= 2)
-    for (Index l = 0; l < half; ++l) lane[l] += lane[l + half];
-  return lane[0];
+ALBENCH_TARGET ALBENCH_INLINE double add_lanes(Lanes& lanes) {
+  const Twos two = folded<Twos>(lanes.part);
+  return two[0] + two[1];
 }
 
 // n numbers at `from`, the rest of a run of kLanes, filled up with zeros.

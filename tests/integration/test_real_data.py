@@ -24,7 +24,7 @@ SETTINGS = (
     [
         ("hippocampus", "random,usim-f,full", 0.2),
         pytest.param("openkbp", "random,usim-f", 0.03, marks=pytest.mark.long),
-        ("acdc", "random,usim-f", 0.1),
+        pytest.param("acdc", "random,usim-f", 0.1, marks=pytest.mark.long),
     ],
 )
 def test_a_data_set_end_to_end(name: str, strategies: str, lowest: float, real_data: Path, tmp_path: Path) -> None:

@@ -35,7 +35,7 @@ class DeltaBounds : public GainBounds {
     std::vector<Index> rows;
   };
 
-  void lower_block(const Index* rows, const Index* which, Index count, double* out, Worker& worker) const;
+  void lower_block(const Index* rows, const Index* which, Index count, double* out, Worker& worker);
 
   FacilityState state_;
   double slack_;
