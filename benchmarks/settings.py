@@ -10,17 +10,16 @@ from __future__ import annotations
 import sys
 from pathlib import Path
 
-import numpy as np
 import pandas as pd
 
-from albench.results.tables import read_results, read_rounds
+from albench.results.tables import read_results
 from albench.stats.crossed import crossed_test
 from albench.stats.grid import DiceGrid, dice_grid
 
 STRATEGY, AGAINST = "usim-f", "random"
 HEAD = (
     f"| study | seeds | first model | `{AGAINST}`, final | `{STRATEGY}`, final | lead of `{STRATEGY}` "
-    "| change of the lead | seconds to score |"
+    "| change of the lead |\n|---|---:|---|---|---|---|---|"
 )
 
 
@@ -38,7 +37,7 @@ def told(grid: DiceGrid, weights: dict[str, float]) -> str:
     return f"{found.mean:+.3f} [{found.low:+.3f}, {found.high:+.3f}]"
 
 
-def row(name: str, base: pd.DataFrame, other: pd.DataFrame, seconds: float) -> str:
+def row(name: str, base: pd.DataFrame, other: pd.DataFrame) -> str:
     """One study's changes, as a row of the table."""
     both = together(base, other)
     first = dice_grid(both[both["round"] == 0])
@@ -52,16 +51,8 @@ def row(name: str, base: pd.DataFrame, other: pd.DataFrame, seconds: float) -> s
         told(last, {f"other {STRATEGY}": 1.0, STRATEGY: -1.0}),
         told(last, lead),
         told(last, {**lead, STRATEGY: -1.0, AGAINST: 1.0}),
-        f"{seconds:.0f}",
     ]
     return f"| {' | '.join(cells)} |"
-
-
-def seconds_to_score(folder: Path, seeds: set[int]) -> float:
-    """Median over seeds of what scoring for the strategy's first query took."""
-    runs = read_rounds(folder)
-    own = runs[(runs["strategy"] == STRATEGY) & (runs["round"] == 1) & runs["seed"].isin(seeds)]
-    return float(np.median(own["score_s"]))
 
 
 def main(arguments: list[str]) -> None:
@@ -71,12 +62,11 @@ def main(arguments: list[str]) -> None:
     folders = [Path(argument) for argument in arguments]
     base = read_results(folders[0])
     print(HEAD)
-    print("|---|---:|---|---|---|---|---|---:|")
     for folder in folders[1:]:
         other = read_results(folder)
         if set(other["dataset"]) != set(base["dataset"]):
             sys.exit(f"{folder}: expected data set {set(base['dataset'])}, got {set(other['dataset'])}")
-        print(row(folder.name, base, other, seconds_to_score(folder, set(other["seed"]))))
+        print(row(folder.name, base, other))
 
 
 if __name__ == "__main__":
