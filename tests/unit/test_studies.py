@@ -74,3 +74,23 @@ def test_seeds_of_another_machine_join_those_kept(tmp_path: Path) -> None:
     with pytest.raises(SystemExit, match=r"both have \[4\]"):
         script["main"]([str(tmp_path / "overlapping"), str(kept)])
     assert {path: path.read_bytes() for path in kept.iterdir()} == before
+
+
+def test_what_a_setting_changes_is_told_seed_by_seed(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    script = runpy.run_path(str(ROOT / "settings.py"))
+    for name in ("base", "other"):
+        (tmp_path / name).mkdir()
+        write_study(tmp_path / name, n_seeds=4, n_rounds=2)
+    table = tmp_path / "other" / "results.parquet"
+    results = pd.read_parquet(table)
+    later = (results["strategy"] == "usim-f") & (results["round"] == 1) & (results["label"] > 0)
+    results.loc[later, "dice"] += 0.02
+    results[results["seed"] > 0].to_parquet(table, index=False)
+    script["main"]([str(tmp_path / "base"), str(tmp_path / "other")])
+    cells = [cell.strip() for cell in capsys.readouterr().out.splitlines()[-1].split("|")[1:-1]]
+    same, more = "+0.000 [+0.000, +0.000]", "+0.020 [+0.020, +0.020]"
+    assert cells[:5] == ["[other](other/tables.md)", "3", same, same, more]
+    assert cells[6] == more
+    pd.read_parquet(table).assign(dataset="heart").to_parquet(table, index=False)
+    with pytest.raises(SystemExit, match="other: expected data set "):
+        script["main"]([str(tmp_path / "base"), str(tmp_path / "other")])
