@@ -99,10 +99,10 @@ void QueryPanels::column(Index column, float* out) const {
   }
 }
 
-void QueryPanels::load(const Features& x, Index row, float* out) const {
-  x.load(row, 0, dim_, out);
+void QueryPanels::load(const Features& x, Index row, Index from, Index to, float* out) const {
+  x.load(row, from, to, out);
   if (row_scale_.empty()) return;
-  for (Index k = 0; k < dim_; ++k) out[k] *= row_scale_[static_cast<std::size_t>(k)];
+  for (Index k = from; k < to; ++k) out[k - from] *= row_scale_[static_cast<std::size_t>(k)];
 }
 
 double QueryPanels::squares(const Features& x, Index row, TileScratch& scratch) const {
@@ -111,9 +111,7 @@ double QueryPanels::squares(const Features& x, Index row, TileScratch& scratch) 
   double sum = 0.0;
   for (Index start = 0; start < dim_; start += kChunk) {
     const Index depth = std::min(kChunk, dim_ - start);
-    x.load(row, start, start + depth, values);
-    if (!row_scale_.empty())
-      for (Index k = 0; k < depth; ++k) values[k] *= row_scale_[static_cast<std::size_t>(start + k)];
+    load(x, row, start, start + depth, values);
     sum += kernels().sum_of_squares(values, depth);
   }
   return sum;
@@ -121,12 +119,10 @@ double QueryPanels::squares(const Features& x, Index row, TileScratch& scratch) 
 
 void QueryPanels::load_column(const Features& queries, const double* scale, Index column, Index from,
                               Index to, float* out) const {
-  queries.load(column, from, to, out);
-  const Index n = to - from;
-  if (!row_scale_.empty())
-    for (Index k = 0; k < n; ++k) out[k] *= row_scale_[static_cast<std::size_t>(from + k)];
-  if (scale != nullptr)
-    for (Index k = 0; k < n; ++k) out[k] = static_cast<float>(static_cast<double>(out[k]) * scale[from + k]);
+  load(queries, column, from, to, out);
+  if (scale == nullptr) return;
+  for (Index k = from; k < to; ++k)
+    out[k - from] = static_cast<float>(static_cast<double>(out[k - from]) * scale[k]);
 }
 
 double QueryPanels::pack(const Features& queries, const double* scale, Index panel, Buffer<float>& rows,
@@ -178,9 +174,7 @@ Index QueryPanels::tile(const Features& x, const Index* rows, Index count, Index
       const Index in_block = std::min(kPackedRows, count - block);
       for (Index r = 0; r < in_block; ++r) {
         float* row = scratch.packed.data() + r * kRowStride;
-        x.load(rows[block + r], start, start + depth, row);
-        if (!row_scale_.empty())
-          for (Index k = 0; k < depth; ++k) row[k] *= row_scale_[static_cast<std::size_t>(start + k)];
+        load(x, rows[block + r], start, start + depth, row);
         if (need_squares)
           scratch.squares[static_cast<std::size_t>(block + r)] += kernel.sum_of_squares(row, depth);
       }

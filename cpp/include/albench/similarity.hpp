@@ -66,7 +66,7 @@ class QueryPanels {
   // Features (dim,) of a column, as they are multiplied.
   void column(Index column, float* out) const;
   // And of a row of X.
-  void load(const Features& x, Index row, float* out) const;
+  void load(const Features& x, Index row, float* out) const { load(x, row, 0, dim_, out); }
 
   // Fills this with the given columns of `all`, in the given order; buffers are reused between calls.
   void select(const QueryPanels& all, const std::vector<Index>& columns);
@@ -89,7 +89,9 @@ class QueryPanels {
   QueryPanels() = default;
 
  private:
-  // Features [from, to) of a column, scaled; not yet divided by its norm.
+  // Features [from, to) of a row of X, as they are multiplied but for its norm.
+  void load(const Features& x, Index row, Index from, Index to, float* out) const;
+  // And of a column, `scale` included; not yet divided by its norm.
   void load_column(const Features& queries, const double* scale, Index column, Index from, Index to,
                    float* out) const;
   // Packs panel `panel`, whose rows pass through `rows`; returns the largest sum of squares among them.
